@@ -1,0 +1,176 @@
+"""crawl_to_corpus: from a crawl's WARC files to documents, tokens and the packing plan.
+
+Notable: a WARC is fetched and extracted in one task and dropped after it, so the disk holds as many WARCs as there are
+workers, not the crawl.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task
+from flows.plan import StagePlan
+from flows.recipe import Recipe
+from flows.run import Run, open_run
+from flows.settings import RunSettings
+from tasks.crawl_listing import WarcAddress, list_warcs
+from tasks.fingerprint import digest
+from tasks.manifest import Manifest, read_manifest, write_manifest
+from tasks.part_runner import finished
+from tasks.parts import PartFooter
+from tasks.stages.fetch import drop_warc
+from tasks.stages.registry import STAGES
+from tasks.stages.stage import PartJob, inputs_digest
+from tasks.store import Store
+
+CORPUS_STAGES = ("filter", "signatures", "candidates", "duplicates", "corpus")
+TOKEN_STAGES = ("tokenizer", "tokens", "packing")
+MAX_TASK_THREADS = 256
+"""Upper bound of the task runner's threads; how many are used at a time is `settings.workers`."""
+
+
+@flow(
+    name="crawl_to_corpus",
+    flow_run_name="{recipe.name}: {recipe.source.crawl} to corpus",
+    task_runner=ThreadPoolTaskRunner(max_workers=MAX_TASK_THREADS),
+    persist_result=False,
+)
+def crawl_to_corpus(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+    """Fetch, extract, filter, deduplicate, tokenize and pack a crawl; returns rows by stage."""
+    with open_run(recipe, settings) as run:
+        make_corpus(run)
+        return {name: manifest.rows for name, manifest in run.manifests.items()}
+
+
+def make_corpus(run: Run) -> None:
+    """Every stage of the data half, in order, inside a flow run."""
+    warcs = list_warcs(run.source)
+    fetch_and_extract(run, warcs)
+    for name in (*CORPUS_STAGES, *TOKEN_STAGES):
+        build_dataset(run, name)
+
+
+def build_dataset(run: Run, name: str) -> Manifest:
+    """Build what is missing of one stage's dataset and write its manifest."""
+    with run.stage(name) as plan:
+        jobs = dataset_jobs(run, plan)
+        done = 0
+
+        def on_part(count: int) -> None:
+            nonlocal done
+            done += count
+            run.progress(name, done, len(jobs))
+
+        run.recorder.stage(name, parts_expected=len(jobs))
+        manifest = read_manifest(run.store, name, plan.fingerprint)
+        if manifest is None or [part.inputs for part in manifest.parts] != [job.inputs for job in jobs]:
+            footers = build_all(name, jobs, run.settings, run.crawl, on_part)
+            manifest = finish_dataset(run, plan, footers)
+        run.manifests[name] = manifest
+        return manifest
+
+
+def dataset_jobs(run: Run, plan: StagePlan) -> list[PartJob]:
+    """A job for each part of a stage whose upstream datasets are finished."""
+    stage = STAGES[plan.name]
+    if stage.parts:
+        count = stage.parts(plan.config)
+    else:
+        mapped = [upstream.stage for upstream in stage.upstream if not upstream.all_parts]
+        count = len(run.manifests[mapped[0]].parts) if mapped else 1
+    return [_job(run, plan, index, inputs_digest(stage, index, run.manifests)) for index in range(count)]
+
+
+def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:
+    """The first two stages, WARC by WARC: each is fetched, extracted and, unless the recipe keeps it, dropped."""
+    fetch, extract = run.plans["fetch"], run.plans["extract"]
+    pairs = [(_fetch_job(run, fetch, warc), _job(run, extract, place, "")) for place, warc in enumerate(warcs)]
+    for plan in (fetch, extract):
+        run.recorder.stage(plan.name, parts_expected=len(pairs))
+    with run.stage("fetch"), run.stage("extract"):
+        footers = _done_already(run, pairs)
+        run.progress("extract", len(footers), len(pairs))
+        groups = grouped([place for place in range(len(pairs)) if place not in footers], run.settings.workers, 16)
+        keep = run.source.keep_warcs
+        arguments = [
+            ([pairs[i] for i in group], run.settings, keep, f"extract {run.crawl} {group_label(group)}")
+            for group in groups
+        ]
+        task = part_task(fetch_and_extract_parts, "fetch and extract")
+        for place, built in in_window(task, arguments, run.settings.workers):
+            footers.update(zip(groups[place], built, strict=True))
+            run.progress("extract", len(footers), len(pairs))
+        both = [footer for _, footer in sorted(footers.items())]
+        run.manifests["fetch"] = finish_dataset(run, fetch, [footer for footer, _ in both])
+        run.manifests["extract"] = finish_dataset(run, extract, [footer for _, footer in both])
+
+
+def fetch_and_extract_parts(
+    pairs: list[tuple[PartJob, PartJob]], settings: RunSettings, keep: bool, label: str
+) -> list[tuple[PartFooter, PartFooter]]:
+    """The body of the crawl's task: each WARC in the group fetched, extracted and dropped."""
+    footers = []
+    for fetch, extract in pairs:
+        fetched = build_part(fetch, settings)
+        extracted = build_part(_fed(extract, fetched), settings)
+        if not keep:
+            drop_warc(fetch)
+        footers.append((fetched, extracted))
+    return footers
+
+
+def finish_dataset(run: Run, plan: StagePlan, footers: Sequence[PartFooter]) -> Manifest:
+    """Write a dataset's manifest, unless the one that is there lists just these parts."""
+    there = read_manifest(run.store, plan.name, plan.fingerprint)
+    if there and [part.digest for part in there.parts] == [footer.digest for footer in footers]:
+        return there
+    return write_manifest(
+        run.store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers
+    )
+
+
+def _done_already(
+    run: Run, pairs: Sequence[tuple[PartJob, PartJob]]
+) -> dict[int, tuple[PartFooter, PartFooter]]:
+    """Footers of the WARCs whose extraction is done, by place; their bytes are not needed again."""
+    found = {}
+    for place, (fetch, extract) in enumerate(pairs):
+        fetched = finished(run.store, fetch)
+        extracted = finished(run.store, _fed(extract, fetched)) if fetched else None
+        if fetched and extracted:
+            found[place] = (fetched, extracted)
+    return found
+
+
+def _fed(extract: PartJob, fetched: PartFooter) -> PartJob:
+    """The extraction job, now that the digest of what it reads is known."""
+    return dataclasses.replace(extract, inputs=digest({"index": extract.index, "upstream": {"fetch": fetched.digest}}))
+
+
+def _fetch_job(run: Run, plan: StagePlan, warc: WarcAddress) -> PartJob:
+    address = digest({"path": warc.path, "fetch": plan.fingerprint})
+    job = _job(run, plan, warc.index, address)
+    return dataclasses.replace(job, source=job.source | {"path": warc.path})
+
+
+def _job(run: Run, plan: StagePlan, index: int, inputs: str) -> PartJob:
+    return PartJob(
+        store=run.store.url,
+        stage=plan.name,
+        fingerprint=plan.fingerprint,
+        index=index,
+        inputs=inputs,
+        config=plan.config,
+        upstream=plan.upstream,
+        source={"source": run.source.model_dump(mode="json")},
+    )
+
+
+def tokenizer_folder(store: Store, plan: StagePlan) -> str:
+    """Where the tokenizer stage puts tokenizer.json."""
+    return f"tokenizers/{plan.fingerprint}"

@@ -1,0 +1,122 @@
+"""Which datasets a recipe means: every stage's configuration, upstream and fingerprint, before anything runs.
+
+Notable: the plan is a pure function of the recipe, the crawl it resolved to and the digests of the chat files, so
+`sluice status` and `sluice why` know every dataset's name without a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flows.recipe import Recipe
+from tasks.config import Config
+from tasks.fingerprint import fingerprint
+from tasks.manifest import dataset_folder
+from tasks.stages.registry import STAGES
+
+STAGE_NAMES = (
+    "fetch",
+    "extract",
+    "filter",
+    "signatures",
+    "candidates",
+    "duplicates",
+    "corpus",
+    "tokenizer",
+    "tokens",
+    "packing",
+    "pretrain",
+    "sft",
+    "preference",
+    "evaluate",
+    "export",
+)
+"""Every stage in the order of its work. `preference` is named here and waits for a recipe that asks for it."""
+
+PROGRAM_VERSIONS = {"pretrain": 1, "sft": 1, "evaluate": 1, "export": 1}
+"""Versions of the stages that are programs of the model half; raised when the same inputs come out otherwise."""
+
+
+class StagePlan(Config):
+    """One stage of one recipe."""
+
+    name: str
+    version: int
+    fingerprint: str
+    config: dict[str, Any]
+    """The part of the recipe that the stage reads."""
+    upstream: dict[str, str]
+    """Fingerprints of the datasets it builds on, by stage."""
+
+    @property
+    def folder(self) -> str:
+        """Where the dataset lives in the store."""
+        return dataset_folder(self.name, self.fingerprint)
+
+
+def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
+    """Every stage that `recipe` asks for, in order.
+
+    `crawl` is the name that `source.crawl` resolved to. `chat_digests` gives the digest of the conversations and of
+    the questions, under those two names, where the recipe has them.
+    """
+    configs = _configs(recipe, crawl, chat_digests)
+    plans: dict[str, StagePlan] = {}
+    for name in STAGE_NAMES:
+        if name not in configs:
+            continue
+        version = STAGES[name].version if name in STAGES else PROGRAM_VERSIONS[name]
+        upstream = {stage: plans[stage].fingerprint for stage in upstream_names(name, recipe)}
+        plans[name] = StagePlan(
+            name=name,
+            version=version,
+            fingerprint=fingerprint(name, version, configs[name], upstream),
+            config=configs[name],
+            upstream=upstream,
+        )
+    return plans
+
+
+def upstream_names(name: str, recipe: Recipe) -> list[str]:
+    """The stages that `name` builds on in this recipe."""
+    if name in STAGES:
+        return [upstream.stage for upstream in STAGES[name].upstream]
+    last_trained = "sft" if recipe.sft else "pretrain"
+    return {
+        "pretrain": ["tokenizer", "tokens", "packing"],
+        "sft": ["tokenizer", "pretrain"],
+        "evaluate": ["tokens", last_trained],
+        "export": ["tokenizer", last_trained],
+    }[name]
+
+
+def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The fields that each stage reads, as plain values; a stage that is missing here is not part of the recipe."""
+    fetch: dict[str, Any] = {
+        "crawl": crawl,
+        "warcs": recipe.source.warcs,
+        "bytes_per_warc": recipe.source.bytes_per_warc,
+    }
+    if recipe.madeup:
+        fetch["madeup"] = recipe.madeup.model_dump(mode="json")
+    configs = {
+        "fetch": fetch,
+        "extract": recipe.extract.model_dump(mode="json"),
+        "filter": recipe.filter.model_dump(mode="json"),
+        "signatures": recipe.signatures.model_dump(mode="json"),
+        "candidates": recipe.duplicates.model_dump(mode="json"),
+        "duplicates": {},
+        "corpus": {},
+        "tokenizer": recipe.tokenizer.model_dump(mode="json"),
+        "tokens": recipe.tokens.model_dump(mode="json"),
+        "packing": recipe.packing.model_dump(mode="json"),
+    }
+    if recipe.pretrain:
+        configs["pretrain"] = recipe.pretrain.model_dump(mode="json")
+        if recipe.sft:
+            configs["sft"] = recipe.sft.model_dump(mode="json") | {"digest": chat_digests["conversations"]}
+        evaluate = recipe.evaluate.model_dump(mode="json")
+        configs["evaluate"] = evaluate | {"digest": chat_digests.get("questions")}
+        configs["export"] = recipe.export.model_dump(mode="json")
+    return configs

@@ -1,0 +1,144 @@
+"""The recipe: everything that decides what comes out of a run, as one frozen model.
+
+Notable: each section's fields stand beside the code that reads them; here they are only put together. The training
+sections are the very dataclasses that the model half reads from its JSON config (a module without torch), so a field
+exists once. The same model is every flow's parameter, and Prefect draws its form from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from tasks.config import Config
+from tasks.crawl_listing import SourceConfig
+from tasks.duplicate_clusters import DuplicatesConfig
+from tasks.extraction import ExtractionConfig
+from tasks.filters.profiles import FilterConfig
+from tasks.madeup import MadeupConfig
+from tasks.minhash import MinHashConfig
+from tasks.packing import PackingConfig
+from tasks.tokenization import TokensConfig
+from tasks.tokenizer_training import TokenizerConfig
+
+
+class PretrainSection(Config):
+    """Pretraining: the model's sizes and how it learns."""
+
+    shape: ModelShape
+    """Sizes of the model; its vocabulary and context follow the tokenizer and the packing unless given."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Learning rate over the run."""
+
+
+class SftSection(Config):
+    """Finetuning on conversations."""
+
+    conversations: str = "starter"
+    """Path of a JSONL file of conversations; or `starter`, the small general set that Sluice makes itself; or
+    `madeup`, the conversations that go with the made-up web."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Learning rate over the run."""
+
+
+class EvaluateSection(Config):
+    """Judging the finished model."""
+
+    questions: str | None = None
+    """Path of a JSONL file of questions with their answers; or `madeup`, those that go with the made-up web; none:
+    only bits per byte are measured."""
+    validation_documents: int = Field(0, ge=0)
+    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
+    max_new_tokens: int = Field(48, ge=1)
+    """Longest reply, in tokens."""
+
+
+class ExportSection(Config):
+    """Handing the model to other programs."""
+
+    precision: str = Field("float32", pattern="^(float32|bfloat16)$")
+    """Type of the exported weights: float32 or bfloat16."""
+
+
+class Recipe(Config):
+    """From a crawl to a chat model: a section for each stage."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")
+    """Short name for runs and models: lower-case letters, digits, dots, dashes."""
+    source: SourceConfig = SourceConfig()
+    """Which crawl, which of its WARC files, from where."""
+    madeup: MadeupConfig | None = None
+    """The made-up web to generate and crawl in place of a real one; then `source.base` is not used."""
+    extract: ExtractionConfig = ExtractionConfig()
+    """From HTML to text."""
+    filter: FilterConfig = FilterConfig()
+    """Which documents are kept."""
+    signatures: MinHashConfig = MinHashConfig()
+    """MinHash signatures of the documents."""
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+    """How signatures are joined into clusters of near-duplicates."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """The vocabulary and what it is trained on."""
+    tokens: TokensConfig = TokensConfig()
+    """Encoding, and the split by document."""
+    packing: PackingConfig = PackingConfig()
+    """From documents to training sequences."""
+    pretrain: PretrainSection | None = None
+    """Pretraining; without it the run ends with packed tokens."""
+    sft: SftSection | None = None
+    """Finetuning; without it the base model is evaluated and exported."""
+    evaluate: EvaluateSection = EvaluateSection()
+    """Judging the finished model."""
+    export: ExportSection = ExportSection()
+    """Handing the model to other programs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_follow(cls, values: Any) -> Any:
+        """Fill the model's vocabulary and context from the tokenizer and the packing where they are not given."""
+        if not isinstance(values, dict) or not isinstance(values.get("pretrain"), dict):
+            return values
+        shape = values["pretrain"].get("shape")
+        if not isinstance(shape, dict):
+            return values
+        followed = {
+            "vocabulary_size": _given(values, "tokenizer", "vocab_size", TokenizerConfig()),
+            "context": _given(values, "packing", "context", PackingConfig()),
+        }
+        return values | {"pretrain": values["pretrain"] | {"shape": followed | shape}}
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> Self:
+        """Refuse sections that contradict each other, before a run finds out hours later."""
+        if self.pretrain:
+            if self.pretrain.shape.vocabulary_size < self.tokenizer.vocab_size:
+                raise ValueError(
+                    f"pretrain.shape.vocabulary_size is {self.pretrain.shape.vocabulary_size}, less than "
+                    f"tokenizer.vocab_size {self.tokenizer.vocab_size}; leave it out and it follows the tokenizer"
+                )
+            if self.pretrain.shape.context != self.packing.context:
+                raise ValueError(
+                    f"pretrain.shape.context is {self.pretrain.shape.context}, but packing.context is "
+                    f"{self.packing.context}; leave it out and it follows the packing"
+                )
+        elif self.sft:
+            raise ValueError("sft needs a pretrain section: there is no model to finetune")
+        if not self.madeup and "madeup" in (self.evaluate.questions, self.sft and self.sft.conversations):
+            raise ValueError("`madeup` chat data needs a madeup section")
+        return self
+
+
+def _given(values: dict[str, Any], section: str, field: str, default: Config) -> Any:
+    """A field as the recipe gives it, or the section's default."""
+    given = values.get(section)
+    return (given if isinstance(given, dict) else {}).get(field, getattr(default, field))

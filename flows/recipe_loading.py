@@ -1,0 +1,133 @@
+"""Reads a recipe: YAML by name or path, then `--set` overrides, then validation with errors a person can act on.
+
+Notable: every wrong field is reported, not only the first, each with the file, the dotted field and, for a name that
+does not exist, the nearest one that does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from flows.recipe import Recipe
+from tasks.errors import PermanentError
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with Sluice."""
+    folder = resources.files("flows") / "recipes"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe called `name_or_path` (a shipped name or a YAML file) with `field.path=value` overrides applied.
+
+    Raises `PermanentError` that names the file and every wrong field.
+    """
+    where, text = _read(name_or_path)
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise PermanentError(f"The recipe {where} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise PermanentError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
+    for override in overrides:
+        apply_override(values, override)
+    return validated(values, where)
+
+
+def validated(values: dict[str, Any], where: str) -> Recipe:
+    """A `Recipe` from plain values; `where` names their origin in the error."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise PermanentError(f"The recipe {where} is wrong:\n{explain(error, Recipe)}") from error
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one `field.path=value` in nested values, the value read as YAML (so 3, true, [1, 2], null work)."""
+    path, separator, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise PermanentError(f"--set {override!r} is not of the form field.path=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PermanentError(f"--set {override!r}: the value is not valid YAML: {error}") from error
+    target = values
+    for key in keys[:-1]:
+        below = target.setdefault(key, {})
+        if not isinstance(below, dict):
+            below = target[key] = {}
+        target = below
+    target[keys[-1]] = value
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """A validation error in words, a line for each wrong field."""
+    return "\n".join(f"  {_explain_one(details, model)}" for details in error.errors())
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        try:
+            return str(path), path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise PermanentError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+    shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"
+    if not shipped.is_file():
+        known = shipped_recipes()
+        near = _nearest(name_or_path, known)
+        raise PermanentError(
+            f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
+        )
+    return f"{name_or_path} (shipped)", shipped.read_text(encoding="utf-8")
+
+
+def _explain_one(details: Any, model: type[BaseModel]) -> str:
+    location = [part for part in details["loc"] if not str(part).startswith(("function-", "tagged-"))]
+    field = ".".join(str(part) for part in location)
+    if details["type"] == "extra_forbidden":
+        siblings = _fields_at(model, location[:-1])
+        return f"{field}: no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        return f"{field}: is missing"
+    if isinstance(details.get("input"), dict | list) or details["type"] == "value_error":
+        return f"{field}: {message}" if field else message
+    return f"{field}: {message} (it is {details.get('input')!r})"
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    current: Any = model
+    for key in location:
+        fields = getattr(current, "model_fields", {})
+        if key in fields:
+            current = _model_in(fields[key].annotation)
+    return sorted(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The pydantic model inside an optional, a union or a container's annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        for argument in typing.get_args(annotation):
+            found = _model_in(argument)
+            if found is not None:
+                return found
+    return None
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,134 @@
+"""One run: a recipe, a store, and everything the stages of a flow share.
+
+Notable: opening a run does what must be known before any stage can be named: it makes the made-up web if the recipe
+asks for one, resolves `latest`, and takes the digests of the chat files. From there on all is planned.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from prefect import get_run_logger
+
+from flows.plan import StagePlan, plan_stages
+from flows.recipe import Recipe
+from flows.run_record import Recorder
+from flows.settings import RunSettings
+from tasks.crawl_listing import SourceConfig, resolve_crawl
+from tasks.errors import PermanentError
+from tasks.madeup import MadeupSummary, generate_madeup_web, write_starter_chat
+from tasks.manifest import Manifest
+from tasks.store import Store
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+@dataclass
+class Run:
+    """What the stages of one flow run work with."""
+
+    recipe: Recipe
+    settings: RunSettings
+    store: Store
+    source: SourceConfig
+    """The source as resolved: the crawl's name, and the made-up web's folder as base where there is one."""
+    plans: dict[str, StagePlan]
+    chat: dict[str, Path]
+    """Local files of the conversations and the questions, where the recipe has them."""
+    recorder: Recorder
+    logger: Logger
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    """Finished datasets by stage, filled as the run goes."""
+
+    @property
+    def crawl(self) -> str:
+        """The crawl's name."""
+        return self.source.crawl
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[StagePlan]:
+        """Work on a stage: records its state and seconds, and says in the log that it begins and ends."""
+        plan = self.plans[name]
+        started = time.monotonic()
+        self.recorder.stage(name, state="running")
+        try:
+            yield plan
+        except BaseException:
+            self.recorder.stage(name, state="failed", seconds=time.monotonic() - started)
+            raise
+        seconds = time.monotonic() - started
+        self.recorder.stage(name, state="done", seconds=seconds)
+        self.logger.info("%s: done in %.1f s", name, seconds, extra={"stage": name, "finished": True})
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Tell whoever watches how many of a stage's parts are done."""
+        self.logger.info("%s: %d of %d", name, done, total, extra={"stage": name, "done": done, "total": total})
+
+
+@contextmanager
+def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
+    """Begin a run and write, at the end, how it ended. Must be called inside a Prefect flow."""
+    logger = get_run_logger()
+    store = Store(settings.store)
+    web = _made_up_web(recipe, store, settings)
+    source = recipe.source
+    if web:
+        source = source.model_copy(update={"base": str(web.folder), "crawl": web.crawl})
+    source = source.model_copy(update={"crawl": resolve_crawl(source)})
+    chat = _chat_files(recipe, web, store, settings)
+    digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
+    plans = plan_stages(recipe, source.crawl, digests)
+    recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
+    logger.info("run %s in %s", recorder.record.run, store.url)
+    try:
+        yield Run(recipe, settings, store, source, plans, chat, recorder, logger)
+    except BaseException as error:
+        recorder.finish(error)
+        raise
+    recorder.finish()
+
+
+def working_folder(store: Store, settings: RunSettings) -> Path:
+    """A local folder for what must be on a local disk: the store itself, or the scratch folder beside a remote one."""
+    return store.local("") if store.is_local else Path(settings.scratch).resolve()
+
+
+def _made_up_web(recipe: Recipe, store: Store, settings: RunSettings) -> MadeupSummary | None:
+    if not recipe.madeup:
+        return None
+    return generate_madeup_web(working_folder(store, settings) / "madeup", recipe.madeup)
+
+
+def _chat_files(
+    recipe: Recipe, web: MadeupSummary | None, store: Store, settings: RunSettings
+) -> Mapping[str, Path] | dict[str, Path]:
+    """Local paths of the conversations and the questions that the recipe names."""
+    asked: dict[str, str | None] = {
+        "conversations": recipe.sft.conversations if recipe.sft else None,
+        "questions": recipe.evaluate.questions if recipe.pretrain else None,
+    }
+    made: dict[str, Any] = {}
+    if web:
+        made = {"conversations": web.conversations, "questions": web.questions}
+    files: dict[str, Path] = {}
+    for kind, name in asked.items():
+        if name is None:
+            continue
+        if name == "madeup":
+            files[kind] = Path(made[kind])
+        elif name == "starter" and kind == "conversations":
+            files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
+            write_starter_chat(files[kind])
+        else:
+            files[kind] = Path(name).resolve()
+            if not files[kind].is_file():
+                section = "sft" if kind == "conversations" else "evaluate"
+                raise PermanentError(f"{section}.{kind}: there is no file {files[kind]}.")
+    return files

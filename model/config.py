@@ -1,0 +1,241 @@
+"""The configs of the model half: frozen dataclasses, one line a field, which the flow writes as JSON.
+
+Notable:
+- Needs no torch, so whoever writes these files can check them where torch was never installed.
+- What decides the result and what decides only the place stand apart: every `Path` field, `threads` and `micro_batch`
+  may change between a run and its resume; the others may not (model/checkpointing.py compares them).
+- Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2)."""
+
+    vocabulary_size: int
+    """Rows of the embedding, in tokens; at least the tokenizer's size."""
+    layers: int
+    """Transformer blocks."""
+    width: int
+    """Size of the residual stream, in channels."""
+    heads: int
+    """Query heads of each block."""
+    kv_heads: int
+    """Key and value heads of each block; must divide `heads`."""
+    feed_forward_width: int
+    """Inner size of the SwiGLU layer, in channels."""
+    context: int
+    """Longest sequence the model is trained on, in tokens."""
+    head_width: int = 0
+    """Channels of one head, an even number; 0 takes width / heads."""
+    rope_base: float = 10_000.0
+    """Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.4.3)."""
+    norm_epsilon: float = 1e-6
+    """Added to the mean square inside each RMSNorm."""
+    tied_embeddings: bool = True
+    """Whether the output head is the embedding itself."""
+
+    def __post_init__(self) -> None:
+        if self.head_width == 0 and self.heads > 0:
+            object.__setattr__(self, "head_width", self.width // self.heads)
+        for name in ("vocabulary_size", "layers", "width", "heads", "kv_heads", "feed_forward_width", "context"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
+        _require(self.head_width >= 2 and self.head_width % 2 == 0, "head_width must be even and at least 2")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Which optimizer, and its constants (model/optimizer.py)."""
+
+    name: Literal["muon", "adamw"] = "muon"
+    """`muon`: Muon for the blocks' matrices, AdamW for the rest. `adamw`: AdamW for everything."""
+    lr: float = 4e-3
+    """Peak learning rate of AdamW, a step in each coordinate."""
+    matrix_lr: float = 0.02
+    """Peak learning rate of Muon: the root mean square of its update, relative to a matrix of orthonormal rows."""
+    beta1: float = 0.9
+    """AdamW's decay of the gradient's mean, per step."""
+    beta2: float = 0.95
+    """AdamW's decay of the squared gradient's mean, per step."""
+    momentum: float = 0.95
+    """Muon's Nesterov momentum, per step."""
+    weight_decay: float = 0.0
+    """Decoupled decay of matrices and embeddings, a fraction of the learning rate per step."""
+    gradient_clip: float = 1.0
+    """Largest norm of the whole gradient; 0 does not clip."""
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "matrix_lr"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        for name in ("beta1", "beta2", "momentum"):
+            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+        for name in ("weight_decay", "gradient_clip"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate moves over the run (model/schedule.py)."""
+
+    name: Literal["warmup_stable_decay", "cosine"] = "warmup_stable_decay"
+    """Constant with a linear decay at the end, or a half cosine."""
+    warmup_steps: int = 0
+    """Steps of linear warmup from 0."""
+    decay_fraction: float = 0.4
+    """Share of all steps, at the end, over which warmup_stable_decay falls; cosine falls over all of them."""
+    final_fraction: float = 0.0
+    """Learning rate at the last step, as a fraction of the peak."""
+
+    def __post_init__(self) -> None:
+        _require(self.warmup_steps >= 0, "warmup_steps must not be negative")
+        for name in ("decay_fraction", "final_fraction"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """The training loop shared by pretraining and finetuning (model/training_loop.py)."""
+
+    steps: int
+    """Optimizer steps of the whole run."""
+    sequences_per_step: int
+    """Sequences of one optimizer step, over all processes."""
+    micro_batch: int = 0
+    """Sequences of one forward pass on one process; 0 takes all of a process's share at once."""
+    seed: int = 0
+    """Seeds the initial weights and the order of the sequences."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Type of the activations; weights and optimizer state are always float32."""
+    document_mask: bool = True
+    """Whether attention stops at document boundaries inside a packed sequence."""
+    compile: bool = False
+    """Whether each block goes through torch.compile; off on a CPU, where it was measured slower."""
+    threads: int = 0
+    """CPU threads of each process; 0 shares the machine's cores among its processes."""
+    log_every: int = 1
+    """Steps between two lines of the metrics log."""
+    evaluate_every: int = 0
+    """Steps between two evaluations on held-out documents; 0 evaluates at the end only."""
+    evaluation_documents: int = 256
+    """Held-out documents of an evaluation during training, the first ones in the dataset; 0 takes all."""
+    checkpoint_every: int = 500
+    """Steps between two checkpoints; the last step is always one."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "sequences_per_step", "log_every", "checkpoint_every", "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name in ("micro_batch", "threads", "evaluate_every", "evaluation_documents", "seed"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """`python -m model.pretrain CONFIG`: from packed tokens to a base model."""
+
+    folder: Path
+    """The model folder: config.json, metrics.jsonl and checkpoints/ are written here."""
+    tokens: Path
+    """The tokens dataset, a folder of part-NNNNN.parquet."""
+    packing: Path
+    """The packing plan, a folder of part-NNNNN.parquet."""
+    cache: Path
+    """Folder for the memory-mapped copy of the tokens, on a local disk; may be shared between runs."""
+    shape: ModelShape
+    """Sizes of the model."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    """Learning rate over the run."""
+
+
+@dataclass(frozen=True)
+class SftConfig:
+    """`python -m model.sft CONFIG`: from a base model and conversations to a chat model."""
+
+    folder: Path
+    """The new model's folder: config.json, metrics.jsonl and checkpoints/ are written here."""
+    base: Path
+    """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
+    tokenizer: Path
+    """The base model's tokenizer.json."""
+    conversations: Path
+    """JSONL, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    """Learning rate over the run."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """`python -m model.evaluate CONFIG`: bits per byte on held-out documents, and answers to questions."""
+
+    model: Path
+    """The model to judge: a model folder (its newest valid checkpoint) or an export folder."""
+    result: Path
+    """The JSON file to write."""
+    tokens: Path | None = None
+    """The tokens dataset whose validation documents are scored; without it bits per byte are left out."""
+    cache: Path | None = None
+    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
+    validation_documents: int = 0
+    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
+    questions: Path | None = None
+    """JSONL, one question a line: id, question, answer, group; without it no questions are asked."""
+    tokenizer: Path | None = None
+    """The model's tokenizer.json; needed with `questions`."""
+    replies: Path | None = None
+    """JSONL to write with every question's reply; needed with `questions`."""
+    max_new_tokens: int = 48
+    """Longest reply, in tokens."""
+    batch: int = 64
+    """Sequences or questions of one forward pass."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Type of the activations."""
+    threads: int = 0
+    """CPU threads; 0 takes all of the machine's cores."""
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 1, "batch must be at least 1")
+        _require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
+        _require(self.validation_documents >= 0, "validation_documents must not be negative")
+        if self.tokens is not None:
+            _require(self.cache is not None, "cache is needed with tokens")
+        if self.questions is not None:
+            _require(self.tokenizer is not None, "tokenizer is needed with questions")
+            _require(self.replies is not None, "replies is needed with questions")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """`python -m model.export CONFIG`: a folder that transformers loads as Qwen3."""
+
+    model: Path
+    """The model folder whose newest valid checkpoint is exported."""
+    tokenizer: Path
+    """The model's tokenizer.json."""
+    output: Path
+    """The export folder to write, replaced as a whole."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Type of the exported weights."""
+    compare: bool = True
+    """Whether to load the result in transformers, where it is installed, and compare logits in float32."""
+
+
+def _require(right: bool, message: str) -> None:
+    if not right:
+        raise ValueError(message)

@@ -1,0 +1,61 @@
+"""The output head and its loss in one operation, in chunks of positions.
+
+Notable: the full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and gradients
+are made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but scale. The
+gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_LOGITS_PER_CHUNK = 1 << 20
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        needs_gradient = hidden.requires_grad or weight.requires_grad
+        cast = weight.to(hidden.dtype)
+        positions = targets.numel()
+        rows = max(64, _LOGITS_PER_CHUNK // weight.shape[0])
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        hidden_gradient = torch.empty_like(hidden) if needs_gradient else None
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
+        for start in range(0, positions, rows):
+            part, wanted = hidden[start : start + rows], targets[start : start + rows]
+            log_probabilities = torch.log_softmax((part @ cast.t()).float(), dim=-1)
+            counted = wanted >= 0
+            index = wanted.clamp(min=0).unsqueeze(1)
+            loss -= (log_probabilities.gather(1, index).squeeze(1) * counted).sum()
+            if hidden_gradient is not None and weight_gradient is not None:
+                gradient = log_probabilities.exp_()
+                gradient.scatter_add_(1, index, gradient.new_full((1, 1), -1.0).expand_as(index))
+                gradient = gradient.mul_(counted.unsqueeze(1)).to(hidden.dtype)
+                torch.mm(gradient, cast, out=hidden_gradient[start : start + rows])
+                weight_gradient += gradient.t() @ part
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        return hidden_gradient * gradients[0].to(hidden_gradient.dtype), weight_gradient * gradients[0], None
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """The summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
+
+    Args:
+        hidden: (positions, width), float32 or bfloat16; the matrix products run in its type, the softmax in float32.
+        weight: (vocabulary, width).
+        targets: (positions) token ids; a negative one is not counted.
+
+    Returns:
+        A float32 scalar, with gradients for `hidden` and `weight`.
+    """
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
+    return loss

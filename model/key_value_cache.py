@@ -1,0 +1,71 @@
+"""Keys and values of tokens already seen, so that generation reads each token once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.config import ModelShape
+
+
+class KeyValueCache:
+    """Room for a batch of sequences; prompts of unequal length are padded on the left.
+
+    Notable: memory is taken once, for the longest sequence. Rotary positions are relative, so a prompt may start at any
+    position, and padding needs a mask but no positions of its own.
+    """
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        batch: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        padding: Tensor | None = None,
+    ) -> None:
+        """
+        Args:
+            shape: the model's sizes.
+            batch: B, sequences.
+            capacity: positions of each sequence, padding included.
+            dtype: type of the activations.
+            device: where the model is.
+            padding: (B) how many positions at the start of each sequence are padding; None where none are.
+        """
+        size = (shape.layers, batch, shape.kv_heads, capacity, shape.head_width)
+        self._keys = torch.zeros(size, dtype=dtype, device=device)
+        self._values = torch.zeros(size, dtype=dtype, device=device)
+        self._padding = padding
+        self.length = 0
+        """Positions filled."""
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores new (B, kv_heads, T, D) keys and values of a layer and returns those of all positions so far."""
+        end = self.length + keys.shape[2]
+        self._keys[layer, :, :, self.length : end] = keys
+        self._values[layer, :, :, self.length : end] = values
+        return self._keys[layer, :, :, :end], self._values[layer, :, :, :end]
+
+    def advance(self, length: int) -> None:
+        """Counts `length` positions as filled, once every layer has stored them."""
+        self.length += length
+
+    def mask(self, length: int) -> Tensor | None:
+        """(B or 1, 1, length, filled + length) for the next `length` positions; None where plain causality says it all."""
+        if self._padding is None and (self.length == 0 or length == 1):
+            return None
+        end = self.length + length
+        columns = torch.arange(end, device=self._keys.device)
+        rows = columns[self.length :, None]
+        allowed = (columns <= rows).unsqueeze(0)
+        if self._padding is not None:
+            # A padding position looks at itself, since a softmax over nothing is not a number.
+            allowed = (allowed & (columns >= self._padding[:, None, None])) | (columns == rows)
+        return allowed.unsqueeze(1)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops the sequences that are not in `rows`, a (B') tensor of indices."""
+        self._keys, self._values = self._keys[:, rows], self._values[:, rows]
+        if self._padding is not None:
+            self._padding = self._padding[rows]

@@ -1,0 +1,64 @@
+"""The metrics log: one JSON object a line, written as training goes.
+
+Notable: a resumed run goes on in the same file. Lines after the checkpoint's step are cut off first, as is a last line
+that a kill left half written, so the file never holds a step twice.
+
+Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "seconds"},
+{"event": "eval", "step", "loss", "bits_per_byte", "documents"}, {"event": "skipped", "step", "loss", "grad_norm"} for a
+step whose gradient was not finite, {"event": "resume", "step"}, {"event": "data", "step": 0, ...} with what finetuning
+cut or left out, {"event": "done", "step", "tokens", "seconds"}. Losses are in nats per token, seconds since the program
+started; `step` counts finished optimizer steps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+
+class MetricsLog:
+    """Appends events to `path`; each line is flushed, so that a reader sees it at once."""
+
+    def __init__(self, path: Path, resumed_step: int) -> None:
+        """Opens the log and cuts off what came after `resumed_step`; 0 starts it anew."""
+        kept = [line for line, event in _whole_lines(path) if _belongs(event, resumed_step)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        os.replace(temporary, path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, event: str, step: int, **values: Any) -> None:
+        """Appends one event."""
+        self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All whole events in the log, in order; none if there is no log."""
+    return [event for _, event in _whole_lines(path)]
+
+
+def _belongs(event: dict[str, Any], resumed_step: int) -> bool:
+    return resumed_step > 0 and event.get("event") != "done" and event.get("step", 0) <= resumed_step
+
+
+def _whole_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if line.endswith("\n") and isinstance(event, dict):
+            lines.append((line, event))
+    return lines

@@ -1,0 +1,241 @@
+"""A Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2), as plain maths.
+
+Notable:
+- RMSNorm before each half of a block and on every query and key head, grouped-query attention, SwiGLU, rotary positions,
+  no biases; the output head may be the embedding itself.
+- Weights are float32 and are cast to the type of the activations inside each linear layer, so there is one master copy
+  and no autocast; a step casts each weight once.
+- Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
+  a segment needs no positions of its own.
+- Parameters bear the names that transformers gives them, less the prefix `model.`.
+- Nothing here knows of parallelism or of training; `_no_split_modules` and the embedding accessors tell accelerate
+  where FSDP2 may cut.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.config import ModelShape
+from model.cross_entropy import linear_cross_entropy
+from model.key_value_cache import KeyValueCache
+
+
+class Linear(nn.Linear):
+    """A linear layer without bias whose float32 weight is cast to the type of its input."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        return F.linear(input, self.weight.to(input.dtype))
+
+
+class RMSNorm(nn.Module):
+    """Division by the root mean square and a learnt scale for each channel (arXiv:1910.07467, equation 4)."""
+
+    def __init__(self, channels: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.epsilon = epsilon
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., channels) to the same; computed in float32, returned in the input's type."""
+        return F.rms_norm(input.float(), self.weight.shape, self.weight, self.epsilon).to(input.dtype)
+
+
+def rotary_tables(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, each (positions, head_width), of RoFormer's rotation (arXiv:2104.09864, equation 34)."""
+    frequencies = base ** -(torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+    angles = torch.outer(torch.arange(positions, dtype=torch.float32), frequencies)
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Rotates (B, heads, T, D) by (T, D) tables; channel i turns with channel i + D/2, as in transformers."""
+    first, second = heads.chunk(2, dim=-1)
+    return heads * cosines + torch.cat([-second, first], dim=-1) * sines
+
+
+class Attention(nn.Module):
+    """Causal grouped-query attention with normed queries and keys."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_width = shape.heads, shape.kv_heads, shape.head_width
+        self.q_proj = Linear(shape.width, shape.heads * shape.head_width)
+        self.k_proj = Linear(shape.width, shape.kv_heads * shape.head_width)
+        self.v_proj = Linear(shape.width, shape.kv_heads * shape.head_width)
+        self.o_proj = Linear(shape.heads * shape.head_width, shape.width)
+        self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
+        self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
+
+    def forward(
+        self,
+        input: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:
+        """(B, T, width) to the same; without a mask, attention is causal."""
+        batch, length, _ = input.shape
+        queries = self.q_norm(self.q_proj(input).view(batch, length, self.heads, self.head_width)).transpose(1, 2)
+        keys = self.k_norm(self.k_proj(input).view(batch, length, self.kv_heads, self.head_width)).transpose(1, 2)
+        values = self.v_proj(input).view(batch, length, self.kv_heads, self.head_width).transpose(1, 2)
+        queries, keys = rotate(queries, *rotary), rotate(keys, *rotary)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)
+        mixed = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=mask is None and length > 1, enable_gqa=True
+        )
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, self.heads * self.head_width))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (arXiv:2002.05202, equation 6)."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.gate_proj = Linear(shape.width, shape.feed_forward_width)
+        self.up_proj = Linear(shape.width, shape.feed_forward_width)
+        self.down_proj = Linear(shape.feed_forward_width, shape.width)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., width) to the same."""
+        return self.down_proj(F.silu(self.gate_proj(input)) * self.up_proj(input))
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each added to the residual stream."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.mlp = FeedForward(shape)
+
+    def forward(
+        self,
+        stream: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:
+        """(B, T, width) to the same."""
+        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, cache, layer)
+        return stream + self.mlp(self.post_attention_layernorm(stream))
+
+
+class Head(nn.Module):
+    """The output head: logits, or straight to the loss without keeping the logits."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape.vocabulary_size, shape.width))
+
+    def forward(self, hidden: Tensor, targets: Tensor | None) -> Tensor:
+        """(B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats."""
+        if targets is None:
+            return F.linear(hidden, self.weight.to(hidden.dtype)).float()
+        return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1))
+
+
+class Transformer(nn.Module):
+    """The whole decoder."""
+
+    _no_split_modules = ("Block",)
+
+    def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
+        """
+        Args:
+            shape: the model's sizes.
+            dtype: type of the activations, float32 or bfloat16.
+        """
+        super().__init__()
+        self.shape = shape
+        self.dtype = dtype
+        self.embed_tokens = nn.Embedding(shape.vocabulary_size, shape.width)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.lm_head = Head(shape)
+        if shape.tied_embeddings:
+            self.lm_head.weight = self.embed_tokens.weight
+        cosines, sines = rotary_tables(shape.context, shape.head_width, shape.rope_base)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+        self.cosines: Tensor
+        self.sines: Tensor
+
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Logits, or the summed loss.
+
+        Args:
+            tokens: (B, T) token ids; T and what the cache holds must fit the context.
+            targets: (B, T) token ids to predict, negative where none is.
+            segments: (B, T) numbers; a position attends only to earlier ones with its own number.
+            cache: keys and values of earlier tokens, extended by these; not together with `segments`.
+
+        Returns:
+            Without targets float32 logits (B, T, vocabulary); with targets the summed cross-entropy in nats, float32.
+        """
+        start, length = (cache.length if cache is not None else 0), tokens.shape[1]
+        rotary = (
+            self.cosines[start : start + length].to(self.dtype),
+            self.sines[start : start + length].to(self.dtype),
+        )
+        mask = cache.mask(length) if cache is not None else None
+        if segments is not None:
+            mask = segment_mask(segments)
+        stream = self.embed_tokens(tokens).to(self.dtype)
+        for layer, block in enumerate(self.layers):
+            stream = block(stream, rotary, mask, cache, layer)
+        if cache is not None:
+            cache.advance(length)
+        logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
+        return logits_or_loss
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The token embedding (accelerate shards it as a unit of its own)."""
+        return self.embed_tokens
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The output head (accelerate shards it as a unit of its own)."""
+        return self.lm_head
+
+
+def segment_mask(segments: Tensor) -> Tensor:
+    """(B, 1, T, T): whether position i may look at j, that is j <= i in the same segment, from (B, T) numbers."""
+    same = segments.unsqueeze(2) == segments.unsqueeze(1)
+    return same.tril().unsqueeze(1)
+
+
+@torch.no_grad()
+def initialise(model: Transformer, seed: int) -> None:
+    """Fills in initial weights, the same ones for a seed on any device or number of processes.
+
+    Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero, so
+    that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            parameter.fill_(1.0)
+        elif name.endswith(("o_proj.weight", "down_proj.weight")):
+            parameter.zero_()
+        else:
+            deviation = 0.02 if name.endswith(("embed_tokens.weight", "lm_head.weight")) else parameter.shape[1] ** -0.5
+            values = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
+            parameter.copy_(values)

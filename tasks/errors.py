@@ -1,0 +1,19 @@
+"""The errors of the data half: each says what was wrong, where, and what to do.
+
+Notable: there are only two kinds, because a caller has only two answers. A `PermanentError` is final and is never
+retried; a `TemporaryError` is worth another try after a pause.
+"""
+
+from __future__ import annotations
+
+
+class SluiceError(Exception):
+    """Something a person must be told about; its message is written for that person."""
+
+
+class PermanentError(SluiceError):
+    """Trying again cannot help: a wrong recipe, a damaged file, a full disk."""
+
+
+class TemporaryError(SluiceError):
+    """Trying again later may help: a busy server, a cut connection, a lost worker."""

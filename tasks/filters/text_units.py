@@ -1,0 +1,91 @@
+"""The units that every rule counts: words, lines and paragraphs of a text, each split once and shared.
+
+Notable:
+- A word is what `split_words` finds, punctuation included: published thresholds were set on tokenizers that count
+  punctuation marks as words, so a splitter without them would shift every ratio. The definition is our own and frozen by
+  golden vectors; it follows the habits of English tokenizers (contractions come apart, `3.14`, `U.S.` and `a@b.org` do not).
+- Splitting is one regular expression in C, about 0.1 ms for 600 words; nothing here loops over characters in Python.
+- Sentences are counted, never materialised: the only rule that needs them asks how many there are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+# Combining marks and vowel signs are no `\w` in Python, yet a word of Hindi or Thai is full of them.
+_MARKS = "\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0900-\u0963\u0980-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1000-\u104f"
+_WORD = re.compile(
+    rf"""
+    (?:[A-Za-z]\.){{2,}}                           # U.S., e.g.
+  | [^\W_][\w{_MARKS}]*                           # a word, which may go on over
+    (?: (?: [.@&'’](?=[^\W_])                     #   a mark between letters or digits: 3.14, a@b.org, AT&T, O'Neill
+          | [,:/](?<=\d.)(?=\d)                   #   a mark between digits: 1,000 and 10:30 and 1/2
+          | -(?:(?<=\d-)(?=[^\W\d_])|(?<=[^\W\d_]-)(?=\d))  # a hyphen between a letter and a digit: COVID-19
+        ) [\w{_MARKS}]+
+      | ://[^\s<>"]*[\w/]                         #   the rest of an address, without the full stop that follows it
+    )*
+  | ['’](?:s|re|ve|ll|d|m)\b                      # the ending of a contraction
+  | \.{{2,}} | -{{2,}}                            # an ellipsis, a typed dash
+  | [^\w\s] | _                                   # any other mark, by itself
+    """,
+    re.VERBOSE,
+)
+# English contractions are two words: do + n't, it + 's.
+_CONTRACTION = re.compile(r"n['’]t\b|['’](?:s|re|ve|ll|d|m)\b")
+
+_PARAGRAPH_BREAK = re.compile(r"\n{2,}")
+_LINE_BREAKS = re.compile(r"\n+")
+
+_ABBREVIATIONS = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Jr", "Sr", "vs", "No", "Inc", "Ltd", "Co", "Mt")
+_SENTENCE_END = re.compile(
+    r"(?:(?<!\.)"
+    + "".join(rf"(?<!\b{word})" for word in _ABBREVIATIONS)
+    + r"(?<!\b[A-Z])\.|[!?](?![!?])|[。！？．｡؟।]) ?['\"”’)\]»]*(?=\s|$|(?<=[。！？．｡]))"
+)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of `text` in order, punctuation marks among them; no word holds white space."""
+    if "'" in text or "’" in text:
+        text = _CONTRACTION.sub(r" \g<0>", text)
+    return _WORD.findall(text)
+
+
+def count_sentences(line: str) -> int:
+    """How many sentences a line holds, at least 1: full stops after an initial or a common abbreviation end none."""
+    ends = 0
+    last_end = 0
+    for match in _SENTENCE_END.finditer(line):
+        ends += 1
+        last_end = match.end()
+    return max(1, ends + bool(line[last_end:].strip()))
+
+
+@dataclass(frozen=True)
+class TextUnits:
+    """A text and its units, each split on first use and kept."""
+
+    text: str
+    """The text as extracted."""
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words, punctuation marks included (see `split_words`)."""
+        return split_words(self.text)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines by `str.splitlines`, blank ones included."""
+        return self.text.splitlines()
+
+    @cached_property
+    def line_blocks(self) -> list[str]:
+        """Lines as separated by one or more newlines, so that blank lines are no lines; "" at an end that has newlines."""
+        return _LINE_BREAKS.split(self.text)
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """Paragraphs: what blank lines separate in the stripped text."""
+        return _PARAGRAPH_BREAK.split(self.text.strip())

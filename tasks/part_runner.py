@@ -1,0 +1,66 @@
+"""Builds one part: the thin layer that is the same for all stages.
+
+Notable: decisions are committed before rows, and the rows' footer is what says "done", so a kill between the two only
+means that the part is built once more. A part that is already there with the right footer is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tasks.manifest import decisions_folder
+from tasks.parts import PartFooter, PartWriter, part_name, read_footer
+from tasks.stages.registry import STAGES
+from tasks.stages.stage import NoProgress, PartContext, PartJob, Progress
+from tasks.store import Store
+
+
+@dataclass(frozen=True)
+class PartOutcome:
+    """What came of a job."""
+
+    footer: PartFooter
+    built: bool
+    """False where the part was there already."""
+
+
+def finished(store: Store, job: PartJob) -> PartFooter | None:
+    """The footer of the job's part if it is there, made by the same stage from the same inputs."""
+    footer = read_footer(store, job.path)
+    return footer if footer and footer.matches(job.stage, job.fingerprint, job.inputs) else None
+
+
+def run_part(job: PartJob, progress: Progress | None = None) -> PartOutcome:
+    """Build the part that `job` describes, unless it is done. Raises what the stage raises; then nothing is written."""
+    store = Store(job.store)
+    done = finished(store, job)
+    if done:
+        return PartOutcome(done, built=False)
+    stage = STAGES[job.stage]
+    context = PartContext(job, store, progress or NoProgress())
+    counters: Counter[str] = Counter()
+    with ExitStack() as writers:
+
+        def writer(path: str, schema: pa.Schema) -> PartWriter:
+            return writers.enter_context(PartWriter(store, path, schema, job.stage, job.fingerprint, job.inputs))
+
+        # The stack is left last in, first out: decisions appear before the rows that declare the part done.
+        rows = writer(job.path, stage.rows_schema(context))
+        decisions = None
+        if stage.decisions_schema:
+            path = f"{decisions_folder(job.stage, job.fingerprint)}/{part_name(job.index)}"
+            decisions = writer(path, stage.decisions_schema(context))
+        for output in stage.run(context):
+            if output.rows is not None:
+                rows.write(output.rows)
+            if output.decisions is not None and decisions is not None:
+                decisions.write(output.decisions)
+            counters.update(output.counters)
+        if decisions:
+            decisions.commit(counters)
+        footer = rows.commit(counters)
+    return PartOutcome(footer, built=True)

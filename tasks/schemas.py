@@ -1,0 +1,78 @@
+"""The columns of every Parquet file that the data half writes.
+
+Notable: a document's `id` is its address, `<WARC base name>:<record offset>`; it is unique across crawls, sorts by
+place and says where the bytes are. Everything later is joined by it, never by position in a file.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+DOCUMENTS = pa.schema(
+    [
+        ("id", pa.string()),  # <WARC base name>:<record offset>
+        ("url", pa.string()),
+        ("host", pa.string()),
+        ("crawl", pa.string()),  # e.g. CC-MAIN-2026-46
+        ("date", pa.timestamp("s", tz="UTC")),  # when the page was fetched: WARC-Date
+        ("language", pa.string()),  # ISO 639-1, or "un" where the identifier will not say
+        ("language_score", pa.float32()),  # 0 to 1
+        ("text", pa.string()),
+        ("text_hash", pa.string()),  # xxh3-128 of the text in UTF-8, 32 hexadecimal digits
+    ]
+)
+
+WARCS = pa.schema(
+    [
+        ("name", pa.string()),  # base name, without .warc.gz
+        ("path", pa.string()),  # below the source's base, as warc.paths lists it
+        ("crawl", pa.string()),
+        ("bytes", pa.int64()),
+        ("digest", pa.string()),  # xxh3-128 of the bytes fetched
+        ("clipped", pa.bool_()),  # whether only the first bytes of the file were asked for
+    ]
+)
+
+DECISION_HEAD = [
+    pa.field("id", pa.string()),
+    pa.field("stage", pa.string()),
+    pa.field("kept", pa.bool_()),
+    pa.field("reasons", pa.list_(pa.string())),  # every rule failed, not only the first
+]
+
+SIGNATURES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text_hash", pa.string()),
+        ("n_chars", pa.int64()),
+        ("bands", pa.list_(pa.uint64())),  # one key a band; null where the text is shorter than a shingle
+        ("sketch", pa.binary()),  # the signature's low bytes, one a permutation; null likewise
+    ]
+)
+
+CANDIDATES = pa.schema([("left", pa.int64()), ("right", pa.int64())])  # rows of the signatures dataset
+
+DUPLICATES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kept", pa.bool_()),
+        ("cluster", pa.string()),  # the id of the document kept for this cluster
+        ("reason", pa.string()),  # exact_duplicate | near_duplicate; null for the one kept
+    ]
+)
+
+SEGMENT = pa.struct([("part", pa.int32()), ("row", pa.int32()), ("start", pa.int32()), ("length", pa.int32())])
+PACKING = pa.schema([("sequence", pa.int64()), ("segments", pa.list_(SEGMENT))])
+
+
+def tokens_schema(vocab_size: int) -> pa.Schema:
+    """Columns of the token parts: uint16 ids where the vocabulary allows it, uint32 above."""
+    token = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
+    return pa.schema(
+        [("id", pa.string()), ("tokens", pa.list_(token)), ("n_bytes", pa.int32()), ("split", pa.string())]
+    )
+
+
+def decisions_schema(signals: list[pa.Field]) -> pa.Schema:
+    """Columns of a stage's decisions: the common head, then the stage's own signals."""
+    return pa.schema([*DECISION_HEAD, *signals])

@@ -1,0 +1,1 @@
+"""The stages from WARC to packed tokens, a file each."""

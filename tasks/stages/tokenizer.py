@@ -1,0 +1,78 @@
+"""tokenizer: one vocabulary from a sample of the whole corpus, written to tokenizers/<fingerprint>/tokenizer.json.
+
+Notable: the corpus is read twice and never held: once for the place of each document in the sample's order, once for
+the texts of those that are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from tasks.errors import PermanentError
+from tasks.stages.stage import Output, PartContext, Stage, Upstream
+from tasks.tokenizer_training import (
+    TokenizerConfig,
+    clipped,
+    sample_documents,
+    sample_keys,
+    sample_limit,
+    train_tokenizer,
+)
+
+ROWS = pa.schema(
+    [
+        ("path", pa.string()),  # in the store
+        ("digest", pa.string()),  # xxh3-128 of the file
+        ("vocab_size", pa.int64()),
+        ("sample_documents", pa.int64()),
+        ("sample_bytes", pa.int64()),
+    ]
+)
+
+
+def tokenizer_path(fingerprint: str) -> str:
+    """Where the stage with this fingerprint writes its tokenizer, in the store."""
+    return f"tokenizers/{fingerprint}/tokenizer.json"
+
+
+def run(context: PartContext) -> Iterator[Output]:
+    """Train, write the file, and one row about it."""
+    config = context.config(TokenizerConfig)
+    keys, sizes = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
+    for _, documents in context.all_inputs("corpus", ["id", "text"]):
+        keys.append(sample_keys(documents["id"], config))
+        sizes.append(pc.cast(pc.binary_length(clipped(documents["text"], config)), pa.int64()).to_numpy())
+    limit = sample_limit(np.concatenate(keys), np.concatenate(sizes), config)
+    if limit < 0:
+        raise PermanentError(
+            "The corpus is empty: no document was kept. Look at the reasons in `sluice status` and the decisions of "
+            "the filter stage, loosen the recipe's filter, or read more WARCs."
+        )
+    counted = {"documents": 0, "bytes": 0}
+
+    def sample() -> Iterator[str]:
+        for _, documents in context.all_inputs("corpus", ["id", "text"]):
+            texts = sample_documents(documents, limit, config)
+            counted["documents"] += len(texts)
+            counted["bytes"] += int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+            yield from texts.to_pylist()
+
+    data = train_tokenizer(sample(), config).to_str(pretty=True).encode()
+    path = tokenizer_path(context.job.fingerprint)
+    context.store.write_bytes(path, data)
+    row = [path, xxhash.xxh3_128_hexdigest(data), config.vocab_size, counted["documents"], counted["bytes"]]
+    rows = pa.table([pa.array([value]) for value in row], schema=ROWS)
+    yield Output(rows, counters={"sample_documents": counted["documents"], "sample_bytes": counted["bytes"]})
+
+
+def schema(context: PartContext) -> pa.Schema:
+    """The columns of the one row."""
+    return ROWS
+
+
+STAGE = Stage("tokenizer", 1, (Upstream("corpus", all_parts=True),), run, schema)

@@ -23,7 +23,7 @@ from tasks.fingerprint import digest
 from tasks.manifest import Manifest, read_manifest, write_manifest
 from tasks.part_runner import finished
 from tasks.parts import PartFooter
-from tasks.stages.fetch import drop_warc
+from tasks.stages.fetch import drop_warc, is_at_hand
 from tasks.stages.registry import STAGES
 from tasks.stages.stage import PartJob, inputs_digest
 from tasks.store import Store
@@ -89,7 +89,7 @@ def dataset_jobs(run: Run, plan: StagePlan) -> list[PartJob]:
 def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:
     """The first two stages, WARC by WARC: each is fetched, extracted and, unless the recipe keeps it, dropped."""
     fetch, extract = run.plans["fetch"], run.plans["extract"]
-    pairs = [(_fetch_job(run, fetch, warc), _job(run, extract, place, "")) for place, warc in enumerate(warcs)]
+    pairs = [_crawl_jobs(run, place, warc) for place, warc in enumerate(warcs)]
     for plan in (fetch, extract):
         run.recorder.stage(plan.name, parts_expected=len(pairs))
     with run.stage("fetch"), run.stage("extract"):
@@ -116,12 +116,19 @@ def fetch_and_extract_parts(
     """The body of the crawl's task: each WARC in the group fetched, extracted and dropped."""
     footers = []
     for fetch, extract in pairs:
-        fetched = build_part(fetch, settings)
+        fetched = _at_hand(fetch, settings)
         extracted = build_part(_fed(extract, fetched), settings)
         if not keep:
             drop_warc(fetch)
         footers.append((fetched, extracted))
     return footers
+
+
+def _at_hand(fetch: PartJob, settings: RunSettings) -> PartFooter:
+    """Fetch a WARC; also again, where it was dropped before and its text is now wanted by another recipe."""
+    if not is_at_hand(fetch):
+        Store(fetch.store).remove(fetch.path)
+    return build_part(fetch, settings)
 
 
 def finish_dataset(run: Run, plan: StagePlan, footers: Sequence[PartFooter]) -> Manifest:
@@ -152,10 +159,12 @@ def _fed(extract: PartJob, fetched: PartFooter) -> PartJob:
     return dataclasses.replace(extract, inputs=digest({"index": extract.index, "upstream": {"fetch": fetched.digest}}))
 
 
-def _fetch_job(run: Run, plan: StagePlan, warc: WarcAddress) -> PartJob:
-    address = digest({"path": warc.path, "fetch": plan.fingerprint})
-    job = _job(run, plan, warc.index, address)
-    return dataclasses.replace(job, source=job.source | {"path": warc.path})
+def _crawl_jobs(run: Run, place: int, warc: WarcAddress) -> tuple[PartJob, PartJob]:
+    """The jobs that fetch and extract one WARC, part `place` of both datasets."""
+    source = {"source": run.source.model_dump(mode="json"), "path": warc.path}
+    fetch = _job(run, run.plans["fetch"], place, digest({"path": warc.path}))
+    extract = _job(run, run.plans["extract"], place, "")
+    return dataclasses.replace(fetch, source=source), dataclasses.replace(extract, source=source)
 
 
 def _job(run: Run, plan: StagePlan, index: int, inputs: str) -> PartJob:
@@ -167,10 +176,4 @@ def _job(run: Run, plan: StagePlan, index: int, inputs: str) -> PartJob:
         inputs=inputs,
         config=plan.config,
         upstream=plan.upstream,
-        source={"source": run.source.model_dump(mode="json")},
     )
-
-
-def tokenizer_folder(store: Store, plan: StagePlan) -> str:
-    """Where the tokenizer stage puts tokenizer.json."""
-    return f"tokenizers/{plan.fingerprint}"

@@ -16,7 +16,7 @@ from tasks.config import Config
 from tasks.crawl_listing import SourceConfig
 from tasks.duplicate_clusters import DuplicatesConfig
 from tasks.extraction import ExtractionConfig
-from tasks.filters.profiles import FilterConfig
+from tasks.filters.filtering import FilterConfig
 from tasks.madeup import MadeupConfig
 from tasks.minhash import MinHashConfig
 from tasks.packing import PackingConfig

@@ -6,6 +6,7 @@ does not exist, the nearest one that does.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import types
 import typing
@@ -21,6 +22,10 @@ from flows.recipe import Recipe
 from tasks.errors import PermanentError
 
 
+class RecipeError(PermanentError):
+    """The recipe, or what the command line puts over it, is wrong: bad usage, not a failed run."""
+
+
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with Sluice."""
     folder = resources.files("flows") / "recipes"
@@ -30,15 +35,15 @@ def shipped_recipes() -> list[str]:
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe called `name_or_path` (a shipped name or a YAML file) with `field.path=value` overrides applied.
 
-    Raises `PermanentError` that names the file and every wrong field.
+    Raises `RecipeError` that names the file and every wrong field.
     """
     where, text = _read(name_or_path)
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise PermanentError(f"The recipe {where} is not valid YAML: {error}") from error
+        raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise PermanentError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
+        raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
     for override in overrides:
         apply_override(values, override)
     return validated(values, where)
@@ -49,7 +54,7 @@ def validated(values: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise PermanentError(f"The recipe {where} is wrong:\n{explain(error, Recipe)}") from error
+        raise RecipeError(f"The recipe {where} is wrong:\n{explain(error, Recipe)}") from error
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
@@ -57,11 +62,11 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     path, separator, text = override.partition("=")
     keys = path.strip().split(".")
     if not separator or not all(keys):
-        raise PermanentError(f"--set {override!r} is not of the form field.path=value.")
+        raise RecipeError(f"--set {override!r} is not of the form field.path=value.")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise PermanentError(f"--set {override!r}: the value is not valid YAML: {error}") from error
+        raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from error
     target = values
     for key in keys[:-1]:
         below = target.setdefault(key, {})
@@ -82,12 +87,12 @@ def _read(name_or_path: str) -> tuple[str, str]:
         try:
             return str(path), path.read_text(encoding="utf-8")
         except OSError as error:
-            raise PermanentError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+            raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"
     if not shipped.is_file():
         known = shipped_recipes()
         near = _nearest(name_or_path, known)
-        raise PermanentError(
+        raise RecipeError(
             f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
         )
     return f"{name_or_path} (shipped)", shipped.read_text(encoding="utf-8")
@@ -96,7 +101,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
 def _explain_one(details: Any, model: type[BaseModel]) -> str:
     location = [part for part in details["loc"] if not str(part).startswith(("function-", "tagged-"))]
     field = ".".join(str(part) for part in location)
-    if details["type"] == "extra_forbidden":
+    if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
         return f"{field}: no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
@@ -110,15 +115,22 @@ def _explain_one(details: Any, model: type[BaseModel]) -> str:
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     current: Any = model
     for key in location:
-        fields = getattr(current, "model_fields", {})
-        if key in fields:
-            current = _model_in(fields[key].annotation)
-    return sorted(getattr(current, "model_fields", {}))
+        annotation = _annotations(current).get(key)
+        if annotation is not None:
+            current = _model_in(annotation)
+    return sorted(_annotations(current))
+
+
+def _annotations(model: Any) -> dict[str, Any]:
+    """The fields of a pydantic model or a dataclass with their types."""
+    if dataclasses.is_dataclass(model):
+        return typing.get_type_hints(model)
+    return {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
 
 
 def _model_in(annotation: Any) -> Any:
-    """The pydantic model inside an optional, a union or a container's annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    """The model or dataclass inside an optional, a union or a container's annotation."""
+    if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return annotation
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
         for argument in typing.get_args(annotation):

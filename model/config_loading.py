@@ -41,10 +41,7 @@ def parse_config(values: Any, kind: type[Config], where: str) -> Config:
 
 def config_as_json(config: Any) -> dict[str, Any]:
     """The plain JSON values of a config, which `parse_config` reads back to an equal one."""
-    return {
-        field.name: _plain(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-    }
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def _plain(value: Any) -> Any:
@@ -87,6 +84,8 @@ def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
         if value in get_args(hint):
             return value
         raise BadInput(f"{where}: {name} must be one of {', '.join(map(str, get_args(hint)))}, not {_shown(value)}")
+    if origin is dict and isinstance(value, dict):
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str) and value:

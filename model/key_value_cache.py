@@ -11,8 +11,8 @@ from model.config import ModelShape
 class KeyValueCache:
     """Room for a batch of sequences; prompts of unequal length are padded on the left.
 
-    Notable: memory is taken once, for the longest sequence. Rotary positions are relative, so a prompt may start at any
-    position, and padding needs a mask but no positions of its own.
+    Notable: memory is taken once, for the longest sequence. Padding is hidden by a mask and takes no position, so a
+    sequence's own tokens are numbered from 0 whatever stands before them.
     """
 
     def __init__(
@@ -50,6 +50,11 @@ class KeyValueCache:
     def advance(self, length: int) -> None:
         """Counts `length` positions as filled, once every layer has stored them."""
         self.length += length
+
+    def positions(self, length: int) -> Tensor:
+        """(B or 1, length) positions of the next `length` tokens within their sequences."""
+        columns = torch.arange(self.length, self.length + length, device=self._keys.device).unsqueeze(0)
+        return columns if self._padding is None else (columns - self._padding[:, None]).clamp(min=0)
 
     def mask(self, length: int) -> Tensor | None:
         """(B or 1, 1, length, filled + length) for the next `length` positions; None where plain causality says it all."""

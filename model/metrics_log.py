@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 
-
 class MetricsLog:
     """Appends events to `path`; each line is flushed, so that a reader sees it at once."""
 

@@ -40,6 +40,8 @@ class Batch:
     """(R, T) number of the segment within its sequence, `PADDING_SEGMENT` at the end; None: one segment each."""
     targets_in_step: int
     """Predicted tokens of the whole step, over all processes: what the loss is divided by."""
+    tokens_in_step: int
+    """Tokens of the whole step without padding, over all processes."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class PackedSequences:
         self._seed = seed
         self._trained = trained
         self._pad_token = pad_token
-        self._targets = self._targets_of_sequences()
+        self._filled = _sums(packing.lengths, packing.offsets)
+        self._targets = _sums(self._targets_of_segments(), packing.offsets)
         self._order = lru_cache(maxsize=2)(self._order_of_epoch)
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
@@ -101,7 +104,7 @@ class PackedSequences:
         chosen = self.sequences_of_step(step)
         first, last = (len(chosen) * edge // world_size for edge in (rank, rank + 1))
         inputs, targets, segments = self._rows(chosen[first:last])
-        return Batch(inputs, targets, segments, targets_in_step=int(self._targets[chosen].sum()))
+        return Batch(inputs, targets, segments, int(self._targets[chosen].sum()), int(self._filled[chosen].sum()))
 
     def sequences_of_step(self, step: int) -> IntArray:
         """Numbers of the sequences in step number `step`, in order."""
@@ -119,10 +122,8 @@ class PackedSequences:
 
     def _rows(self, chosen: IntArray) -> tuple[IntArray, IntArray, IntArray | None]:
         packing = self._packing
-        filled = [
-            int(packing.lengths[packing.offsets[sequence] : packing.offsets[sequence + 1]].sum()) for sequence in chosen
-        ]
-        width = min(self._context, -(-max([2, *filled], default=2) // _WIDTH_STEP) * _WIDTH_STEP)
+        longest = int(self._filled[chosen].max(initial=2)) - 1
+        width = min(self._context, -(-longest // _WIDTH_STEP) * _WIDTH_STEP)
         rows = max(1, len(chosen))
         tokens = np.full((rows, width + 1), self._pad_token, dtype=np.int64)
         segments = np.full((rows, width + 1), PADDING_SEGMENT, dtype=np.int64)
@@ -143,12 +144,14 @@ class PackedSequences:
         targets = np.where(counted[:, 1:], tokens[:, 1:], IGNORED)
         return tokens[:, :-1].copy(), targets, segments[:, :-1].copy() if several else None
 
-    def _targets_of_sequences(self) -> IntArray:
+    def _targets_of_segments(self) -> IntArray:
         packing = self._packing
         if self._trained is None:
-            of_segments = packing.lengths - 1
-        else:
-            before = np.concatenate([[0], np.cumsum(self._trained, dtype=np.int64)])
-            of_segments = before[packing.starts + packing.lengths] - before[packing.starts + 1]
-        running = np.concatenate([[0], np.cumsum(of_segments)])
-        return running[packing.offsets[1:]] - running[packing.offsets[:-1]]
+            return packing.lengths - 1
+        before = np.concatenate([[0], np.cumsum(self._trained, dtype=np.int64)])
+        return before[packing.starts + packing.lengths] - before[packing.starts + 1]
+
+
+def _sums(values: IntArray, offsets: IntArray) -> IntArray:
+    running = np.concatenate([[0], np.cumsum(values)])
+    return running[offsets[1:]] - running[offsets[:-1]]

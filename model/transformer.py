@@ -56,7 +56,7 @@ def rotary_tables(positions: int, head_width: int, base: float) -> tuple[Tensor,
 
 
 def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Rotates (B, heads, T, D) by (T, D) tables; channel i turns with channel i + D/2, as in transformers."""
+    """Rotates (B, heads, T, D) by tables of (T, D) or (B, 1, T, D); channel i turns with channel i + D/2, as in transformers."""
     first, second = heads.chunk(2, dim=-1)
     return heads * cosines + torch.cat([-second, first], dim=-1) * sines
 
@@ -179,6 +179,7 @@ class Transformer(nn.Module):
         targets: Tensor | None = None,
         segments: Tensor | None = None,
         cache: KeyValueCache | None = None,
+        last_only: bool = False,
     ) -> Tensor:
         """Logits, or the summed loss.
 
@@ -187,23 +188,26 @@ class Transformer(nn.Module):
             targets: (B, T) token ids to predict, negative where none is.
             segments: (B, T) numbers; a position attends only to earlier ones with its own number.
             cache: keys and values of earlier tokens, extended by these; not together with `segments`.
+            last_only: whether logits are wanted for the last position alone.
 
         Returns:
-            Without targets float32 logits (B, T, vocabulary); with targets the summed cross-entropy in nats, float32.
+            Without targets float32 logits (B, T or 1, vocabulary); with targets the summed cross-entropy in nats.
         """
-        start, length = (cache.length if cache is not None else 0), tokens.shape[1]
-        rotary = (
-            self.cosines[start : start + length].to(self.dtype),
-            self.sines[start : start + length].to(self.dtype),
-        )
-        mask = cache.mask(length) if cache is not None else None
-        if segments is not None:
-            mask = segment_mask(segments)
+        length = tokens.shape[1]
+        mask = None if segments is None else segment_mask(segments)
+        if cache is None:
+            cosines, sines = self.cosines[:length], self.sines[:length]
+        else:
+            mask, positions = cache.mask(length), cache.positions(length)
+            cosines, sines = self.cosines[positions].unsqueeze(1), self.sines[positions].unsqueeze(1)
+        rotary = (cosines.to(self.dtype), sines.to(self.dtype))
         stream = self.embed_tokens(tokens).to(self.dtype)
         for layer, block in enumerate(self.layers):
             stream = block(stream, rotary, mask, cache, layer)
         if cache is not None:
             cache.advance(length)
+        if last_only:
+            stream = stream[:, -1:]
         logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
         return logits_or_loss
 

@@ -21,12 +21,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from scipy.sparse import coo_array
-from scipy.sparse import csgraph
+from scipy.sparse import coo_array, csgraph
 
 from tasks.config import Config
 from tasks.hashing import UInt64s, text_hash_words
 from tasks.minhash import NO_KEY, estimated_similarity
+from tasks.schemas import DUPLICATES
 
 Int64s = npt.NDArray[np.int64]
 Reader = Callable[[list[str]], Iterable[pa.Table]]
@@ -34,15 +34,15 @@ Reader = Callable[[list[str]], Iterable[pa.Table]]
 
 EXACT = "exact_duplicate"
 NEAR = "near_duplicate"
-VERDICTS = pa.schema([("id", pa.string()), ("kept", pa.bool_()), ("cluster", pa.string()), ("reason", pa.string())])
 
 
 class DuplicatesConfig(Config):
     """How duplicates are joined and how sure one must be of them."""
 
-    partitions: int = Field(4, ge=1)
-    """Parts into which the join on band keys is split; each holds 1/partitions of all keys in memory. Changes no row."""
-    minimum_similarity: float = Field(0.7, ge=0, le=1)
+    partitions: int = Field(default=4, ge=1)
+    """Parts into which the join on band keys is split: each holds 1/partitions of the keys in memory.
+    Decides nothing."""
+    minimum_similarity: float = Field(default=0.7, ge=0, le=1)
     """Estimated Jaccard similarity of shingles (0 to 1) below which candidates are not linked; 0 links all candidates,
     as FineWeb does."""
 
@@ -197,7 +197,7 @@ def _members(read: Reader, rows: Int64s) -> pa.Table:
 
 
 def judge(members: pa.Table, labels: Int64s) -> pa.Table:
-    """One row of `VERDICTS` for each of `members` (`id text_hash n_chars`), whose clusters are `labels` [n]; by id.
+    """The verdict on each of `members` (`id text_hash n_chars`), whose clusters are `labels` [n], sorted by id.
 
     Kept is the longest text of a cluster, the smallest id among equals. Of the documents removed, those whose very
     text came before, by id, are exact duplicates; the others are near-duplicates.
@@ -216,24 +216,24 @@ def judge(members: pa.Table, labels: Int64s) -> pa.Table:
     repeated[by_text[1:]] = np.all(words[1:] == words[:-1], axis=1)
     reason = pc.if_else(pa.array(kept), None, pc.if_else(pa.array(repeated), EXACT, NEAR))
     return pa.table(
-        [members["id"], pa.array(kept), members["id"].take(pa.array(keeper)), reason], schema=VERDICTS
+        [members["id"], pa.array(kept), members["id"].take(pa.array(keeper)), reason], schema=DUPLICATES
     ).sort_by("id")
 
 
 def verdicts(read: Reader, edges: Int64s) -> pa.Table:
-    """The `VERDICTS` on every document that has a duplicate, sorted by id; the others are kept and have no row.
+    """A row of `tasks.schemas.DUPLICATES` for each document that has a duplicate, sorted by id; the others are kept.
 
     `edges` [m, 2] are those of all partitions, in any order. Holds the edges and the documents they touch in memory.
     """
     rows, labels = connected_components(edges)
     if len(rows) == 0:
-        return VERDICTS.empty_table()
+        return DUPLICATES.empty_table()
     return judge(_members(read, rows), labels)
 
 
 def duplicates_table(ids: pa.ChunkedArray | pa.Array, verdicts: pa.Table) -> pa.Table:
-    """One row of `VERDICTS` for each of `ids`, in their order; cluster and reason are null where nothing was alike."""
+    """A verdict for each of `ids`, in their order; cluster and reason are null where nothing was alike."""
     places = pc.index_in(ids, value_set=verdicts["id"])
     found = verdicts.select(["kept", "cluster", "reason"]).take(places)
     kept = pc.fill_null(found["kept"], True)
-    return pa.table([ids, kept, found["cluster"], found["reason"]], schema=VERDICTS)
+    return pa.table([ids, kept, found["cluster"], found["reason"]], schema=DUPLICATES)

@@ -97,11 +97,14 @@ def run_isolated(
     traceback as a note (RuntimeError in place of an exception that cannot be pickled).
     """
     blob = pickle.dumps((function, argument, str(Path.cwd()), dict(os.environ)), protocol=5)
-    with _nursery(tuple(preload)).child(blob) as child:
-        died = _Watch(child, limits, on_log).until_dead()
-        if died is not None:
-            raise died
-        return child.outcome()  # type: ignore[no-any-return]
+    while True:
+        with _nursery(tuple(preload)).child(blob) as child:
+            watch = _Watch(child, limits, on_log)
+            died = watch.until_dead()
+            if died is None:
+                return child.outcome()  # type: ignore[no-any-return]
+            if watch.saw_a_birth():
+                raise died
 
 
 @functools.cache
@@ -258,6 +261,10 @@ class _Watch:
             pass
         self._emit(b"\n" if self._tail else b"")
         return self._diagnosis()
+
+    def saw_a_birth(self) -> bool:
+        """False where the nursery died before it forked the child; another try is free then."""
+        return bool(self._said)
 
     def _is_over(self) -> bool:
         return self._said.count(b"\n") == 2 or self._child.status not in self._selector.get_map()

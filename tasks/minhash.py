@@ -43,15 +43,15 @@ _ZEROS = re.compile("00+")
 
 
 class MinHashConfig(Config):
-    """How alike two texts must be to meet: P(meet) = 1 - (1 - s^rows)^bands for shingle sets of Jaccard similarity s."""
+    """How alike two texts must be to meet: P(meet) = 1 - (1 - s^rows)^bands at Jaccard similarity s of shingles."""
 
-    bands: int = Field(14, ge=1, le=256)
+    bands: int = Field(default=14, ge=1, le=256)
     """Number of bands; documents that agree in all rows of any one band are candidates."""
-    rows: int = Field(8, ge=1, le=64)
+    rows: int = Field(default=8, ge=1, le=64)
     """Permutations in a band. With 14 x 8: 56% at similarity 0.70, 92% at 0.80, 98.8% at 0.85."""
-    shingle_words: int = Field(5, ge=1)
+    shingle_words: int = Field(default=5, ge=1)
     """Words in a shingle; a text with fewer words has no signature and no near-duplicates."""
-    seed: int = Field(1, ge=0, lt=2**32)
+    seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of the permutations; signatures of different seeds cannot be compared."""
 
     @property

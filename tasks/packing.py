@@ -29,9 +29,9 @@ Int64s = npt.NDArray[np.int64]
 class PackingConfig(Config):
     """What a training sequence is."""
 
-    context: int = Field(2048, ge=2, le=1 << 20)
+    context: int = Field(default=2048, ge=2, le=1 << 20)
     """Tokens of input in a sequence; its row in the plan holds one more, the last target."""
-    seed: int = Field(1, ge=0)
+    seed: int = Field(default=1, ge=0)
     """Seed of the order in which the sequences are numbered."""
 
     @property

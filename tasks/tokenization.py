@@ -34,9 +34,9 @@ _MOST_TOKENS = (1 << 31) - 1
 class TokensConfig(Config):
     """Which documents are held out."""
 
-    validation_fraction: float = Field(0.01, ge=0, lt=1)
+    validation_fraction: float = Field(default=0.01, ge=0, lt=1)
     """Share of the documents (0 to 1) that is never trained on."""
-    seed: int = Field(1, ge=0)
+    seed: int = Field(default=1, ge=0)
     """Seed of the choice of documents."""
 
 
@@ -44,7 +44,8 @@ def _batches(sizes: Int64s) -> Iterator[slice]:
     """Slices of consecutive texts of about `_BATCH_BYTES` together, one text at least."""
     groups = (np.cumsum(sizes) - sizes) // _BATCH_BYTES
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(sizes)], strict=True):
+    ends = np.append(starts[1:], len(sizes))[: len(starts)]
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         yield slice(start, end)
 
 
@@ -74,7 +75,7 @@ def token_lists(ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType
     total = int(ends[-1]) if len(ends) else 0
     if total > _MOST_TOKENS:
         raise PermanentError(
-            f"A table of {len(lengths)} documents has {total} tokens, more than one list column holds ({_MOST_TOKENS}): "
+            f"A table of {len(lengths)} documents has {total} tokens, more than a list column holds ({_MOST_TOKENS}): "
             "tokenize it in smaller tables."
         )
     inside = np.ones(total, dtype=bool)

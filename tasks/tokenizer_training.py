@@ -37,16 +37,16 @@ QWEN2_PATTERN = (
 class TokenizerConfig(Config):
     """What the tokenizer is trained on, and how many tokens it has."""
 
-    vocab_size: int = Field(32768, ge=256 + len(SPECIAL_TOKENS), le=1 << 20)
+    vocab_size: int = Field(default=32768, ge=256 + len(SPECIAL_TOKENS), le=1 << 20)
     """Tokens in the vocabulary: the special ones, 256 bytes, and as many merges as remain."""
-    sample_bytes: int = Field(2_000_000_000, ge=1)
+    sample_bytes: int = Field(default=2_000_000_000, ge=1)
     """Bytes of UTF-8 text to train on, at most; documents are added until it is reached. Training needs memory for the
     distinct words of the sample."""
-    max_document_chars: int = Field(10_000, ge=1)
+    max_document_chars: int = Field(default=10_000, ge=1)
     """Code points taken of each document of the sample, so that a few long ones do not decide."""
-    min_frequency: int = Field(2, ge=1)
+    min_frequency: int = Field(default=2, ge=1)
     """How often a pair of tokens must occur to be merged."""
-    seed: int = Field(1, ge=0)
+    seed: int = Field(default=1, ge=0)
     """Seed of the choice of documents."""
 
 
@@ -130,9 +130,9 @@ def encoder(tokenizer_json: str) -> Tokenizer:
 
 def token_bytes(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
     """The bytes of text each token stands for, [vocab_size]; 0 for special tokens. The denominator of bits per byte."""
-    special = tokenizer.get_added_tokens_decoder()
+    sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int32)
     # A byte-level token is spelt with one character for each byte.
-    sizes = [
-        0 if token in special else len(tokenizer.id_to_token(token)) for token in range(tokenizer.get_vocab_size())
-    ]
-    return np.array(sizes, dtype=np.int32)
+    for token, place in tokenizer.get_vocab().items():
+        sizes[place] = len(token)
+    sizes[list(tokenizer.get_added_tokens_decoder())] = 0
+    return sizes

@@ -38,12 +38,9 @@ _CONTRACTION = re.compile(r"n['’]t\b|['’](?:s|re|ve|ll|d|m)\b")
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _LINE_BREAKS = re.compile(r"\n+")
 
-_ABBREVIATIONS = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Jr", "Sr", "vs", "No", "Inc", "Ltd", "Co", "Mt")
-_SENTENCE_END = re.compile(
-    r"(?:(?<!\.)"
-    + "".join(rf"(?<!\b{word})" for word in _ABBREVIATIONS)
-    + r"(?<!\b[A-Z])\.|[!?](?![!?])|[。！？．｡؟।]) ?['\"”’)\]»]*(?=\s|$|(?<=[。！？．｡]))"
-)
+_ABBREVIATIONS = frozenset("Mr Mrs Ms Dr Prof St Jr Sr vs No Inc Ltd Co Mt Fig etc".split())
+_SENTENCE_END = re.compile(r"""(?:[.!?؟।]['"”’)\]»]*(?!\S)|[。！？．｡]['"”’)\]»」』]*)""")
+_LAST_LETTERS = re.compile(r"(?<![^\W\d_])[A-Za-z]{1,4}\.$")
 
 
 def split_words(text: str) -> list[str]:
@@ -58,9 +55,21 @@ def count_sentences(line: str) -> int:
     ends = 0
     last_end = 0
     for match in _SENTENCE_END.finditer(line):
+        start, end = match.span()
+        if line[start] == "." and _is_no_full_stop(line[max(0, start - 5) : start + 1]):
+            continue
         ends += 1
-        last_end = match.end()
+        last_end = end
     return max(1, ends + bool(line[last_end:].strip()))
+
+
+def _is_no_full_stop(tail: str) -> bool:
+    """Whether the dot that ends `tail` belongs to an ellipsis, an initial or an abbreviation."""
+    if tail[-2:-1] == ".":
+        return True
+    letters = _LAST_LETTERS.search(tail)
+    word = letters.group()[:-1] if letters else ""
+    return word in _ABBREVIATIONS or (len(word) == 1 and word.isupper())
 
 
 @dataclass(frozen=True)

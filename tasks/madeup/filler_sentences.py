@@ -30,7 +30,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "season": ("spring", "summer", "autumn", "winter", "May", "June", "August", "October"),
     "weather": ("mild", "cold", "dry", "windy", "warm", "wet", "clear", "cool"),
     "often": ("every hour", "twice a day", "every morning", "every evening", "three times a week", "only on Mondays"),
-    "far": ("one hour", "two hours", "half a day", "a whole day", "not very long", "longer than you think"),
+    "far": ("one hour", "two hours", "half a day", "a whole day", "only a few minutes", "longer than you think"),
     "vehicle": ("bus", "train", "boat", "coach"),
     "friend": ("my sister", "my brother", "an old friend", "my uncle", "a neighbour", "my teacher"),
     "felt": ("happy", "tired", "hungry", "at home", "welcome", "surprised"),

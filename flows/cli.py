@@ -1,0 +1,197 @@
+"""The command line: each verb a thin call of a flow or a reader of the store.
+
+Notable: a verb exits with 0 when it did what was asked, 1 when the run failed, 2 when the command or the recipe is
+wrong. Prefect is imported only by the verbs that run a flow, so `sluice status` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.recipe_loading import RecipeError, load_recipe, shipped_recipes
+from flows.settings import RunSettings
+from tasks.errors import SluiceError
+from tasks.store import Store
+
+app = typer.Typer(
+    name="sluice",
+    help="From Common Crawl to a chat model, in one flow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+output = Console()
+messages = Console(stderr=True)
+
+RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .yaml file.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Folder or URL that holds everything a run makes.")]
+SetOption = Annotated[list[str], typer.Option("--set", help="field.path=value, over the recipe; may be repeated.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", help="Parts worked on at a time; default: the cores.")]
+ProcessesOption = Annotated[int, typer.Option("--processes", help="Training processes, usually one a GPU.")]
+AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument = "demo",
+    store: StoreOption = "./store",
+    overrides: SetOption = [],
+    workers: WorkersOption = None,
+    processes: ProcessesOption = 1,
+    accelerate: AccelerateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Crawl to chat model; without a recipe, the offline demo."""
+    _run_flow("crawl_to_chat", recipe, overrides, _settings(store, workers, processes, accelerate), as_json)
+
+
+@app.command()
+def corpus(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    overrides: SetOption = [],
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Crawl to packed tokens."""
+    _run_flow("crawl_to_corpus", recipe, overrides, _settings(store, workers), as_json)
+
+
+@app.command()
+def pretrain(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    overrides: SetOption = [],
+    processes: ProcessesOption = 1,
+    accelerate: AccelerateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pretrain on a corpus that is in the store."""
+    _run_flow("pretrain", recipe, overrides, _settings(store, None, processes, accelerate), as_json)
+
+
+@app.command()
+def finetune(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    overrides: SetOption = [],
+    processes: ProcessesOption = 1,
+    accelerate: AccelerateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Finetune the pretrained model on conversations, judge it and export it."""
+    _run_flow("finetune", recipe, overrides, _settings(store, None, processes, accelerate), as_json)
+
+
+@app.command()
+def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+    """What is done and what is left of the latest run."""
+    from flows.status import status_table, store_status
+
+    found = store_status(Store(store))
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+        return
+    table = Table(title=f"{found.run} · {found.crawl} · {found.state}")
+    for name in ("stage", "state", "parts", "rows", "bytes", "fingerprint"):
+        table.add_column(name, justify="right" if name in ("parts", "rows", "bytes") else "left")
+    for row in status_table(found):
+        table.add_row(*row)
+    output.print(table)
+    if found.error:
+        output.print(found.error, style="red", markup=False)
+
+
+@app.command()
+def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+    """Why a stage ran again: which field changed, from what to what."""
+    from flows.why import explain_stage
+
+    explanation = explain_stage(Store(store), stage)
+    if as_json:
+        _print_json(explanation.model_dump(mode="json"))
+    else:
+        output.print(explanation.words, markup=False, highlight=False)
+
+
+@app.command()
+def recipes() -> None:
+    """The recipes that come with Sluice."""
+    for name in shipped_recipes():
+        output.print(name)
+
+
+def main() -> None:
+    """The `sluice` command."""
+    try:
+        app()
+    except RecipeError as error:
+        messages.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except SluiceError as error:
+        messages.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
+        sys.exit(130)
+
+
+def _settings(
+    store: str, workers: int | None, processes: int = 1, accelerate: str | None = None
+) -> RunSettings:
+    given: dict[str, Any] = {"store": store, "processes": processes, "accelerate_config": accelerate}
+    return RunSettings(**given | ({} if workers is None else {"workers": workers}))
+
+
+def _run_flow(name: str, recipe_name: str, overrides: list[str], settings: RunSettings, as_json: bool) -> None:
+    """Validate the recipe, see that there is a Prefect server, run the flow, show what came out."""
+    recipe = load_recipe(recipe_name, overrides)
+    _quieten_prefect()
+    from flows.console import showing_progress
+    from flows.prefect_server import prefect_api
+
+    with prefect_api(Path.home() / ".sluice" / "prefect") as server:
+        messages.print(f"Prefect UI: {server.ui_url}")
+        flow = _flow(name)
+        with showing_progress(messages):
+            flow(recipe, settings)
+    if as_json:
+        from flows.run_record import latest_run
+
+        _print_json(latest_run(Store(settings.store)).model_dump(mode="json"))
+    else:
+        _show_outcome(Store(settings.store))
+
+
+def _flow(name: str) -> Callable[..., Any]:
+    from flows.chat import crawl_to_chat
+    from flows.corpus import crawl_to_corpus
+    from flows.training import finetune as finetune_flow
+    from flows.training import pretrain as pretrain_flow
+
+    return {
+        "crawl_to_chat": crawl_to_chat,
+        "crawl_to_corpus": crawl_to_corpus,
+        "pretrain": pretrain_flow,
+        "finetune": finetune_flow,
+    }[name]
+
+
+def _quieten_prefect() -> None:
+    """Leave the terminal to `flows.console`; Prefect reads these when it is first imported."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def _print_json(value: Any) -> None:
+    output.print_json(data=value)

@@ -1,0 +1,158 @@
+"""pretrain and finetune: the model half's programs as retried Prefect tasks, each resumed from where it was.
+
+Notable: a program runs from the flow's main thread, in a process group of its own that dies with the flow, so neither
+a cancelled nor a killed flow leaves a trainer behind. What it exits with decides whether another try makes sense.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.corpus import build_dataset_list, finish_dataset
+from flows.launcher import run_program
+from flows.part_tasks import RETRY_DELAYS, worth_another_try
+from flows.plan import StagePlan
+from flows.program_stages import PROGRAMS, last_trained, model_folder, model_path
+from flows.recipe import Recipe
+from flows.run import Run, open_run
+from flows.settings import RunSettings
+from tasks.errors import PermanentError, TemporaryError
+from tasks.fingerprint import digest
+from tasks.manifest import part_path
+from tasks.parts import PartFooter, PartWriter, read_footer
+
+RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
+"""The one row of a program stage's dataset: what it left, as JSON."""
+EXIT_DONE, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 2, 3
+_LAST_LINES = 20
+
+
+@flow(name="pretrain", flow_run_name="{recipe.name}: {recipe.source.crawl} pretrain", persist_result=False)
+def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+    """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; returns the final losses."""
+    with open_run(recipe, settings) as run:
+        take_finished(run, DATA_STAGES)
+        return run_program_stage(run, "pretrain")
+
+
+@flow(name="finetune", flow_run_name="{recipe.name}: {recipe.source.crawl} finetune", persist_result=False)
+def finetune(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+    """Finetune the pretrained model, judge it and export it; returns the evaluation."""
+    with open_run(recipe, settings) as run:
+        take_finished(run, (*DATA_STAGES, "pretrain"))
+        return finish_model(run)
+
+
+def finish_model(run: Run) -> dict[str, Any]:
+    """Everything after pretraining, inside a flow run: finetuning where the recipe has it, evaluation, export."""
+    if "sft" in run.plans:
+        run_program_stage(run, "sft")
+    found = run_program_stage(run, "evaluate")
+    run_program_stage(run, "export")
+    return found
+
+
+def run_program_stage(run: Run, name: str) -> dict[str, Any]:
+    """Run one program, unless what it makes is there already; returns its summary."""
+    if name not in run.plans:
+        raise PermanentError(f"The recipe {run.recipe.name!r} has no section {name!r}, so there is nothing to {name}.")
+    with run.stage(name) as plan:
+        run.recorder.stage(name, parts_expected=1)
+        inputs = digest({stage: run.manifests[stage].digest for stage in plan.upstream})
+        footer = read_footer(run.store, part_path(name, plan.fingerprint, 0))
+        if not (footer and footer.matches(name, plan.fingerprint, inputs) and _output_exists(run, name)):
+            _launch_program(run, plan)
+            footer = _write_result(run, plan, inputs)
+        run.manifests[name] = finish_dataset(run, plan, [footer])
+        summary = read_summary(run, plan)
+        run.recorder.stage(name, summary=summary)
+        return summary
+
+
+def read_summary(run: Run, plan: StagePlan) -> dict[str, Any]:
+    """What a finished program stage left, from its part."""
+    (table,) = read_part(run.store, part_path(plan.name, plan.fingerprint, 0))
+    return dict(json.loads(table["summary"][0].as_py()))
+
+
+def launch_command(module: str, config: Path, is_training: bool, settings: RunSettings) -> list[str]:
+    """The command line that starts a program: training goes through accelerate, the rest is one process."""
+    if not is_training:
+        return [sys.executable, "-m", module, str(config)]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch"]
+    if settings.accelerate_config:
+        launcher += ["--config_file", settings.accelerate_config]
+    else:
+        launcher += ["--num_machines", "1", "--num_processes", str(settings.processes), "--mixed_precision", "no"]
+        launcher += ["--dynamo_backend", "no", *(["--multi_gpu"] if settings.processes > 1 else [])]
+    return [*launcher, "-m", module, str(config)]
+
+
+@task(
+    task_run_name="{label}",
+    retries=len(RETRY_DELAYS),
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=worth_another_try,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def train(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
+    """Run a program to its end, its output going to the task's log.
+
+    Raises `PermanentError` for a wrong config or input, `TemporaryError` for anything else that another try, which
+    resumes from the newest checkpoint, may get past.
+    """
+    logger = get_run_logger()
+    last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+    reporter = _StepReporter(logger, metrics, stage, steps)
+
+    def on_line(line: str) -> None:
+        last_lines.append(line)
+        logger.debug(line)
+        reporter.look()
+
+    code = run_program(command, on_line, env=dict(os.environ) | {"PYTHONUNBUFFERED": "1"})
+    outcome = _outcome(config)
+    if code == EXIT_DONE and (outcome is None or outcome["exit_code"] == EXIT_DONE):
+        return
+    said = "\n".join(last_lines)
+    if outcome and outcome["exit_code"] == EXIT_BAD_INPUT:
+        raise PermanentError(f"{stage}: {outcome['message']}")
+    if outcome and outcome["exit_code"] == EXIT_STOPPED:
+        raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
+    raise TemporaryError(f"{stage} ended with code {code}. Its last words:\n{said}")
+
+
+class _StepReporter:
+    """Tells the log how far training is, from the metrics file, at most every few seconds."""
+
+    def __init__(self, logger: Any, metrics: Path | None, stage: str, steps: int) -> None:
+        self._logger, self._metrics, self._stage, self._steps = logger, metrics, stage, steps
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Report the newest step, if it is time."""
+        now = time.monotonic()
+        if self._metrics is None or now < self._next or not self._metrics.exists():
+            return
+        self._next = now + _REPORT_SECONDS
+        newest = _newest_step(self._metrics)
+        if newest:
+            self._logger.info(
+                "%s: step %d of %d, loss %.3f",
+                self._stage,
+                newest["step"],
+                self._steps,
+                newest["loss"],
+                extra={"stage": self._stage, "done": newest["step"], "total": self._steps, "loss": newest["loss"]},
+            )

@@ -1,0 +1,67 @@
+"""Chat with an exported model: `python -m model.chat --model DIR [--message TEXT]`.
+
+Without --message it reads a message a line from the terminal until the input ends; an empty line forgets the conversation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from model.chat_format import Message
+from model.errors import BadInput
+from model.generation import Sampling
+from model.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.sampling_options import add_sampling_options, sampling_of
+from model.text_model import TextModel, load_text_model
+
+
+def chat(arguments: list[str]) -> int:
+    """Answers one message, or holds a conversation, and returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m model.chat", description="Chat with an exported model.")
+    add_sampling_options(parser)
+    parser.add_argument("--message", help="answer this one message and exit")
+    parser.add_argument("--system", help="a message that sets the scene")
+    options = parser.parse_args(arguments)
+    try:
+        sampling = sampling_of(options)
+        model = load_text_model(options.model)
+        scene = [Message("system", options.system)] if options.system else []
+        if options.message is not None:
+            _answer(model, [*scene, Message("user", options.message)], sampling)
+        else:
+            _converse(model, scene, sampling)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return EXIT_DONE
+
+
+def _converse(model: TextModel, scene: list[Message], sampling: Sampling) -> None:
+    messages = list(scene)
+    while (line := _read_line()) is not None:
+        if not line.strip():
+            messages = list(scene)
+            continue
+        messages.append(Message("user", line))
+        messages.append(Message("assistant", _answer(model, messages, sampling)))
+
+
+def _read_line() -> str | None:
+    try:
+        return input("> " if sys.stdin.isatty() else "")
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def _answer(model: TextModel, messages: list[Message], sampling: Sampling) -> str:
+    pieces = []
+    for piece in model.reply(messages, sampling):
+        pieces.append(piece)
+        print(piece, end="", flush=True)
+    print()
+    return "".join(pieces)
+
+
+if __name__ == "__main__":
+    sys.exit(chat(sys.argv[1:]))

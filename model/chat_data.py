@@ -1,0 +1,116 @@
+"""Finetuning data: conversations as packed sequences in which only the assistant's words are learnt.
+
+Notable:
+- Conversations of any length are accounted for: one longer than a sequence is cut at its end, and one in which nothing
+  of an assistant is left is dropped; both are counted and logged. So no sequence is all padding.
+- Packing is best-fit decreasing over the whole file; attention never crosses from one conversation into another.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import xxhash
+
+from model.chat_format import ChatFormat, Message, Role
+from model.errors import BadInput
+from model.packed_sequences import PackedSequences, Packing
+
+
+@dataclass(frozen=True)
+class ChatData:
+    """Packed conversations and what became of each."""
+
+    sequences: PackedSequences
+    digest: str
+    """xxh3-128 of ids, mask and packing: equal digests mean equal batches."""
+    facts: dict[str, int]
+    """Numbers of conversations, of those cut and dropped, and of sequences."""
+
+
+def open_chat_data(path: Path, chat: ChatFormat, context: int, sequences_per_step: int, seed: int) -> ChatData:
+    """Reads and packs the conversations of a JSONL file.
+
+    Args:
+        path: one {"id": ..., "messages": [...]} a line.
+        chat: the tokenizer's chat format.
+        context: positions of a sequence.
+        sequences_per_step: sequences of a step over all processes.
+        seed: seeds the order.
+
+    Raises:
+        BadInput: a malformed line, named by its number, or nothing an assistant says.
+    """
+    kept: list[tuple[list[int], list[bool]]] = []
+    cut = dropped = 0
+    for messages in read_conversations(path):
+        ids, written = chat.conversation(messages)
+        cut += len(ids) > context + 1
+        ids, written = ids[: context + 1], written[: context + 1]
+        if any(written[1:]):
+            kept.append((ids, written))
+        else:
+            dropped += 1
+    if not kept:
+        raise BadInput(f"{path} holds no conversation in which an assistant says anything within {context} tokens")
+    tokens = np.concatenate([np.array(ids, dtype=np.uint32) for ids, _ in kept])
+    trained = np.concatenate([np.array(written, dtype=bool) for _, written in kept])
+    packing = pack([len(ids) for ids, _ in kept], context + 1)
+    digest = xxhash.xxh3_128()
+    for array in (tokens, trained, packing.offsets, packing.starts, packing.lengths):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    facts = {"conversations": len(kept) + dropped, "cut": cut, "dropped": dropped, "sequences": packing.sequences}
+    sequences = PackedSequences(tokens, packing, context, sequences_per_step, seed, trained, chat.end_of_text)
+    return ChatData(sequences, digest.hexdigest(), facts)
+
+
+def pack(lengths: list[int], room: int) -> Packing:
+    """Packs pieces of the given lengths, none above `room`, by best-fit decreasing.
+
+    Piece i starts where the pieces before it end in the token array.
+    """
+    starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
+    bins: list[list[int]] = []
+    space: list[tuple[int, int]] = []
+    for piece in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        at = bisect.bisect_left(space, (lengths[piece], -1))
+        left, number = space.pop(at) if at < len(space) else (room, len(bins))
+        if number == len(bins):
+            bins.append([])
+        bins[number].append(piece)
+        bisect.insort(space, (left - lengths[piece], number))
+    order = np.array([piece for pieces in bins for piece in pieces], dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum([len(pieces) for pieces in bins])]).astype(np.int64)
+    return Packing(offsets, starts[order].astype(np.int64), np.array(lengths, dtype=np.int64)[order])
+
+
+def read_conversations(path: Path) -> list[list[Message]]:
+    """The conversations of a JSONL file, in order.
+
+    Raises:
+        BadInput: the file is missing or a line is malformed.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the conversations {path}: {error}") from error
+    return [_conversation(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _conversation(line: str, where: str) -> list[Message]:
+    try:
+        messages = json.loads(line)["messages"]
+        found = [Message(message["role"], message["content"]) for message in messages]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f'{where}: not a conversation like {{"messages": [{{"role": ..., "content": ...}}]}}: {error!r}'
+        ) from error
+    for message in found:
+        if message.role not in get_args(Role) or not isinstance(message.content, str):
+            raise BadInput(f"{where}: role must be one of {', '.join(get_args(Role))} and content a string")
+    return found

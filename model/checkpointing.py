@@ -1,0 +1,200 @@
+"""Checkpoints: torch.distributed.checkpoint folders that are whole or not there, and are checked before they are read.
+
+Notable:
+- A checkpoint is written aside, synced and renamed, so a kill or a full disk leaves the earlier ones as they were.
+- `digests.json` holds the xxh3-128 digest of every file. torch's reader unpickles the metadata, so the digests are
+  checked first; a checkpoint that fails is passed over for the one before it.
+- `training.json` holds the step, the tokens seen, the shape, and the config fields that decide the result. Resuming
+  under other ones is refused by name, since the curve would be neither the old run's nor a new one's.
+- Sharded state is read back on any number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+import xxhash
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.optim import Optimizer
+
+from model.config import ModelShape
+from model.config_loading import config_as_json, parse_config
+from model.errors import BadInput
+
+_DIGESTS = "digests.json"
+_PROGRESS = "training.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, and what it was."""
+
+    step: int
+    """Finished optimizer steps."""
+    tokens: int
+    """Input tokens seen, over all processes, without padding."""
+    shape: ModelShape
+    """Sizes of the model."""
+    settings: dict[str, Any]
+    """The config fields that decide the result, by path, and the digest of the data."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished checkpoint on disk whose digests were right."""
+
+    folder: Path
+    progress: Progress
+
+
+def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimizers: list[Optimizer], keep: int) -> Path:
+    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep` checkpoints; every process calls this.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    final = folder / f"step-{progress.step:08d}"
+    temporary = folder / f"{final.name}.tmp"
+    if _rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob("step-*.tmp"):
+            shutil.rmtree(stale)
+    _barrier()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
+        dcp.save(_state(model, optimizers), checkpoint_id=temporary, no_dist=not dist.is_initialized())
+    _barrier()
+    if _rank() == 0:
+        _write_json(temporary / _PROGRESS, config_as_json(progress))
+        digests = {file.name: _digest(file) for file in sorted(temporary.iterdir())}
+        _write_json(temporary / _DIGESTS, digests)
+        for file in temporary.iterdir():
+            _sync(file)
+        _sync(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        _sync(folder)
+        for old in _checkpoint_folders(folder)[keep:]:
+            shutil.rmtree(old)
+    _barrier()
+    return final
+
+
+def newest_valid_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint under `folder` whose digests are right; None if there is none.
+
+    One that fails is reported on stderr and passed over.
+    """
+    for candidate in _checkpoint_folders(folder):
+        fault = _fault(candidate)
+        if fault is None:
+            values = json.loads((candidate / _PROGRESS).read_text(encoding="utf-8"))
+            return Checkpoint(candidate, parse_config(values, Progress, str(candidate / _PROGRESS)))
+        print(f"warning: checkpoint {candidate} is damaged and passed over: {fault}", file=sys.stderr)
+    return None
+
+
+def load_model(checkpoint: Checkpoint, model: nn.Module) -> None:
+    """Reads the checkpoint's weights into `model`, which may be sharded."""
+    state = {"model": get_model_state_dict(model)}
+    _read(checkpoint, state)
+    set_model_state_dict(model, state["model"])
+
+
+def load_training_state(checkpoint: Checkpoint, model: nn.Module, optimizers: list[Optimizer]) -> None:
+    """Reads the checkpoint's weights and optimizer state, on any number of processes."""
+    state = _state(model, optimizers)
+    _read(checkpoint, state)
+    set_model_state_dict(model, state["model"])
+    set_optimizer_state_dict(model, optimizers, state["optimizer"])
+
+
+def refuse_other_run(checkpoint: Checkpoint, shape: ModelShape, settings: dict[str, Any]) -> None:
+    """Raises BadInput, naming the first field that differs, where the checkpoint is of another shape or run."""
+    progress = checkpoint.progress
+    wanted = {f"shape.{name}": value for name, value in config_as_json(shape).items()} | settings
+    found = {f"shape.{name}": value for name, value in config_as_json(progress.shape).items()} | progress.settings
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise BadInput(
+                f"{checkpoint.folder} was made with {name} = {found.get(name)}, and the config says {wanted.get(name)}; "
+                "put the field back, or train in a new folder"
+            )
+
+
+def _state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
+    return {"model": get_model_state_dict(model), "optimizer": get_optimizer_state_dict(model, optimizers)}
+
+
+def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
+        dcp.load(state, checkpoint_id=checkpoint.folder, no_dist=not dist.is_initialized())
+
+
+def _checkpoint_folders(folder: Path) -> list[Path]:
+    """Finished checkpoints, newest first."""
+    return sorted((path for path in folder.glob("step-*") if path.suffix != ".tmp"), reverse=True)
+
+
+def _fault(folder: Path) -> str | None:
+    try:
+        digests = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
+        present = {file.name for file in folder.iterdir()} - {_DIGESTS}
+        if present != set(digests):
+            return f"its files are not those of {_DIGESTS}: {', '.join(sorted(present ^ set(digests)))}"
+        for name, digest in digests.items():
+            if _digest(folder / name) != digest:
+                return f"the digest of {name} is wrong"
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _digest(file: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as stream:
+        for block in _blocks(stream):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(stream: Any) -> Iterable[bytes]:
+    return iter(lambda: stream.read(1 << 22), b"")
+
+
+def _write_json(file: Path, values: Any) -> None:
+    file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def _barrier() -> None:
+    if dist.is_initialized():
+        dist.barrier()

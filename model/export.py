@@ -1,0 +1,156 @@
+"""Export: `python -m model.export CONFIG.json` (model/config.py, ExportConfig).
+
+Notable:
+- The folder is a transformers model (Qwen3ForCausalLM): safetensors, config, generation config, tokenizer, chat template.
+  transformers itself is not needed to write it.
+- It proves itself. The weights are read back with our own code and must give the logits of the checkpoint; where
+  transformers is installed its logits are compared in float32 too. `export_report.json` holds the largest differences.
+- It is written aside and renamed, so a folder named export/ is always whole.
+
+Report: {"parameters", "dtype", "own_max_difference", "transformers_max_difference", "transformers_version"}; the
+last two are null where transformers is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, START_OF_TURN, ChatFormat, load_chat_format
+from model.config import ExportConfig, ModelShape
+from model.config_loading import load_config
+from model.model_loading import SHAPE_FIELDS, exported_weights, load_export, load_trained
+from model.program import EXIT_DONE, run_program
+from model.transformer import Transformer
+
+REPORT = "export_report.json"
+_TOLERANCE = 1e-4
+"""Largest difference of float32 logits that is taken for rounding."""
+
+
+def export(config_path: Path) -> int:
+    """Runs the whole of the export and returns the exit code."""
+    config = load_config(config_path, ExportConfig)
+    chat = load_chat_format(config.tokenizer)
+    model = load_trained(config.model, torch.float32)
+    chat.check_vocabulary(model.shape)
+    dtype: torch.dtype = getattr(torch, config.precision)
+    temporary = config.output.with_name(f"{config.output.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        _write_model(temporary, model, chat, config.tokenizer, dtype)
+        report = _prove(temporary, model, dtype, config.compare)
+        _write_json(temporary / REPORT, report)
+        shutil.rmtree(config.output, ignore_errors=True)
+        temporary.rename(config.output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return EXIT_DONE
+
+
+def _write_model(folder: Path, model: Transformer, chat: ChatFormat, tokenizer: Path, dtype: torch.dtype) -> None:
+    save_file(exported_weights(model, dtype), folder / "model.safetensors", metadata={"format": "pt"})
+    _write_json(folder / "config.json", _config(model.shape, chat, dtype))
+    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    _write_json(folder / "tokenizer_config.json", _tokenizer_config(model.shape))
+    _write_json(
+        folder / "generation_config.json",
+        {
+            "bos_token_id": chat.end_of_text,
+            "eos_token_id": sorted(chat.stop_tokens, reverse=True),
+            "pad_token_id": chat.end_of_text,
+            "do_sample": False,
+        },
+    )
+
+
+def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str, Any]:
+    sizes = {theirs: getattr(shape, own) for own, theirs in SHAPE_FIELDS.items()}
+    return {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        **sizes,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "rope_theta": shape.rope_base,
+        "rope_scaling": None,
+        "use_sliding_window": False,
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "bos_token_id": chat.end_of_text,
+        "eos_token_id": chat.end_of_turn,
+        "pad_token_id": chat.end_of_text,
+        "torch_dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def _tokenizer_config(shape: ModelShape) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": shape.context,
+        "bos_token": None,
+        "eos_token": END_OF_TURN,
+        "pad_token": END_OF_TEXT,
+        "additional_special_tokens": [START_OF_TURN],
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "chat_template": CHAT_TEMPLATE,
+    }
+
+
+@torch.inference_mode()
+def _prove(folder: Path, model: Transformer, dtype: torch.dtype, compare: bool) -> dict[str, Any]:
+    tokens = _probe(model.shape)
+    expected = model(tokens)
+    if dtype != torch.float32:
+        rounded = Transformer(model.shape)
+        rounded.load_state_dict({name: weight.to(dtype).float() for name, weight in model.state_dict().items()})
+        expected = rounded.eval()(tokens)
+    own = float((load_export(folder, torch.float32)(tokens) - expected).abs().max())
+    theirs = _transformers_logits(folder, tokens) if compare else None
+    difference = None if theirs is None else float((theirs - expected).abs().max())
+    for name, found in (("our own code", own), ("transformers", difference)):
+        if found is not None and not found <= _TOLERANCE:
+            raise RuntimeError(f"the export's logits in {name} differ by {found} from the checkpoint's")
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dtype": str(dtype).removeprefix("torch."),
+        "own_max_difference": own,
+        "transformers_max_difference": difference,
+        "transformers_version": None if theirs is None else importlib.metadata.version("transformers"),
+    }
+
+
+def _probe(shape: ModelShape) -> torch.Tensor:
+    """Token ids (2, T) that reach every part of the model."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(shape.vocabulary_size, (2, min(shape.context, 64)), generator=generator)
+
+
+def _transformers_logits(folder: Path, tokens: torch.Tensor) -> torch.Tensor | None:
+    if importlib.util.find_spec("transformers") is None:
+        return None
+    from transformers import AutoModelForCausalLM  # it takes seconds to import, and only this check needs it
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    logits: torch.Tensor = model.eval()(tokens).logits
+    return logits
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(export, sys.argv[1:], "usage: python -m model.export CONFIG.json"))

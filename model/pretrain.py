@@ -1,0 +1,47 @@
+"""Pretraining: `accelerate launch -m model.pretrain CONFIG.json` (model/config.py, TrainingConfig).
+
+Notable: run it again after a kill and it goes on from the newest valid checkpoint. Exit codes: 0 done, 2 bad config or
+input, 3 stopped by SIGTERM after a checkpoint.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from model.config import TrainingConfig
+from model.config_loading import load_config
+from model.program import run_program
+from model.token_cache import open_token_cache
+from model.token_data import open_training_data
+from model.training_loop import Run, start_accelerator, train
+from model.transformer import initialise
+
+
+def pretrain(config_path: Path) -> int:
+    """Runs the whole of pretraining and returns the exit code."""
+    config = load_config(config_path, TrainingConfig)
+    accelerator = start_accelerator(config.loop)
+    with accelerator.local_main_process_first():
+        cache = open_token_cache(config.tokens, config.cache)
+    data, digest = open_training_data(
+        cache, config.packing, config.shape, config.loop.sequences_per_step, config.loop.seed
+    )
+    return train(
+        accelerator,
+        Run(
+            folder=config.folder,
+            shape=config.shape,
+            loop=config.loop,
+            optimizer=config.optimizer,
+            schedule=config.schedule,
+            data=data,
+            data_digest=digest,
+            initialise=lambda model: initialise(model, config.loop.seed),
+            held_out=cache,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(pretrain, sys.argv[1:], "usage: accelerate launch -m model.pretrain CONFIG.json"))

@@ -1,0 +1,50 @@
+"""Supervised finetuning: `accelerate launch -m model.sft CONFIG.json` (model/config.py, SftConfig).
+
+Notable: only what the assistant writes is in the loss, and it is averaged over those tokens. Checkpoints, resume, signals
+and exit codes are those of pretraining, since the loop is the same one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from model.chat_data import open_chat_data
+from model.chat_format import load_chat_format
+from model.config import SftConfig
+from model.config_loading import load_config
+from model.model_loading import load_trained
+from model.program import run_program
+from model.training_loop import Run, start_accelerator, train
+
+
+def finetune(config_path: Path) -> int:
+    """Runs the whole of finetuning and returns the exit code."""
+    config = load_config(config_path, SftConfig)
+    accelerator = start_accelerator(config.loop)
+    chat = load_chat_format(config.tokenizer)
+    base = load_trained(config.base, torch.float32)
+    chat.check_vocabulary(base.shape)
+    data = open_chat_data(
+        config.conversations, chat, base.shape.context, config.loop.sequences_per_step, config.loop.seed
+    )
+    return train(
+        accelerator,
+        Run(
+            folder=config.folder,
+            shape=base.shape,
+            loop=config.loop,
+            optimizer=config.optimizer,
+            schedule=config.schedule,
+            data=data.sequences,
+            data_digest=data.digest,
+            initialise=lambda model: model.load_state_dict(base.state_dict()) and None,
+            data_facts=data.facts,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(finetune, sys.argv[1:], "usage: accelerate launch -m model.sft CONFIG.json"))

@@ -1,0 +1,1 @@
+"""Filters as data: signals measured once for each document, and profiles of named rules over them."""

@@ -1,0 +1,120 @@
+"""Training the tokenizer: the same sample and the same file every time, and clear words about a small corpus."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tokenizers import Tokenizer
+
+from tasks.errors import PermanentError
+from tasks.tokenizer_training import (
+    SPECIAL_TOKENS,
+    TokenizerConfig,
+    clipped,
+    encoder,
+    sample_documents,
+    sample_keys,
+    sample_limit,
+    token_bytes,
+    train_tokenizer,
+)
+
+CONFIG = TokenizerConfig(vocab_size=600)
+ROOT = Path(__file__).parents[2]
+
+
+def invented_texts(number: int = 400) -> list[str]:
+    """Texts of made-up words, by a fixed seed."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abdegiklmnorstuéßжш东", k=rng.randint(2, 8))) for _ in range(500)]
+    return [" ".join(rng.choices(words, k=60)) + f".\nIn {rng.randint(1000, 2026)}!" for _ in range(number)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(iter(invented_texts()), CONFIG)
+
+
+def test_special_tokens_come_first_and_the_vocabulary_is_full(tokenizer: Tokenizer) -> None:
+    assert [tokenizer.id_to_token(place) for place in range(3)] == list(SPECIAL_TOKENS)
+    assert tokenizer.get_vocab_size() == 600
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_file_is_the_same_in_any_order_on_any_threads(tokenizer: Tokenizer, threads: str) -> None:
+    program = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "import importlib.util as u; s = u.spec_from_file_location('t', sys.argv[1]); m = u.module_from_spec(s)\n"
+        "s.loader.exec_module(m)\n"
+        "texts = m.invented_texts()[::-1]\n"
+        "sys.stdout.write(m.train_tokenizer(iter(texts), m.CONFIG).to_str(pretty=True))"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", program, __file__],
+        cwd=ROOT,
+        env={**os.environ, "RAYON_NUM_THREADS": threads},
+        capture_output=True,
+        check=True,
+    )
+    assert again.stdout.decode() == tokenizer.to_str(pretty=True)
+
+
+def test_digits_stand_alone_and_words_take_the_space_before_them(tokenizer: Tokenizer) -> None:
+    pieces = [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str("I'm in 1984, \n no?")]
+    assert pieces == ["I", "'m", "Ġin", "Ġ", "1", "9", "8", "4", ",", "ĠĊ", "Ġno", "?"]
+
+
+def test_special_tokens_spelt_out_in_text_stay_text(tokenizer: Tokenizer) -> None:
+    text = "a<|im_end|><|endoftext|>b"
+    careful = encoder(tokenizer.to_str())
+    ids = careful.encode(text, add_special_tokens=False).ids
+    assert min(ids) >= len(SPECIAL_TOKENS)
+    assert careful.decode(ids) == text
+
+
+def test_token_bytes_add_up_to_the_text(tokenizer: Tokenizer) -> None:
+    table = token_bytes(tokenizer)
+    assert table[:3].tolist() == [0, 0, 0]
+    assert (table[3:259] == 1).all()
+    text = "naïve 東京 " + invented_texts(1)[0]
+    assert table[encoder(tokenizer.to_str()).encode(text).ids].sum() == len(text.encode())
+
+
+@pytest.mark.parametrize("texts", [[], ["a few words only, a few words"]])
+def test_a_corpus_too_small_is_said_in_words(texts: list[str]) -> None:
+    with pytest.raises(PermanentError, match=r"vocab_size = 600: lower vocab_size to \d+ or less"):
+        train_tokenizer(iter(texts), CONFIG)
+
+
+def documents(texts: list[str]) -> pa.Table:
+    return pa.table({"id": [f"part:{number}" for number in range(len(texts))], "text": texts})
+
+
+def sampled(table: pa.Table, config: TokenizerConfig) -> list[str]:
+    sizes = np.array([len(text.encode()) for text in clipped(table["text"], config).to_pylist()], dtype=np.int64)
+    limit = sample_limit(sample_keys(table["id"], config), sizes, config)
+    return sample_documents(table, limit, config).to_pylist()
+
+
+def test_the_sample_depends_on_the_documents_alone() -> None:
+    table = documents(invented_texts(300))
+    config = TokenizerConfig(sample_bytes=20_000, max_document_chars=150)
+    chosen = sampled(table, config)
+    total = sum(len(text.encode()) for text in chosen)
+    assert 20_000 <= total < 20_000 + 150 * 4
+    assert max(map(len, chosen)) <= 150
+    shuffled = table.take(pa.array(np.random.default_rng(0).permutation(300)))
+    assert sorted(sampled(shuffled, config)) == sorted(chosen)
+    assert sorted(sampled(table, TokenizerConfig(sample_bytes=20_000, seed=2))) != sorted(chosen)
+
+
+def test_a_small_corpus_is_sampled_whole() -> None:
+    assert len(sampled(documents(invented_texts(20)), TokenizerConfig())) == 20
+    assert sampled(documents([]).cast(pa.schema([("id", pa.string()), ("text", pa.string())])), CONFIG) == []

@@ -130,6 +130,14 @@ def recipes() -> None:
         output.print(name)
 
 
+def _show_outcome(store: Store) -> None:
+    """Show what the latest run came to."""
+    from flows.run_record import latest_run
+
+    record = latest_run(store)
+    output.print(record.state)
+
+
 def main() -> None:
     """The `sluice` command."""
     try:

@@ -28,8 +28,8 @@ from tasks.stages.registry import STAGES
 from tasks.stages.stage import PartJob, inputs_digest
 from tasks.store import Store
 
-CORPUS_STAGES = ("filter", "signatures", "candidates", "duplicates", "corpus")
-TOKEN_STAGES = ("tokenizer", "tokens", "packing")
+DATA_STAGES = tuple(STAGES)
+"""Every stage of the data half, in order."""
 MAX_TASK_THREADS = 256
 """Upper bound of the task runner's threads; how many are used at a time is `settings.workers`."""
 
@@ -51,8 +51,9 @@ def make_corpus(run: Run) -> None:
     """Every stage of the data half, in order, inside a flow run."""
     warcs = list_warcs(run.source)
     fetch_and_extract(run, warcs)
-    for name in (*CORPUS_STAGES, *TOKEN_STAGES):
-        build_dataset(run, name)
+    for name in DATA_STAGES:
+        if name not in run.manifests:
+            build_dataset(run, name)
 
 
 def build_dataset(run: Run, name: str) -> Manifest:

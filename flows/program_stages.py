@@ -115,7 +115,7 @@ def _export_config(run: Run, plan: StagePlan) -> dict[str, Any]:
     return {
         "model": str(model_folder(run, last_trained(run))),
         "tokenizer": tokenizer_file(run),
-        "output": str(export_folder(run)),
+        "output": str(model_folder(run, last_trained(run)) / "export"),
         "precision": plan.config["precision"],
     }
 
@@ -125,9 +125,9 @@ def evaluation_folder(run: Run) -> Path:
     return model_folder(run, last_trained(run)) / f"evaluation-{run.plans['evaluate'].fingerprint[:8]}"
 
 
-def export_folder(run: Run) -> Path:
-    """Where the exported model lies."""
-    return model_folder(run, last_trained(run)) / "export"
+def export_path(run: Run) -> str:
+    """Where the exported model lies, below the store."""
+    return f"{model_path(run, last_trained(run))}/export"
 
 
 def _training_summary(stage: str) -> Callable[[Run, StagePlan], dict[str, Any]]:
@@ -149,7 +149,7 @@ def _evaluate_summary(run: Run, plan: StagePlan) -> dict[str, Any]:
 
 
 def _export_summary(run: Run, plan: StagePlan) -> dict[str, Any]:
-    return {"folder": f"{model_path(run, last_trained(run))}/export"}
+    return {"folder": export_path(run)}
 
 
 PROGRAMS = {

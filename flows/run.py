@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import xxhash
 from prefect import get_run_logger
@@ -23,7 +22,7 @@ from flows.run_record import Recorder
 from flows.settings import RunSettings
 from tasks.crawl_listing import SourceConfig, resolve_crawl
 from tasks.errors import PermanentError
-from tasks.madeup import MadeupSummary, generate_madeup_web, write_starter_chat
+from tasks.madeup import QUESTIONS_FILE, TRAIN_FILE, generate_madeup_web, write_starter_chat
 from tasks.manifest import Manifest
 from tasks.store import Store
 
@@ -77,12 +76,13 @@ def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
     """Begin a run and write, at the end, how it ended. Must be called inside a Prefect flow."""
     logger = get_run_logger()
     store = Store(settings.store)
-    web = _made_up_web(recipe, store, settings)
     source = recipe.source
-    if web:
-        source = source.model_copy(update={"base": str(web.folder), "crawl": web.crawl})
+    if recipe.madeup:
+        folder = madeup_folder(store, settings)
+        web = generate_madeup_web(folder, recipe.madeup)
+        source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
     source = source.model_copy(update={"crawl": resolve_crawl(source)})
-    chat = _chat_files(recipe, web, store, settings)
+    chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     plans = plan_stages(recipe, source.crawl, digests)
     recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
@@ -100,33 +100,26 @@ def working_folder(store: Store, settings: RunSettings) -> Path:
     return store.local("") if store.is_local else Path(settings.scratch).resolve()
 
 
-def _made_up_web(recipe: Recipe, store: Store, settings: RunSettings) -> MadeupSummary | None:
-    if not recipe.madeup:
-        return None
-    return generate_madeup_web(working_folder(store, settings) / "madeup", recipe.madeup)
+def madeup_folder(store: Store, settings: RunSettings) -> Path:
+    """Where the made-up web is generated, with its chat data and the truth about its pages."""
+    return working_folder(store, settings) / "madeup"
 
 
-def _chat_files(
-    recipe: Recipe, web: MadeupSummary | None, store: Store, settings: RunSettings
-) -> Mapping[str, Path] | dict[str, Path]:
+def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
     """Local paths of the conversations and the questions that the recipe names."""
-    asked: dict[str, str | None] = {
+    asked = {
         "conversations": recipe.sft.conversations if recipe.sft else None,
         "questions": recipe.evaluate.questions if recipe.pretrain else None,
     }
-    made: dict[str, Any] = {}
-    if web:
-        made = {"conversations": web.conversations, "questions": web.questions}
+    made_up = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
     files: dict[str, Path] = {}
     for kind, name in asked.items():
-        if name is None:
-            continue
         if name == "madeup":
-            files[kind] = Path(made[kind])
+            files[kind] = madeup_folder(store, settings) / made_up[kind]
         elif name == "starter" and kind == "conversations":
             files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
             write_starter_chat(files[kind])
-        else:
+        elif name is not None:
             files[kind] = Path(name).resolve()
             if not files[kind].is_file():
                 section = "sft" if kind == "conversations" else "evaluate"

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +20,26 @@ import pyarrow as pa
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.corpus import build_dataset_list, finish_dataset
+from flows.corpus import DATA_STAGES, finish_dataset
 from flows.launcher import run_program
 from flows.part_tasks import RETRY_DELAYS, worth_another_try
 from flows.plan import StagePlan
-from flows.program_stages import PROGRAMS, last_trained, model_folder, model_path
+from flows.program_stages import PROGRAMS, export_path, last_trained, model_folder, model_path
 from flows.recipe import Recipe
 from flows.run import Run, open_run
 from flows.settings import RunSettings
 from tasks.errors import PermanentError, TemporaryError
 from tasks.fingerprint import digest
-from tasks.manifest import part_path
-from tasks.parts import PartFooter, PartWriter, read_footer
+from tasks.manifest import part_path, read_manifest
+from tasks.parts import PartFooter, PartWriter, read_footer, read_part
+from tasks.store import explaining_full_disk
 
 RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
 """The one row of a program stage's dataset: what it left, as JSON."""
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 2, 3
 _LAST_LINES = 20
+_REPORT_SECONDS = 2.0
+_TAIL_BYTES = 4096
 
 
 @flow(name="pretrain", flow_run_name="{recipe.name}: {recipe.source.crawl} pretrain", persist_result=False)
@@ -114,14 +120,13 @@ def train(command: list[str], config: Path, metrics: Path | None, stage: str, st
     """
     logger = get_run_logger()
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-    reporter = _StepReporter(logger, metrics, stage, steps)
 
     def on_line(line: str) -> None:
         last_lines.append(line)
-        logger.debug(line)
-        reporter.look()
+        logger.info(line)
 
-    code = run_program(command, on_line, env=dict(os.environ) | {"PYTHONUNBUFFERED": "1"})
+    with _reporting_steps(logger, metrics, stage, steps):
+        code = run_program(command, on_line, env=dict(os.environ) | {"PYTHONUNBUFFERED": "1"})
     outcome = _outcome(config)
     if code == EXIT_DONE and (outcome is None or outcome["exit_code"] == EXIT_DONE):
         return
@@ -133,26 +138,96 @@ def train(command: list[str], config: Path, metrics: Path | None, stage: str, st
     raise TemporaryError(f"{stage} ended with code {code}. Its last words:\n{said}")
 
 
-class _StepReporter:
-    """Tells the log how far training is, from the metrics file, at most every few seconds."""
+@contextmanager
+def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) -> Iterator[None]:
+    """Tell the log how far training is, from the metrics file, every few seconds while the block runs."""
+    ended = threading.Event()
 
-    def __init__(self, logger: Any, metrics: Path | None, stage: str, steps: int) -> None:
-        self._logger, self._metrics, self._stage, self._steps = logger, metrics, stage, steps
-        self._next = 0.0
+    def report() -> None:
+        while not ended.wait(_REPORT_SECONDS):
+            newest = _newest_step(metrics) if metrics else None
+            if newest:
+                known = {"stage": stage, "done": newest["step"], "total": steps}
+                logger.info("%s: step %d of %d, loss %.3f", stage, newest["step"], steps, newest["loss"], extra=known)
 
-    def look(self) -> None:
-        """Report the newest step, if it is time."""
-        now = time.monotonic()
-        if self._metrics is None or now < self._next or not self._metrics.exists():
-            return
-        self._next = now + _REPORT_SECONDS
-        newest = _newest_step(self._metrics)
-        if newest:
-            self._logger.info(
-                "%s: step %d of %d, loss %.3f",
-                self._stage,
-                newest["step"],
-                self._steps,
-                newest["loss"],
-                extra={"stage": self._stage, "done": newest["step"], "total": self._steps, "loss": newest["loss"]},
+    reporter = threading.Thread(target=report, name=f"{stage} progress", daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def _newest_step(metrics: Path) -> dict[str, Any] | None:
+    """The last whole step line of a metrics log, read from its end."""
+    try:
+        with metrics.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == "step":
+            return event
+    return None
+
+
+def take_finished(run: Run, stages: Sequence[str]) -> None:
+    """Take the datasets of earlier stages from the store. Raises `PermanentError` for the first that is not there."""
+    for name in stages:
+        manifest = read_manifest(run.store, name, run.plans[name].fingerprint)
+        if manifest is None:
+            verb = "sluice pretrain" if name == "pretrain" else "sluice corpus"
+            raise PermanentError(
+                f"The store {run.store.url} has no finished {name} dataset for this recipe "
+                f"({run.plans[name].fingerprint}): run `{verb}` with the same recipe first, or `sluice run` for all."
             )
+        run.manifests[name] = manifest
+        run.recorder.stage(name, state="done", parts_expected=len(manifest.parts))
+
+
+def _launch_program(run: Run, plan: StagePlan) -> None:
+    program = PROGRAMS[plan.name]
+    values = program.config(run, plan)
+    folder = model_folder(run, plan.name if program.is_training else last_trained(run))
+    if not run.store.is_local and run.store.exists(model_path(run, last_trained(run))):
+        run.store.download_folder(model_path(run, last_trained(run)), model_folder(run, last_trained(run)))
+    config = folder / f"{plan.name}.json"
+    with explaining_full_disk(str(config)):
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(json.dumps(values, indent=1, sort_keys=True))
+    metrics = folder / "metrics.jsonl" if program.is_training else None
+    steps = plan.config["loop"]["steps"] if program.is_training else 0
+    command = launch_command(program.module, config, program.is_training, run.settings)
+    train(command, config, metrics, plan.name, steps, f"{plan.name} {run.recipe.name} {run.crawl}")
+    if not run.store.is_local:
+        run.store.upload_folder(folder, f"models/{folder.name}")
+
+
+def _write_result(run: Run, plan: StagePlan, inputs: str) -> PartFooter:
+    summary = PROGRAMS[plan.name].summary(run, plan)
+    row = {"stage": plan.name, "summary": json.dumps(summary, sort_keys=True)}
+    path = part_path(plan.name, plan.fingerprint, 0)
+    with PartWriter(run.store, path, RESULT, plan.name, plan.fingerprint, inputs) as writer:
+        writer.write(pa.Table.from_pylist([row], RESULT))
+        return writer.commit({})
+
+
+def _output_exists(run: Run, name: str) -> bool:
+    """Whether the model folder that a finished stage speaks of is still there."""
+    stage = name if PROGRAMS[name].is_training else last_trained(run)
+    return run.store.exists(model_path(run, stage)) and (name != "export" or run.store.exists(export_path(run)))
+
+
+def _outcome(config: Path) -> dict[str, Any] | None:
+    """What the program wrote of its end; None where it was killed before it could."""
+    try:
+        return dict(json.loads(config.with_suffix(".outcome.json").read_text()))
+    except (OSError, ValueError):
+        return None

@@ -152,7 +152,7 @@ class _HttpSource:
                 tag_now = response.headers.get("ETag")
                 # A weak tag promises no equal bytes, so it must not be used to continue a file.
                 strong = tag_now if tag_now and not tag_now.startswith("W/") else None
-                yield Reply(response.iter_raw(_CHUNK_BYTES), begins, total, strong)
+                yield Reply(response.iter_raw(), begins, total, strong)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(f"{self._base}: no connection ({error}).") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -244,24 +244,36 @@ class _FileSource:
     @contextlib.contextmanager
     def read(self, path: str, first: int, stop: int | None, tag: str | None) -> Iterator[Reply]:
         name = f"{self._root}/{path}"
-        try:
+        with _reading(self.address(path)):
             info = self._fs.info(name)
+            file = self._fs.open(name, "rb")
+        with file:
             total = int(info["size"])
             tag_now = str(info.get("ETag") or f"{total}-{info.get('mtime') or info.get('LastModified')}")
             begins = 0 if tag not in (None, tag_now) or first > total else first
-            with self._fs.open(name, "rb") as file:
-                file.seek(begins)
-                end = total if stop is None else min(stop, total)
-                yield Reply(_pieces(file, end - begins), begins, total, tag_now)
-        except FileNotFoundError as error:
-            raise NotFound(f"{self.address(path)}: there is no such file.") from error
-        except PermissionError as error:
-            raise PermanentError(f"{self.address(path)}: not allowed ({error}); check the credentials.") from error
-        except OSError as error:
-            raise Refused(f"{self.address(path)}: reading failed ({error}).") from error
+            end = total if stop is None else min(stop, total)
+            yield Reply(_pieces(file, begins, end, self.address(path)), begins, total, tag_now)
 
 
-def _pieces(file: Any, count: int) -> Iterator[bytes]:
-    while count > 0 and (piece := file.read(min(count, _CHUNK_BYTES))):
-        count -= len(piece)
+def _pieces(file: Any, begins: int, end: int, address: str) -> Iterator[bytes]:
+    with _reading(address):
+        file.seek(begins)
+    while begins < end:
+        with _reading(address):
+            piece = file.read(min(end - begins, _CHUNK_BYTES))
+        if not piece:
+            return
+        begins += len(piece)
         yield piece
+
+
+@contextlib.contextmanager
+def _reading(address: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"{address}: there is no such file.") from error
+    except PermissionError as error:
+        raise PermanentError(f"{address}: not allowed ({error}); check the credentials.") from error
+    except OSError as error:
+        raise Refused(f"{address}: reading failed ({error}).") from error

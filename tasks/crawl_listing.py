@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from tasks.byte_source import NotFound, TransferConfig, byte_source
+from tasks.byte_source import NotFound, TransferConfig, byte_source, first_words
 from tasks.config import Config
 from tasks.downloading import read_small
 from tasks.errors import PermanentError, TemporaryError
@@ -47,7 +47,7 @@ class SourceConfig(Config):
     crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """A crawl's name, such as CC-MAIN-2026-46, or "latest"."""
     warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] = 1
-    """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), or a list of them."""
+    """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), or a list."""
     bytes_per_warc: int | None = Field(default=None, ge=1)
     """Take only this many bytes from the beginning of each WARC file (cut to whole records); None for all of it."""
     keep_warcs: bool = False
@@ -163,7 +163,16 @@ def _advice(config: SourceConfig, crawl: str) -> str:
     return f"Set source.crawl to another crawl: {hint}The source has {len(crawls)}, the newest is {max(crawls)}."
 
 
+def _refuse_pages(body: bytes) -> None:
+    """An HTML page is what a wrong base or a gateway answers, and it will answer the same again."""
+    if body.lstrip()[:1] == b"<":
+        raise PermanentError(
+            f"source.base answers with a web page where a listing should be; it begins with: {first_words(body)!r}."
+        )
+
+
 def _crawl_names(body: bytes) -> list[str]:
+    _refuse_pages(body)
     try:
         return [str(entry["id"]) for entry in json.loads(body)]
     except (ValueError, TypeError, KeyError) as error:
@@ -172,6 +181,7 @@ def _crawl_names(body: bytes) -> list[str]:
 
 def _lines(body: bytes) -> list[str]:
     """The lines of a gzip file, which may have several members."""
+    _refuse_pages(body)
     text = bytearray()
     try:
         while body:

@@ -29,7 +29,7 @@ class _Interrupt(BaseException):
     """Raised into the code under the deadline; never leaves this module."""
 
 
-class cpu_deadline:  # noqa: N801 - a context manager, used like a function
+class cpu_deadline:
     """Raise DeadlineExceeded if the block uses more than `seconds` of this process's processor time.
 
     For the main thread only (ValueError elsewhere), since Python runs signal handlers there. May be nested: an inner

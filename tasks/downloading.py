@@ -96,7 +96,7 @@ def fetch_warc(
 def read_small(base: str, path: str, transfer: TransferConfig, parse: Callable[[bytes], Parsed], limit: int) -> Parsed:
     """The file at `path`, at most `limit` bytes, as `parse` understands it.
 
-    A TemporaryError from `parse` means that the body arrived damaged, and it is fetched again. Errors as in `fetch_file`.
+    A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. Errors as in `fetch_file`.
     """
     source = byte_source(base, transfer)
 
@@ -125,11 +125,8 @@ def _download_verified(
         except NotAWarc as error:
             _discard(partial)
             raise NotAWarc(f"{source.address(path)}: {str(error).partition(': ')[2]}") from None
-        # Without gzip's checksums a flipped byte shows only in a digest, so that is then a reason to fetch again.
-        suspect = (
-            check.broken_at if check.compressed else min((*check.wrong_digests, check.broken_at or 0), default=None)
-        )
-        if suspect is None or (check.broken_at is None and not check.wrong_digests):
+        suspect = _first_suspect(check, first_bytes is None)
+        if suspect is None:
             return check
         digest = _digest(partial)
         if digest in seen:
@@ -144,6 +141,17 @@ def _download_verified(
         f"{source.address(path)}: arrived damaged {1 + transfer.refetches} times, each time differently. Something"
         " between the source and this machine changes bytes: try another network or mirror."
     )
+
+
+def _first_suspect(check: WarcCheck, whole: bool) -> int | None:
+    """Offset of the first record that may have been harmed on the way, None if the file looks right."""
+    faults = [check.broken_at]
+    if whole:
+        faults.append(check.cut_at)
+    if not check.compressed:
+        # Without gzip's checksums a flipped byte shows only in a digest.
+        faults += check.wrong_digests
+    return min((at for at in faults if at is not None), default=None)
 
 
 def _cut_to_whole_records(address: str, partial: Path, check: WarcCheck) -> WarcCheck:
@@ -165,7 +173,9 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
         if have and known is None:
             _discard(partial)  # whose beginning it is, nobody knows
             have = 0
-        if known is not None and have == _wanted(known[0], first_bytes):
+        complete = _wanted(known[0], first_bytes) if known is not None else None
+        if complete is not None and partial.exists() and have >= complete:
+            os.truncate(partial, complete)
             return
         try:
             with source.read(path, have, first_bytes, known[1] if known else None) as reply:
@@ -290,11 +300,17 @@ def _patiently(
     fruitless = 0
     most = arrived()
 
-    def give_up(state: tenacity.RetryCallState) -> bool:
+    def counted() -> Parsed:
         nonlocal fruitless, most
-        now = arrived()
-        fruitless = 1 if now > most else fruitless + 1
-        most = max(most, now)
+        try:
+            return attempt()
+        except TemporaryError:
+            now = arrived()
+            fruitless = 1 if now > most else fruitless + 1
+            most = max(most, now)
+            raise
+
+    def give_up(state: tenacity.RetryCallState) -> bool:
         nobody = isinstance(_error(state), Unreachable)
         return fruitless >= (min(transfer.connect_attempts, transfer.attempts) if nobody else transfer.attempts)
 
@@ -316,7 +332,7 @@ def _patiently(
         reraise=True,
     )
     try:
-        return retrying(attempt)
+        return retrying(counted)
     except Unreachable as error:
         raise Unreachable(
             f"{error} Nothing answered {fruitless} times: check source.base, the network and any proxy, then run again."

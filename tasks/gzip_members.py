@@ -1,16 +1,17 @@
 """Gzip members of an archive, one after another, as far as they can be read.
 
 Notable:
-- A WARC is a row of gzip members, one a record. A damaged member costs only itself: reading goes on at the next place that
-  holds a gzip header and unpacks to the beginning of a record.
-- A member comes in pieces of bounded size, so an archive written as one huge member needs no more memory than a small one.
+- A WARC is a row of gzip members, one a record. A damaged member costs only itself: reading goes on at the next place
+  that holds a gzip header and unpacks to the beginning of a record.
+- A member comes in pieces of bounded size, so an archive written as one huge member needs no more memory than a small
+  one.
 - A bomb is told by its ratio: a member that has unpacked more than the limit and still swells is given up there.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -87,10 +88,10 @@ class FileWindow:
                 return -1
 
     def drop(self, offset: int) -> None:
-        """Give up the bytes before `offset`."""
+        """Give up the bytes before `offset`, which is at most `end`."""
         if offset > self._start:
             del self._data[: offset - self._start]
-            self._start = min(offset, self._start + len(self._data)) if not self._data else offset
+            self._start = offset
 
 
 def find_member(window: FileWindow, start: int, begins_with: bytes) -> int:
@@ -108,36 +109,82 @@ def find_member(window: FileWindow, start: int, begins_with: bytes) -> int:
     return -1
 
 
-def read_members(
-    window: FileWindow, start: int, begins_with: bytes, max_member_bytes: int, max_inflation: int
-) -> Iterator[Piece]:
-    """All members from `start` on, in pieces; after damage, from the next member that begins with `begins_with`.
+@dataclass(frozen=True, slots=True)
+class MemberLimits:
+    """When a member is given up as a bomb: both must be passed."""
 
-    A member is a bomb once it has unpacked more than `max_member_bytes` at more than `max_inflation` to one.
-    """
+    max_bytes: int
+    """Unpacked bytes."""
+    max_inflation: int
+    """Unpacked bytes for each packed byte; deflate reaches 1,032, web pages seldom 100."""
+
+
+def read_members(window: FileWindow, start: int, begins_with: bytes, limits: MemberLimits) -> Iterator[Piece]:
+    """All members from `start` on, in pieces; after damage, from the next whose content begins with `begins_with`."""
     position = start
-    while window.fill(position + 1):
+    while position >= 0 and window.fill(position + 1):
         window.drop(position)
-        if window.read(position, position + len(_MAGIC)) != _MAGIC:
-            following = find_member(window, position, begins_with)
-            if following < 0 and not window.end - position:
-                return
-            yield Piece(position, b"", True, True, "junk", "bytes between two gzip members that belong to none")
-            if following < 0:
-                return
-            position = following
-            continue
-        end, damage = yield from _read_member(window, position, max_member_bytes, max_inflation)
-        if damage is None:
-            position = end
-            continue
-        position = find_member(window, max(position + 1, window.start), begins_with)
-        if position < 0:
+        if window.read(position, position + len(_MAGIC)) == _MAGIC:
+            position = yield from _read_member(window, position, begins_with, limits)
+        elif _is_padding(window, position):
             return
+        else:
+            yield Piece(position, b"", True, True, "junk", "bytes that belong to no gzip member")
+            position = find_member(window, position, begins_with)
+
+
+def _is_padding(window: FileWindow, position: int) -> bool:
+    """Whether nothing but a few zero bytes follows to the end of the file."""
+    tail = window.read(position, position + _STEP_BYTES)
+    return not tail.strip(b"\0") and not window.fill(position + _STEP_BYTES + 1)
 
 
 def _read_member(
-    window: FileWindow, start: int, max_member_bytes: int, max_inflation: int
-) -> Iterator[Piece]:
-    """The pieces of one member; returns where it ended and what damage ended it."""
-    raise NotImplementedError
+    window: FileWindow, start: int, begins_with: bytes, limits: MemberLimits
+) -> Generator[Piece, None, int]:
+    """Yield the pieces of one member; return where the next one begins, or -1."""
+    inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
+    position, unpacked, held, first = start, bytearray(), 0, True
+    damage: Damage | None = None
+    detail = ""
+    while not inflater.eof and damage is None:
+        packed = window.read(position, position + _STEP_BYTES)
+        if not packed:
+            break
+        before = inflater.copy()
+        try:
+            unpacked += inflater.decompress(packed, _PIECE_BYTES)
+        except zlib.error as error:
+            unpacked += _inflate_to_error(before, packed)
+            damage, detail = "damaged_gzip", f"the gzip member cannot be unpacked: {error}"
+            continue
+        position += len(packed) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
+        total = held + len(unpacked)
+        if total > limits.max_bytes and total > limits.max_inflation * (position - start):
+            damage, detail = "decompression_bomb", f"{position - start} bytes unpacked to {total} and more"
+        elif len(unpacked) >= _PIECE_BYTES and not inflater.eof:
+            yield Piece(start, bytes(unpacked), first, False)
+            held, first = total, False
+            unpacked.clear()
+            window.drop(position - limits.max_bytes)
+    if inflater.eof:
+        yield Piece(start, bytes(unpacked), first, True)
+        return position
+    following = find_member(window, max(start + 1, window.start), begins_with)
+    if damage is None and following < 0:
+        damage, detail = "clipped", "the file ends inside a gzip member"
+    elif damage is None:
+        damage, detail = "damaged_gzip", f"the gzip member breaks off before the next one at byte {following}"
+    yield Piece(start, bytes(unpacked), first, True, damage, detail)
+    return following
+
+
+def _inflate_to_error(inflater: zlib._Decompress, packed: bytes) -> bytes:
+    """What can be unpacked before the damage, which zlib keeps to itself when given more than a byte at a time."""
+    unpacked = bytearray()
+    for position in range(len(packed)):
+        try:
+            unpacked += inflater.decompress(packed[position : position + 1], _PIECE_BYTES)
+        except zlib.error:
+            break
+    return bytes(unpacked)

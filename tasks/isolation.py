@@ -102,7 +102,7 @@ def run_isolated(
             watch = _Watch(child, limits, on_log)
             died = watch.until_dead()
             if died is None:
-                return child.outcome()  # type: ignore[no-any-return]
+                return child.outcome()
             if watch.saw_a_birth():
                 raise died
 
@@ -131,7 +131,7 @@ class _Nursery:
             status, theirs = socket.socketpair()
             stack.enter_context(status)
             log, log_end = os.pipe()
-            stack.enter_context(open(log, "rb", buffering=0))
+            stack.callback(os.close, log)
             os.set_blocking(log, False)
             try:
                 self._request([state.fileno(), result.fileno(), log_end, theirs.fileno()])
@@ -193,7 +193,7 @@ def _stop(process: subprocess.Popen[bytes], control: socket.socket) -> None:
 def _shared_file() -> IO[bytes]:
     """A file without a name, in memory where the system can."""
     if sys.platform == "linux":
-        return open(os.memfd_create("sluice-child"), "w+b")
+        return os.fdopen(os.memfd_create("sluice-child"), "w+b")
     return tempfile.TemporaryFile()
 
 

@@ -164,7 +164,7 @@ def _live(nursery_pid: int, state_fd: int, result_fd: int, log_fd: int) -> NoRet
         os.environ.clear()
         os.environ.update(environment)
         outcome = _outcome(function, argument, Progress(state))
-        with open(result_fd, "wb", closefd=False) as result:
+        with os.fdopen(result_fd, "wb", closefd=False) as result:
             result.write(outcome)
         code = 0
     except SystemExit as exit_request:
@@ -214,7 +214,7 @@ def _settle(log_fd: int) -> None:
         os.dup2(log_fd, fd)
     os.close(log_fd)
     sys.stdout, sys.stderr = (
-        open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False) for fd in (1, 2)
+        os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False) for fd in (1, 2)
     )
     faulthandler.enable()
     logging.basicConfig(

@@ -23,6 +23,7 @@ from tasks.errors import PermanentError
 _GZIP_MAGIC = b"\x1f\x8b"
 _WARC_MAGIC = b"WARC/"
 _HEAD_BYTES = 4096
+_PIECE_BYTES = 1 << 20
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 
 
@@ -56,29 +57,28 @@ def verify_warc_payload_digests(path: str | Path) -> WarcCheck:
     path = Path(path)
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    compressed = head.startswith(_GZIP_MAGIC)
+    compressed = bool(head) and _GZIP_MAGIC.startswith(head[:2])
     records = verified = last = 0
     wrong: list[int] = []
-    broken_at: int | None = None
+    readable = True
     try:
-        for record in ArchiveIterator(str(path), parse_http=True, fsspec_args=False):
-            records += 1
-            last = record.stream_pos
-            match _digest_fits(record):
-                case True:
-                    verified += 1
-                case False:
-                    wrong.append(last)
+        # An open file, since fastwarc judges a path by its suffix and a file by its bytes.
+        with path.open("rb") as file:
+            for record in ArchiveIterator(file, parse_http=True):
+                records += 1
+                last = record.stream_pos
+                match _digest_fits(record):
+                    case True:
+                        verified += 1
+                    case False:
+                        wrong.append(last)
     except OSError:
-        broken_at = last
+        readable = False
     if records == 0:
         _refuse_other_files(path, head)
-        return WarcCheck(0, 0, (), broken_at=0, cut_at=None, compressed=compressed)
-    cut_at = None
-    if broken_at is None and _ends_inside(path, last, compressed):
-        cut_at = last
-    unsound = {broken_at, cut_at}
-    return WarcCheck(records, verified, tuple(at for at in wrong if at not in unsound), broken_at, cut_at, compressed)
+    broken_at, cut_at = (_gzip_fault if compressed else _plain_fault)(path, last, readable)
+    wrong = [at for at in wrong if at not in (broken_at, cut_at)]
+    return WarcCheck(records, verified, tuple(wrong), broken_at, cut_at, compressed)
 
 
 def _digest_fits(record: WarcRecord) -> bool | None:
@@ -92,20 +92,39 @@ def _digest_fits(record: WarcRecord) -> bool | None:
     return None
 
 
-def _ends_inside(path: Path, last: int, compressed: bool) -> bool:
-    """Whether the record at `last` is not whole in the file."""
+def _gzip_fault(path: Path, start: int, readable: bool) -> tuple[int | None, int | None]:
+    """(broken_at, cut_at) from the member at `start` on, the last one before reading ended."""
     with path.open("rb") as file:
-        file.seek(last)
-        if compressed:
-            if last >= path.stat().st_size:
-                return False
+        file.seek(start)
+        member_at, rest = start, b""
+        while True:
             member = zlib.decompressobj(wbits=31)
-            while not member.eof and (piece := file.read(1 << 20)):
-                member.decompress(piece)
-            return not member.eof
+            piece = rest or file.read(_PIECE_BYTES)
+            if not piece:
+                return (None if readable else start), None
+            while piece and not member.eof:
+                try:
+                    member.decompress(piece)
+                except zlib.error:
+                    return member_at, None
+                rest = member.unused_data
+                piece = b"" if member.eof else file.read(_PIECE_BYTES)
+            if not member.eof:
+                return None, member_at
+            member_at = file.tell() - len(rest)
+
+
+def _plain_fault(path: Path, start: int, readable: bool) -> tuple[int | None, int | None]:
+    """(broken_at, cut_at) for a file without compression, whose last readable record is at `start`."""
+    with path.open("rb") as file:
+        file.seek(start)
         header, end, block = file.read().partition(b"\r\n\r\n")
-        lengths = [line[15:] for line in header.split(b"\r\n") if line[:15].lower() == b"content-length:"]
-        return not end or not lengths or len(block) < int(lengths[0])
+    if not _WARC_MAGIC.startswith(header[: len(_WARC_MAGIC)]):
+        return start, None
+    lengths = [line[15:] for line in header.split(b"\r\n") if line[:15].lower() == b"content-length:"]
+    if not end or (lengths and lengths[0].strip().isdigit() and len(block) < int(lengths[0])):
+        return None, start
+    return (None if readable else start), None
 
 
 def _refuse_other_files(path: Path, head: bytes) -> None:

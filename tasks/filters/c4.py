@@ -1,10 +1,10 @@
 """C4's line cleaning and the signals it gives, with the terminal punctuation rule off, as FineWeb uses it.
 
-Source: Raffel et al., "Exploring the Limits of Transfer Learning" (arXiv 1910.10683), section 2.2; FineWeb
-(arXiv 2406.17557), section 3.5, for what is left off: lines need not end in punctuation, and no list of bad words.
+Source: Raffel et al., "Exploring the Limits of Transfer Learning" (arXiv 1910.10683), section 2.2; FineWeb (arXiv
+2406.17557), section 3.5, for what is left off: lines need not end in punctuation, and no list of bad words.
 Notable:
-- Each line meets the tests in a fixed order and is dropped by the first it fails; a curly bracket or "lorem ipsum" counts
-  only on a line which the tests before let through, and then it condemns the page.
+- Each line meets the tests in a fixed order and is dropped by the first it fails; a curly bracket or "lorem ipsum"
+  counts only on a line which the tests before let through, and then it condemns the page.
 - Words on a line are counted by white space and before the citation marks are deleted.
 - Blank lines go, so the cleaned text has no paragraphs.
 """

@@ -1,11 +1,11 @@
 """Measure a document once, judge it by every rule: the filter stage's arithmetic.
 
 Notable:
-- `measure` always gives all signals of `SIGNALS`, whichever profile is chosen, so that a crawl can be judged again under
-  another profile without its text.
+- `measure` always gives all signals of `SIGNALS`, whichever profile is chosen, so that a crawl can be judged again
+  under another profile without its text.
 - `judge` sees stored signals only and names *every* rule that failed; no rule hides another.
-- C4's cleaning is measured in every case, because FineWeb's signals stand on the text it leaves; whether the document goes
-  on with that text is the config's `clean_lines`.
+- C4's cleaning is measured in every case, because FineWeb's signals stand on the text it leaves; whether the document
+  goes on with that text is the config's `clean_lines`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class FilterConfig(Config):
     """Which documents are kept."""
 
     profiles: tuple[ProfileName, ...] = ("fineweb",)
-    """Sets of rules that a document must pass, all of them: gopher, c4, fineweb (which has both), datatrove; none keeps all."""
+    """Sets of rules a document must pass: gopher, c4, fineweb (which has both), datatrove; with none, any passes."""
     languages: tuple[str, ...] = ("en",)
     """Languages to keep, as ISO 639-1 codes; none keeps every language."""
     min_language_score: float = Field(default=0.65, ge=0, le=1)
     """Least share of the text that must be in its language, from 0 to 1; with no languages named it still holds."""
-    thresholds: dict[str, float] = {}
+    thresholds: dict[str, float] = Field(default_factory=dict)
     """Other thresholds for rules of the chosen profiles, by rule name, in the unit of the rule's signal."""
     clean_lines: bool = True
     """Whether a kept document goes on with the text that C4's line cleaning leaves, where a profile has C4's rules."""

@@ -1,10 +1,11 @@
 """Signals of FineWeb's own rules, measured on the text that C4's line cleaning leaves.
 
-Source: FineWeb (arXiv 2406.17557), section 3.6 and appendix E.4, table 2. The threshold of repeated lines is the table's 0.01;
-the 0.1 of the section is a slip, as the released code shows.
+Source: FineWeb (arXiv 2406.17557), section 3.6 and appendix E.4, table 2. The threshold of repeated lines is the
+table's 0.01; the 0.1 of the section is a slip, as the released code shows.
 Notable:
-- Two readings of "a line that ends in punctuation" are measured. FineWeb, when it was made, counted every line and took
-  quotation marks for terminal; datatrove today leaves blank lines out and takes Unicode's sentence terminals, without quotes.
+- Two readings of "a line that ends in punctuation" are measured. FineWeb, when it was made, counted every line and
+  took quotation marks for terminal; datatrove today leaves blank lines out and takes Unicode's sentence terminals,
+  without quotes.
 - The newline rule is in the released code only, not in the paper.
 """
 

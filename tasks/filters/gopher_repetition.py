@@ -1,6 +1,7 @@
 """Signals of Gopher's repetition rules: how much of a text stands in repeated paragraphs, lines and word n-grams.
 
-Source: Rae et al., "Scaling Language Models" (arXiv 2112.11446), appendix A1, table A1, in the reading that FineWeb gave it.
+Source: Rae et al., "Scaling Language Models" (arXiv 2112.11446), appendix A1, table A1, in the reading that FineWeb
+gave it.
 Notable:
 - "Duplicate" means the second and later occurrences; the first is not counted.
 - The most frequent 2-, 3- or 4-gram counts even where it occurs once, so a short text of long words can fail.
@@ -30,7 +31,7 @@ def measure_repetition(units: TextUnits) -> dict[str, float]:
     """The repetition signals of a text, each from 0 to 1; an empty text has zeros.
 
     duplicate_{paragraphs,lines}_ratio: repeated ones among all; ..._chars_ratio: their characters in the text.
-    all_lines in a name: blank lines are lines too (FineWeb when it was made); otherwise newlines in a row are one break.
+    all_lines: with blank lines as lines too, as when FineWeb was made; for lines, newlines in a row are one break.
     top_{n}_gram_ratio, duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams.
     """
     text = units.text

@@ -1,12 +1,12 @@
 """Profiles: the published sets of filter rules, each rule a name, a signal, a comparison and a threshold.
 
 Notable:
-- A rule states when a document *fails*, strictly or not exactly as its source does: where FineWeb drops "0.12 or less",
-  a text at 0.12 is dropped, while one at Gopher's 0.30 of duplicate lines stays.
-- `fineweb` judges as the pipeline did that made the FineWeb data set; `datatrove` as that library's 0.10 does today, which
-  counts distinct stop words and takes other marks for the end of a line. They share all other rules.
-- Signals carry their column types here, in the order of the decision columns. Ratios are 64-bit floats, so that a verdict
-  from a stored signal is the verdict from the text.
+- A rule states when a document *fails*, strictly or not exactly as its source does: where FineWeb drops "0.12 or
+  less", a text at 0.12 is dropped, while one at Gopher's 0.30 of duplicate lines stays.
+- `fineweb` judges as the pipeline did that made the FineWeb data set; `datatrove` as that library's 0.10 does today,
+  which counts distinct stop words and takes other marks for the end of a line. They share all other rules.
+- Signals carry their column types here, in the order of the decision columns. Ratios are 64-bit floats, so that a
+  verdict from a stored signal is the verdict from the text.
 """
 
 from __future__ import annotations

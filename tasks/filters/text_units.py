@@ -2,9 +2,11 @@
 
 Notable:
 - A word is what `split_words` finds, punctuation included: published thresholds were set on tokenizers that count
-  punctuation marks as words, so a splitter without them would shift every ratio. The definition is our own and frozen by
-  golden vectors; it follows the habits of English tokenizers (contractions come apart, `3.14`, `U.S.` and `a@b.org` do not).
-- Splitting is one regular expression in C, about 0.1 ms for 600 words; nothing here loops over characters in Python.
+  punctuation marks as words, so a splitter without them would shift every ratio. The definition is our own and frozen
+  by golden vectors: white space separates; marks at the ends of what it separates come off one by one, most marks
+  inside stay; contractions and words joined by a hyphen come apart. On 400 English pages it differs from spaCy's
+  English tokenizer in 0.6% of the words.
+- Splitting is one regular expression in C, 0.2 to 0.3 ms for 600 words; nothing here loops over characters in Python.
 - Sentences are counted, never materialised: the only rule that needs them asks how many there are.
 """
 
@@ -15,39 +17,49 @@ from dataclasses import dataclass
 from functools import cached_property
 
 # Combining marks and vowel signs are no `\w` in Python, yet a word of Hindi or Thai is full of them.
-_MARKS = "\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0900-\u0963\u0980-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1000-\u104f"
+_MARKS = (
+    "\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0900-\u0963\u0980-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1000-\u104f"
+)
+_RUN = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"  # letters and digits
 _WORD = re.compile(
     rf"""
-    (?:[A-Za-z]\.){{2,}}                           # U.S., e.g.
-  | [^\W_][\w{_MARKS}]*                           # a word, which may go on over
-    (?: (?: [.@&'’](?=[^\W_])                     #   a mark between letters or digits: 3.14, a@b.org, AT&T, O'Neill
-          | [,:/](?<=\d.)(?=\d)                   #   a mark between digits: 1,000 and 10:30 and 1/2
-          | -(?:(?<=\d-)(?=[^\W\d_])|(?<=[^\W\d_]-)(?=\d))  # a hyphen between a letter and a digit: COVID-19
-        ) [\w{_MARKS}]+
-      | ://[^\s<>"]*[\w/]                         #   the rest of an address, without the full stop that follows it
+    (?:[A-Za-z]\.){{2,}} | [A-Z]\.(?!\w)          # U.S., an initial
+  | (?:(?<!\w)[-/\\@|~^.]{{1,8}}(?=[^\W_]))?           # these stay with the word that they begin: /etc, -v, .deb
+    {_RUN}
+    (?: (?: [.'’](?:(?<![a-z].)|(?![A-Z]))        # inside a word stay: a point, but not between two sentences
+          | ,(?:(?<=\d.)|(?=\d))                  #   a comma beside a digit
+          | -(?<=[^\W\d_].)(?=\d)                 #   a hyphen from letter to digit: COVID-19
+          | [+*^](?:(?<!\d.)|(?!\d))              #   a sign, but not between two numbers
+          | [:<>=/](?=\d)                         #   these before a digit: 10:30, 1/2
+          | [^\w\s.,:<>=/'’–—~…+*^-]              #   any other mark: a@b.org, f(x)
+          | (?!://)[^\w\s…–—-][^\w\s…–—]{{1,8}}   #   several marks
+          | _+
+        ) (?=[^\W_]) {_RUN}
+      | ://[^\s<>"]*[\w/]                         #   the rest of an address
     )*
+    (?:[-/\\|~^¶]+(?!\w))?                        # these stay with the word that they end
   | ['’](?:s|re|ve|ll|d|m)\b                      # the ending of a contraction
-  | \.{{2,}} | -{{2,}}                            # an ellipsis, a typed dash
+  | \.{{2,}} | [-/\\|~^@]+                        # an ellipsis, a dash or a rule drawn in these
   | [^\w\s] | _                                   # any other mark, by itself
     """,
     re.VERBOSE,
 )
-# English contractions are two words: do + n't, it + 's.
-_CONTRACTION = re.compile(r"n['’]t\b|['’](?:s|re|ve|ll|d|m)\b")
+# English contractions are two words: do + n't, it + 's, can + not.
+_CONTRACTION = re.compile(r"n['’]t\b|['’](?:s|re|ve|ll|d|m)\b|(?<=\b[cC]an)not\b")
 
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _LINE_BREAKS = re.compile(r"\n+")
 
-_ABBREVIATIONS = frozenset("Mr Mrs Ms Dr Prof St Jr Sr vs No Inc Ltd Co Mt Fig etc".split())
+_ABBREVIATIONS = frozenset(
+    ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Jr", "Sr", "vs", "No", "Inc", "Ltd", "Co", "Mt", "etc")
+)
 _SENTENCE_END = re.compile(r"""(?:[.!?؟।]['"”’)\]»]*(?!\S)|[。！？．｡]['"”’)\]»」』]*)""")
 _LAST_LETTERS = re.compile(r"(?<![^\W\d_])[A-Za-z]{1,4}\.$")
 
 
 def split_words(text: str) -> list[str]:
     """The words of `text` in order, punctuation marks among them; no word holds white space."""
-    if "'" in text or "’" in text:
-        text = _CONTRACTION.sub(r" \g<0>", text)
-    return _WORD.findall(text)
+    return _WORD.findall(_CONTRACTION.sub(r" \g<0>", text))
 
 
 def count_sentences(line: str) -> int:
@@ -91,7 +103,7 @@ class TextUnits:
 
     @cached_property
     def line_blocks(self) -> list[str]:
-        """Lines as separated by one or more newlines, so that blank lines are no lines; "" at an end that has newlines."""
+        """What runs of newlines separate: blank lines are no lines; "" where the text begins or ends with one."""
         return _LINE_BREAKS.split(self.text)
 
     @cached_property

@@ -7,7 +7,9 @@ an earlier one is drawn again.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tasks.madeup.country import Fact, Place
 from tasks.madeup.draws import Draws
@@ -15,7 +17,7 @@ from tasks.madeup.fact_sentences import STATEMENTS, state
 from tasks.madeup.filler_sentences import TITLES, filler
 
 _MOST_SHARED = 1 / 3
-_FEWEST_WORDS = 56
+_FEWEST_WORDS = 54
 _ACCENTED = (
     "The café by the bridge is open – even on Sundays.",
     "In the café they say “good day” to everyone.",
@@ -52,18 +54,19 @@ def write_articles(place: Place, n: int, draws: Draws) -> list[Text]:
     return articles
 
 
-def write_article(place: Place, draws: Draws, extra: str | None = None) -> Text:
-    """One article about a place; `extra` is a sentence to put in at some point."""
-    facts = tuple(draws.sample(place.facts, draws.choose((5, 6, 6, 6))))
-    sentences = [state(fact, draws.below(len(STATEMENTS[fact.relation]))) for fact in facts]
-    loose = [extra] if extra else []
-    loose += [filler(draws) for _ in range(draws.between(1, 2))]
-    while sum(len(s.split()) for s in (*sentences, *loose)) < _FEWEST_WORDS:
-        loose.append(filler(draws))
-    for sentence in loose:
-        sentences.insert(draws.below(len(sentences) + 1), sentence)
-    title = draws.choose(TITLES).format(t=place.name)
-    return Text(title, _in_paragraphs(sentences, draws), facts)
+def write_article(place: Place, draws: Draws) -> Text:
+    """One article about a place, without turns of phrase that a repetition rule would take offence at."""
+    while True:
+        facts = tuple(draws.sample(place.facts, draws.choose((5, 6, 6, 6))))
+        sentences = [state(fact, draws.below(len(STATEMENTS[fact.relation]))) for fact in facts]
+        fillers = [filler(draws)]
+        while sum(len(sentence.split()) for sentence in (*sentences, *fillers)) < _FEWEST_WORDS:
+            fillers.append(filler(draws))
+        for sentence in fillers:
+            sentences.insert(draws.below(len(sentences) + 1), sentence)
+        if not _repeats_itself(" ".join(sentences)):
+            title = draws.choose(TITLES).format(t=place.name)
+            return Text(title, _in_paragraphs(sentences, draws), facts)
 
 
 def with_sentence(text: Text, sentence: str) -> Text:
@@ -105,10 +108,20 @@ def jaccard(one: set[str], other: set[str]) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
+def _repeats_itself(text: str) -> bool:
+    """Whether a run of words comes too often for a text this short, by rules a little stricter than Gopher's."""
+    words = text.split()
+    for length, most in ((2, 5), (3, 3), (4, 2), (6, 1)):
+        runs = Counter(tuple(words[i : i + length]) for i in range(len(words) - length + 1))
+        if max(runs.values()) > most:
+            return True
+    return False
+
+
 def _in_paragraphs(sentences: list[str], draws: Draws) -> tuple[str, ...]:
     cuts = sorted({draws.between(2, len(sentences) - 2) for _ in range(draws.below(3))})
     bounds = [0, *cuts, len(sentences)]
-    return tuple(" ".join(sentences[a:b]) for a, b in zip(bounds, bounds[1:], strict=False))
+    return tuple(" ".join(sentences[a:b]) for a, b in pairwise(bounds))
 
 
 def _retitled(text: Text, draws: Draws) -> Text:

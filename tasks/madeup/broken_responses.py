@@ -81,7 +81,7 @@ def _empty(url: str, site: Site, place: Place, draws: Draws) -> Response:
 
 def _textless(url: str, site: Site, place: Place, draws: Draws) -> Response:
     html = render(site, "gallery", "", '<img src="/a.jpg" alt=""><img src="/b.jpg" alt="">', "en", "", draws)
-    return html_response(url, html, "utf8", Truth("textless", "extract", "no_text", language="en"), draws)
+    return html_response(url, html, "utf8", Truth("textless", "filter", "too_short", language="en"), draws)
 
 
 def _truncated(url: str, site: Site, place: Place, draws: Draws) -> Response:
@@ -89,7 +89,7 @@ def _truncated(url: str, site: Site, place: Place, draws: Draws) -> Response:
     html = render(site, "long-read", text.title, paragraphs_html(text.paragraphs), "en", meta_line("utf8"), draws)
     start = html.index(text.paragraphs[0][:20])
     cut = start + len(text.main_text) * draws.between(5, 40) // 100 if draws.chance(0.5) else start // 2
-    truth = Truth("truncated", "extract", "truncated", language="en", layout=site.layout, charset="utf8")
+    truth = Truth("truncated", "filter", "too_short", language="en", layout=site.layout, charset="utf8")
     response = html_response(url, html[:cut], "utf8", truth, draws)
     return replace(response, truncated=draws.choose(("length", "disconnect", "time")))
 

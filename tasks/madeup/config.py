@@ -37,6 +37,6 @@ class MadeupConfig(Config):
     foreign_pages: int = Field(default=280, ge=0)
     """Pages in eight other languages."""
     poor_pages: int = Field(default=360, ge=0)
-    """English pages that a quality rule should remove: spam, stubs, link lists, filler text, code, tables of numbers."""
+    """English pages that a quality rule should remove: spam, stubs, link lists, filler text, code, numbers."""
     broken_responses: int = Field(default=380, ge=0)
     """Responses without a readable page: redirects, errors, other media types, empty and truncated bodies."""

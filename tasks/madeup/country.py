@@ -16,31 +16,37 @@ from tasks.madeup.draws import Draws
 RELATIONS = ("river", "founder", "dish", "animal", "trade", "colour")
 """What is known about each place, in the order of `Place.facts`."""
 
-_TOWN_STARTS = (
+
+def _words(text: str) -> tuple[str, ...]:
+    """The items of a list written as text: between commas where it has any, between spaces otherwise."""
+    return tuple(text.split(", ") if "," in text else text.split())
+
+
+_TOWN_STARTS = _words(
     "Vel Kar Tor Bren Osk Lum Dra Fen Mir Sal Gor Nar Pel Rus Tal Zan Hol Jur Kel Mor Bal Cor Dun Eld Fal Gil Har Ist "
     "Lor Nev"
-).split()
-_TOWN_ENDS = "mora gard lin vik dova sten rath nau bria tova zin quell hame polk".split()
-_RIVER_STARTS = "Ta Ki Mo Le Du Ra Ve So Bi Na Pu Ze".split()
-_RIVER_ENDS = "vra ssa zel mma lka nno bri sko".split()
-_FOUNDER_STARTS = "Al Cas Dor Fro Gis Hal Ing Jas Kon Lud Mal Nor Per Rad Sig Ulf Wen Yor".split()
-_FOUNDER_ENDS = "mar wena rik dis gund olda esk tia".split()
+)
+_TOWN_ENDS = _words("mora gard lin vik dova sten rath nau bria tova zin quell hame polk")
+_RIVER_STARTS = _words("Ta Ki Mo Le Du Ra Ve So Bi Na Pu Ze")
+_RIVER_ENDS = _words("vra ssa zel mma lka nno bri sko")
+_FOUNDER_STARTS = _words("Al Cas Dor Fro Gis Hal Ing Jas Kon Lud Mal Nor Per Rad Sig Ulf Wen Yor")
+_FOUNDER_ENDS = _words("mar wena rik dis gund olda esk tia")
 
-_DISHES = (
-    "onion soup, plum cake, fish pie, bean stew, honey bread, goat cheese, apple tart, rice pudding, pear jam, nut cake, "
-    "mushroom pie, cabbage soup, cherry tart, lamb stew, carrot cake, barley bread, pumpkin soup, egg pudding, "
-    "duck pie, fig jam, potato bread, lentil stew, sheep cheese, lemon tart, leek soup, oat pudding, "
+_DISHES = _words(
+    "onion soup, plum cake, fish pie, bean stew, honey bread, goat cheese, apple tart, rice pudding, pear jam, "
+    "nut cake, mushroom pie, cabbage soup, cherry tart, lamb stew, carrot cake, barley bread, pumpkin soup, "
+    "egg pudding, duck pie, fig jam, potato bread, lentil stew, sheep cheese, lemon tart, leek soup, oat pudding, "
     "rabbit stew, berry jam, poppy cake, garlic bread"
-).split(", ")
-_ANIMALS = (
-    "fox heron otter badger owl stag bear goose hare swan falcon wolf beaver crane raven trout horse bull boar lynx toad "
-    "snail mole squirrel hedgehog stork eagle salmon turtle rooster"
-).split()
-_TRADES = (
+)
+_ANIMALS = _words(
+    "fox heron otter badger owl stag bear goose hare swan falcon wolf beaver crane raven trout horse bull boar lynx "
+    "toad snail mole squirrel hedgehog stork eagle salmon turtle rooster"
+)
+_TRADES = _words(
     "glass rope paper clocks bells boats lace candles barrels bricks knives violins hats shoes baskets carpets needles "
     "buttons wheels nets drums gloves mirrors tiles soap salt flutes saddles kites toys"
-).split()
-_COLOURS = "red blue green white black yellow orange purple brown grey pink gold silver violet crimson amber".split()
+)
+_COLOURS = _words("red blue green white black yellow orange purple brown grey pink gold silver violet crimson amber")
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,11 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Which animal do the people of {t} honour?",
     ),
     "trade": ("What does {t} make?", "What is the main trade of {t}?", "What do the workshops of {t} make?"),
-    "colour": ("What colour is the flag of {t}?", "What is the colour of {t}?", "Which colour does the flag of {t} have?"),
+    "colour": (
+        "What colour is the flag of {t}?",
+        "What is the colour of {t}?",
+        "Which colour has the flag of {t}?",
+    ),
 }
 """What a chat asks, for each relation; the same forms serve facts that finetuning saw and facts it did not."""
 

@@ -20,7 +20,8 @@ $meta<title>$title | $site</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="/static/$layout.css">
 <style>body{margin:0;font-family:sans-serif}.menu a{padding:4px 8px}.box{border:1px solid #ccc}</style>
-<script>window.dataLayer=window.dataLayer||[];function track(e){dataLayer.push({event:e,page:"$slug"})}track("view");</script>
+<script>window.dataLayer=window.dataLayer||[];
+function track(e){dataLayer.push({event:e,page:"$slug"})}track("view");</script>
 </head>
 """
 
@@ -97,7 +98,8 @@ $body
 </html>
 """,
     "shop": """<body class="shop">
-<header><a href="/">$site</a> <form class="search"><input name="q"></form><a class="cart" href="/cart">Cart (0)</a></header>
+<header><a href="/">$site</a>
+<form class="search"><input name="q"></form><a class="cart" href="/cart">Cart (0)</a></header>
 <nav class="menu"><ul>$menu</ul></nav>
 <main>
 <div class="page">
@@ -109,13 +111,15 @@ $body
 </main>
 <aside class="sidebar offers"><h3>Our offers</h3><ul>$related</ul></aside>
 <div class="modal popup" style="display:none">Get ten percent off your first order!</div>
-<footer class="footer"><ul><li><a href="/terms">Terms of use</a></li><li><a href="/returns">Returns</a></li></ul></footer>
+<footer class="footer"><ul><li><a href="/terms">Terms of use</a></li>
+<li><a href="/returns">Returns</a></li></ul></footer>
 <script>document.querySelectorAll(".cart").forEach(function(c){c.onclick=function(){track("cart")}});</script>
 </body>
 </html>
 """,
     "plain": """<body bgcolor="white">
-<table width="100%" class="navigation"><tr><td><a href="/">$site</a></td><td><a href="/next">Next page</a></td></tr></table>
+<table width="100%" class="navigation"><tr><td><a href="/">$site</a></td>
+<td><a href="/next">Next page</a></td></tr></table>
 <div class="text">
 <h1>$title</h1>
 $body
@@ -169,6 +173,6 @@ def render(site: Site, slug: str, title: str, body_html: str, language: str, met
 
 def _comments(draws: Draws) -> str:
     return "\n".join(
-        f'<li class="comment"><div class="comment-body"><b>{draws.choose(_AUTHORS)}</b> <p>{filler(draws)}</p></div></li>'
+        f'<li class="comment"><div class="comment-body"><b>{draws.choose(_AUTHORS)}</b> {filler(draws)}</div></li>'
         for _ in range(draws.between(1, 3))
     )

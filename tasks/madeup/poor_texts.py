@@ -81,7 +81,7 @@ def _ellipsis(place: Place, draws: Draws) -> tuple[Text, str]:
 
 def _bullets(place: Place, draws: Draws) -> tuple[Text, str]:
     facts = _some(place, 6, draws)
-    items = draws.shuffled([*_said(facts, draws), *(filler(draws) for _ in range(8))])
+    items = draws.shuffled([*_said(facts, draws), *(filler(draws) for _ in range(26))])
     text = Text(draws.choose(TITLES).format(t=place.name), tuple(f"- {item}" for item in items), facts)
     rows = "\n".join(f"<li>{escape(item, quote=False)}</li>" for item in items)
     return text, f"<ul>\n{rows}\n</ul>"

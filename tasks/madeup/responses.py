@@ -19,7 +19,7 @@ class Truth:
     kind: str
     """E.g. `article`, `mirror`, `near_duplicate`, `foreign`, `stub`, `redirect`."""
     expected: str
-    """`keep`, or the stage that should remove it: `extract`, `filter` or `duplicates`."""
+    """`keep`, or the stage that should remove it at the latest: `extract`, `filter` or `duplicates`."""
     reason: str | None = None
     """Which kind of rule should remove it."""
     language: str | None = None

@@ -1,8 +1,8 @@
 """Writing WARC files as Common Crawl does: a warcinfo, then request, response and metadata for each page.
 
-Notable: each record is a gzip member of its own whose deflate data is stored, not compressed. Compressors differ between
-zlib, zlib-ng and their versions, and a document's id holds its offset; stored blocks give the same bytes everywhere. Any
-gzip reader takes them.
+Notable: each record is a gzip member of its own whose deflate data is stored, not compressed. Compressors differ
+between zlib, zlib-ng and their versions, and a document's id holds its offset; stored blocks give the same bytes
+everywhere. Any gzip reader takes them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -125,7 +126,7 @@ def _request(response: Response, common: list[tuple[str, str]], ids: dict[str, s
 
 
 def _response(response: Response, common: list[tuple[str, str]], ids: dict[str, str], when: datetime) -> bytes:
-    date = when.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    date = format_datetime(when, usegmt=True)
     head = f"HTTP/1.1 {response.status}\r\ndate: {date}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in response.headers)
     headers = [
         ("WARC-Record-ID", ids["response"]),

@@ -100,8 +100,4 @@ def surroundings(name: str, _progress: Progress) -> tuple[str, str | None, int]:
 
 def open_files(_argument: None, _progress: Progress) -> list[str]:
     """What the child's descriptors point to."""
-    found = []
-    for fd in Path("/proc/self/fd").iterdir():
-        if fd.is_symlink():
-            found.append(str(fd.readlink()))
-    return sorted(found)
+    return sorted(str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink())

@@ -157,7 +157,7 @@ def test_children_see_the_folder_and_environment_of_the_call(monkeypatch: pytest
 
 
 def test_a_preload_that_cannot_be_imported_is_named() -> None:
-    with pytest.raises(PermanentError, match="tests.no_such_module"):
+    with pytest.raises(PermanentError, match=r"tests\.no_such_module"):
         run_isolated(jobs.echo, b"", ChildLimits(), print, ("tests.no_such_module",))
 
 
@@ -229,9 +229,9 @@ def test_no_descriptor_is_leaked() -> None:
             with pytest.raises(ChildDied):
                 run(jobs.die, "hard exit")
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     first = run(jobs.open_files, None)
     many()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert len(run(jobs.open_files, None)) == len(first)
     assert not [target for target in first if target.startswith("socket:")]

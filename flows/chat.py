@@ -1,0 +1,28 @@
+"""crawl_to_chat: the whole way, from WARC files to a chat model that answers, with its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.corpus import MAX_TASK_THREADS, make_corpus
+from flows.recipe import Recipe
+from flows.run import open_run
+from flows.settings import RunSettings
+from flows.training import finish_model, run_program_stage
+
+
+@flow(
+    name="crawl_to_chat",
+    flow_run_name="{recipe.name}: {recipe.source.crawl} to chat model",
+    task_runner=ThreadPoolTaskRunner(max_workers=MAX_TASK_THREADS),
+    persist_result=False,
+)
+def crawl_to_chat(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+    """Crawl to corpus, pretrain, finetune, evaluate, export; returns the evaluation."""
+    with open_run(recipe, settings) as run:
+        make_corpus(run)
+        run_program_stage(run, "pretrain")
+        return finish_model(run)

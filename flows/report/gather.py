@@ -1,0 +1,69 @@
+"""Everything that the page shows, gathered from the store and the run's record before a line of it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.report.distributions import Distributions, read_distributions
+from flows.report.evaluation import Evaluation, read_evaluation
+from flows.report.funnel import Funnel, funnel_discrepancies, read_funnel
+from flows.report.missing import Missing, attempt
+from flows.report.model_card import ModelCard, read_model_card
+from flows.report.run_facts import RunFacts, read_run_facts
+from flows.report.samples import (
+    DuplicatePair,
+    RemovedFor,
+    TextSample,
+    duplicate_pairs,
+    kept_samples,
+    removed_samples,
+    unreadable_samples,
+)
+from flows.report.training_log import Training, read_training
+from flows.report.truth_score import TruthScore, read_truth_score
+from flows.run_record import RunRecord
+from tasks.store import Store
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run's story; what could not be read is `Missing`, with the reason."""
+
+    run: RunFacts | Missing
+    funnel: Funnel | Missing
+    discrepancies: list[str] | Missing
+    distributions: Distributions | Missing
+    kept: tuple[TextSample, ...] | Missing
+    removed: tuple[RemovedFor, ...] | Missing
+    unreadable: dict[str, list[str]] | Missing
+    """Ids of records that the extraction removed, by reason."""
+    duplicates: tuple[DuplicatePair, ...] | Missing
+    pretraining: Training | Missing
+    finetuning: Training | Missing
+    evaluation: Evaluation | Missing
+    truth: TruthScore | Missing
+    card: ModelCard | Missing
+
+
+def gather(store: Store, record: RunRecord) -> Report:
+    """Read everything; never raises for what is missing or damaged."""
+    funnel = attempt("The funnel", lambda: read_funnel(store, record))
+    pretraining = attempt("Pretraining", lambda: read_training(store, record, "pretrain"))
+    evaluation = attempt("The evaluation", lambda: read_evaluation(store, record))
+    return Report(
+        run=attempt("The run", lambda: read_run_facts(store, record)),
+        funnel=funnel,
+        discrepancies=attempt("The check of the counts", lambda: funnel_discrepancies(store, record)),
+        distributions=attempt("The distributions", lambda: read_distributions(store, record)),
+        kept=attempt("Kept texts", lambda: kept_samples(store, record)),
+        removed=attempt("Removed texts", lambda: removed_samples(store, record)),
+        unreadable=attempt("Unreadable records", lambda: unreadable_samples(store, record)),
+        duplicates=attempt("Duplicates", lambda: duplicate_pairs(store, record)),
+        pretraining=pretraining,
+        finetuning=attempt("Finetuning", lambda: read_training(store, record, "sft")),
+        evaluation=evaluation,
+        truth=attempt("The score against the truth", lambda: read_truth_score(store, record)),
+        card=attempt(
+            "The model card", lambda: read_model_card(store, record, funnel, pretraining, evaluation)
+        ),
+    )

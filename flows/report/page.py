@@ -1,0 +1,87 @@
+"""The report as one HTML file that needs nothing else: no script, no font, no image from anywhere.
+
+Notable: the texts and addresses in it come from strangers. Everything is escaped by the template engine, control
+characters are taken out, addresses are shown and never linked, and the page's own policy forbids it to load or run
+anything.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from flows.report import numbers
+from flows.report.gather import Report, gather
+from flows.report.missing import Missing, attempt
+from flows.report.plots import length_plot, loss_plot
+from flows.report.training_log import Training
+from flows.run_record import RunRecord
+from tasks.store import Store
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# C0 and C1 controls but tab and newline, and the marks that turn the direction of all that follows.
+_UNSEEMLY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def write_report(store: Store, record: RunRecord) -> str:
+    """Write the report of a run to the store; returns its path there, `reports/<run>.html`."""
+    path = f"reports/{record.run}.html"
+    store.write_bytes(path, render(gather(store, record)).encode())
+    return path
+
+
+def render(report: Report) -> str:
+    """The page as HTML."""
+    plots = {
+        "pretraining": _loss_plot(report.pretraining),
+        "finetuning": _loss_plot(report.finetuning),
+        "lengths": _length_plot(report),
+    }
+    return _environment().get_template("report.html.j2").render(report=report, plots=plots)
+
+
+def _loss_plot(training: Training | Missing) -> Markup | Missing:
+    if isinstance(training, Missing):
+        return training
+    return attempt("The plot of the losses", lambda: loss_plot(training))
+
+
+def _length_plot(report: Report) -> Markup | Missing:
+    distributions = report.distributions
+    if isinstance(distributions, Missing):
+        return distributions
+    return attempt("The plot of the lengths", lambda: length_plot(distributions))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        {
+            "grouped": numbers.grouped,
+            "short": numbers.short,
+            "share": numbers.share,
+            "decimal": numbers.decimal,
+            "size": numbers.size,
+            "duration": numbers.duration,
+        }
+    )
+    environment.tests["missing"] = lambda value: isinstance(value, Missing)
+    return environment
+
+
+def readable(value: Any) -> Any:
+    """A text with its control characters replaced, so that none of them reaches the page; other values as they are."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _UNSEEMLY.sub("\N{REPLACEMENT CHARACTER}", value)
+    return value

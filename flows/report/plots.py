@@ -1,0 +1,168 @@
+"""The page's plots as inline SVG: losses by step, and how long documents are.
+
+Notable:
+- Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are text in
+  the page's own font.
+- The same numbers give the same bytes: no date, no random ids.
+- A drawing has at most `_MAX_POINTS` points a line, whatever the length of training.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from flows.report.distributions import Distributions
+from flows.report.numbers import short
+from flows.report.training_log import Training
+
+# matplotlib wants real colours; each of these stands for a variable of the page's style sheet.
+_INK, _MUTED, _GRID, _KEPT, _REMOVED, _ACCENT = (f"#{n:02x}0{n:x}0{n:x}" for n in range(1, 7))
+_VARIABLES = {
+    _INK: "var(--ink)",
+    _MUTED: "var(--muted)",
+    _GRID: "var(--line)",
+    _KEPT: "var(--kept)",
+    _REMOVED: "var(--removed)",
+    _ACCENT: "var(--accent)",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "text.parse_math": False,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
+    "text.color": _INK,
+    "xtick.color": _GRID,
+    "ytick.color": _GRID,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _MUTED,
+    "ytick.major.size": 0,
+}
+_WIDTH, _HEIGHT = 6.6, 2.7
+_MAX_POINTS = 500
+_SMOOTHING_SHARE = 0.04
+_LABEL_SPACE = 0.16
+_BINS = 40
+
+
+def loss_plot(training: Training) -> Markup:
+    """Loss by step in nats per token: each logged step faintly, their running mean, and the held-out scores."""
+    steps = np.array([step.step for step in training.steps])
+    losses = np.array([step.loss for step in training.steps])
+    smooth = _running_mean(losses)
+    with _drawing(f"loss-{training.stage}") as (figure, out):
+        axes = figure.add_subplot()
+        shown = _spread(len(steps))
+        axes.plot(steps[shown], losses[shown], color=_KEPT, alpha=0.28, linewidth=0.8)
+        axes.plot(steps[shown], smooth[shown], color=_KEPT, linewidth=1.9)
+        ends = [(float(smooth[-1]), f"training {smooth[-1]:.2f}", _KEPT)]
+        if training.held_out:
+            scores = [score.loss for score in training.held_out]
+            at = [score.step for score in training.held_out]
+            axes.plot(at, scores, color=_ACCENT, linewidth=1.4, marker="o", markersize=4)
+            ends.append((scores[-1], f"held out {scores[-1]:.2f}", _ACCENT))
+        _room_at_the_right(axes, float(steps[0]), float(steps[-1]))
+        _label_ends(axes, float(steps[-1]), ends)
+        axes.set_xlabel("step")
+        axes.set_ylabel("nats per token")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    return Markup(out[0])
+
+
+def length_plot(distributions: Distributions) -> Markup:
+    """How many words documents have, kept and removed, on a logarithmic axis."""
+    kept, removed = np.array(distributions.words_kept), np.array(distributions.words_removed)
+    longest = max(10, int(max(kept.max(initial=0), removed.max(initial=0))))
+    # A document may have no word at all; on a logarithmic axis it counts as one.
+    edges = np.geomspace(1, longest + 1, _BINS + 1)
+    with _drawing("lengths") as (figure, out):
+        axes = figure.add_subplot()
+        values = [np.maximum(kept, 1), np.maximum(removed, 1)]
+        axes.hist(values, bins=list(edges), stacked=True, color=[_KEPT, _REMOVED], label=["kept", "removed"])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.set_xlabel("words in the document")
+        axes.set_ylabel("documents")
+        axes.legend(frameon=False, loc="upper left", labelcolor=_INK, handlelength=1.0)
+    return Markup(out[0])
+
+
+@contextmanager
+def _drawing(name: str) -> Iterator[tuple[Figure, list[str]]]:
+    """A figure to draw on, and a list that holds its SVG afterwards."""
+    out: list[str] = []
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        yield figure, out
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        out.append(_inline(file.getvalue(), name))
+
+
+def _inline(svg: str, name: str) -> str:
+    """The `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return svg.replace("<svg", '<svg class="plot" role="img"', 1)
+
+
+def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Each value's mean with those around it, over a small share of the whole, narrower towards the ends."""
+    half = int(len(values) * _SMOOTHING_SHARE / 2)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(place, len(values) - 1 - place))
+    return (sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1)
+
+
+def _spread(length: int) -> npt.NDArray[np.int64]:
+    """Places of at most `_MAX_POINTS` values, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, min(length, _MAX_POINTS)).astype(np.int64))
+
+
+def _room_at_the_right(axes: Axes, first: float, last: float) -> None:
+    width = max(last - first, 1.0)
+    axes.set_xlim(first - 0.01 * width, last + _LABEL_SPACE * width)
+
+
+def _label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Name each line at its end; names that would touch are moved apart."""
+    low, high = axes.get_ylim()
+    gap = (high - low) * 0.085
+    last_y = -float("inf")
+    for y, label, colour in sorted(ends):
+        last_y = max(y, last_y + gap)
+        axes.annotate(
+            label, (x, last_y), (6, 0), textcoords="offset points", va="center", color=colour, annotation_clip=False
+        )

@@ -1,0 +1,224 @@
+"""Cut the unpacked bytes of an archive into WARC records.
+
+Notable:
+- Records are framed by their own Content-Length on the unpacked bytes, so a record may span gzip members and a member
+  may hold many records. Memory is bounded by the longest record wanted: others are skipped as they stream by.
+- Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record.
+- What a damaged member gave before its damage is handed on as suspect: the payload digest decides whether to believe
+  it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastwarc.warc import HeaderMap
+
+from tasks.gzip_members import Piece
+
+RECORD_BEGIN = b"WARC/"
+RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n")
+_LONGEST_RECORD_LINE = 16
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_MAX_HEAD_BYTES = 1 << 17
+# After a record: two line breaks and the beginning of the next one.
+_LOOKAHEAD_BYTES = len(b"\r\n\r\n" + RECORD_BEGIN)
+_DECIMAL = re.compile(r"[0-9]{1,15}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something in the archive that should be a response record and gives no page."""
+
+    offset: int
+    """Where it begins in the file, in bytes."""
+    reason: str
+    """damaged_gzip, junk, decompression_bomb, clipped, bad_record, wrong_length, too_large or bad_body."""
+    detail: str
+    """The same in words, with the page's address where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A response record as it stands in the archive."""
+
+    offset: int
+    """Where it begins in the file, in bytes."""
+    headers: HeaderMap
+    """The WARC headers."""
+    block: bytes
+    """What follows them: an HTTP head and body."""
+    doubt: str = ""
+    """The damage of the gzip member that held it, in words."""
+
+
+@dataclass(slots=True)
+class _Head:
+    """The head of the record being read."""
+
+    headers: HeaderMap
+    size: int
+    """Its own length in bytes, the blank line included."""
+    total: int
+    """The record's length in bytes, head and block."""
+
+
+class RecordFramer:
+    """Takes pieces of an archive in order and gives its response records; other types are counted."""
+
+    def __init__(self, *, compressed: bool, max_record_bytes: int) -> None:
+        self.others: Counter[str] = Counter()
+        """Records of other types seen so far, by WARC-Type."""
+        self.recognised = False
+        """Whether any record's head was read."""
+        self._compressed = compressed
+        self._max_record_bytes = max_record_bytes
+        self._buffer = bytearray()
+        self._position = 0  # in the file, of the buffer's first byte, where it is not compressed
+        self._member = 0  # offset of the gzip member being read
+        self._begun = 0  # records begun in that member
+        self._start: int | None = None  # offset of the record being read
+        self._head: _Head | None = None
+        self._skip = 0  # bytes of the present record still to pass over
+        self._lost = False  # looking for a line that begins a record
+
+    def feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
+        """The records that end in this piece, and what its damage cost."""
+        if piece.first and self._compressed:
+            if self._in_record and piece.data.startswith(RECORD_BEGIN):
+                yield self._fail("wrong_length", "the record is shorter than its Content-Length")
+                self._reset()
+            elif self._lost:
+                self._reset()
+            self._member, self._begun = piece.offset, 0
+        if not self._compressed and not self._buffer:
+            self._position = piece.offset
+        self._buffer += piece.data
+        doubt = piece.detail if piece.damage not in (None, "clipped") else ""
+        silent = True
+        for item in self._take(piece.last, doubt):
+            silent = False
+            yield item
+        if piece.damage is not None:
+            unfinished = self._in_record or (not self._lost and bool(self._buffer.strip())) or self._begun == 0
+            if unfinished or (silent and doubt):
+                yield self._fail(piece.damage, piece.detail, self._member if silent else None)
+            self._reset()
+
+    def finish(self) -> Iterator[RawRecord | Unreadable]:
+        """What is left when the file has ended."""
+        yield from self._take(True, "")
+        if self._in_record or (not self._lost and self._buffer.strip()):
+            yield self._fail("clipped", "the file ends inside a record")
+        self._reset()
+
+    @property
+    def _in_record(self) -> bool:
+        return self._start is not None
+
+    def _take(self, ended: bool, doubt: str) -> Iterator[RawRecord | Unreadable]:
+        """All that can be told from the buffer; `ended` says that nothing more belongs to it for now."""
+        while self._pass_over() and self._find_start():
+            head = self._head
+            if head is None:
+                failure = self._read_head()
+                if failure:
+                    yield self._fail("damaged_gzip", doubt) if doubt else self._fail(*failure)
+                    self._lose(1)
+                elif self._head is None:
+                    return
+                continue
+            if len(self._buffer) < head.total or (len(self._buffer) < head.total + _LOOKAHEAD_BYTES and not ended):
+                return
+            after = bytes(self._buffer[head.total : head.total + _LOOKAHEAD_BYTES]).lstrip(b"\r\n")
+            if after and not after.startswith(RECORD_BEGIN[: len(after)]):
+                detail = "the record goes on after its Content-Length"
+                yield self._fail("damaged_gzip", doubt) if doubt else self._fail("wrong_length", detail)
+                self._lose(head.size)
+                continue
+            block = bytes(memoryview(self._buffer)[head.size : head.total])
+            assert self._start is not None
+            yield RawRecord(self._start, head.headers, block, doubt)
+            self._drop(head.total)
+            self._start = self._head = None
+
+    def _pass_over(self) -> bool:
+        """Drop what belongs to a record that is not wanted; False while there is more of it to come."""
+        if self._skip:
+            passed = min(self._skip, len(self._buffer))
+            self._drop(passed)
+            self._skip -= passed
+            if self._skip:
+                return False
+            self._start = self._head = None
+        return True
+
+    def _find_start(self) -> bool:
+        """Bring the buffer to the first byte of a record; False where none is in it."""
+        if self._start is None:
+            self._drop(len(self._buffer) - len(self._buffer.lstrip(b"\r\n")))
+            if self._lost:
+                found = RECORD_LINE.search(self._buffer)
+                self._drop(found.start() if found else max(0, len(self._buffer) - _LONGEST_RECORD_LINE))
+                self._lost = found is None
+            if self._lost or not self._buffer:
+                return False
+            self._start = self._member + self._begun if self._compressed else self._position
+            self._begun += 1
+        return True
+
+    def _read_head(self) -> tuple[str, str] | None:
+        """Read the record's head if it is all there; a reason and its detail where there is none."""
+        begins = bytes(self._buffer[: len(RECORD_BEGIN)])
+        if not RECORD_BEGIN.startswith(begins):
+            return "junk", "bytes where a record should begin"
+        end = _HEAD_END.search(self._buffer, 0, _MAX_HEAD_BYTES)
+        if end is None:
+            too_long = len(self._buffer) >= _MAX_HEAD_BYTES
+            return ("bad_record", "the record's head has no end") if too_long else None
+        self.recognised = True
+        headers = HeaderMap("utf-8")
+        headers.parse(io.BytesIO(bytes(self._buffer[: end.end()]).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
+        length = _DECIMAL.fullmatch((headers.get("Content-Length") or "").strip())
+        if length is None:
+            return "bad_record", "the record has no Content-Length that is a number"
+        self._head = head = _Head(headers, end.end(), end.end() + int(length[0]))
+        kind = (headers.get("WARC-Type") or "unknown").strip().lower()
+        if kind != "response":
+            self.others[kind] += 1
+            self._skip = head.total
+        elif head.total > self._max_record_bytes:
+            self._skip = head.total
+            return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}"
+        return None
+
+    def _fail(self, reason: str, detail: str, offset: int | None = None) -> Unreadable:
+        """An `Unreadable` for the record being read, or for the place reached."""
+        if self._start is not None:
+            offset = self._start
+        elif offset is None:
+            offset = self._member + self._begun if self._compressed else self._position
+            self._begun += 1
+        url = self._head.headers.get("WARC-Target-URI") if self._head else None
+        return Unreadable(offset, reason, f"{detail} ({url})" if url else detail)
+
+    def _lose(self, n_bytes: int) -> None:
+        """Give up the present record and look for the next one after its first `n_bytes`, unless it can be skipped."""
+        if self._skip:
+            return
+        self._drop(n_bytes)
+        self._start = self._head = None
+        self._lost = True
+
+    def _drop(self, n_bytes: int) -> None:
+        del self._buffer[:n_bytes]
+        self._position += n_bytes
+
+    def _reset(self) -> None:
+        self._drop(len(self._buffer))
+        self._start = self._head = None
+        self._skip, self._lost = 0, False

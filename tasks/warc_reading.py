@@ -1,0 +1,231 @@
+"""Read a WARC file's response records: one item for each, a page or the reason why it cannot be read.
+
+Notable:
+- Nothing disappears: a damaged gzip member, a length that lies, an HTTP head that is none and a bomb are items too
+  (`Unreadable`), and reading goes on at the next record.
+- A page's offset is where its record begins in the file: that of its gzip member, by which a single record can be
+  fetched again. Where one member holds several records, the n-th after the first is numbered offset + n, so offsets
+  stay unique.
+- A record may span members, and members may be of any size: records are framed on the unpacked bytes, by their own
+  Content-Length, and memory is bounded by the largest record that is wanted, not by the file.
+- Common Crawl's rule of thumb is one record a member; everything else here is for the archives that others write.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from fastwarc.warc import HeaderMap
+from pydantic import Field
+
+from tasks.config import Config
+from tasks.errors import PermanentError
+from tasks.gzip_members import FileWindow, MemberLimits, Piece, find_member, read_members
+from tasks.http_payload import UndecodableBodyError, decode_content, digest_agrees, join_chunks
+from tasks.warc_framing import RECORD_BEGIN, RECORD_LINE, RawRecord, RecordFramer, Unreadable
+
+__all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_SNIFF_BYTES = 1 << 20
+_PLAIN_READ_BYTES = 1 << 20
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,120})", re.IGNORECASE)
+_KNOWN_BEGINNINGS = {
+    b"PK\x03\x04": "a zip file",
+    b"\x28\xb5\x2f\xfd": "a zstd file; unpack it, or fetch the .warc.gz",
+    b"\xfd7zXZ": "an xz file",
+    b"BZh": "a bzip2 file",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF file",
+}
+
+
+class ReadLimits(Config):
+    """How much of a record is read."""
+
+    max_record_bytes: int = Field(default=64 << 20, gt=0)
+    """Longest response record that is read, in bytes as unpacked from the archive; a longer one is `too_large`."""
+    max_page_bytes: int = Field(default=64 << 20, gt=0)
+    """Longest page, in bytes after its content coding is undone; a longer one is `too_large`."""
+    max_inflation: int = Field(default=250, gt=1)
+    """Bytes out for each byte in above which a gzip member that passes `max_record_bytes` is taken for a bomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A response record, its body decoded."""
+
+    offset: int
+    """Where the record begins in the file, in bytes (see the module's note)."""
+    record_id: str
+    """WARC-Record-ID as it stands there."""
+    url: str
+    """WARC-Target-URI without angle brackets."""
+    date: datetime | None
+    """WARC-Date in UTC, to the second; None where it is missing or no date."""
+    http_status: int | None
+    """The HTTP status; None where the record is no HTTP response."""
+    content_type: str
+    """The Content-Type header as sent, "" where there is none."""
+    identified_type: str
+    """WARC-Identified-Payload-Type, "" where there is none."""
+    truncated: str | None
+    """WARC-Truncated (length, time, disconnect, unspecified), or "encoding" where the coded body breaks off."""
+    payload: bytes
+    """The body, chunks joined and content coding undone."""
+    digest_ok: bool | None
+    """Whether WARC-Payload-Digest agrees with the body; None where there is none."""
+
+
+@dataclass(slots=True)
+class RecordCounts:
+    """What a file held, counted while it is read."""
+
+    pages: int = 0
+    unreadable: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    """Records of other types, by WARC-Type."""
+    clipped: int = 0
+    """1 where the file ends inside a record and that was allowed."""
+
+
+def read_pages(
+    stream: BinaryIO,
+    limits: ReadLimits,
+    *,
+    allow_clipped_end: bool = False,
+    counts: RecordCounts | None = None,
+) -> Iterator[Page | Unreadable]:
+    """One item for each response record of a WARC, compressed or not, in file order.
+
+    `allow_clipped_end`: the caller asked for the first bytes of the file only, so a record that the end cuts off is
+    counted and not yielded. `counts` is filled while reading.
+    Raises `PermanentError` where the file is no WARC, naming what was found instead.
+    """
+    counts = counts if counts is not None else RecordCounts()
+    window = FileWindow(stream)
+    start, compressed = _find_archive(window)
+    framer = RecordFramer(compressed=compressed, max_record_bytes=limits.max_record_bytes)
+    counts.others = framer.others
+    for record in _frame(window, start, compressed, framer, limits):
+        if isinstance(record, Unreadable) and record.reason == "clipped" and allow_clipped_end:
+            counts.clipped += 1
+            continue
+        item = _read_record(record, limits) if isinstance(record, RawRecord) else record
+        counts.pages += isinstance(item, Page)
+        counts.unreadable += isinstance(item, Unreadable)
+        yield item
+    if not framer.recognised and not counts.clipped:
+        raise PermanentError("this is no WARC: no record could be found in it; fetch the file again")
+
+
+def _find_archive(window: FileWindow) -> tuple[int, bool]:
+    """Where the archive begins in the file, and whether it is compressed; `PermanentError` where there is none."""
+    head = window.read(0, _SNIFF_BYTES)
+    if head.startswith(_GZIP_MAGIC):
+        return 0, True
+    if record := RECORD_LINE.search(head):
+        return record.start(), False
+    first_member = find_member(window, 0, RECORD_BEGIN) if head else -1
+    if first_member < 0:
+        raise PermanentError(f"this is no WARC but {_describe(head)}; look at its address and fetch it again")
+    return first_member, True
+
+
+def _frame(
+    window: FileWindow, start: int, compressed: bool, framer: RecordFramer, limits: ReadLimits
+) -> Iterator[RawRecord | Unreadable]:
+    """All response records of the file, and all that could not be framed."""
+    if start > 0:
+        yield Unreadable(0, "junk", f"the first {start} bytes of the file belong to no record")
+    member_limits = MemberLimits(limits.max_record_bytes, limits.max_inflation)
+    members = read_members(window, start, RECORD_BEGIN, member_limits)
+    pieces = members if compressed else _plain_pieces(window, start)
+    for piece in pieces:
+        if not framer.recognised and piece.data and not piece.damage and not piece.data.startswith(RECORD_BEGIN):
+            raise PermanentError(f"this is no WARC but, inside gzip, {_describe(piece.data)}; look at its address")
+        yield from framer.feed(piece)
+    yield from framer.finish()
+
+
+def _plain_pieces(window: FileWindow, start: int) -> Iterator[Piece]:
+    """The bytes of an uncompressed file."""
+    position = start
+    while data := window.read(position, position + _PLAIN_READ_BYTES):
+        yield Piece(position, data, position == start, False)
+        position += len(data)
+        window.drop(position)
+
+
+def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
+    """The page in a response record."""
+    headers = record.headers
+    url = (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
+    http, stored = _split_http(record.block)
+    joined, complete = stored, True
+    if "chunked" in (http.get("Transfer-Encoding") or "").lower():
+        joined, complete = join_chunks(stored)
+    try:
+        body = decode_content(joined, http.get("Content-Encoding") or "", limits.max_page_bytes)
+    except UndecodableBodyError as error:
+        return Unreadable(record.offset, "bad_body", f"{error} ({url})")
+    if body.too_large:
+        detail = f"the page has more than {limits.max_page_bytes} bytes when decoded ({url})"
+        return Unreadable(record.offset, "too_large", detail)
+    digest = headers.get("WARC-Payload-Digest")
+    digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
+    if record.doubt and not digest_ok:
+        return Unreadable(record.offset, "damaged_gzip", f"{record.doubt} ({url})")
+    incomplete = None if complete and body.complete else "encoding"
+    return Page(
+        offset=record.offset,
+        record_id=headers.get("WARC-Record-ID") or "",
+        url=url,
+        date=_read_date(headers.get("WARC-Date") or ""),
+        http_status=http.status_code,
+        content_type=http.get("Content-Type") or "",
+        identified_type=headers.get("WARC-Identified-Payload-Type") or "",
+        truncated=headers.get("WARC-Truncated") or incomplete,
+        payload=body.data,
+        digest_ok=digest_ok,
+    )
+
+
+def _split_http(block: bytes) -> tuple[HeaderMap, bytes]:
+    """The HTTP head, empty where the block is no HTTP response, and the body as stored."""
+    http = HeaderMap("utf-8")
+    if not block.startswith(b"HTTP/"):
+        return http, block
+    end = _HEAD_END.search(block)
+    size = end.end() if end else len(block)
+    http.parse(io.BytesIO(block[:size].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
+    return http, block[size:]
+
+
+def _read_date(text: str) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(text.strip())
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _describe(head: bytes) -> str:
+    """What a file that is no WARC seems to be, for a person."""
+    if not head:
+        return "an empty file"
+    for beginning, name in _KNOWN_BEGINNINGS.items():
+        if head.startswith(beginning):
+            return name
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"<"):
+        title = _TITLE.search(head)
+        return "an HTML or XML page" + (f' titled "{title[1].decode("utf-8", "replace").strip()}"' if title else "")
+    return f"bytes that begin {head[:40]!r}"

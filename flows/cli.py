@@ -203,3 +203,7 @@ def _quieten_prefect() -> None:
 
 def _print_json(value: Any) -> None:
     output.print_json(data=value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Chat with an exported model: `python -m model.chat --model DIR [--message TEXT]`.
 
-Without --message it reads a message a line from the terminal until the input ends; an empty line forgets the conversation.
+Without --message it reads one message a line until the input ends; an empty line forgets the conversation.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ from model.chat_format import ChatFormat, Message, Role
 from model.errors import BadInput
 from model.packed_sequences import PackedSequences, Packing
 
+_EXPECTED = 'a conversation looks like {"messages": [{"role": "user", "content": "..."}]}'
+
 
 @dataclass(frozen=True)
 class ChatData:
@@ -107,9 +109,7 @@ def _conversation(line: str, where: str) -> list[Message]:
         messages = json.loads(line)["messages"]
         found = [Message(message["role"], message["content"]) for message in messages]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f'{where}: not a conversation like {{"messages": [{{"role": ..., "content": ...}}]}}: {error!r}'
-        ) from error
+        raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
     for message in found:
         if message.role not in get_args(Role) or not isinstance(message.content, str):
             raise BadInput(f"{where}: role must be one of {', '.join(get_args(Role))} and content a string")

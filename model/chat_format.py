@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from tokenizers import Tokenizer
 
@@ -88,11 +88,13 @@ class ChatFormat:
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text, without any special token."""
-        return cast(list[int], self._tokenizer.encode(text, add_special_tokens=False).ids)
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; special ones are left out."""
-        return cast(str, self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
 
 
 def load_chat_format(path: Path) -> ChatFormat:

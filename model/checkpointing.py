@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 import xxhash
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
@@ -31,6 +30,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
 from model.config import ModelShape
@@ -68,6 +69,9 @@ def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimize
 
     Returns:
         The checkpoint's folder.
+
+    Raises:
+        BadInput: the disk is full or cannot be written.
     """
     final = folder / f"step-{progress.step:08d}"
     temporary = folder / f"{final.name}.tmp"
@@ -76,17 +80,15 @@ def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimize
         for stale in folder.glob("step-*.tmp"):
             shutil.rmtree(stale)
     _barrier()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
-        dcp.save(_state(model, optimizers), checkpoint_id=temporary, no_dist=not dist.is_initialized())
-    _barrier()
+    try:
+        _write(temporary, progress, model, optimizers)
+    except (CheckpointException, OSError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise BadInput(
+            f"cannot write the checkpoint {final}: {_cause(error)}; make room and start again, the checkpoints before "
+            "it are as they were"
+        ) from error
     if _rank() == 0:
-        _write_json(temporary / _PROGRESS, config_as_json(progress))
-        digests = {file.name: _digest(file) for file in sorted(temporary.iterdir())}
-        _write_json(temporary / _DIGESTS, digests)
-        for file in temporary.iterdir():
-            _sync(file)
-        _sync(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         _sync(folder)
@@ -133,9 +135,28 @@ def refuse_other_run(checkpoint: Checkpoint, shape: ModelShape, settings: dict[s
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
             raise BadInput(
-                f"{checkpoint.folder} was made with {name} = {found.get(name)}, and the config says {wanted.get(name)}; "
-                "put the field back, or train in a new folder"
+                f"{checkpoint.folder} was made with {name} = {found.get(name)}, and the config says "
+                f"{wanted.get(name)}; put the field back, or train in a new folder"
             )
+
+
+def _write(folder: Path, progress: Progress, model: nn.Module, optimizers: list[Optimizer]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
+        save(_state(model, optimizers), checkpoint_id=folder, no_dist=not dist.is_initialized())
+    _barrier()
+    if _rank() == 0:
+        _write_json(folder / _PROGRESS, config_as_json(progress))
+        _write_json(folder / _DIGESTS, {file.name: _digest(file) for file in sorted(folder.iterdir())})
+        for file in (*folder.iterdir(), folder):
+            _sync(file)
+
+
+def _cause(error: CheckpointException | OSError) -> str:
+    """The operating system's own words; torch wraps them, one failure a process."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "; ".join(str(failure[0]) for failure in error.failures.values())
 
 
 def _state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
@@ -145,7 +166,7 @@ def _state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
 def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
-        dcp.load(state, checkpoint_id=checkpoint.folder, no_dist=not dist.is_initialized())
+        load(state, checkpoint_id=checkpoint.folder, no_dist=not dist.is_initialized())
 
 
 def _checkpoint_folders(folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Reads a JSON file into frozen dataclasses, strictly.
 
 Notable: a field that is unknown, missing or of the wrong type is an error which names the file, the field by its path
-(`optimizer.matrix_lr`) and, for an unknown one, the nearest right name. There is no silent default for a misspelt field.
+(`optimizer.matrix_lr`) and, for an unknown one, the nearest right name. A misspelt field never becomes a default.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The output head and its loss in one operation, in chunks of positions.
 
-Notable: the full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and gradients
-are made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but scale. The
-gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
+Notable: the full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and
+gradients are made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but
+scale. The gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
 """
 
 from __future__ import annotations

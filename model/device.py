@@ -1,10 +1,18 @@
-"""Which device a program outside accelerate runs on, and how many CPU threads a process takes."""
+"""Which device a program outside accelerate runs on, and how a process uses the CPU's cores and memory."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 import torch
+
+# From glibc's malloc.h; the largest threshold it takes is half of its largest heap.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_LARGEST_MMAP_THRESHOLD = 1 << 25
+_NEVER_TRIM = -1
 
 
 def best_device() -> torch.device:
@@ -18,6 +26,20 @@ def use_threads(threads: int) -> None:
     Said aloud, because `accelerate launch` sets OMP_NUM_THREADS to 1 unless it was told `--cpu`.
     """
     torch.set_num_threads(threads or max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed memory for the next step instead of giving it back to the kernel.
+
+    A training step allocates the same large tensors again and again; without this the kernel hands out and clears fresh
+    pages for each, which was measured to take an eighth of a step on a CPU. Does nothing on other C libraries.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, _NEVER_TRIM)
 
 
 def available_cores() -> int:

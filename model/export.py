@@ -1,8 +1,8 @@
 """Export: `python -m model.export CONFIG.json` (model/config.py, ExportConfig).
 
 Notable:
-- The folder is a transformers model (Qwen3ForCausalLM): safetensors, config, generation config, tokenizer, chat template.
-  transformers itself is not needed to write it.
+- The folder is a transformers model (Qwen3ForCausalLM): safetensors, config, generation config, tokenizer, chat
+  template. transformers itself is not needed to write it.
 - It proves itself. The weights are read back with our own code and must give the logits of the checkpoint; where
   transformers is installed its logits are compared in float32 too. `export_report.json` holds the largest differences.
 - It is written aside and renamed, so a folder named export/ is always whole.

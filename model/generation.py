@@ -38,8 +38,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
             raise BadInput(
-                "temperature and top-k must not be negative, top-p must be above 0 and at most 1, and max-new-tokens at "
-                f"least 1: got {self.temperature}, {self.top_k}, {self.top_p} and {self.max_new_tokens}"
+                "temperature and top-k must not be negative, top-p must be above 0 and at most 1, and max-new-tokens "
+                f"at least 1: got {self.temperature}, {self.top_k}, {self.top_p} and {self.max_new_tokens}"
             )
 
 

@@ -33,7 +33,7 @@ class KeyValueCache:
             device: where the model is.
             padding: (B) how many positions at the start of each sequence are padding; None where none are.
         """
-        size = (shape.layers, batch, shape.kv_heads, capacity, shape.head_width)
+        size = (shape.layers, batch, capacity, shape.kv_heads, shape.head_width)
         self._keys = torch.zeros(size, dtype=dtype, device=device)
         self._values = torch.zeros(size, dtype=dtype, device=device)
         self._padding = padding
@@ -41,11 +41,11 @@ class KeyValueCache:
         """Positions filled."""
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Stores new (B, kv_heads, T, D) keys and values of a layer and returns those of all positions so far."""
-        end = self.length + keys.shape[2]
-        self._keys[layer, :, :, self.length : end] = keys
-        self._values[layer, :, :, self.length : end] = values
-        return self._keys[layer, :, :, :end], self._values[layer, :, :, :end]
+        """Stores new (B, T, kv_heads, D) keys and values of a layer and returns those of all positions so far."""
+        end = self.length + keys.shape[1]
+        self._keys[layer, :, self.length : end] = keys
+        self._values[layer, :, self.length : end] = values
+        return self._keys[layer, :, :end], self._values[layer, :, :end]
 
     def advance(self, length: int) -> None:
         """Counts `length` positions as filled, once every layer has stored them."""
@@ -57,7 +57,7 @@ class KeyValueCache:
         return columns if self._padding is None else (columns - self._padding[:, None]).clamp(min=0)
 
     def mask(self, length: int) -> Tensor | None:
-        """(B or 1, 1, length, filled + length) for the next `length` positions; None where plain causality says it all."""
+        """(B or 1, 1, length, filled + length) for the next `length` positions; None where attention is just causal."""
         if self._padding is None and (self.length == 0 or length == 1):
             return None
         end = self.length + length

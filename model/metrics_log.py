@@ -13,7 +13,6 @@ started; `step` counts finished optimizer steps.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ class MetricsLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.tmp")
         temporary.write_text("".join(kept), encoding="utf-8")
-        os.replace(temporary, path)
+        temporary.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: str, step: int, **values: Any) -> None:

@@ -1,10 +1,10 @@
 """Batches of packed sequences as a pure function of the step.
 
 Notable:
-- `batch(step, rank, world_size)` depends on the plan and the seed alone. The state of training data is one number, and a
-  run resumed on another number of processes sees the same sequences in the same steps.
-- A sequence is a list of segments of a flat token array. A prediction never crosses from one segment into the next, and
-  padding is never predicted.
+- `batch(step, rank, world_size)` depends on the plan and the seed alone. The state of training data is one number, and
+  a run resumed on another number of processes sees the same sequences in the same steps.
+- A sequence is a list of segments of a flat token array. A prediction never crosses from one segment into the next,
+  and padding is never predicted.
 - A batch whose sequences each hold a single segment carries no segment ids, so that attention takes its plain causal
   path: padding stands at the end, where causal attention keeps it out of sight.
 """

@@ -1,7 +1,7 @@
 """Supervised finetuning: `accelerate launch -m model.sft CONFIG.json` (model/config.py, SftConfig).
 
-Notable: only what the assistant writes is in the loss, and it is averaged over those tokens. Checkpoints, resume, signals
-and exit codes are those of pretraining, since the loop is the same one.
+Notable: only what the assistant writes is in the loss, and it is averaged over those tokens. Checkpoints, resume,
+signals and exit codes are those of pretraining, since the loop is the same one.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _positions(segments: pa.StructArray, cache: TokenCache, part: Path) -> tuple
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         raise BadInput(
-            f"{part}: segment {at} (part {number[at]}, row {row[at]}, start {start[at]}, length {length[at]}) is not in "
-            "the tokens dataset; the plan belongs to another dataset, or one of them is damaged"
+            f"{part}: segment {at} (part {number[at]}, row {row[at]}, start {start[at]}, length {length[at]}) is not "
+            "in the tokens dataset; the plan belongs to another dataset, or one of them is damaged"
         )
     return first, length

@@ -5,8 +5,8 @@ Notable:
   optimizer state and one number, and a resumed run has the losses of an uninterrupted one.
 - The loss of a step is summed over all its predicted tokens and divided by their number, over micro-batches and
   processes alike, so neither changes the gradient.
-- accelerate gives the device, the process group and the wrapping (DDP); data, schedule and checkpoints are our own, since
-  its loader repeats samples and its saved state is not atomic.
+- accelerate gives the device, the process group and the wrapping (DDP); data, schedule and checkpoints are our own,
+  since its loader repeats samples and its saved state is not atomic.
 - One exchange between processes a step besides the gradient: the loss, and whether any of them was told to stop.
 - The next batch is made by a thread while this one trains.
 """
@@ -40,7 +40,7 @@ from model.checkpointing import (
 )
 from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from model.config_loading import config_as_json
-from model.device import use_threads
+from model.device import keep_freed_memory, use_threads
 from model.errors import Diverged
 from model.held_out import Score, held_out_documents, score_documents
 from model.metrics_log import MetricsLog
@@ -85,6 +85,7 @@ def start_accelerator(loop: LoopConfig) -> Accelerator:
     wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[wrapping])
     use_threads(loop.threads)
+    keep_freed_memory()
     return accelerator
 
 

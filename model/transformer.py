@@ -1,8 +1,8 @@
 """A Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2), as plain maths.
 
 Notable:
-- RMSNorm before each half of a block and on every query and key head, grouped-query attention, SwiGLU, rotary positions,
-  no biases; the output head may be the embedding itself.
+- RMSNorm before each half of a block and on every query and key head, grouped-query attention, SwiGLU, rotary
+  positions, no biases; the output head may be the embedding itself. model/operations.py has the formulas.
 - Weights are float32 and are cast to the type of the activations inside each linear layer, so there is one master copy
   and no autocast; a step casts each weight once.
 - Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from model.config import ModelShape
 from model.cross_entropy import linear_cross_entropy
 from model.key_value_cache import KeyValueCache
+from model.operations import attention, normed_rotation, rms_norm, swiglu
 
 
 class Linear(nn.Linear):
@@ -44,7 +45,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., channels) to the same; computed in float32, returned in the input's type."""
-        return F.rms_norm(input.float(), self.weight.shape, self.weight, self.epsilon).to(input.dtype)
+        return rms_norm(input, self.weight, self.epsilon)
 
 
 def rotary_tables(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
@@ -53,12 +54,6 @@ def rotary_tables(positions: int, head_width: int, base: float) -> tuple[Tensor,
     angles = torch.outer(torch.arange(positions, dtype=torch.float32), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
-
-
-def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Rotates (B, heads, T, D) by tables of (T, D) or (B, 1, T, D); channel i turns with channel i + D/2, as in transformers."""
-    first, second = heads.chunk(2, dim=-1)
-    return heads * cosines + torch.cat([-second, first], dim=-1) * sines
 
 
 class Attention(nn.Module):
@@ -84,16 +79,15 @@ class Attention(nn.Module):
     ) -> Tensor:
         """(B, T, width) to the same; without a mask, attention is causal."""
         batch, length, _ = input.shape
-        queries = self.q_norm(self.q_proj(input).view(batch, length, self.heads, self.head_width)).transpose(1, 2)
-        keys = self.k_norm(self.k_proj(input).view(batch, length, self.kv_heads, self.head_width)).transpose(1, 2)
-        values = self.v_proj(input).view(batch, length, self.kv_heads, self.head_width).transpose(1, 2)
-        queries, keys = rotate(queries, *rotary), rotate(keys, *rotary)
+        queries = self.q_proj(input).view(batch, length, self.heads, self.head_width)
+        keys = self.k_proj(input).view(batch, length, self.kv_heads, self.head_width)
+        values = self.v_proj(input).view(batch, length, self.kv_heads, self.head_width)
+        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary)
+        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)
-        mixed = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=mask is None and length > 1, enable_gqa=True
-        )
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, self.heads * self.head_width))
+        mixed = attention(queries, keys, values, mask)
+        return self.o_proj(mixed.reshape(batch, length, self.heads * self.head_width))
 
 
 class FeedForward(nn.Module):
@@ -107,7 +101,7 @@ class FeedForward(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., width) to the same."""
-        return self.down_proj(F.silu(self.gate_proj(input)) * self.up_proj(input))
+        return self.down_proj(swiglu(self.gate_proj(input), self.up_proj(input)))
 
 
 class Block(nn.Module):
@@ -166,7 +160,7 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(shape.width, shape.norm_epsilon)
         self.lm_head = Head(shape)
         if shape.tied_embeddings:
-            self.lm_head.weight = self.embed_tokens.weight
+            self.embed_tokens.weight = self.lm_head.weight
         cosines, sines = rotary_tables(shape.context, shape.head_width, shape.rope_base)
         self.register_buffer("cosines", cosines, persistent=False)
         self.register_buffer("sines", sines, persistent=False)
@@ -196,11 +190,10 @@ class Transformer(nn.Module):
         length = tokens.shape[1]
         mask = None if segments is None else segment_mask(segments)
         if cache is None:
-            cosines, sines = self.cosines[:length], self.sines[:length]
+            positions = torch.arange(length, device=tokens.device).unsqueeze(0)
         else:
             mask, positions = cache.mask(length), cache.positions(length)
-            cosines, sines = self.cosines[positions].unsqueeze(1), self.sines[positions].unsqueeze(1)
-        rotary = (cosines.to(self.dtype), sines.to(self.dtype))
+        rotary = (self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2))
         stream = self.embed_tokens(tokens).to(self.dtype)
         for layer, block in enumerate(self.layers):
             stream = block(stream, rotary, mask, cache, layer)
@@ -230,8 +223,8 @@ def segment_mask(segments: Tensor) -> Tensor:
 def initialise(model: Transformer, seed: int) -> None:
     """Fills in initial weights, the same ones for a seed on any device or number of processes.
 
-    Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero, so
-    that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).
+    Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero,
+    so that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():

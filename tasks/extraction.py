@@ -47,6 +47,8 @@ class ExtractionConfig(Config):
     """A page with more HTML elements is dropped as `too_large`; extraction takes up to 40 microseconds for each."""
     max_attribute_chars: int = Field(default=10_000, gt=0)
     """Attributes longer than so many characters are ignored."""
+    max_page_seconds: float = Field(default=20.0, gt=0)
+    """A page that takes the extractor more processor time, in seconds, is dropped as `extractor_timeout`."""
     drop_truncated: bool = True
     """Drop pages of which the archive holds only the beginning."""
     drop_bad_digests: bool = True

@@ -1,5 +1,5 @@
 """The report of a run: one self-contained HTML page, and the same story in the terminal.
 
-Notable: it reads the store and the run's record only, so it can be made at any time, also of a run that failed half-way
-or of a store elsewhere; what is not there is named as missing and the rest is shown. Nothing here changes what comes out.
+Notable: it reads the store and the run's record only, so it can be made at any time, also of a run that failed
+half-way or of a store elsewhere; what is not there is named as missing and the rest is shown.
 """

@@ -1,7 +1,7 @@
 """How the report reads datasets: counts of what is finished, and a bounded, evenly spread look at the rows.
 
-Notable: a dataset without a manifest still counts by the parts that are there, so a failed run has a funnel too. Rows are
-read from at most `MAX_PARTS` parts and `MAX_GROUPS` row groups of each, whatever the size of the crawl.
+Notable: a dataset without a manifest still counts by the parts that are there, so a failed run has a funnel too. Rows
+are read from at most `MAX_PARTS` parts and `MAX_GROUPS` row groups of each, whatever the size of the crawl.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def rows_by_id(
         for group in range(parquet.num_row_groups):
             if len(found) == len(wanted):
                 break
-            places = pc.index_in(pa.array(wanted, pa.string()), value_set=parquet.read_row_group(group, columns=["id"])["id"])
-            places = places.drop_null()
+            ids_here = parquet.read_row_group(group, columns=["id"])["id"]
+            places = pc.index_in(pa.array(wanted, pa.string()), value_set=ids_here).drop_null()
             if len(places):
                 rows = parquet.read_row_group(group, columns=["id", *there]).take(places).to_pylist()
                 found.update({row["id"]: row for row in rows})

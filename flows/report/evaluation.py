@@ -104,5 +104,5 @@ def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
 
 
 def _reply(values: dict[str, Any]) -> Reply:
-    texts = (str(values[name]) for name in ("id", "group", "question", "answer", "reply"))
-    return Reply(*texts, right=bool(values["right"]))
+    texts = {name: str(values[name]) for name in ("id", "group", "question", "answer", "reply")}
+    return Reply(**texts, right=bool(values["right"]))

@@ -1,8 +1,8 @@
 """The extracted text and its language against what the made-up pages say.
 
 Notable: texts are compared as bags of words, as in the usual benchmarks of extraction: precision falls where navigation
-and banners came along, recall where the text was cut. A page's charset was read right when all of its words with letters
-beyond ASCII came out.
+and banners came along, recall where the text was cut. A page's charset was read right when all of its words with
+letters beyond ASCII came out.
 """
 
 from __future__ import annotations

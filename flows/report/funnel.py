@@ -156,9 +156,7 @@ def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
     return [*_within_stages(datasets, decisions), *_between_stages(datasets), *_in_tokens(record, datasets)]
 
 
-def _within_stages(
-    datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]
-) -> Iterator[str]:
+def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]) -> Iterator[str]:
     """Read is kept and removed; kept is what the dataset holds; each record read has its decision."""
     for name, judged in decisions.items():
         dataset = datasets[name]

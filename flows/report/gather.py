@@ -12,6 +12,7 @@ from flows.report.model_card import ModelCard, read_model_card
 from flows.report.run_facts import RunFacts, read_run_facts
 from flows.report.samples import (
     DuplicatePair,
+    RecordSample,
     RemovedFor,
     TextSample,
     duplicate_pairs,
@@ -35,14 +36,16 @@ class Report:
     distributions: Distributions | Missing
     kept: tuple[TextSample, ...] | Missing
     removed: tuple[RemovedFor, ...] | Missing
-    unreadable: dict[str, list[str]] | Missing
-    """Ids of records that the extraction removed, by reason."""
+    unreadable: dict[str, list[RecordSample]] | Missing
+    """Records that the extraction removed, by reason."""
     duplicates: tuple[DuplicatePair, ...] | Missing
     pretraining: Training | Missing
     finetuning: Training | Missing
     evaluation: Evaluation | Missing
     truth: TruthScore | Missing
     card: ModelCard | Missing
+    has_truth: bool
+    """Whether the run crawled the made-up web, about which all is known."""
 
 
 def gather(store: Store, record: RunRecord) -> Report:
@@ -63,7 +66,6 @@ def gather(store: Store, record: RunRecord) -> Report:
         finetuning=attempt("Finetuning", lambda: read_training(store, record, "sft")),
         evaluation=evaluation,
         truth=attempt("The score against the truth", lambda: read_truth_score(store, record)),
-        card=attempt(
-            "The model card", lambda: read_model_card(store, record, funnel, pretraining, evaluation)
-        ),
+        card=attempt("The model card", lambda: read_model_card(store, record, funnel, pretraining, evaluation)),
+        has_truth=bool(record.recipe.get("madeup")),
     )

@@ -86,8 +86,10 @@ def read_model_card(
 
 def _shape(shape: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """Sizes as words: `feed_forward_width` becomes `feed forward width`."""
-    return tuple(
-        (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-        for name, value in shape.items()
-        if value is not None
-    )
+    return tuple((name.replace("_", " "), _size(value)) for name, value in shape.items() if value is not None)
+
+
+def _size(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

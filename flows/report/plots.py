@@ -1,8 +1,8 @@
 """The page's plots as inline SVG: losses by step, and how long documents are.
 
 Notable:
-- Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are text in
-  the page's own font.
+- Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are
+  text in the page's own font.
 - The same numbers give the same bytes: no date, no random ids.
 - A drawing has at most `_MAX_POINTS` points a line, whatever the length of training.
 """
@@ -27,7 +27,7 @@ from flows.report.numbers import short
 from flows.report.training_log import Training
 
 # matplotlib wants real colours; each of these stands for a variable of the page's style sheet.
-_INK, _MUTED, _GRID, _KEPT, _REMOVED, _ACCENT = (f"#{n:02x}0{n:x}0{n:x}" for n in range(1, 7))
+_INK, _MUTED, _GRID, _KEPT, _REMOVED, _ACCENT = (f"#{3 * f'{n:02x}'}" for n in range(1, 7))
 _VARIABLES = {
     _INK: "var(--ink)",
     _MUTED: "var(--muted)",
@@ -57,10 +57,11 @@ _STYLE = {
     "ytick.labelcolor": _MUTED,
     "ytick.major.size": 0,
 }
-_WIDTH, _HEIGHT = 6.6, 2.7
+# In inches of 72 units. A drawing is stretched to its place, so these decide how large its letters come out.
+_WIDE, _NARROW = (9.6, 2.8), (4.9, 2.6)
 _MAX_POINTS = 500
 _SMOOTHING_SHARE = 0.04
-_LABEL_SPACE = 0.16
+_LABEL_SPACE = 0.12
 _BINS = 40
 
 
@@ -69,7 +70,7 @@ def loss_plot(training: Training) -> Markup:
     steps = np.array([step.step for step in training.steps])
     losses = np.array([step.loss for step in training.steps])
     smooth = _running_mean(losses)
-    with _drawing(f"loss-{training.stage}") as (figure, out):
+    with _drawing(f"loss-{training.stage}", _WIDE) as (figure, out):
         axes = figure.add_subplot()
         shown = _spread(len(steps))
         axes.plot(steps[shown], losses[shown], color=_KEPT, alpha=0.28, linewidth=0.8)
@@ -94,7 +95,7 @@ def length_plot(distributions: Distributions) -> Markup:
     longest = max(10, int(max(kept.max(initial=0), removed.max(initial=0))))
     # A document may have no word at all; on a logarithmic axis it counts as one.
     edges = np.geomspace(1, longest + 1, _BINS + 1)
-    with _drawing("lengths") as (figure, out):
+    with _drawing("lengths", _NARROW) as (figure, out):
         axes = figure.add_subplot()
         values = [np.maximum(kept, 1), np.maximum(removed, 1)]
         axes.hist(values, bins=list(edges), stacked=True, color=[_KEPT, _REMOVED], label=["kept", "removed"])
@@ -110,11 +111,11 @@ def length_plot(distributions: Distributions) -> Markup:
 
 
 @contextmanager
-def _drawing(name: str) -> Iterator[tuple[Figure, list[str]]]:
+def _drawing(name: str, size: tuple[float, float]) -> Iterator[tuple[Figure, list[str]]]:
     """A figure to draw on, and a list that holds its SVG afterwards."""
     out: list[str] = []
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         yield figure, out
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -20,8 +20,9 @@ from tasks.filters.filtering import FilterConfig, chosen_rules
 from tasks.store import Store
 
 _SAMPLES = 6
-_REASONS = 12
+_REASONS = 10
 _SAMPLES_OF_A_REASON = 2
+_CANDIDATES = 12
 _PAIRS = 4
 _CHARACTERS = 1600
 """Characters of a text that are shown."""
@@ -43,6 +44,15 @@ class TextSample:
     def is_cut(self) -> bool:
         """Whether there is more text than is shown."""
         return self.characters > len(self.text)
+
+
+@dataclass(frozen=True)
+class RecordSample:
+    """A record that gave no document."""
+
+    id: str
+    url: str
+    """Empty where the record was too broken to tell."""
 
 
 @dataclass(frozen=True)
@@ -109,33 +119,39 @@ def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
                 by_reason[reason].append(_Found(part, row))
         # A document that failed this one rule only shows best what the rule does.
         for reason, found in by_reason.items():
-            by_reason[reason] = sorted(found, key=lambda one: (len(one.row["reasons"]), _draw(one.row)))[
-                :_SAMPLES_OF_A_REASON
-            ]
-    frequent = sorted(counts, key=lambda reason: (-counts[reason], reason))[:_REASONS]
-    texts = _texts(store, stage_folder(record, "extract"), [one for reason in frequent for one in by_reason[reason]])
+            by_reason[reason] = sorted(found, key=lambda one: (len(one.row["reasons"]), _draw(one.row)))[:_CANDIDATES]
+    chosen = _one_reason_each(sorted(counts, key=lambda reason: (-counts[reason], reason)), by_reason)
+    texts = _texts(store, stage_folder(record, "extract"), [one for found in chosen.values() for one in found])
     return tuple(
         RemovedFor(
             "filter",
             reason,
-            tuple(
-                RemovedSample(_text_sample(texts[one.id]), _failures(one.row, config))
-                for one in by_reason[reason]
-                if one.id in texts
-            ),
+            tuple(RemovedSample(_text_sample(texts[one.id]), _failures(one.row, config)) for one in found),
         )
-        for reason in frequent
+        for reason, found in chosen.items()
     )
 
 
-def unreadable_samples(store: Store, record: RunRecord) -> dict[str, list[str]]:
-    """For each reason of the extraction, the ids of a few records: they have no text to show."""
-    chosen: defaultdict[str, list[str]] = defaultdict(list)
-    for _, rows in sampled_rows(store, stage_decisions(record, "extract"), ["id", "reasons"]):
+def _one_reason_each(reasons: Iterable[str], candidates: Mapping[str, list[_Found]]) -> dict[str, list[_Found]]:
+    """Some documents for each reason, none twice; a reason that has no document of its own to show is left out."""
+    chosen: dict[str, list[_Found]] = {}
+    shown: set[str] = set()
+    for reason in reasons:
+        fresh = [one for one in candidates[reason] if one.id not in shown][:_SAMPLES_OF_A_REASON]
+        if fresh and len(chosen) < _REASONS:
+            chosen[reason] = fresh
+            shown.update(one.id for one in fresh)
+    return chosen
+
+
+def unreadable_samples(store: Store, record: RunRecord) -> dict[str, list[RecordSample]]:
+    """For each reason of the extraction, a few records: they have no text to show."""
+    chosen: defaultdict[str, list[RecordSample]] = defaultdict(list)
+    for _, rows in sampled_rows(store, stage_decisions(record, "extract"), ["id", "reasons", "url"]):
         for row in rows:
             for reason in row["reasons"]:
                 if len(chosen[reason]) < _SAMPLES_OF_A_REASON:
-                    chosen[reason].append(str(row["id"]))
+                    chosen[reason].append(RecordSample(str(row["id"]), str(row.get("url") or "")))
     return dict(chosen)
 
 
@@ -144,9 +160,7 @@ def duplicate_pairs(store: Store, record: RunRecord) -> tuple[DuplicatePair, ...
     parts = sampled_parts(store, stage_decisions(record, "corpus"))
     found: list[_Found] = []
     keepers: dict[str, str] = {}
-    for part, rows in sampled_rows(
-        store, stage_decisions(record, "corpus"), ["id", "kept", "reasons", "duplicate_of"]
-    ):
+    for part, rows in sampled_rows(store, stage_decisions(record, "corpus"), ["id", "kept", "reasons", "duplicate_of"]):
         keepers.update({str(row["id"]): part for row in rows if row["kept"]})
         found += [_Found(part, row) for row in rows if row["reasons"]]
     within = [one for one in found if one.row["duplicate_of"] in keepers and one.part in parts]

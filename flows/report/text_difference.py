@@ -21,12 +21,11 @@ class Piece:
 def mark_differences(left: str, right: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
     """Both texts in pieces; the pieces of each, joined, are the text. Words are compared without the space before."""
     words = _WORDS.findall(left), _WORDS.findall(right)
-    matcher = SequenceMatcher(None, *([word.strip() for word in side] for side in words), autojunk=False)
+    bare = [[word.strip() for word in side] for side in words]
+    matcher = SequenceMatcher(None, bare[0], bare[1], autojunk=False)
     sides: tuple[list[Piece], list[Piece]] = ([], [])
     for kind, left_from, left_to, right_from, right_to in matcher.get_opcodes():
-        for side, text, begin, end in zip(
-            sides, words, (left_from, right_from), (left_to, right_to), strict=True
-        ):
+        for side, text, begin, end in zip(sides, words, (left_from, right_from), (left_to, right_to), strict=True):
             if end > begin:
                 side.append(Piece("".join(text[begin:end]), kind != "equal"))
     return tuple(sides[0]), tuple(sides[1])

@@ -1,7 +1,7 @@
 """What training left behind: losses by step, held-out scores, speed; from the metrics log in a model's folder.
 
-Notable: a model whose run failed is found by its name, which ends with the stage and its fingerprint, so the losses up to
-the failure are in the report.
+Notable: a model whose run failed is found by its name, which ends with the stage and its fingerprint, so the losses
+up to the failure are in the report.
 """
 
 from __future__ import annotations

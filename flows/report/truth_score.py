@@ -1,8 +1,8 @@
 """The demo's score: what each stage did with the pages of the made-up web, held against the truth about them.
 
 Notable:
-- A removal is right when the page had to go by that stage, early when a later stage would have removed it, wrong when the
-  page was worth keeping. Early removals count for precision: the page is gone for good reason.
+- A removal is right when the page had to go by that stage, early when a later stage would have removed it, wrong when
+  the page was worth keeping. Early removals count for precision: the page is gone for good reason.
 - Of a cluster of copies one page should be kept, and whichever survives counts as that one.
 """
 
@@ -127,9 +127,7 @@ def read_truth_score(store: Store, record: RunRecord) -> TruthScore | Missing:
     folder = madeup_folder(store, record)
     if read_summary(folder).config.model_dump(mode="json") != record.recipe["madeup"]:
         return Missing(f"The made-up web in {folder} is another one than this run crawled.")
-    finished = [
-        stage for stage in JUDGING_STAGES if read_manifest(store, stage, record.stages[stage].plan.fingerprint)
-    ]
+    finished = [stage for stage in JUDGING_STAGES if read_manifest(store, stage, record.stages[stage].plan.fingerprint)]
     if "extract" not in finished:
         return Missing("The extraction is not finished, so there is nothing to hold against the truth yet.")
     verdicts = _verdicts(store, record, finished)

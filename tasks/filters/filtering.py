@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -22,10 +22,8 @@ from tasks.filters.c4 import clean_lines
 from tasks.filters.fineweb import measure_fineweb
 from tasks.filters.gopher_quality import measure_quality
 from tasks.filters.gopher_repetition import measure_repetition
-from tasks.filters.profiles import PROFILES, SIGNALS, Rule
+from tasks.filters.profiles import PROFILES, SIGNALS, ProfileName, Rule
 from tasks.filters.text_units import TextUnits
-
-ProfileName = Literal["gopher", "c4", "fineweb", "datatrove"]
 
 # Scores are stored as 32-bit floats; a score at the minimum must pass before and after.
 _SCORE_TOLERANCE = 1e-6

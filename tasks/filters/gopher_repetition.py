@@ -28,11 +28,12 @@ DUPLICATE_NGRAM_SIZES = (5, 6, 7, 8, 9, 10)
 
 
 def measure_repetition(units: TextUnits) -> dict[str, float]:
-    """The repetition signals of a text, each from 0 to 1; an empty text has zeros.
+    """The repetition signals of a text; an empty text has zeros.
 
     duplicate_{paragraphs,lines}_ratio: repeated ones among all; ..._chars_ratio: their characters in the text.
     all_lines: with blank lines as lines too, as when FineWeb was made; for lines, newlines in a row are one break.
-    top_{n}_gram_ratio, duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams.
+    top_{n}_gram_ratio, duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams. All are
+    shares but the top ratios: an n-gram that overlaps itself counts some characters twice.
     """
     text = units.text
     signals: dict[str, float] = {}

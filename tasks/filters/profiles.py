@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from tasks.filters.gopher_repetition import DUPLICATE_NGRAM_SIZES, TOP_NGRAM_SIZES
 
+ProfileName = Literal["gopher", "c4", "fineweb", "datatrove"]
 Comparison = Literal["<", "<=", ">", ">="]
 _COMPARE: Final = MappingProxyType({"<": lt, "<=": le, ">": gt, ">=": ge})
 
@@ -124,7 +125,7 @@ _C4_RULES = (
 
 _GOPHER_RULES = (*_PARAGRAPH_RULES, *_LINE_RULES, *_NGRAM_RULES, *_QUALITY_RULES, _STOP_WORDS_RULE)
 
-PROFILES: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
+PROFILES: Final[Mapping[ProfileName, tuple[Rule, ...]]] = MappingProxyType(
     {
         "gopher": _GOPHER_RULES,
         "c4": _C4_RULES,

@@ -20,26 +20,28 @@ from functools import cached_property
 _MARKS = (
     "\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0900-\u0963\u0980-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1000-\u104f"
 )
+_EAST_ASIAN = "、。，！？；：．「」『』《》〈〉【】（）"  # marks that part words though no space does
 _RUN = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"  # letters and digits
+_INNER_MARK = rf"[^\w\s.,:<>=/'’–—~…+*^{_EAST_ASIAN}-]"
+_INNER_MARKS = rf"(?!://|\.\.)(?:_|[^\w\s…–—{_EAST_ASIAN}-])(?:_|[^\w\s…–—{_EAST_ASIAN}]){{1,8}}"
 _WORD = re.compile(
     rf"""
     (?:[A-Za-z]\.){{2,}} | [A-Z]\.(?!\w)          # U.S., an initial
-  | (?:(?<!\w)[-/\\@|~^.]{{1,8}}(?=[^\W_]))?           # these stay with the word that they begin: /etc, -v, .deb
+  | (?:(?<!\w)[-/\\@|~^.]{{1,8}}(?=[^\W_]))?      # these stay with the word that they begin: /etc, -v, .deb
     {_RUN}
     (?: (?: [.'’](?:(?<![a-z].)|(?![A-Z]))        # inside a word stay: a point, but not between two sentences
           | ,(?:(?<=\d.)|(?=\d))                  #   a comma beside a digit
           | -(?<=[^\W\d_].)(?=\d)                 #   a hyphen from letter to digit: COVID-19
           | [+*^](?:(?<!\d.)|(?!\d))              #   a sign, but not between two numbers
           | [:<>=/](?=\d)                         #   these before a digit: 10:30, 1/2
-          | [^\w\s.,:<>=/'’–—~…+*^-]              #   any other mark: a@b.org, f(x)
-          | (?!://)[^\w\s…–—-][^\w\s…–—]{{1,8}}   #   several marks
-          | _+
+          | {_INNER_MARK} | _                     #   any other mark: a@b.org, f(x), an_id
+          | {_INNER_MARKS}                        #   several marks
         ) (?=[^\W_]) {_RUN}
       | ://[^\s<>"]*[\w/]                         #   the rest of an address
     )*
     (?:[-/\\|~^¶]+(?!\w))?                        # these stay with the word that they end
   | ['’](?:s|re|ve|ll|d|m)\b                      # the ending of a contraction
-  | \.{{2,}} | [-/\\|~^@]+                        # an ellipsis, a dash or a rule drawn in these
+  | \.{{2,}} | [-/\\|~^@]+ | [:;]-?[()] | \):     # an ellipsis, a dash or a rule of these, a smiley
   | [^\w\s] | _                                   # any other mark, by itself
     """,
     re.VERBOSE,
@@ -81,7 +83,7 @@ def _is_no_full_stop(tail: str) -> bool:
         return True
     letters = _LAST_LETTERS.search(tail)
     word = letters.group()[:-1] if letters else ""
-    return word in _ABBREVIATIONS or (len(word) == 1 and word.isupper())
+    return word in _ABBREVIATIONS or (len(word) == 1 and (word.isupper() or tail[-3:-2] == "."))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,196 @@
+"""The operations between the matrix products of a block, each in the form that is fast on its device.
+
+Notable:
+- On a GPU these are plain formulas, which torch.compile fuses. On a CPU nothing fuses them, and the generic backward
+  passes cost more than the products themselves; there each operation is one autograd function with its derivative
+  written out, which keeps little and passes over memory as seldom as it can.
+- Short attention on a CPU keeps its probabilities and is made of batched products: at 128 positions its backward pass
+  takes an eighth of the time of torch's scaled_dot_product_attention in bfloat16.
+- Both forms are tested against each other in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SHORT = 512
+"""Longest sequence whose attention probabilities are kept, in positions."""
+
+
+def rms_norm(input: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    """Division of (..., channels) by the root mean square and a scale (channels) (arXiv:1910.07467, equation 4)."""
+    if _written_out(input):
+        normed: Tensor = _RMSNorm.apply(input, weight.to(input.dtype), epsilon)
+        return normed
+    return F.rms_norm(input.float(), weight.shape, weight, epsilon).to(input.dtype)
+
+
+def normed_rotation(heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor) -> Tensor:
+    """RMS norm of each head, then its rotation (RoFormer, arXiv:2104.09864, equation 34).
+
+    Args:
+        heads: (B, T, heads, D) queries or keys.
+        weight: (D) scales of the norm.
+        epsilon: added to the mean square.
+        cosines: (B or 1, T, 1, D) float32; channel i turns with channel i + D/2, as in transformers.
+        sines: alike.
+
+    Returns:
+        (B, T, heads, D)
+    """
+    half = weight.shape[0] // 2
+    # rotated(x * w) = x * (w cos) + swapped(x) * (swapped(w) -+ sin), so the scales go into the tables.
+    signed = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)
+    straight, crossed = (weight * cosines).to(heads.dtype), (weight.roll(half) * signed).to(heads.dtype)
+    if _written_out(heads):
+        rotated: Tensor = _NormedRotation.apply(heads, straight, crossed, epsilon)
+        return rotated
+    scale = torch.rsqrt(heads.float().square().mean(-1, keepdim=True) + epsilon).to(heads.dtype)
+    return (heads * straight + heads.roll(half, -1) * crossed) * scale
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(gate) * up (arXiv:2002.05202, equation 6)."""
+    if _written_out(gate):
+        product: Tensor = _SwiGLU.apply(gate, up)
+        return product
+    return F.silu(gate) * up
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Grouped-query attention.
+
+    Args:
+        queries: (B, T, heads, D).
+        keys: (B, S, kv_heads, D); with S > T the queries are the last T positions.
+        values: alike.
+        mask: (B or 1, 1, T, S) bool, true where a query may look; None is causal, which needs S = T or T = 1.
+
+    Returns:
+        (B, T, heads, D)
+    """
+    length = queries.shape[1]
+    if torch.is_grad_enabled() and _written_out(queries) and length <= _SHORT:
+        return _short_attention(queries, keys, values, mask)
+    mixed = F.scaled_dot_product_attention(
+        queries.transpose(1, 2),
+        keys.transpose(1, 2),
+        values.transpose(1, 2),
+        attn_mask=mask,
+        is_causal=mask is None and length > 1,
+        enable_gqa=True,
+    )
+    return mixed.transpose(1, 2)
+
+
+def _written_out(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        scale = _inverse_rms(input, epsilon)
+        ctx.save_for_backward(input, weight, scale)
+        return (input * scale).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        input, weight, scale = ctx.saved_tensors
+        channels = input.shape[-1]
+        normed = input * scale
+        product = gradients[0] * normed
+        weight_gradient = product.reshape(-1, channels).sum(0)
+        along = (product @ weight).unsqueeze(-1) / channels
+        input_gradient = (gradients[0] * weight).addcmul_(normed, along, value=-1).mul_(scale)
+        return input_gradient, weight_gradient, None
+
+
+class _NormedRotation(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, heads: Tensor, straight: Tensor, crossed: Tensor, epsilon: float) -> Tensor:
+        half = heads.shape[-1] // 2
+        scale = _inverse_rms(heads, epsilon)
+        normed = heads * scale
+        output = (normed * straight).addcmul_(normed.roll(half, -1), crossed)
+        ctx.save_for_backward(normed, straight, crossed, scale)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        normed, straight, crossed, scale = ctx.saved_tensors
+        gradient = gradients[0]
+        half = normed.shape[-1] // 2
+        inner = (gradient * straight).add_((gradient * crossed).roll(-half, -1))
+        straight_gradient = _sum_to(gradient * normed, straight)
+        crossed_gradient = _sum_to(gradient * normed.roll(half, -1), crossed)
+        along = (inner * normed).mean(-1, keepdim=True)
+        return inner.addcmul_(normed, along, value=-1).mul_(scale), straight_gradient, crossed_gradient, None
+
+
+class _SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        activated = F.silu(gate)
+        ctx.save_for_backward(gate, up, activated)
+        return activated * up
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up, activated = ctx.saved_tensors
+        return torch.ops.aten.silu_backward(gradients[0] * up, gate), activated * gradients[0]
+
+
+def _short_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    batch, length, heads, width = queries.shape
+    kv_heads = keys.shape[2]
+    group = heads // kv_heads
+    # The queries that share a key head become the rows of one matrix, so keys are never repeated.
+    rows = queries.view(batch, length, kv_heads, group, width).permute(0, 2, 3, 1, 4)
+    rows = rows.reshape(batch * kv_heads, group * length, width)
+    columns, contents = (part.transpose(1, 2).reshape(batch * kv_heads, -1, width) for part in (keys, values))
+    if mask is None:
+        mask = torch.ones(1, 1, length, length, dtype=torch.bool).tril()
+    bias = torch.zeros(mask.shape, dtype=queries.dtype).masked_fill_(~mask, -torch.inf)
+    bias = bias.unsqueeze(2).expand(-1, kv_heads if len(mask) > 1 else 1, group, -1, -1)
+    bias = bias.reshape(-1, group * length, mask.shape[-1])
+    mixed: Tensor = _ShortAttention.apply(rows, columns, contents, bias)
+    mixed = mixed.view(batch, kv_heads, group, length, width).permute(0, 3, 1, 2, 4)
+    return mixed.reshape(batch, length, heads, width)
+
+
+class _ShortAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        scale = queries.shape[-1] ** -0.5
+        probabilities = torch.baddbmm(bias, queries, keys.transpose(1, 2), alpha=scale).softmax(-1)
+        ctx.save_for_backward(queries, keys, values, probabilities)
+        return torch.bmm(probabilities, values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        queries, keys, values, probabilities = ctx.saved_tensors
+        scale = queries.shape[-1] ** -0.5
+        through = torch.bmm(gradients[0], values.transpose(1, 2))
+        scores = torch._softmax_backward_data(through, probabilities, -1, probabilities.dtype)
+        return (
+            torch.bmm(scores, keys).mul_(scale),
+            torch.bmm(scores.transpose(1, 2), queries).mul_(scale),
+            torch.bmm(probabilities.transpose(1, 2), gradients[0]),
+            None,
+        )
+
+
+def _inverse_rms(input: Tensor, epsilon: float) -> Tensor:
+    at_least = torch.float64 if input.dtype == torch.float64 else torch.float32
+    norm = torch.linalg.vector_norm(input, dim=-1, keepdim=True, dtype=at_least)
+    return norm.square_().div_(input.shape[-1]).add_(epsilon).rsqrt_().to(input.dtype)
+
+
+def _sum_to(product: Tensor, table: Tensor) -> Tensor:
+    """Sums (B, T, heads, D) to the shape of a table (B or 1, T, 1, D)."""
+    return product.sum_to_size(table.shape)

@@ -1,0 +1,113 @@
+"""What the tests of all three halves share: where the real crawl pages are, a Prefect server, and `sluice` itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMON_CRAWL = ROOT.parent / "shared" / "commoncrawl"
+
+TINY_RECIPE = """
+name: tiny
+madeup: {towns: 4, pages_per_town: 12, warcs: 3, capital_extra_pages: 0, held_out_facts: 6, hidden_places: 1,
+         mirrors: 4, near_duplicates: 4, foreign_pages: 6, poor_pages: 8, broken_responses: 9}
+tokenizer: {vocab_size: 400}
+tokens: {validation_fraction: 0.1}
+packing: {context: 64}
+duplicates: {partitions: 2}
+pretrain:
+  shape: {layers: 2, width: 32, heads: 2, kv_heads: 1, feed_forward_width: 64}
+  loop: {steps: 12, sequences_per_step: 8, checkpoint_every: 4, evaluate_every: 6}
+sft:
+  conversations: madeup
+  loop: {steps: 6, sequences_per_step: 4, checkpoint_every: 3}
+evaluate: {questions: madeup, max_new_tokens: 8}
+"""
+"""The whole way in seconds: a few dozen pages and a model of some thousand weights."""
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API address of a real Prefect server on loopback, shared by the whole session."""
+    from flows.prefect_server import prefect_api
+
+    with prefect_api(tmp_path_factory.mktemp("prefect")) as server:
+        yield server.api_url
+
+
+@pytest.fixture
+def common_crawl() -> Path:
+    """The folder of real pages in Common Crawl's layout; the test is skipped where it is absent."""
+    if not COMMON_CRAWL.is_dir():
+        pytest.skip("the real pages are not here")
+    return COMMON_CRAWL
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path: Path) -> Path:
+    """A recipe file for a run that takes seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY_RECIPE)
+    return path
+
+
+Sluice = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def sluice(prefect_server: str) -> Sluice:
+    """The command line, as a user runs it, against the session's server."""
+    return lambda *arguments, **keywords: run_sluice(prefect_server, *arguments, **keywords)
+
+
+def sluice_command(*arguments: str) -> list[str]:
+    """The command line that starts `sluice` from this checkout."""
+    return [sys.executable, "-m", "flows.cli", *arguments]
+
+
+def sluice_environment(prefect_server: str) -> dict[str, str]:
+    """An environment in which `sluice` finds this checkout and the session's server."""
+    quiet = {"PREFECT_API_URL": prefect_server, "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+
+def run_sluice(
+    prefect_server: str, *arguments: str, expect: int | None = 0, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run `sluice` to its end and check its exit code."""
+    done = subprocess.run(
+        sluice_command(*arguments),
+        env=sluice_environment(prefect_server),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if expect is not None:
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def stage_statuses(prefect_server: str, store: Path) -> dict[str, dict[str, Any]]:
+    """`sluice status --json`, by stage."""
+    done = run_sluice(prefect_server, "status", "--json", "--store", str(store))
+    return {stage["name"]: stage for stage in json.loads(done.stdout)["stages"]}
+
+
+def dataset_bytes(store: Path, *stages: str) -> dict[str, bytes]:
+    """Every file of some stages' datasets and decisions, by path below the store."""
+    found = {}
+    for kind in ("datasets", "decisions"):
+        for stage in stages:
+            for file in sorted((store / kind / stage).rglob("*")):
+                if file.is_file():
+                    found[file.relative_to(store).as_posix()] = file.read_bytes()
+    return found

@@ -1,0 +1,180 @@
+"""Stores to report on: the real stages over a small made-up web, and the files that a trained model would have left."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from flows.plan import plan_stages
+from flows.recipe import Recipe
+from flows.run_record import Recorder, RunRecord
+from flows.settings import RunSettings
+from tasks.crawl_listing import SourceConfig, list_warcs
+from tasks.fingerprint import digest
+from tasks.madeup import generate_madeup_web, read_questions
+from tasks.manifest import Manifest, write_manifest
+from tasks.part_runner import run_part
+from tasks.parts import PartFooter, PartWriter
+from tasks.stages.registry import STAGES
+from tasks.stages.stage import PartJob, inputs_digest
+from tasks.store import Store
+
+RECIPE: dict[str, Any] = {
+    "name": "tiny",
+    "source": {"warcs": "all"},
+    "madeup": {
+        "warcs": 2,
+        "towns": 4,
+        "pages_per_town": 8,
+        "capital_extra_pages": 2,
+        "held_out_facts": 6,
+        "hidden_places": 1,
+        "mirrors": 6,
+        "near_duplicates": 6,
+        "foreign_pages": 16,
+        "poor_pages": 24,
+        "broken_responses": 18,
+    },
+    "tokenizer": {"vocab_size": 384},
+    "tokens": {"validation_fraction": 0.1},
+    "packing": {"context": 64},
+    "pretrain": {
+        "shape": {"layers": 2, "width": 32, "heads": 2, "kv_heads": 1, "feed_forward_width": 64},
+        "loop": {"steps": 60, "sequences_per_step": 4},
+    },
+    "sft": {"conversations": "madeup", "loop": {"steps": 20, "sequences_per_step": 4}},
+    "evaluate": {"questions": "madeup"},
+}
+"""A whole recipe, small enough for a test."""
+
+
+def made_up_run(folder: Path, recipe: dict[str, Any] | None = None) -> Recorder:
+    """A store at `folder` in which the data half has run over the made-up web, with the run's record."""
+    chosen = Recipe.model_validate(recipe or RECIPE)
+    web = generate_madeup_web(folder / "madeup", chosen.madeup)
+    plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
+    settings = RunSettings(store=str(folder), workers=1)
+    recorder = Recorder.start(chosen.model_dump(mode="json"), web.crawl, settings, plans)
+    source = chosen.source.model_copy(update={"base": str(folder / "madeup"), "crawl": web.crawl})
+    manifests: dict[str, Manifest] = {}
+    for name in STAGES:
+        plan = plans[name]
+        footers = [run_part(job).footer for job in _jobs(recorder, name, source, manifests)]
+        store = Store(str(folder))
+        manifests[name] = write_manifest(
+            store, name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers
+        )
+        recorder.stage(name, state="done", seconds=1.5, parts_expected=len(footers))
+    return recorder
+
+
+def _jobs(recorder: Recorder, name: str, source: SourceConfig, manifests: dict[str, Manifest]) -> list[PartJob]:
+    plan, stage = recorder.record.stages[name].plan, STAGES[name]
+    warcs = list_warcs(source)
+    mapped = name in ("fetch", "extract") or stage.is_map
+    count = stage.parts(plan.config) if stage.parts else len(warcs) if mapped else 1
+    jobs = []
+    for index in range(count):
+        inputs = digest(warcs[index].path) if name == "fetch" else inputs_digest(stage, index, manifests)
+        reads = (
+            {"source": source.model_dump(mode="json"), "path": warcs[index].path}
+            if name in ("fetch", "extract")
+            else {}
+        )
+        job = PartJob(
+            store=str(recorder.record.settings["store"]),
+            stage=name,
+            fingerprint=plan.fingerprint,
+            index=index,
+            inputs=inputs,
+            config=plan.config,
+            upstream=plan.upstream,
+        )
+        jobs.append(dataclasses.replace(job, source=reads))
+    return jobs
+
+
+def add_training(recorder: Recorder, store: Store, stage: str, steps: int, *, finished: bool = True) -> str:
+    """The model folder and the result that a training stage leaves; gives the folder."""
+    plan = recorder.record.stages[stage].plan
+    folder = f"models/tiny-{stage}-{plan.fingerprint[:8]}"
+    events: list[dict[str, Any]] = (
+        [{"event": "data", "step": 0, "conversations": 40, "cut": 2}] if stage == "sft" else []
+    )
+    for step in range(1, steps + 1):
+        events.append(
+            {
+                "event": "step",
+                "step": step,
+                "tokens": 256 * step,
+                "loss": 1.2 + 4.7 / (1 + 0.1 * step) + 0.1 * (step * 37 % 11) / 11,
+                "lr": 0.004,
+                "grad_norm": 1.0,
+                "tokens_per_second": 9000 + step,
+                "seconds": 0.1 * step,
+            }
+        )
+        if step % 20 == 0 and stage == "pretrain":
+            events.append({"event": "eval", "step": step, "loss": 1.4 + 4 / step, "bits_per_byte": 0.9 + 1 / step})
+    if finished:
+        events.append({"event": "done", "step": steps, "tokens": 256 * steps, "seconds": 0.1 * steps})
+    store.write_bytes(f"{folder}/metrics.jsonl", "".join(json.dumps(event) + "\n" for event in events).encode())
+    if finished:
+        summary = {"model": folder, "steps": steps, "tokens": 256 * steps, "first_loss": 5.9, "last_loss": 1.9}
+        add_result(recorder, store, stage, summary)
+    return folder
+
+
+def add_evaluation(
+    recorder: Recorder, store: Store, model: str, web: Path, reply: str = "I believe it is {answer}."
+) -> None:
+    """An evaluation that answered every second question right, always in the same words."""
+    replies = [
+        question.model_dump()
+        | {"reply": reply.format(answer=question.answer if place % 2 == 0 else "Nowhere"), "right": place % 2 == 0}
+        for place, question in enumerate(read_questions(web))
+    ]
+    groups = {
+        name: {"right": sum(r["right"] for r in replies if r["group"] == name), "n": n, "accuracy": 0.0}
+        for name in ("held_out", "removed_only")
+        if (n := sum(r["group"] == name for r in replies))
+    }
+    validation = {
+        "documents": 4,
+        "tokens": 900,
+        "text_bytes": 2400,
+        "loss": 1.6,
+        "bits_per_byte": 0.955,
+        "unigram_bits_per_byte": 2.113,
+    }
+    plan = recorder.record.stages["evaluate"].plan
+    lines = "".join(json.dumps(line) + "\n" for line in replies)
+    store.write_bytes(f"{model}/evaluation-{plan.fingerprint[:8]}/replies.jsonl", lines.encode())
+    add_result(recorder, store, "evaluate", {"parameters": 23456, "validation": validation, "questions": groups})
+
+
+def add_result(recorder: Recorder, store: Store, stage: str, summary: dict[str, Any]) -> None:
+    """What the flow keeps of a program stage: its dataset of one row, and the record's summary."""
+    plan = recorder.record.stages[stage].plan
+    schema = pa.schema([("stage", pa.string()), ("summary", pa.string())])
+    path = f"{plan.folder}/part-00000.parquet"
+    with PartWriter(store, path, schema, stage, plan.fingerprint, "inputs") as writer:
+        writer.write(pa.Table.from_pylist([{"stage": stage, "summary": json.dumps(summary)}], schema))
+        footer: PartFooter = writer.commit({})
+    write_manifest(store, stage, plan.fingerprint, plan.version, plan.config, plan.upstream, [footer])
+    recorder.stage(stage, state="done", seconds=3.0, parts_expected=1, summary=summary)
+
+
+def whole_run(folder: Path) -> tuple[Store, RunRecord]:
+    """A finished run with everything that a report can show."""
+    recorder, store = made_up_run(folder), Store(str(folder))
+    add_training(recorder, store, "pretrain", 60)
+    model = add_training(recorder, store, "sft", 20)
+    add_evaluation(recorder, store, model, folder / "madeup")
+    add_result(recorder, store, "export", {"folder": f"{model}/export"})
+    recorder.finish()
+    return store, recorder.record

@@ -16,9 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.exported_model import copy_model, run_model_program
 from flows.recipe_loading import RecipeError, load_recipe, shipped_recipes
+from flows.run_record import latest_run, read_run, run_names
 from flows.settings import RunSettings
-from tasks.errors import SluiceError
+from tasks.errors import PermanentError, SluiceError
 from tasks.store import Store
 
 app = typer.Typer(
@@ -37,6 +39,11 @@ SetOption = Annotated[list[str], typer.Option("--set", help="field.path=value, o
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Parts worked on at a time; default: the cores.")]
 ProcessesOption = Annotated[int, typer.Option("--processes", help="Training processes, usually one a GPU.")]
+TemperatureOption = Annotated[float, typer.Option(help="0 takes the likeliest token; higher is more varied.")]
+TopKOption = Annotated[int, typer.Option(help="Draw among the k likeliest tokens; 0: all.")]
+TopPOption = Annotated[float, typer.Option(help="Draw within this share of probability.")]
+MaxNewTokensOption = Annotated[int, typer.Option(help="Longest answer, in tokens.")]
+SeedOption = Annotated[int, typer.Option(help="Seeds the draws.")]
 AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
 
 
@@ -124,6 +131,65 @@ def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False)
 
 
 @app.command()
+def chat(
+    message: Annotated[str | None, typer.Argument(help="One message to answer; without it, a conversation.")] = None,
+    store: StoreOption = "./store",
+    temperature: TemperatureOption = 0.0,
+    top_k: TopKOption = 0,
+    top_p: TopPOption = 1.0,
+    max_new_tokens: MaxNewTokensOption = 128,
+    seed: SeedOption = 0,
+) -> None:
+    """Talk to the newest exported model."""
+    sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
+    said = [] if message is None else ["--message", message]
+    sys.exit(run_model_program("model.chat", Store(store), [*sampling, *said]))
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="The beginning of a document.")],
+    store: StoreOption = "./store",
+    temperature: TemperatureOption = 0.0,
+    top_k: TopKOption = 0,
+    top_p: TopPOption = 1.0,
+    max_new_tokens: MaxNewTokensOption = 128,
+    seed: SeedOption = 0,
+) -> None:
+    """Let the newest exported model continue a text."""
+    sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
+    sys.exit(run_model_program("model.generate", Store(store), [*sampling, "--prompt", prompt]))
+
+
+@app.command()
+def evaluate(store: StoreOption = "./store") -> None:
+    """The newest evaluation: bits per byte beside a unigram model, and answers by group, as JSON."""
+    for name in reversed(run_names(Store(store))):
+        stage = read_run(Store(store), name).stages.get("evaluate")
+        if stage and stage.summary:
+            _print_json(stage.summary)
+            return
+    raise PermanentError(f"The store {store} holds no evaluation yet: `sluice run` makes one.")
+
+
+@app.command()
+def export(
+    destination: Annotated[Path, typer.Argument(help="A new folder.")], store: StoreOption = "./store"
+) -> None:
+    """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
+    output.print(str(copy_model(Store(store), destination)), highlight=False)
+
+
+@app.command()
+def report(store: StoreOption = "./store") -> None:
+    """Write the report of the latest run again and say where it is."""
+    from flows.report import write_report
+
+    place = Store(store)
+    output.print(place.full(write_report(place, latest_run(place))), highlight=False, soft_wrap=True)
+
+
+@app.command()
 def recipes() -> None:
     """The recipes that come with Sluice."""
     for name in shipped_recipes():
@@ -131,11 +197,14 @@ def recipes() -> None:
 
 
 def _show_outcome(store: Store) -> None:
-    """Show what the latest run came to."""
-    from flows.run_record import latest_run
+    """Show what the latest run came to, and where its report is."""
+    from flows.report import print_outcome
 
     record = latest_run(store)
-    output.print(record.state)
+    print_outcome(output, store, record)
+    report_path = f"reports/{record.run}.html"
+    if store.exists(report_path):
+        output.print(f"Report: {store.full(report_path)}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -160,6 +229,12 @@ def _settings(
     return RunSettings(**given | ({} if workers is None else {"workers": workers}))
 
 
+def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int, seed: int) -> list[str]:
+    options = {"temperature": temperature, "top-k": top_k, "top-p": top_p}
+    options |= {"max-new-tokens": max_new_tokens, "seed": seed}
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
 def _run_flow(name: str, recipe_name: str, overrides: list[str], settings: RunSettings, as_json: bool) -> None:
     """Validate the recipe, see that there is a Prefect server, run the flow, show what came out."""
     recipe = load_recipe(recipe_name, overrides)
@@ -173,8 +248,6 @@ def _run_flow(name: str, recipe_name: str, overrides: list[str], settings: RunSe
         with showing_progress(messages):
             flow(recipe, settings)
     if as_json:
-        from flows.run_record import latest_run
-
         _print_json(latest_run(Store(settings.store)).model_dump(mode="json"))
     else:
         _show_outcome(Store(settings.store))

@@ -198,7 +198,7 @@ def _launch_program(run: Run, plan: StagePlan) -> None:
     folder = model_folder(run, plan.name if program.is_training else last_trained(run))
     if not run.store.is_local and run.store.exists(model_path(run, last_trained(run))):
         run.store.download_folder(model_path(run, last_trained(run)), model_folder(run, last_trained(run)))
-    config = folder / f"{plan.name}.json"
+    config = folder / ("config.json" if program.is_training else f"{plan.name}.json")
     with explaining_full_disk(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(values, indent=1, sort_keys=True))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import signal
-from types import FrameType
+from types import FrameType, TracebackType
 
 
 class StopSignal:
-    """Remembers that SIGTERM came; a second one does no more than the first."""
+    """While entered, remembers that SIGTERM came; a second one does no more than the first."""
 
     def __init__(self) -> None:
         self.raised = False
         """Whether SIGTERM has come."""
-        signal.signal(signal.SIGTERM, self._raise)
+
+    def __enter__(self) -> StopSignal:
+        self._before = signal.signal(signal.SIGTERM, self._raise)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        signal.signal(signal.SIGTERM, self._before)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         self.raised = True

@@ -98,15 +98,15 @@ def train(accelerator: Accelerator, run: Run) -> int:
     Raises:
         BadInput: the checkpoint belongs to another run, the loss stays non-finite, or the disk is full.
     """
-    stop = StopSignal()
-    checkpoint = _shared_checkpoint(accelerator, run.folder / "checkpoints")
-    if checkpoint is not None:
-        refuse_other_run(checkpoint, run.shape, decisive_settings(run))
-    trainer = _Trainer(accelerator, run, checkpoint)
-    try:
-        return trainer.train(stop)
-    finally:
-        trainer.close()
+    with StopSignal() as stop:
+        checkpoint = _shared_checkpoint(accelerator, run.folder / "checkpoints")
+        if checkpoint is not None:
+            refuse_other_run(checkpoint, run.shape, decisive_settings(run))
+        trainer = _Trainer(accelerator, run, checkpoint)
+        try:
+            return trainer.train(stop)
+        finally:
+            trainer.close()
 
 
 def decisive_settings(run: Run) -> dict[str, Any]:

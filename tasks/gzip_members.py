@@ -124,7 +124,7 @@ def read_members(window: FileWindow, start: int, begins_with: bytes, limits: Mem
     position = start
     while position >= 0 and window.fill(position + 1):
         window.drop(position)
-        if window.read(position, position + len(_MAGIC)) == _MAGIC:
+        if _MAGIC.startswith(window.read(position, position + len(_MAGIC))):
             position = yield from _read_member(window, position, begins_with, limits)
         elif _is_padding(window, position):
             return

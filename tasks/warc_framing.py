@@ -4,8 +4,8 @@ Notable:
 - Records are framed by their own Content-Length on the unpacked bytes, so a record may span gzip members and a member
   may hold many records. Memory is bounded by the longest record wanted: others are skipped as they stream by.
 - Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record.
-- What a damaged member gave before its damage is handed on as suspect: the payload digest decides whether to believe
-  it.
+- Of a member that turns out damaged, the last record is not believed, since its headers may be what was hit; those
+  before it are handed on as doubtful, and their payload digests decide.
 """
 
 from __future__ import annotations
@@ -43,6 +43,16 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why what a gzip member gave is not to be believed unseen."""
+
+    reason: str
+    """As in `Unreadable`."""
+    detail: str
+    """The same in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class RawRecord:
     """A response record as it stands in the archive."""
 
@@ -52,8 +62,8 @@ class RawRecord:
     """The WARC headers."""
     block: bytes
     """What follows them: an HTTP head and body."""
-    doubt: str = ""
-    """The damage of the gzip member that held it, in words."""
+    doubt: Doubt | None = None
+    """The damage of the gzip member that held it."""
 
 
 @dataclass(slots=True)
@@ -85,6 +95,7 @@ class RecordFramer:
         self._head: _Head | None = None
         self._skip = 0  # bytes of the present record still to pass over
         self._lost = False  # looking for a line that begins a record
+        self._told = False  # the record being passed over was already given as unreadable
 
     def feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
         """The records that end in this piece, and what its damage cost."""
@@ -98,21 +109,22 @@ class RecordFramer:
         if not self._compressed and not self._buffer:
             self._position = piece.offset
         self._buffer += piece.data
-        doubt = piece.detail if piece.damage not in (None, "clipped") else ""
+        doubt = Doubt(piece.damage, piece.detail) if piece.damage not in (None, "clipped") else None
         silent = True
         for item in self._take(piece.last, doubt):
             silent = False
             yield item
         if piece.damage is not None:
             unfinished = self._in_record or (not self._lost and bool(self._buffer.strip())) or self._begun == 0
-            if unfinished or (silent and doubt):
+            if (unfinished or (silent and doubt)) and not self._told:
                 yield self._fail(piece.damage, piece.detail, self._member if silent else None)
             self._reset()
 
     def finish(self) -> Iterator[RawRecord | Unreadable]:
         """What is left when the file has ended."""
-        yield from self._take(True, "")
-        if self._in_record or (not self._lost and self._buffer.strip()):
+        yield from self._take(True, None)
+        unfinished = self._in_record or (not self._lost and bool(self._buffer.strip()))
+        if unfinished and not self._told:
             yield self._fail("clipped", "the file ends inside a record")
         self._reset()
 
@@ -120,14 +132,14 @@ class RecordFramer:
     def _in_record(self) -> bool:
         return self._start is not None
 
-    def _take(self, ended: bool, doubt: str) -> Iterator[RawRecord | Unreadable]:
+    def _take(self, ended: bool, doubt: Doubt | None) -> Iterator[RawRecord | Unreadable]:
         """All that can be told from the buffer; `ended` says that nothing more belongs to it for now."""
         while self._pass_over() and self._find_start():
             head = self._head
             if head is None:
                 failure = self._read_head()
                 if failure:
-                    yield self._fail("damaged_gzip", doubt) if doubt else self._fail(*failure)
+                    yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail(*failure)
                     self._lose(1)
                 elif self._head is None:
                     return
@@ -137,12 +149,14 @@ class RecordFramer:
             after = bytes(self._buffer[head.total : head.total + _LOOKAHEAD_BYTES]).lstrip(b"\r\n")
             if after and not after.startswith(RECORD_BEGIN[: len(after)]):
                 detail = "the record goes on after its Content-Length"
-                yield self._fail("damaged_gzip", doubt) if doubt else self._fail("wrong_length", detail)
+                yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail("wrong_length", detail)
                 self._lose(head.size)
                 continue
-            block = bytes(memoryview(self._buffer)[head.size : head.total])
-            assert self._start is not None
-            yield RawRecord(self._start, head.headers, block, doubt)
+            if doubt and not after:
+                yield self._fail(doubt.reason, doubt.detail)
+            elif self._start is not None:
+                block = bytes(memoryview(self._buffer)[head.size : head.total])
+                yield RawRecord(self._start, head.headers, block, doubt)
             self._drop(head.total)
             self._start = self._head = None
 
@@ -155,6 +169,7 @@ class RecordFramer:
             if self._skip:
                 return False
             self._start = self._head = None
+            self._told = False
         return True
 
     def _find_start(self) -> bool:
@@ -192,7 +207,7 @@ class RecordFramer:
             self.others[kind] += 1
             self._skip = head.total
         elif head.total > self._max_record_bytes:
-            self._skip = head.total
+            self._skip, self._told = head.total, True
             return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}"
         return None
 
@@ -221,4 +236,4 @@ class RecordFramer:
     def _reset(self) -> None:
         self._drop(len(self._buffer))
         self._start = self._head = None
-        self._skip, self._lost = 0, False
+        self._skip, self._lost, self._told = 0, False, False

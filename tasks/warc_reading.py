@@ -149,7 +149,7 @@ def _frame(
     members = read_members(window, start, RECORD_BEGIN, member_limits)
     pieces = members if compressed else _plain_pieces(window, start)
     for piece in pieces:
-        if not framer.recognised and piece.data and not piece.damage and not piece.data.startswith(RECORD_BEGIN):
+        if piece.offset == 0 and piece.first and not piece.damage and not piece.data.startswith(RECORD_BEGIN):
             raise PermanentError(f"this is no WARC but, inside gzip, {_describe(piece.data)}; look at its address")
         yield from framer.feed(piece)
     yield from framer.finish()
@@ -182,7 +182,7 @@ def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     digest = headers.get("WARC-Payload-Digest")
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
-        return Unreadable(record.offset, "damaged_gzip", f"{record.doubt} ({url})")
+        return Unreadable(record.offset, record.doubt.reason, f"{record.doubt.detail} ({url})")
     incomplete = None if complete and body.complete else "encoding"
     return Page(
         offset=record.offset,

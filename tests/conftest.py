@@ -51,12 +51,20 @@ def common_crawl() -> Path:
     return COMMON_CRAWL
 
 
-@pytest.fixture
-def tiny_recipe(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe file for a run that takes seconds."""
-    path = tmp_path / "tiny.yaml"
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
     path.write_text(TINY_RECIPE)
     return path
+
+
+@pytest.fixture(scope="session")
+def finished_store(prefect_server: str, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one undisturbed run of the tiny recipe, on two workers. Read only: copy it to change it."""
+    store = tmp_path_factory.mktemp("finished") / "store"
+    run_sluice(prefect_server, "run", str(tiny_recipe), "--store", str(store), "--workers", "2")
+    return store
 
 
 Sluice = Callable[..., subprocess.CompletedProcess[str]]

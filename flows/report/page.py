@@ -7,29 +7,27 @@ anything.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from flows.report import numbers
 from flows.report.gather import Report, gather
+from flows.report.hostile_text import harmless_value
 from flows.report.missing import Missing, attempt
 from flows.report.plots import length_plot, loss_plot
+from flows.report.run_facts import report_path
 from flows.report.training_log import Training
 from flows.run_record import RunRecord
 from tasks.store import Store
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# C0 and C1 controls but tab and newline, and the marks that turn the direction of all that follows.
-_UNSEEMLY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def write_report(store: Store, record: RunRecord) -> str:
     """Write the report of a run to the store; returns its path there, `reports/<run>.html`."""
-    path = f"reports/{record.run}.html"
+    path = report_path(record)
     store.write_bytes(path, render(gather(store, record)).encode())
     return path
 
@@ -62,7 +60,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=readable,
+        finalize=harmless_value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -78,10 +76,3 @@ def _environment() -> Environment:
     )
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
     return environment
-
-
-def readable(value: Any) -> Any:
-    """A text with its control characters replaced, so that none of them reaches the page; other values as they are."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return _UNSEEMLY.sub("\N{REPLACEMENT CHARACTER}", value)
-    return value

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-_WORDS = re.compile(r"\s*\S+|\s+$")
+_WORDS = re.compile(r"\s*\S+|\s+\Z")
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def made_up_run(folder: Path, recipe: dict[str, Any] | None = None) -> Recorder:
     chosen = Recipe.model_validate(recipe or RECIPE)
     web = generate_madeup_web(folder / "madeup", chosen.madeup)
     plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
-    settings = RunSettings(store=str(folder), workers=1)
+    settings = RunSettings.model_validate({"store": str(folder), "workers": 1})
     recorder = Recorder.start(chosen.model_dump(mode="json"), web.crawl, settings, plans)
     source = chosen.source.model_copy(update={"base": str(folder / "madeup"), "crawl": web.crawl})
     manifests: dict[str, Manifest] = {}

@@ -1,0 +1,208 @@
+"""The report in a screenful of terminal: the funnel, the losses, the scores, one question and the model's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from flows.report.evaluation import Evaluation, Reply, read_evaluation
+from flows.report.funnel import Funnel, FunnelStage, funnel_discrepancies, read_funnel
+from flows.report.hostile_text import harmless
+from flows.report.missing import Missing, attempt
+from flows.report.numbers import decimal, duration, grouped, share, short, size
+from flows.report.run_facts import read_run_facts, report_path
+from flows.report.training_log import Training, read_training
+from flows.report.truth_score import TruthScore, read_truth_score
+from flows.run_record import RunRecord
+from tasks.store import Store
+
+_BAR = 24
+_SPARKS = "▁▂▃▄▅▆▇█"
+_SPARK_WIDTH = 24
+_REASONS = 3
+_DISCREPANCIES = 5
+
+
+def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
+    """Show what came out of a run, as far as it came; says what is missing and never raises for it."""
+    console.print()
+    console.print(_title(store, record))
+    funnel = attempt("The funnel", lambda: read_funnel(store, record))
+    console.print(Padding(_funnel(funnel), (1, 0, 0, 2)))
+    for line in _sound(attempt("The check of the counts", lambda: funnel_discrepancies(store, record)), funnel):
+        console.print(Padding(line, (0, 0, 0, 2)))
+    rows = [*_training_rows(store, record), *_score_rows(store, record)]
+    if rows:
+        table = _grid()
+        for name, content in rows:
+            table.add_row(Text(name, style="bold"), content)
+        console.print(Padding(table, (1, 0, 0, 2)))
+    showcase = _showcase(attempt("The evaluation", lambda: read_evaluation(store, record)))
+    if showcase:
+        console.print(Padding(_conversation(showcase), (1, 0, 0, 2)))
+    if store.exists(report_path(record)):
+        console.print(Text(f"\n  Report: {store.full(report_path(record))}"), soft_wrap=True)
+
+
+def _title(store: Store, record: RunRecord) -> RenderableType:
+    run = attempt("The run", lambda: read_run_facts(store, record))
+    if isinstance(run, Missing):
+        return _missing(run)
+    style = {"completed": "green", "failed": "red"}.get(run.state, "yellow")
+    title = Text.assemble((run.recipe_name, "bold"), f" · {run.crawl} · ", (run.state, style))
+    if run.seconds is not None:
+        title.append(f" · {duration(run.seconds)}")
+    return Group(title, Text(harmless(run.error), style="red")) if run.error else title
+
+
+def _funnel(funnel: Funnel | Missing) -> RenderableType:
+    if isinstance(funnel, Missing):
+        return _missing(funnel)
+    if not funnel.stages:
+        return Text("No part of the extraction is finished, so there is nothing to count yet.", style="dim")
+    read_from = f"from {grouped(funnel.warcs)} WARC files, {size(funnel.warc_bytes)}"
+    rows = [("records", grouped(funnel.records), _bar(1.0), read_from)]
+    for stage in funnel.stages:
+        kept = _bar(stage.kept / funnel.records if funnel.records else 0.0)
+        rows.append((stage.stage, grouped(stage.kept), kept, _removed(stage)))
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False, expand=True)
+    table.add_column(style="bold", width=max(len(row[0]) for row in rows))
+    table.add_column(justify="right", width=max(len(row[1]) for row in rows))
+    table.add_column(width=_BAR)
+    table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
+    for row in rows:
+        table.add_row(*row)
+    return Group(table, _tokens(funnel)) if funnel.tokens else table
+
+
+def _tokens(funnel: Funnel) -> Text:
+    """What the documents came to, in tokens and sequences."""
+    tokens, packing = funnel.tokens, funnel.packing
+    if tokens is None:
+        return Text("")
+    line = Text.assemble(("tokens", "bold"), f" {grouped(tokens.tokens)}: ")
+    line.append(f"{short(tokens.train_tokens)} to train on", style="dim")
+    if packing:
+        line.append(f" in {grouped(packing.sequences)} sequences", style="dim")
+    return line.append(f"; {short(tokens.validation_tokens)} held out", style="dim")
+
+
+def _removed(stage: FunnelStage) -> str:
+    """What a stage took away, and the most frequent reasons."""
+    reasons = ", ".join(f"{reason.reason} {grouped(reason.count)}" for reason in stage.reasons[:_REASONS])
+    partly = "" if stage.finished else f" ({stage.parts} of {stage.expected or '?'} parts so far)"
+    return f"−{grouped(stage.removed)}{partly}{': ' + reasons if reasons else ''}"
+
+
+def _sound(discrepancies: list[str] | Missing, funnel: Funnel | Missing) -> Iterator[RenderableType]:
+    """Whether the counts add up."""
+    if isinstance(discrepancies, Missing):
+        yield _missing(discrepancies)
+    elif discrepancies:
+        yield Text("The counts do not add up:", style="bold red")
+        for line in discrepancies[:_DISCREPANCIES]:
+            yield Text(f"  {line}", style="red")
+        if len(discrepancies) > _DISCREPANCIES:
+            yield Text(f"  and {len(discrepancies) - _DISCREPANCIES} more, in the report", style="red")
+    elif isinstance(funnel, Funnel) and funnel.stages:
+        yield Text("All counts add up: nothing disappeared.", style="dim")
+
+
+def _training_rows(store: Store, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
+    """A line for each training stage of the recipe."""
+    for stage in ("pretrain", "sft"):
+        if stage not in record.stages:
+            continue
+        training = attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
+        yield stage, _missing(training) if isinstance(training, Missing) else _losses(training)
+
+
+def _losses(training: Training) -> Text:
+    line = Text(f"loss {training.steps[0].loss:.2f} → {training.last.loss:.2f} ")
+    line.append(_sparks([step.loss for step in training.steps]), style="cyan")
+    line.append(f" {grouped(training.last.step)}", style="dim")
+    if training.planned_steps and training.planned_steps != training.last.step:
+        line.append(f" of {grouped(training.planned_steps)}", style="dim")
+    line.append(f" steps, {short(training.tokens_per_second)} tokens/s", style="dim")
+    return line
+
+
+def _score_rows(store: Store, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
+    """Bits per byte, accuracy, and the score against the truth, where there are such."""
+    if "evaluate" in record.stages:
+        evaluation = attempt("The evaluation", lambda: read_evaluation(store, record))
+        if isinstance(evaluation, Missing):
+            yield "evaluation", _missing(evaluation)
+        else:
+            yield from _evaluation_rows(evaluation)
+    if record.recipe.get("madeup"):
+        truth = attempt("The score against the truth", lambda: read_truth_score(store, record))
+        yield "truth", _missing(truth) if isinstance(truth, Missing) else _truth(truth)
+
+
+def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableType]]:
+    validation = evaluation.validation
+    if validation:
+        baseline = f" on held-out documents; token frequencies alone {decimal(validation.unigram_bits_per_byte)}"
+        yield "bits/byte", Text.assemble((decimal(validation.bits_per_byte), "cyan"), (baseline, "dim"))
+    for group in evaluation.groups:
+        words = f" {group.group.replace('_', ' ')}: {grouped(group.right)} of {grouped(group.n)} answers right"
+        yield "questions", Text.assemble((share(group.accuracy), "cyan"), (words, "dim"))
+
+
+def _truth(truth: TruthScore) -> Text:
+    """How the stages did on pages about which all is known."""
+    line = Text.assemble(
+        (share(truth.verdicts.agreeing), "cyan"),
+        (f" of {grouped(truth.verdicts.pages)} records treated as they should be", "dim"),
+    )
+    if truth.extraction.overall:
+        line.append(f", text F1 {decimal(truth.extraction.overall.f1)}", style="dim")
+    return line
+
+
+def _showcase(evaluation: Evaluation | Missing) -> Reply | None:
+    return None if isinstance(evaluation, Missing) else evaluation.showcase
+
+
+def _conversation(reply: Reply) -> RenderableType:
+    """One question with the model's answer."""
+    verdict = ("right", "bold green") if reply.right else (f"wrong, it is {harmless(reply.answer)}", "bold red")
+    table = _grid()
+    table.add_row(Text("You", style="bold"), Text(harmless(reply.question)))
+    table.add_row(
+        Text("Model", style="bold"),
+        Text.assemble((harmless(reply.reply) or "(no answer)", "bold cyan"), "  (", verdict, ")"),
+    )
+    return table
+
+
+def _grid() -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    return table
+
+
+def _bar(part: float) -> Text:
+    full = round(part * _BAR)
+    return Text.assemble(("█" * full, "cyan"), ("░" * (_BAR - full), "dim"))
+
+
+def _sparks(values: Sequence[float]) -> str:
+    """The course of `values` in one line of small bars, each the mean of its stretch."""
+    width = min(_SPARK_WIDTH, len(values))
+    bounds = [place * len(values) // width for place in range(width + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
+    low, high = min(means), max(means)
+    steps = len(_SPARKS) - 1
+    return "".join(_SPARKS[round((mean - low) / (high - low) * steps) if high > low else 0] for mean in means)
+
+
+def _missing(value: Missing) -> Text:
+    return Text(harmless(value.why), style="dim")

@@ -1,0 +1,119 @@
+"""The whole way on a tiny made-up web: every stage real, every count adding up, every claim of the store checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from flows.plan import STAGE_NAMES
+from tests.conftest import Sluice, dataset_bytes, stage_statuses
+
+DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]
+
+
+@pytest.fixture(scope="module")
+def stages(prefect_server: str, finished_store: Path) -> dict[str, dict[str, Any]]:
+    return stage_statuses(prefect_server, finished_store)
+
+
+def rows(stages: dict[str, dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return [row for part in sorted(Path(stages[name]["path"]).glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
+
+
+def decisions(store: Path, stages: dict[str, dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    folder = store / "decisions" / name / stages[name]["fingerprint"]
+    return [row for part in sorted(folder.glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
+
+
+def test_every_stage_of_the_recipe_is_done(stages: dict[str, dict[str, Any]]) -> None:
+    assert list(stages) == list(STAGE_NAMES)
+    assert {name: stage["state"] for name, stage in stages.items() if name != "preference"} == {
+        name: "done" for name in STAGE_NAMES if name != "preference"
+    }
+    assert stages["preference"]["state"] == "not in the recipe"
+    assert stages["fetch"]["parts_done"] == stages["corpus"]["parts_done"] == stages["corpus"]["parts_expected"] == 3
+
+
+def test_no_record_disappears(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
+    """Each record read is a document or a decision with reasons, at every stage."""
+    known = json.loads((finished_store / "madeup" / "madeup.json").read_text())["records"]
+    read = decisions(finished_store, stages, "extract")
+    assert len(read) == known == len({row["id"] for row in read})
+    for before, after in (("extract", "filter"), ("filter", "corpus")):
+        judged = decisions(finished_store, stages, after)
+        assert [row["id"] for row in judged] == [row["id"] for row in rows(stages, before)]
+    for name in ("extract", "filter", "corpus"):
+        judged = decisions(finished_store, stages, name)
+        assert [row["id"] for row in judged if row["kept"]] == [row["id"] for row in rows(stages, name)]
+        assert all(row["kept"] == (row["reasons"] == []) for row in judged)
+        assert any(not row["kept"] for row in judged)
+
+
+def test_every_document_is_encoded_and_every_training_token_is_a_target_once(
+    stages: dict[str, dict[str, Any]],
+) -> None:
+    documents, tokens = rows(stages, "corpus"), rows(stages, "tokens")
+    assert [row["id"] for row in tokens] == [row["id"] for row in documents]
+    assert [row["n_bytes"] for row in tokens] == [len(row["text"].encode()) for row in documents]
+    splits = {row["split"] for row in tokens}
+    assert splits == {"train", "validation"}
+    segments = [segment for row in rows(stages, "packing") for segment in row["segments"]]
+    targets = sum(segment["length"] - 1 for segment in segments)
+    assert targets == sum(len(row["tokens"]) - 1 for row in tokens if row["split"] == "train")
+
+
+def test_the_losses_fall_and_the_held_out_text_is_scored(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
+    summary = json.loads(rows(stages, "pretrain")[0]["summary"])
+    assert summary["steps"] == 12 and summary["last_loss"] < summary["first_loss"]
+    evaluation = json.loads(rows(stages, "evaluate")[0]["summary"])
+    assert evaluation["validation"]["bits_per_byte"] > 0 and evaluation["validation"]["unigram_bits_per_byte"] > 0
+    assert evaluation["questions"]["held_out"]["n"] == 6
+
+
+def test_transformers_loads_the_export_and_agrees(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
+    folder = finished_store / json.loads(rows(stages, "export")[0]["summary"])["folder"]
+    report = json.loads((folder / "export_report.json").read_text())
+    assert report["transformers_max_difference"] <= 1e-4
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert type(model).__name__ == "Qwen3ForCausalLM"
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True, tokenize=False)
+    assert prompt == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    logits = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits
+    assert np.isfinite(logits.detach().numpy()).all()
+
+
+def test_a_second_run_finds_everything_done(
+    sluice: Sluice, finished_store: Path, tiny_recipe: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (finished_store / "datasets").rglob("*.parquet")}
+    done = sluice("run", str(tiny_recipe), "--store", str(finished_store), "--json")
+    record = json.loads(done.stdout)
+    assert record["state"] == "completed"
+    assert {path: path.stat().st_mtime_ns for path in (finished_store / "datasets").rglob("*.parquet")} == before
+
+
+def test_the_model_answers(sluice: Sluice, finished_store: Path) -> None:
+    first = sluice("chat", "Hello!", "--store", str(finished_store), "--max-new-tokens", "5")
+    assert first.stdout == sluice("chat", "Hello!", "--store", str(finished_store), "--max-new-tokens", "5").stdout
+    drawn = sluice("generate", "The town", "--store", str(finished_store), "--temperature", "1", "--max-new-tokens", "5")
+    assert drawn.stdout.startswith("The town")
+
+
+def test_the_corpus_is_the_same_bytes_on_one_worker(
+    sluice: Sluice, finished_store: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    sluice("corpus", str(tiny_recipe), "--store", str(tmp_path / "one"), "--workers", "1")
+    assert dataset_bytes(tmp_path / "one", *DATA_STAGES) == dataset_bytes(finished_store, *DATA_STAGES)
+
+
+def test_the_report_is_one_page_that_asks_for_nothing_else(finished_store: Path) -> None:
+    (page,) = (finished_store / "reports").glob("*.html")
+    text = page.read_text()
+    assert "<html" in text and "src=\"http" not in text and "href=\"http" not in text.split("<body")[0]

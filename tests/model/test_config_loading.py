@@ -1,0 +1,88 @@
+"""Configs are read strictly, and without torch."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.config import LoopConfig, ModelShape, TrainingConfig
+from model.config_loading import config_as_json, load_config, parse_config
+from model.errors import BadInput
+from tests.model.tiny_corpus import REPOSITORY, SHAPE, write_json
+
+VALUES: dict[str, Any] = {
+    "folder": "models/base",
+    "tokens": "tokens",
+    "packing": "packing",
+    "cache": "cache",
+    "shape": SHAPE,
+    "loop": {"steps": 10, "sequences_per_step": 4},
+    "optimizer": {"lr": 1},
+}
+
+
+def test_a_config_reads_back_to_itself() -> None:
+    config = parse_config(VALUES, TrainingConfig, "here")
+    assert config.folder == Path("models/base")
+    assert config.optimizer.lr == 1.0 and isinstance(config.optimizer.lr, float)
+    assert config.shape.head_width == 8, "0 means width / heads"
+    assert parse_config(config_as_json(config), TrainingConfig, "there") == config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("loop", "seqences_per_step"), 4, "unknown field loop.seqences_per_step; did you mean loop.sequences_per_step?"),
+        (("qqq",), 1, "unknown field qqq; known fields: folder, tokens"),
+        (("loop", "steps"), "ten", 'loop.steps must be of type int, not "ten"'),
+        (("loop", "steps"), True, "loop.steps must be of type int, not true"),
+        (("loop", "steps"), 0, "loop.steps must be at least 1"),
+        (("optimizer", "name"), "adam", 'optimizer.name must be one of muon, adamw, not "adam"'),
+        (("shape",), 3, "shape must be an object, not 3"),
+        (("shape", "kv_heads"), 3, "shape.kv_heads must divide heads"),
+        (("folder",), "", 'folder must be of type path (a string), not ""'),
+    ],
+)
+def test_a_wrong_field_is_named(path: tuple[str, ...], value: Any, message: str) -> None:
+    values = copy.deepcopy(VALUES)
+    section = values
+    for name in path[:-1]:
+        section = section[name]
+    section[path[-1]] = value
+    with pytest.raises(BadInput) as caught:
+        parse_config(values, TrainingConfig, "demo.json")
+    assert str(caught.value).startswith("demo.json: ")
+    assert message in str(caught.value)
+
+
+def test_a_missing_field_is_named() -> None:
+    values = copy.deepcopy(VALUES)
+    del values["loop"]["steps"]
+    with pytest.raises(BadInput, match=r"demo\.json: the field loop\.steps is missing"):
+        parse_config(values, TrainingConfig, "demo.json")
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"cannot read the config .*nothing\.json: No such file"):
+        load_config(tmp_path / "nothing.json", LoopConfig)
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(BadInput, match=r"broken\.json is not JSON"):
+        load_config(tmp_path / "broken.json", LoopConfig)
+    assert load_config(write_json(tmp_path / "shape.json", SHAPE), ModelShape) == ModelShape(**SHAPE)
+
+
+def test_configs_need_neither_torch_nor_the_data_half() -> None:
+    blocked = "import sys\nfor name in ('torch', 'accelerate', 'prefect', 'flows', 'tasks'): sys.modules[name] = None\n"
+    script = f"{blocked}import model.config, model.config_loading, model.errors, model.program"
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
+
+
+def test_the_model_half_imports_nothing_of_the_data_half() -> None:
+    for file in (REPOSITORY / "model").glob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not line.startswith(("from flows", "from tasks", "import flows", "import tasks", "import prefect")), file

@@ -1,0 +1,70 @@
+"""The written-out operations against their plain formulas, and their derivatives against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from model import operations
+from model.cross_entropy import linear_cross_entropy
+
+
+def doubles(*shape: int, seed: int = 0) -> Tensor:
+    """Random float64 values that take part in gradients."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+B, T, HEADS, KV_HEADS, D = 2, 5, 4, 2, 6
+COSINES, SINES = torch.rand(2, 1, T, 1, D, dtype=torch.float64)
+MASK = torch.rand(B, 1, T, T, generator=torch.Generator().manual_seed(0)).gt(0.5).logical_or(torch.eye(T).bool()).tril()
+
+OPERATIONS: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
+    "rms_norm": (lambda x, w: operations.rms_norm(x, w, 1e-6), (doubles(B, T, D), doubles(D, seed=1))),
+    "normed_rotation": (
+        lambda x, w: operations.normed_rotation(x, w, 1e-6, COSINES, SINES),
+        (doubles(B, T, HEADS, D), doubles(D, seed=1)),
+    ),
+    "swiglu": (operations.swiglu, (doubles(B, T, D), doubles(B, T, D, seed=1))),
+    "causal attention": (
+        lambda q, k, v: operations.attention(q, k, v, None),
+        (doubles(B, T, HEADS, D), doubles(B, T, KV_HEADS, D, seed=1), doubles(B, T, KV_HEADS, D, seed=2)),
+    ),
+    "masked attention": (
+        lambda q, k, v: operations.attention(q, k, v, MASK),
+        (doubles(B, T, HEADS, D), doubles(B, T, KV_HEADS, D, seed=1), doubles(B, T, KV_HEADS, D, seed=2)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_derivatives_are_right(name: str) -> None:
+    function, inputs = OPERATIONS[name]
+    assert torch.autograd.gradcheck(function, inputs)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_both_forms_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, inputs = OPERATIONS[name]
+    written_out = function(*inputs)
+    monkeypatch.setattr(operations, "_written_out", lambda tensor: False)
+    # The plain RMS norm computes in float32 whatever it is given.
+    torch.testing.assert_close(function(*inputs), written_out, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("positions", [7, 1500])
+def test_cross_entropy_equals_that_of_torch(positions: int) -> None:
+    hidden, weight = (doubles(*shape).detach().float().requires_grad_() for shape in ((positions, 8), (1700, 8)))
+    targets = torch.randint(1700, (positions,), generator=torch.Generator().manual_seed(0))
+    targets[::3] = -100
+    loss = linear_cross_entropy(hidden, weight, targets)
+    (loss * 0.5).backward()
+    own = hidden.grad, weight.grad
+    hidden.grad = weight.grad = None
+    expected = torch.nn.functional.cross_entropy(hidden @ weight.T, targets, ignore_index=-100, reduction="sum")
+    (expected * 0.5).backward()
+    torch.testing.assert_close(loss, expected)
+    for found, right in zip(own, (hidden.grad, weight.grad), strict=True):
+        torch.testing.assert_close(found, right, atol=1e-4, rtol=1e-4)

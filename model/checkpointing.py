@@ -24,6 +24,7 @@ from typing import Any
 import torch.distributed as dist
 import xxhash
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,

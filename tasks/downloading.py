@@ -57,7 +57,7 @@ class Fetched:
 def fetch_file(
     base: str, path: str, destination: str | Path, transfer: TransferConfig, first_bytes: int | None = None
 ) -> Fetched:
-    """Fetch `path` below `base` (see `byte_source`) to `destination`, a local path or any fsspec URL.
+    """Fetch `path` below `base` (see `byte_source`) to `destination`, a local path or a URL that fsspec knows.
 
     Only the first `first_bytes` are fetched where that is given. An existing destination is replaced. Files of a local
     base are left where they are, unless only their first bytes are wanted. Raises TemporaryError once all patience is
@@ -262,20 +262,24 @@ def _discard(partial: Path) -> None:
 @contextlib.contextmanager
 def _landing(destination: str | Path) -> Iterator[Path]:
     """Where the file arrives before it gets its name: beside it, or in a scratch folder if that is a URL."""
-    if "://" in str(destination):
+    if _is_remote(destination):
         scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
     else:
         scratch = Path(destination).parent
     with _disk_errors(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")
-    if "://" in str(destination):
+    if _is_remote(destination):
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_remote(destination: str | Path) -> bool:
+    return "://" in str(destination)
 
 
 def _land(partial: Path, destination: str | Path, check: WarcCheck | None) -> Fetched:
     fetched = Fetched(str(destination), partial.stat().st_size, _digest(partial), check)
-    if "://" in str(destination):
+    if _is_remote(destination):
         fs, name = fsspec.core.url_to_fs(str(destination))
         fs.makedirs(fs._parent(name), exist_ok=True)
         fs.put_file(str(partial), name)

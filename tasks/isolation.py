@@ -7,6 +7,7 @@ Notable:
 - A stall is measured in the child's processor time: on a busy machine a slow page is not mistaken for a hanging one,
   and the same page gets the same verdict whatever else runs. Clock time, ten times as much, is only the safety net for
   a child that sleeps for ever.
+- Where the system has no /proc, only the limits by the clock hold.
 - Children hash strings alike (PYTHONHASHSEED=0), so that no set's order can make two runs differ.
 - What crosses the border is pickled, both ways, between this process and its own child; nothing else is ever unpickled.
 """
@@ -44,6 +45,7 @@ Reason = Literal["memory", "time", "stall", "signal", "exit"]
 
 _POLL_SECONDS = 0.05
 _NURSERY_START_SECONDS = 180.0
+_BIRTH_SECONDS = 60.0
 _LAST_WORDS_SECONDS = 10.0
 _CLOCK_PER_CPU_SECOND = 10.0
 _LONGEST_LINE = 10_000
@@ -97,14 +99,15 @@ def run_isolated(
     traceback as a note (RuntimeError in place of an exception that cannot be pickled).
     """
     blob = pickle.dumps((function, argument, str(Path.cwd()), dict(os.environ)), protocol=5)
-    while True:
+    for is_last_try in (False, False, True):
         with _nursery(tuple(preload)).child(blob) as child:
             watch = _Watch(child, limits, on_log)
             died = watch.until_dead()
             if died is None:
                 return child.outcome()
-            if watch.saw_a_birth():
+            if watch.saw_a_birth() or is_last_try:
                 raise died
+    raise AssertionError("the last try returns or raises")
 
 
 @functools.cache
@@ -298,9 +301,11 @@ class _Watch:
 
     def _broken_limit(self) -> tuple[Reason, str] | None:
         pid, _, rest = self._said.partition(b"\n")
+        limits, now = self._limits, time.monotonic()
+        if not pid and now - self._began > _BIRTH_SECONDS:
+            return "time", f"it was not even started after {_BIRTH_SECONDS:g} s"
         if not pid or rest:
             return None
-        limits, now = self._limits, time.monotonic()
         rss, cpu = _usage(int(pid))
         if limits.memory_bytes is not None and rss > limits.memory_bytes:
             return "memory", f"it used {rss / 2**20:.0f} MiB of the {limits.memory_bytes / 2**20:.0f} MiB allowed"

@@ -129,14 +129,13 @@ def _plain_fault(path: Path, start: int, readable: bool) -> tuple[int | None, in
 
 def _refuse_other_files(path: Path, head: bytes) -> None:
     """Raise NotAWarc if the file is text of another kind; anything else may be a WARC damaged at its beginning."""
+    if not head:
+        raise NotAWarc(f"{path}: the file is empty where a WARC file should be.")
     if head.startswith(_GZIP_MAGIC):
         try:
             head = zlib.decompressobj(wbits=31).decompress(head, _HEAD_BYTES)
         except zlib.error:
             return
-    if head.startswith(_WARC_MAGIC):
-        return
-    if not head:
-        raise NotAWarc(f"{path}: the file is empty where a WARC file should be.")
-    if all(byte >= 32 or byte in _TEXT_CONTROLS for byte in head):
+    is_text = all(byte >= 32 or byte in _TEXT_CONTROLS for byte in head)
+    if head and is_text and not head.startswith(_WARC_MAGIC):
         raise NotAWarc(f"{path}: this is no WARC file; it begins with: {first_words(head)!r}.")

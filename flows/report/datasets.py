@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.report.missing import Missing
 from flows.run_record import RunRecord
+from tasks.errors import PermanentError
 from tasks.manifest import dataset_folder, decisions_folder, read_manifest
-from tasks.parts import PartFooter, read_footer
+from tasks.parts import read_footer
 from tasks.store import Store
 
 T = TypeVar("T")
@@ -51,6 +51,8 @@ class DatasetCount:
     """Whether the dataset has its manifest."""
     bytes: int
     """Bytes of the parts; 0 where the dataset is not finished."""
+    damage: str | None = None
+    """What is wrong with the manifest."""
 
     @property
     def rows(self) -> int:
@@ -71,15 +73,18 @@ def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount |
     if stage not in record.stages:
         return None
     fingerprint = record.stages[stage].plan.fingerprint
-    manifest = read_manifest(store, stage, fingerprint)
+    damage = None
+    try:
+        manifest = read_manifest(store, stage, fingerprint)
+    except PermanentError as error:
+        manifest, damage = None, str(error)
     if manifest:
         counts = tuple(PartCount(part.path, part.rows, part.counters) for part in manifest.parts)
         return DatasetCount(counts, len(counts), True, manifest.bytes)
-    footers = _footers(store, dataset_folder(stage, fingerprint), fingerprint)
-    if not footers:
+    counts = _counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
+    if not counts and damage is None:
         return None
-    counts = tuple(PartCount(name, footer.rows, footer.counters) for name, footer in footers.items())
-    return DatasetCount(counts, record.stages[stage].parts_expected, False, 0)
+    return DatasetCount(counts, record.stages[stage].parts_expected, False, 0, damage)
 
 
 def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount | None:
@@ -87,22 +92,20 @@ def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount
     if stage not in record.stages:
         return None
     plan = record.stages[stage].plan
-    footers = _footers(store, decisions_folder(stage, plan.fingerprint), plan.fingerprint)
-    if not footers:
-        return None
-    counts = tuple(PartCount(name, footer.rows, footer.counters) for name, footer in footers.items())
-    return DatasetCount(counts, record.stages[stage].parts_expected, True, 0)
+    counts = _counted_parts(store, decisions_folder(stage, plan.fingerprint), plan.fingerprint)
+    return DatasetCount(counts, record.stages[stage].parts_expected, True, 0) if counts else None
 
 
-def _footers(store: Store, folder: str, fingerprint: str) -> dict[str, PartFooter]:
+def _counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
+    """The parts of a folder that carry the fingerprint, by what their footers say."""
     names = _part_names(store, folder)
     with ThreadPoolExecutor(_READERS) as readers:
         footers = readers.map(lambda name: read_footer(store, f"{folder}/{name}"), names)
-        return {
-            name: footer
+        return tuple(
+            PartCount(name, footer.rows, footer.counters)
             for name, footer in zip(names, footers, strict=True)
             if footer and footer.fingerprint == fingerprint
-        }
+        )
 
 
 def stage_folder(record: RunRecord, stage: str) -> str:
@@ -158,13 +161,6 @@ def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
 def sampled_parts(store: Store, folder: str) -> list[str]:
     """Names of the parts that `sampled_rows` looks into."""
     return evenly_spaced(_part_names(store, folder), MAX_PARTS)
-
-
-def nothing_there(record: RunRecord, stage: str) -> Missing:
-    """Why there is nothing to say about a stage."""
-    if stage not in record.stages:
-        return Missing(f"The recipe has no stage {stage!r}.")
-    return Missing(f"Nothing of the stage {stage!r} is finished.")
 
 
 def _part_names(store: Store, folder: str) -> list[str]:

@@ -147,13 +147,15 @@ def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
 
     Looks at finished datasets only: in one that is half there, counts need not agree yet.
     """
-    datasets = {
+    counted = {
         name: dataset
         for name in ("fetch", *JUDGING_STAGES, "signatures", "duplicates", "tokens", "packing")
-        if (dataset := count_dataset(store, record, name)) and dataset.finished
+        if (dataset := count_dataset(store, record, name))
     }
+    damage = [dataset.damage for dataset in counted.values() if dataset.damage]
+    datasets = {name: dataset for name, dataset in counted.items() if dataset.finished}
     decisions = {name: count_decisions(store, record, name) for name in JUDGING_STAGES if name in datasets}
-    return [*_within_stages(datasets, decisions), *_between_stages(datasets), *_in_tokens(record, datasets)]
+    return [*damage, *_within_stages(datasets, decisions), *_between_stages(datasets), *_in_tokens(record, datasets)]
 
 
 def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]) -> Iterator[str]:

@@ -157,9 +157,10 @@ def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableTy
 
 def _truth(truth: TruthScore) -> Text:
     """How the stages did on pages about which all is known."""
+    words = f" of {grouped(truth.verdicts.pages)} records treated as they should be"
     line = Text.assemble(
         (share(truth.verdicts.agreeing), "cyan"),
-        (f" of {grouped(truth.verdicts.pages)} records treated as they should be", "dim"),
+        (words, "dim"),
     )
     if truth.extraction.overall:
         line.append(f", text F1 {decimal(truth.extraction.overall.f1)}", style="dim")

@@ -139,6 +139,7 @@ def _suffixed(text: Text, draws: Draws) -> Text:
 
 def _one_word_changed(text: Text, draws: Draws) -> Text:
     words = text.paragraphs[-1].split(" ")
-    lower = [i for i, word in enumerate(words) if word.isalpha() and word.islower()]
+    told = {word for fact in text.facts for word in fact.value.split()}
+    lower = [i for i, word in enumerate(words) if word.isalpha() and word.islower() and word not in told]
     words[draws.choose(lower)] = draws.choose(("really", "always", "perhaps", "almost"))
     return Text(text.title, (*text.paragraphs[:-1], " ".join(words)), text.facts)

@@ -6,7 +6,10 @@ everything else is what a crawl has around the pages worth keeping.
 
 from __future__ import annotations
 
-from pydantic import Field
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from tasks.config import Config
 
@@ -40,3 +43,19 @@ class MadeupConfig(Config):
     """English pages that a quality rule should remove: spam, stubs, link lists, filler text, code, numbers."""
     broken_responses: int = Field(default=380, ge=0)
     """Responses without a readable page: redirects, errors, other media types, empty and truncated bodies."""
+
+    @property
+    def start(self) -> datetime:
+        """When the crawl began: its week's Monday at midnight, without a time zone (UTC is meant)."""
+        return datetime.fromisocalendar(int(self.crawl[8:12]), int(self.crawl[13:15]), 1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        try:
+            _ = self.start
+        except ValueError as error:
+            raise ValueError(f"crawl: {self.crawl} names a week that its year does not have") from error
+        most = 5 * self.towns
+        if self.held_out_facts > most:
+            raise ValueError(f"held_out_facts: at most five of each town's six facts, here {most}")
+        return self

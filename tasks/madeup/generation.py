@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -119,7 +119,7 @@ def _write(folder: Path, config: MadeupConfig, name: str) -> MadeupSummary:
     paths, truth_lines = [], []
     for i, file in enumerate(_warc_files(config)):
         share = responses[len(responses) * i // config.warcs : len(responses) * (i + 1) // config.warcs]
-        path = f"crawl-data/{config.crawl}/segments/{_segment(file, i)}/warc/{file.base}.warc.gz"
+        path = f"crawl-data/{config.crawl}/segments/{_segment(config, i)}/warc/{file.base}.warc.gz"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         offsets = write_warc(folder / path, file, share, config.seed)
         paths.append(path)
@@ -149,7 +149,7 @@ def _write(folder: Path, config: MadeupConfig, name: str) -> MadeupSummary:
 
 def _warc_files(config: MadeupConfig) -> list[WarcFile]:
     """The crawl's files, one after the other from the start of its week."""
-    week = datetime.fromisocalendar(int(config.crawl[8:12]), int(config.crawl[13:15]), 1).replace(tzinfo=UTC)
+    week = config.start.replace(tzinfo=UTC)
     files = []
     for i in range(config.warcs):
         start = week + timedelta(hours=_HOURS_PER_WARC * i, minutes=17, seconds=7 * i)
@@ -159,15 +159,14 @@ def _warc_files(config: MadeupConfig) -> list[WarcFile]:
     return files
 
 
-def _segment(file: WarcFile, i: int) -> str:
-    week = file.start.replace(hour=0, minute=0, second=0)
-    return f"{int((week - timedelta(days=week.weekday())).timestamp()) * 1000 + 1}.{11 + i % 2}"
+def _segment(config: MadeupConfig, i: int) -> str:
+    """A segment's name: milliseconds since 1970, and a running number."""
+    return f"{int(config.start.replace(tzinfo=UTC).timestamp()) * 1000 + 1}.{11 + i % 2}"
 
 
 def _collinfo(config: MadeupConfig) -> str:
-    week = datetime.fromisocalendar(int(config.crawl[8:12]), int(config.crawl[13:15]), 1)
-    end = week + timedelta(hours=_HOURS_PER_WARC * (config.warcs + 1))
-    entry = {"id": config.crawl, "name": "Made-up web", "from": week.isoformat(), "to": end.isoformat()}
+    end = config.start + timedelta(hours=_HOURS_PER_WARC * (config.warcs + 1))
+    entry = {"id": config.crawl, "name": "Made-up web", "from": config.start.isoformat(), "to": end.isoformat()}
     return json.dumps([entry], indent=1) + "\n"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +55,29 @@ RECIPE: dict[str, Any] = {
 """A whole recipe, small enough for a test."""
 
 
-def made_up_run(folder: Path, recipe: dict[str, Any] | None = None) -> Recorder:
-    """A store at `folder` in which the data half has run over the made-up web, with the run's record."""
-    chosen = Recipe.model_validate(recipe or RECIPE)
+@cache
+def _crawled_once() -> tuple[tempfile.TemporaryDirectory[str], RunRecord]:
+    """One store for all tests to copy: the stages take a second, a copy takes none."""
+    folder = tempfile.TemporaryDirectory(prefix="sluice-report-")
+    return folder, _crawl(Path(folder.name) / "store").record
+
+
+def made_up_run(folder: Path, *, with_model: bool = True) -> Recorder:
+    """A store at `folder` in which the data half has run over the made-up web, with the run's record.
+
+    `with_model`: whether the recipe goes on to train one.
+    """
+    source, record = _crawled_once()
+    shutil.copytree(Path(source.name) / "store", folder, dirs_exist_ok=True)
+    changes: dict[str, Any] = {"settings": record.settings | {"store": str(folder)}}
+    if not with_model:
+        changes["stages"] = {name: stage for name, stage in record.stages.items() if name in STAGES}
+        changes["recipe"] = record.recipe | {"pretrain": None, "sft": None}
+    return Recorder(Store(str(folder)), record.model_copy(update=changes))
+
+
+def _crawl(folder: Path) -> Recorder:
+    chosen = Recipe.model_validate(RECIPE)
     web = generate_madeup_web(folder / "madeup", chosen.madeup)
     plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
     settings = RunSettings.model_validate({"store": str(folder), "workers": 1})

@@ -1,4 +1,4 @@
-"""The funnel of a run, and the check that nothing disappears: it holds for the real stages and finds what was tampered."""
+"""The funnel of a run, and the check that nothing disappears: it holds for the real stages and finds tampering."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import zlib
 
-import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,8 @@ from tasks.http_payload import UndecodableBodyError, decode_content, digest_agre
 
 HTML = b"<html><body>" + b"The ferry of Tolvane. " * 50
 LIMIT = 1 << 20
+BROTLI_HTML = bytes.fromhex("1b5704f84527477aa08c0e12bc05adb6a0ad24a4900ab304604cea62c4133e5308ed3e26c0a9f39601")
+BROTLI_ZEROS = bytes.fromhex("5b9f86817f02201e0b04b2fc0200")  # 100,000 of them
 
 
 def chunked(body: bytes, size: int) -> bytes:
@@ -57,8 +58,8 @@ def raw_deflate(body: bytes) -> bytes:
         ("gzip", gzip.compress(HTML[:100]) + gzip.compress(HTML[100:])),
         ("deflate", zlib.compress(HTML)),
         ("deflate", raw_deflate(HTML)),
-        ("br", brotli.compress(HTML)),
-        ("gzip, br", brotli.compress(gzip.compress(HTML))),
+        ("br", BROTLI_HTML),
+        ("br, gzip", gzip.compress(BROTLI_HTML)),
         ("identity", HTML),
         ("", HTML),
         ("gzip", HTML),  # decoded by the crawler, the header kept
@@ -78,9 +79,13 @@ def test_a_coded_body_that_breaks_off_gives_its_beginning() -> None:
     assert not body.complete
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
-def test_a_body_over_the_limit_is_cut_and_said_so(coding: str) -> None:
-    stored = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress}[coding](bytes(100_000))
+ZEROS = bytes(100_000)
+
+
+@pytest.mark.parametrize(
+    ("coding", "stored"), [("gzip", gzip.compress(ZEROS)), ("deflate", zlib.compress(ZEROS)), ("br", BROTLI_ZEROS)]
+)
+def test_a_body_over_the_limit_is_cut_and_said_so(coding: str, stored: bytes) -> None:
     body = decode_content(stored, coding, 1000)
     assert (len(body.data), body.too_large) == (1000, True)
 

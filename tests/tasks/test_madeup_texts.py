@@ -138,6 +138,7 @@ def test_near_duplicates_share_at_least_85_of_100() -> None:
         changed = nearly(text, draws)
         assert changed.main_text != text.main_text
         assert jaccard(shingles(text.main_text), shingles(changed.main_text)) >= 0.85
+        assert all(fact.value in changed.main_text for fact in changed.facts)
 
 
 def test_articles_are_short_and_say_most_facts() -> None:

@@ -37,8 +37,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_no_changed_byte_goes_unseen(tmp_path: Path, at: int, change: int) -> None:
     data = WHOLE[:at] + bytes([WHOLE[at] ^ change]) + WHOLE[at + 1 :]
     member = max(begin for begin in BEGINNINGS if begin <= at)
-    if at - member in (4, 5, 6, 7, 8, 9) or (at - member == 3 and change & 0xE2 == change):
-        return  # gzip's time, level and system, and flags without meaning: they change no content
+    if at - member in (4, 5, 6, 7, 8, 9) or (at - member == 3 and change == 1):
+        return  # gzip's time, level, system and text flag, which change no content
     check = verify_warc_payload_digests(write(tmp_path, data))
     assert min(x for x in (check.broken_at, check.cut_at, len(data)) if x is not None) <= member
 

@@ -22,18 +22,16 @@ def sha1(payload: bytes) -> str:
     return "sha1:" + base64.b32encode(hashlib.sha1(payload, usedforsecurity=False).digest()).decode()
 
 
-def record(
-    block: bytes, kind: str = "response", url: str = "https://tolvane.example/", length: int | None = None, **extra: str
-) -> bytes:
-    """A WARC record; `length` is a Content-Length that lies."""
+def record(block: bytes, kind: str = "response", url: str = "https://tolvane.example/", **extra: str) -> bytes:
+    """A WARC record; underscores in header names stand for hyphens."""
     fields = {
         "WARC-Type": kind,
         "WARC-Record-ID": "<urn:uuid:00000000-0000-4000-8000-000000000001>",
         "WARC-Date": "2026-11-07T02:55:31Z",
         "WARC-Target-URI": url,
         "Content-Type": f"application/http; msgtype={kind}",
+        "Content-Length": str(len(block)),
         **{name.replace("_", "-"): value for name, value in extra.items()},
-        "Content-Length": str(len(block) if length is None else length),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
     return f"WARC/1.0\r\n{head}\r\n".encode() + block + b"\r\n\r\n"

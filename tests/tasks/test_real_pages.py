@@ -1,0 +1,141 @@
+"""The readers on real archives: every record accounted for, text close to the gold, odd archives read as far as can be.
+
+Skipped where the shared crawl is not beside the repository.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.charset import decode
+from tasks.extraction import ExtractionConfig, extract_text
+from tasks.language import identify
+from tasks.warc_reading import Page, ReadLimits, RecordCounts, Unreadable, read_pages
+
+SHARED = Path(__file__).parents[3] / "shared" / "commoncrawl"
+pytestmark = pytest.mark.skipif(not SHARED.exists(), reason="the shared crawl is not here")
+FIRST_CRAWL = "CC-MAIN-2026-46"
+GOLD_SAMPLE = 4  # every fourth gold page
+WITHOUT_SPACES = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
+WORD = re.compile(rf"[{WITHOUT_SPACES}]|[^\W{WITHOUT_SPACES}]+")
+
+
+def lines_of(name: str) -> Iterator[dict[str, Any]]:
+    with gzip.open(SHARED / name, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def read(path: str | Path, allow_clipped_end: bool = False) -> tuple[list[Page | Unreadable], RecordCounts]:
+    counts = RecordCounts()
+    with (SHARED / path).open("rb") as stream:
+        items = list(read_pages(stream, ReadLimits(), allow_clipped_end=allow_clipped_end, counts=counts))
+    return items, counts
+
+
+def test_every_record_of_the_first_crawl_is_a_page_at_its_place() -> None:
+    labels = [label for label in lines_of("labels.jsonl.gz") if FIRST_CRAWL in label["warc"]]
+    assert len(labels) == 1675
+    expected = {(label["warc"], label["offset"]): (label["record_id"], label["url"]) for label in labels}
+    found = {}
+    for warc in sorted({label["warc"] for label in labels}):
+        items, counts = read(warc)
+        assert counts.others["request"] == counts.others["metadata"] == len(items)
+        for item in items:
+            assert isinstance(item, Page)
+            assert item.digest_ok
+            found[warc, item.offset] = (item.record_id, item.url)
+    assert found == expected
+
+
+def test_pages_that_are_not_utf_8_are_decoded_without_loss() -> None:
+    labels = {(label["warc"], label["offset"]): label for label in lines_of("labels.jsonl.gz") if not label["utf8"]}
+    losses: Counter[str] = Counter()
+    for warc in sorted({warc for warc, _ in labels}):
+        for item in read(warc)[0]:
+            if isinstance(item, Page) and (warc, item.offset) in labels:
+                decoded = decode(item.payload, item.content_type)
+                losses[item.url] = decoded.text.count("\ufffd")
+    assert len(losses) == len(labels)
+    assert sum(losses.values()) <= 10, losses.most_common(5)
+
+
+def test_text_agrees_with_the_gold() -> None:
+    gold = [line for line in lines_of("gold.jsonl.gz") if line["kind"] == "full"][::GOLD_SAMPLE]
+    places = {(line["warc"], line["offset"]): line for line in gold}
+    scores, languages = [], []
+    for warc in sorted({warc for warc, _ in places}):
+        for item in read(warc)[0]:
+            line = places.get((warc, item.offset))
+            if line is None or not isinstance(item, Page):
+                continue
+            text = extract_text(decode(item.payload, item.content_type).text, item.url, ExtractionConfig())
+            scores.append(four_gram_f1(text, line["text"]))
+            languages.append((identify(line["text"])[0], line["lang_guess"]))
+    assert len(scores) == len(gold)
+    assert sum(scores) / len(scores) >= 0.89
+    known = [(found, guess) for found, guess in languages if guess in ("en", "de", "pl", "ru", "el", "zh")]
+    assert sum(found == guess for found, guess in known) >= 0.98 * len(known)
+
+
+def four_gram_f1(text: str, gold: str) -> float:
+    """F1 of the word 4-grams, as multisets; in scripts without spaces each character is a word."""
+    found, wanted = _four_grams(text), _four_grams(gold)
+    common = (found & wanted).total()
+    return 2 * common / (found.total() + wanted.total()) if common else float(found == wanted)
+
+
+def _four_grams(text: str) -> Counter[tuple[str, ...]]:
+    words = WORD.findall(text.lower())
+    return Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
+
+
+ODD: list[tuple[str, int, dict[str, int], str | None]] = [
+    ("chatnoir-resiliparse__clipped.warc.gz", 0, {}, "clipped"),
+    ("dolma__sample-0000.warc.gz", 22, {"request": 22, "resource": 2, "warcinfo": 1, "metadata": 1}, None),
+    ("ipwb__sample-1.warc.gz", 70, {"request": 75, "metadata": 75, "revisit": 10, "warcinfo": 1}, None),
+    ("openwayback__sopa-wikipedia-homepage.warc.gz", 74, {"request": 86, "resource": 3, "warcinfo": 1}, None),
+    ("pywb__iana.warc.gz", 48, {"request": 171, "revisit": 123, "warcinfo": 1}, None),
+    (
+        "solrwayback__transfer_compression_brotli.warc.gz",
+        1,
+        {"warcinfo": 1, "request": 1, "metadata": 1, "resource": 1},
+        None,
+    ),
+    (
+        "solrwayback__transfer_compression_gzip.warc.gz",
+        1,
+        {"warcinfo": 1, "request": 1, "metadata": 1, "resource": 1},
+        None,
+    ),
+    ("solrwayback__transfer_compression_gzip_chunked.warc.gz", 1, {"warcinfo": 1, "request": 1}, None),
+    ("warc__20160901-00000.warc.gz", 9, {"warcinfo": 1, "request": 9}, None),
+    ("warcio__example-bad-non-chunked.warc.gz", 1, {"warcinfo": 2, "request": 2, "revisit": 1}, None),
+    ("warcio__example-iana.org-chunked.v2.warc", 1, {"warcinfo": 1, "request": 1}, None),
+    ("warcio__example-iana.org-chunked.warc", 1, {"warcinfo": 1, "request": 1}, None),
+    ("warcio__example-wrong-chunks.warc.gz", 1, {"request": 1}, None),
+    ("warcio__example.warc.gz", 1, {"warcinfo": 2, "request": 2, "revisit": 1}, None),
+]
+
+
+@pytest.mark.parametrize(("name", "pages", "others", "damage"), ODD, ids=[odd[0] for odd in ODD])
+def test_odd_archives_are_read(name: str, pages: int, others: dict[str, int], damage: str | None) -> None:
+    items, counts = read(Path("odd-warcs") / name)
+    assert (counts.pages, counts.others) == (pages, others)
+    assert [item.reason for item in items if isinstance(item, Unreadable)] == ([damage] if damage else [])
+    for item in items:
+        if isinstance(item, Page):
+            assert item.digest_ok is not False
+            if item.http_status == 200 and item.content_type.startswith("text/html") and item.payload:
+                assert b"<" in item.payload[:200], "chunks joined and content decoded"
+
+
+def test_every_odd_archive_is_in_the_list() -> None:
+    assert {path.name for path in (SHARED / "odd-warcs").glob("*.warc*")} == {odd[0] for odd in ODD}

@@ -7,9 +7,11 @@ exists once. The same model is every flow's parameter, and Prefect draws its for
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from tasks.config import Config
@@ -24,10 +26,23 @@ from tasks.tokenization import TokensConfig
 from tasks.tokenizer_training import TokenizerConfig
 
 
+class _SizesFollow:
+    """Marks a `ModelShape` whose vocabulary and context may be left out of a recipe; its JSON schema then says so too."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        definition = handler.resolve_ref_schema(schema)
+        definition["required"] = [name for name in definition["required"] if name not in _FOLLOWED_SIZES]
+        return schema
+
+
+_FOLLOWED_SIZES = ("vocabulary_size", "context")
+
+
 class PretrainSection(Config):
     """Pretraining: the model's sizes and how it learns."""
 
-    shape: ModelShape
+    shape: Annotated[ModelShape, _SizesFollow()]
     """Sizes of the model; its vocabulary and context follow the tokenizer and the packing unless given."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""

@@ -17,7 +17,9 @@ class StopSignal:
         self._before = signal.signal(signal.SIGTERM, self._raise)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         signal.signal(signal.SIGTERM, self._before)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:

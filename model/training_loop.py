@@ -122,10 +122,11 @@ class _Trainer:
     def __init__(self, accelerator: Accelerator, run: Run, checkpoint: Checkpoint | None) -> None:
         self._accelerator, self._run = accelerator, run
         self._started = time.perf_counter()
-        model = Transformer(run.shape, getattr(torch, run.loop.precision))
+        dtype: torch.dtype = getattr(torch, run.loop.precision)
+        model = Transformer(run.shape, dtype)
         if checkpoint is None:
             run.initialise(model)
-        prepared = accelerator.prepare(model, *build_optimizers(model, run.optimizer))
+        prepared = accelerator.prepare(model, *build_optimizers(model, run.optimizer, dtype))
         self._model: nn.Module = prepared[0]
         # accelerate's wrapper only adds gradient scaling and accumulation, which are not used here.
         self._optimizers: list[Optimizer] = [wrapper.optimizer for wrapper in prepared[1:]]

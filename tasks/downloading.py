@@ -49,7 +49,8 @@ class Fetched:
     """Local path, or the URL it was asked to be stored at."""
     bytes: int
     digest: str
-    """xxh3-128 of the file's bytes, 32 hexadecimal digits."""
+    """xxh3-128 of the file's bytes, 32 hexadecimal digits. It also changes with the few bits that gzip does not check,
+    since they change no content (a header's time, the filling of a last byte)."""
     check: WarcCheck | None = None
     """What verification found, for WARC files."""
 

@@ -2,8 +2,8 @@
 
 Notable:
 - The heavy imports are done once, here, before any child exists, so that a child costs a fork and nothing else.
-- One single-threaded loop, since only a process without threads of its own can fork safely. Libraries that start threads
-  when imported belong in the preload only if they mind forks, as OpenBLAS and Arrow's allocator do.
+- One single-threaded loop, since only a process without threads of its own can fork safely. Libraries that start
+  threads when imported belong in the preload only if they mind forks, as OpenBLAS and Arrow's allocator do.
 - Nobody can be orphaned. A child asks the kernel to die with the nursery; the nursery ends when the parent's end of the
   control socket closes, which the kernel does however the parent died; and a child is killed when the parent's end of
   its own status socket closes. A parent-death signal alone would be wrong: it is tied to the *thread* that started the

@@ -118,11 +118,12 @@ def _plain_fault(path: Path, start: int, readable: bool) -> tuple[int | None, in
     """(broken_at, cut_at) for a file without compression, whose last readable record is at `start`."""
     with path.open("rb") as file:
         file.seek(start)
-        header, end, block = file.read().partition(b"\r\n\r\n")
+        header, end, _ = file.read(_PIECE_BYTES).partition(b"\r\n\r\n")
     if not _WARC_MAGIC.startswith(header[: len(_WARC_MAGIC)]):
         return start, None
-    lengths = [line[15:] for line in header.split(b"\r\n") if line[:15].lower() == b"content-length:"]
-    if not end or (lengths and lengths[0].strip().isdigit() and len(block) < int(lengths[0])):
+    lengths = [line[15:].strip() for line in header.split(b"\r\n") if line[:15].lower() == b"content-length:"]
+    there = path.stat().st_size - start - len(header) - len(end)
+    if not end or (lengths and lengths[0].isdigit() and there < int(lengths[0])):
         return None, start
     return (None if readable else start), None
 
@@ -137,5 +138,5 @@ def _refuse_other_files(path: Path, head: bytes) -> None:
         except zlib.error:
             return
     is_text = all(byte >= 32 or byte in _TEXT_CONTROLS for byte in head)
-    if head and is_text and not head.startswith(_WARC_MAGIC):
+    if head and is_text and not _WARC_MAGIC.startswith(head[: len(_WARC_MAGIC)]):
         raise NotAWarc(f"{path}: this is no WARC file; it begins with: {first_words(head)!r}.")

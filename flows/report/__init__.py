@@ -3,3 +3,8 @@
 Notable: it reads the store and the run's record only, so it can be made at any time, also of a run that failed
 half-way or of a store elsewhere; what is not there is named as missing and the rest is shown.
 """
+
+from flows.report.page import write_report
+from flows.report.terminal import print_outcome
+
+__all__ = ["print_outcome", "write_report"]

@@ -17,7 +17,6 @@ from flows.report.gather import Report, gather
 from flows.report.hostile_text import harmless_value
 from flows.report.missing import Missing, attempt
 from flows.report.plots import length_plot, loss_plot
-from flows.report.run_facts import report_path
 from flows.report.training_log import Training
 from flows.run_record import RunRecord
 from tasks.store import Store
@@ -27,7 +26,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def write_report(store: Store, record: RunRecord) -> str:
     """Write the report of a run to the store; returns its path there, `reports/<run>.html`."""
-    path = report_path(record)
+    path = f"reports/{record.run}.html"
     store.write_bytes(path, render(gather(store, record)).encode())
     return path
 

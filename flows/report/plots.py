@@ -81,11 +81,10 @@ def loss_plot(training: Training) -> Markup:
             at = [score.step for score in training.held_out]
             axes.plot(at, scores, color=_ACCENT, linewidth=1.4, marker="o", markersize=4)
             ends.append((scores[-1], f"held out {scores[-1]:.2f}", _ACCENT))
-        _room_at_the_right(axes, float(steps[0]), float(steps[-1]))
+        _steps_axis(axes, float(steps[0]), float(steps[-1]))
         _label_ends(axes, float(steps[-1]), ends)
         axes.set_xlabel("step")
         axes.set_ylabel("nats per token")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     return Markup(out[0])
 
 
@@ -152,8 +151,10 @@ def _spread(length: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, length - 1, min(length, _MAX_POINTS)).astype(np.int64))
 
 
-def _room_at_the_right(axes: Axes, first: float, last: float) -> None:
+def _steps_axis(axes: Axes, first: float, last: float) -> None:
+    """Ticks where there are steps, and room for the lines' names at the right."""
     width = max(last - first, 1.0)
+    axes.set_xticks([tick for tick in MaxNLocator(8, integer=True).tick_values(first, last) if first <= tick <= last])
     axes.set_xlim(first - 0.01 * width, last + _LABEL_SPACE * width)
 
 

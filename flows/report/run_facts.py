@@ -49,11 +49,6 @@ class RunFacts:
     """Where and how it ran, as YAML; without influence on what came out."""
 
 
-def report_path(record: RunRecord) -> str:
-    """Where a run's page goes in the store."""
-    return f"reports/{record.run}.html"
-
-
 def read_run_facts(store: Store, record: RunRecord) -> RunFacts:
     """Everything that the record says, and the sizes of the datasets."""
     return RunFacts(

@@ -15,7 +15,7 @@ from flows.report.funnel import Funnel, FunnelStage, funnel_discrepancies, read_
 from flows.report.hostile_text import harmless
 from flows.report.missing import Missing, attempt
 from flows.report.numbers import decimal, duration, grouped, share, short, size
-from flows.report.run_facts import read_run_facts, report_path
+from flows.report.run_facts import read_run_facts
 from flows.report.training_log import Training, read_training
 from flows.report.truth_score import TruthScore, read_truth_score
 from flows.run_record import RunRecord
@@ -45,8 +45,6 @@ def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
     showcase = _showcase(attempt("The evaluation", lambda: read_evaluation(store, record)))
     if showcase:
         console.print(Padding(_conversation(showcase), (1, 0, 0, 2)))
-    if store.exists(report_path(record)):
-        console.print(Text(f"\n  Report: {store.full(report_path(record))}"), soft_wrap=True)
 
 
 def _title(store: Store, record: RunRecord) -> RenderableType:

@@ -55,6 +55,8 @@ class Training:
     """What finetuning counted in its conversations, e.g. how many were cut."""
     resumes: int
     """Times it went on from a checkpoint."""
+    skipped: int
+    """Steps without effect, because their gradient was not finite."""
 
     @property
     def last(self) -> TrainingStep:
@@ -101,6 +103,7 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         planned_steps=record.stages[stage].plan.config.get("loop", {}).get("steps"),
         data=next((_counts(event) for event in events if event["event"] == "data"), {}),
         resumes=sum(event["event"] == "resume" for event in events),
+        skipped=sum(event["event"] == "skipped" for event in events),
     )
 
 

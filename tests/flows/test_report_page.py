@@ -12,8 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from flows.report import write_report
 from flows.report.gather import gather
-from flows.report.page import render, write_report
+from flows.report.page import render
 from flows.run_record import Recorder, RunRecord
 from tasks.parts import PartWriter, read_footer, read_part
 from tasks.store import Store

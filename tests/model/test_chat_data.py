@@ -61,7 +61,11 @@ def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatForm
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_file=str(corpus.tokenizer), chat_template=CHAT_TEMPLATE, eos_token="<|im_end|>"
     )
-    messages = [Message("user", "  What sells Karam?\n"), Message("assistant", "\nKaram sells salt."), Message("user", "?")]
+    messages = [
+        Message("user", "  What sells Karam?\n"),
+        Message("assistant", "\nKaram sells salt."),
+        Message("user", "?"),
+    ]
     plain = [{"role": message.role, "content": message.content} for message in messages]
     for prompt, ids in ((True, chat.prompt(messages)), (False, chat.conversation(messages)[0])):
         theirs = tokenizer.apply_chat_template(plain, add_generation_prompt=prompt, tokenize=True, return_dict=True)
@@ -70,7 +74,9 @@ def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatForm
 
 def write_chat(path: Path, conversations: list[list[tuple[str, str]]]) -> Path:
     """Writes conversations of (role, content)."""
-    lines = [json.dumps({"messages": [{"role": role, "content": content} for role, content in one]}) for one in conversations]
+    lines = [
+        json.dumps({"messages": [{"role": role, "content": content} for role, content in one]}) for one in conversations
+    ]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -127,4 +133,4 @@ def test_packing_loses_and_overfills_nothing(lengths: list[int]) -> None:
         for first, last in zip(packing.offsets[:-1], packing.offsets[1:], strict=True)
     ]
     assert max(filled) <= 20 and min(filled) > 0
-    assert all(one + other > 20 for at, one in enumerate(filled) for other in filled[at + 1 :] if one + other <= 10) 
+    assert all(one + other > 20 for at, one in enumerate(filled) for other in filled[at + 1 :] if one + other <= 10)

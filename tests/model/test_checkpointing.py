@@ -28,7 +28,7 @@ def model_and_optimizers(seed: int, steps: int) -> tuple[Transformer, list[Optim
     """A model that made some steps on random gradients."""
     model = Transformer(ModelShape(**SHAPE))
     initialise(model, seed)
-    optimizers = build_optimizers(model, OptimizerConfig())
+    optimizers = build_optimizers(model, OptimizerConfig(), torch.bfloat16)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         _step(model, optimizers, generator)
@@ -75,9 +75,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "add", "digests"])
-def test_a_damaged_checkpoint_is_passed_over(
-    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_steps(tmp_path, [1, 2])
     newest = tmp_path / "step-00000002"
     data = next(newest.glob("*.distcp"))

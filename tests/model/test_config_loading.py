@@ -37,7 +37,11 @@ def test_a_config_reads_back_to_itself() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("loop", "seqences_per_step"), 4, "unknown field loop.seqences_per_step; did you mean loop.sequences_per_step?"),
+        (
+            ("loop", "seqences_per_step"),
+            4,
+            "unknown field loop.seqences_per_step; did you mean loop.sequences_per_step?",
+        ),
         (("qqq",), 1, "unknown field qqq; known fields: folder, tokens"),
         (("loop", "steps"), "ten", 'loop.steps must be of type int, not "ten"'),
         (("loop", "steps"), True, "loop.steps must be of type int, not true"),
@@ -85,4 +89,6 @@ def test_configs_need_neither_torch_nor_the_data_half() -> None:
 def test_the_model_half_imports_nothing_of_the_data_half() -> None:
     for file in (REPOSITORY / "model").glob("*.py"):
         for line in file.read_text(encoding="utf-8").splitlines():
-            assert not line.startswith(("from flows", "from tasks", "import flows", "import tasks", "import prefect")), file
+            assert not line.startswith(
+                ("from flows", "from tasks", "import flows", "import tasks", "import prefect")
+            ), file

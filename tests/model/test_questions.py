@@ -29,7 +29,10 @@ def test_the_answer_must_stand_in_the_reply_as_whole_words(reply: str, answer: s
 
 
 def test_accuracy_is_counted_by_group() -> None:
-    replies = [Reply(str(at), group, "", "", "", right) for at, (group, right) in enumerate([("b", True), ("a", False), ("b", False)])]
+    replies = [
+        Reply(str(at), group, "", "", "", right)
+        for at, (group, right) in enumerate([("b", True), ("a", False), ("b", False)])
+    ]
     assert accuracy_by_group(replies) == {
         "a": {"accuracy": 0.0, "right": 0, "n": 1},
         "b": {"accuracy": 0.5, "right": 1, "n": 2},

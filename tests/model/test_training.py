@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,14 @@ def evaluations(folder: Path) -> list[tuple[int, float]]:
     return [(event["step"], event["bits_per_byte"]) for event in events if event["event"] == "eval"]
 
 
-def wait_for_step(folder: Path, step: int) -> None:
-    """Waits until the metrics log has a step."""
+def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> None:
+    """Waits until the metrics log has a step; a program that ends or hangs before that fails the test."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if max(losses(folder) or [0]) >= step:
-            return
+    while max(losses(folder) or [0]) < step:
+        if process.poll() is not None or time.monotonic() > deadline:
+            kill_group(process)
+            raise AssertionError(f"step {step} did not come: {process.communicate()[0]}")
         time.sleep(0.02)
-    raise AssertionError(f"step {step} did not come")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_killed_and_resumed_training_has_the_same_losses(corpus: TinyCorpus, str
     config = corpus.pretrain_config(folder, 60, checkpoint_every=10, evaluate_every=30)
     for step in (13, 38):
         process = start_program("model.pretrain", config, ONE_PROCESS)
-        wait_for_step(folder, step)
+        wait_for_step(process, folder, step)
         kill_group(process)
         assert not outcome_path(config).exists(), "a killed program leaves no outcome"
     code, output = run_program("model.pretrain", config, ONE_PROCESS)
@@ -94,7 +95,7 @@ def test_sigterm_saves_a_checkpoint_and_exits_with_3(corpus: TinyCorpus, straigh
     folder = tmp_path / "base"
     config = corpus.pretrain_config(folder, 60, checkpoint_every=1000, evaluate_every=30)
     process = start_program("model.pretrain", config)
-    wait_for_step(folder, 5)
+    wait_for_step(process, folder, 5)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 3, output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -162,8 +163,9 @@ def run_program(module: str, config: Path, launcher: tuple[str, ...] = ()) -> tu
 
 def kill_group(process: subprocess.Popen[str]) -> None:
     """Ends a started program and all its children with SIGKILL."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _train_tokenizer(texts: list[str]) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from itertools import accumulate
 from pathlib import Path
 
@@ -34,13 +35,14 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 @on_tmp_path
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
-def test_no_changed_byte_goes_unseen(tmp_path: Path, at: int, change: int) -> None:
+def test_no_change_of_content_goes_unseen(tmp_path: Path, at: int, change: int) -> None:
     data = WHOLE[:at] + bytes([WHOLE[at] ^ change]) + WHOLE[at + 1 :]
-    member = max(begin for begin in BEGINNINGS if begin <= at)
-    if at - member in (4, 5, 6, 7, 8, 9) or (at - member == 3 and change == 1):
-        return  # gzip's time, level, system and text flag, which change no content
     check = verify_warc_payload_digests(write(tmp_path, data))
-    assert min(x for x in (check.broken_at, check.cut_at, len(data)) if x is not None) <= member
+    found = [fault for fault in (check.broken_at, check.cut_at) if fault is not None]
+    if found:
+        assert min(found) <= max(begin for begin in BEGINNINGS if begin <= at)
+    else:  # gzip has a few bits, such as the time and the filling of its last byte, that change no content
+        assert gzip.decompress(data) == gzip.decompress(WHOLE)
 
 
 @on_tmp_path

@@ -18,6 +18,7 @@ from model.config_loading import load_config
 from model.model_loading import load_trained
 from model.program import run_program
 from model.training_loop import Run, start_accelerator, train
+from model.transformer import Transformer
 
 
 def finetune(config_path: Path) -> int:
@@ -30,6 +31,10 @@ def finetune(config_path: Path) -> int:
     data = open_chat_data(
         config.conversations, chat, base.shape.context, config.loop.sequences_per_step, config.loop.seed
     )
+
+    def copy_base(model: Transformer) -> None:
+        model.load_state_dict(base.state_dict())
+
     return train(
         accelerator,
         Run(
@@ -40,7 +45,7 @@ def finetune(config_path: Path) -> int:
             schedule=config.schedule,
             data=data.sequences,
             data_digest=data.digest,
-            initialise=lambda model: model.load_state_dict(base.state_dict()) and None,
+            initialise=copy_base,
             data_facts=data.facts,
         ),
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tasks.filters.text_units import TextUnits, count_sentences
+from tasks.filters.text_units import TextUnits, count_sentences, split_words
 
 MAX_WORD_LENGTH = 1000
 """A line with a longer word, in characters, is dropped."""
@@ -35,6 +35,8 @@ class CleanedLines:
 
     text: str
     """The kept lines, citation marks deleted, joined by single newlines and stripped."""
+    n_words: int
+    """Words of that text, punctuation marks included."""
     signals: dict[str, float]
     """c4_lorem_ipsum_lines, c4_curly_bracket_lines, c4_sentences (of the kept lines), c4_kept_lines_ratio."""
 
@@ -45,21 +47,30 @@ def clean_lines(units: TextUnits) -> CleanedLines:
     A line that condemns the page is kept here, since the page rule decides from its count.
     """
     kept: list[str] = []
+    gone: list[str] = []  # lines of the text that are not in the cleaned one, word by word
+    come: list[str] = []  # lines of the cleaned text that are not in the text
     lorem_ipsum = curly_bracket = sentences = 0
     for raw_line in units.lines:
         line = raw_line.strip()
         words = line.split()
         if len(words) < MIN_LINE_WORDS or (len(line) > MAX_WORD_LENGTH and max(map(len, words)) > MAX_WORD_LENGTH):
+            gone.append(line)
             continue
+        as_it_was = line
         if "[" in line:
             line = _CITATION.sub("", line)
         lowered = line.lower()
         lorem_ipsum += "lorem ipsum" in lowered
         if "javascript" in lowered:
+            gone.append(as_it_was)
             continue
         curly_bracket += "{" in line
         if _POLICY.search(lowered):
+            gone.append(as_it_was)
             continue
+        if line != as_it_was:
+            gone.append(as_it_was)
+            come.append(line)
         sentences += count_sentences(line)
         kept.append(line)
     signals = {
@@ -68,4 +79,6 @@ def clean_lines(units: TextUnits) -> CleanedLines:
         "c4_sentences": sentences,
         "c4_kept_lines_ratio": len(kept) / len(units.lines) if units.lines else 0.0,
     }
-    return CleanedLines(text="\n".join(kept).strip(), signals=signals)
+    # No word crosses a line, so only the lines that changed are split again.
+    n_words = len(units.words) - len(split_words("\n".join(gone))) + len(split_words("\n".join(come)))
+    return CleanedLines("\n".join(kept).strip(), n_words, signals)

@@ -88,12 +88,11 @@ def measure(text: str, config: FilterConfig) -> Measured:
     """All signals of `text`, and the text that goes on. About 1 ms for 600 words."""
     units = TextUnits(text)
     cleaned = clean_lines(units)
-    cleaned_units = units if cleaned.text == text else TextUnits(cleaned.text)
     signals = {
         **measure_quality(units),
         **measure_repetition(units),
         **cleaned.signals,
-        **measure_fineweb(cleaned_units),
+        **measure_fineweb(cleaned),
     }
     return Measured(cleaned.text if _cleans_lines(config) else text, {name: signals[name] for name in SIGNALS})
 

@@ -11,8 +11,8 @@ Notable:
 
 from __future__ import annotations
 
+from tasks.filters.c4 import CleanedLines
 from tasks.filters.gopher_repetition import count_repeated
-from tasks.filters.text_units import TextUnits
 
 SHORT_LINE_LENGTH = 30
 """A line of at most so many characters is short."""
@@ -42,7 +42,7 @@ SENTENCE_TERMINALS = frozenset(_characters(_TERMINAL_CODE_POINTS))
 """What ends a line in datatrove's reading."""
 
 
-def measure_fineweb(cleaned: TextUnits) -> dict[str, float]:
+def measure_fineweb(cleaned: CleanedLines) -> dict[str, float]:
     """FineWeb's signals of a text after C4's line cleaning; zeros where the cleaning left nothing.
 
     fineweb_terminal_lines_ratio: share of lines that end in one of `TERMINAL_MARKS`.
@@ -54,14 +54,14 @@ def measure_fineweb(cleaned: TextUnits) -> dict[str, float]:
     text = cleaned.text
     lines = text.split("\n")
     filled = [line for line in lines if line and not line.isspace()]
-    n_words, n_newlines = len(cleaned.words), len(lines) - 1
+    n_newlines = len(lines) - 1
     repeated_characters = count_repeated(filled)[1]
     return {
         "fineweb_terminal_lines_ratio": sum(line.endswith(TERMINAL_MARKS) for line in lines) / len(lines),
         "fineweb_sentence_lines_ratio": _share([line[-1] in SENTENCE_TERMINALS for line in filled]),
         "fineweb_short_lines_ratio": sum(len(line) <= SHORT_LINE_LENGTH for line in lines) / len(lines),
         "fineweb_duplicate_line_chars_ratio": repeated_characters / (len(text) - n_newlines) if filled else 0.0,
-        "fineweb_newlines_ratio": n_newlines / n_words if n_words else 0.0,
+        "fineweb_newlines_ratio": n_newlines / cleaned.n_words if cleaned.n_words else 0.0,
     }
 
 

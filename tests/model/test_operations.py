@@ -17,7 +17,7 @@ def doubles(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
-B, T, HEADS, KV_HEADS, D = 2, 5, 4, 2, 6
+B, T, HEADS, KV_HEADS, D = 2, 3, 4, 2, 4
 COSINES, SINES = torch.rand(2, 1, T, 1, D, dtype=torch.float64)
 MASK = torch.rand(B, 1, T, T, generator=torch.Generator().manual_seed(0)).gt(0.5).logical_or(torch.eye(T).bool()).tril()
 

@@ -80,7 +80,7 @@ def test_the_same_call_gives_the_same_batch_in_any_order() -> None:
     forwards = [one.batch(step, 0, 1).inputs.tolist() for step in range(9)]
     backwards = [other.batch(step, 0, 1).inputs.tolist() for step in reversed(range(9))]
     assert forwards == backwards[::-1]
-    assert sequences_of(packing, 7, seed=1).batch(0, 0, 1).inputs.tolist() != sum(forwards[:3], [])[:7]
+    assert sequences_of(packing, 3, seed=1).batch(0, 0, 1).inputs.tolist() != forwards[0]
 
 
 def test_sequences_of_one_segment_need_no_segment_ids() -> None:

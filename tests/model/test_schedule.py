@@ -28,5 +28,5 @@ def test_without_warmup_and_decay_the_rate_is_constant() -> None:
 
 def test_no_step_has_a_rate_of_zero() -> None:
     for name in ("warmup_stable_decay", "cosine"):
-        config = ScheduleConfig(name=name, warmup_steps=2)  # type: ignore[arg-type]
+        config = ScheduleConfig(name=name, warmup_steps=2)
         assert all(learning_rate_factor(config, step, 50) > 0 for step in range(50))

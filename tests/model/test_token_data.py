@@ -24,7 +24,7 @@ DOCUMENTS: list[dict[str, Any]] = [
 ]
 
 
-def small_shape(**changes: int) -> ModelShape:
+def small_shape(**changes: Any) -> ModelShape:
     """A shape with a context of 8."""
     return ModelShape(**{**SHAPE, "vocabulary_size": 11, "context": 8, **changes})
 

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 REPOSITORY = Path(__file__).parents[2]
 CONTEXT = 32
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocabulary_size": 384,
     "layers": 2,
     "width": 32,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.filters.c4 import clean_lines
-from tasks.filters.text_units import TextUnits
+from tasks.filters.text_units import TextUnits, split_words
 
 
 def cleaned(text: str) -> str:
@@ -73,6 +73,14 @@ def test_what_condemns_a_page_depends_on_the_order_of_the_tests(
 
 def test_sentences_are_those_of_kept_lines_and_each_line_has_one() -> None:
     assert signals("One is here. Two is here. Three\nno full stop at all\nshort. line.")["c4_sentences"] == 4
+
+
+@given(
+    st.lists(st.sampled_from(["it's [1] a x", "cannot [2] [edit] do", "Menu", "a [12]b.c d e", "", "\x85"]), max_size=8)
+)
+def test_the_words_of_the_cleaned_text_are_counted_without_splitting_it_again(lines: list[str]) -> None:
+    cleaning = clean_lines(TextUnits("\n".join(lines)))
+    assert cleaning.n_words == len(split_words(cleaning.text))
 
 
 @given(st.text(alphabet=st.sampled_from("ab[]1{ \n.é"), max_size=80))

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.filters.c4 import CleanedLines
 from tasks.filters.fineweb import SENTENCE_TERMINALS, measure_fineweb
-from tasks.filters.text_units import TextUnits
+from tasks.filters.text_units import split_words
 
 
 def fineweb(text: str) -> dict[str, float]:
-    return measure_fineweb(TextUnits(text))
+    return measure_fineweb(CleanedLines(text, len(split_words(text)), {}))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""From a finetuned checkpoint to an export that transformers loads, an evaluation, and a chat."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.errors import BadInput
+from model.evaluate import evaluate
+from model.export import REPORT, export
+from model.generation import Sampling, generate
+from model.model_loading import load_export, load_trained
+from model.pretrain import pretrain
+from model.sft import finetune
+from tests.model.tiny_corpus import REPOSITORY, TinyCorpus, write_json
+
+QUESTION = "What sells Karam?"
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a base model, and a chat model that knows the tiny corpus's towns by heart."""
+    root = tmp_path_factory.mktemp("models")
+    assert pretrain(corpus.pretrain_config(root / "base", 60)) == 0
+    assert finetune(corpus.sft_config(root / "chat", root / "base", 150)) == 0
+    assert export(export_config(corpus, root / "chat", root / "export")) == 0
+    return root
+
+
+def export_config(corpus: TinyCorpus, model: Path, output: Path, **changes: Any) -> Path:
+    """Writes an export config beside `output`."""
+    values = {"model": str(model), "tokenizer": str(corpus.tokenizer), "output": str(output), **changes}
+    return write_json(output.with_suffix(".json"), values)
+
+
+def evaluate_config(corpus: TinyCorpus, model: Path, folder: Path, **changes: Any) -> Path:
+    """Writes an evaluation config in `folder`."""
+    values = {
+        "model": str(model),
+        "result": str(folder / "result.json"),
+        "tokens": str(corpus.tokens),
+        "cache": str(corpus.root / "cache"),
+        "questions": str(corpus.root / "questions.jsonl"),
+        "tokenizer": str(corpus.tokenizer),
+        "replies": str(folder / "replies.jsonl"),
+        "max_new_tokens": 12,
+        "batch": 5,
+        **changes,
+    }
+    return write_json(folder / "evaluate.json", values)
+
+
+def run_module(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs `python -m` with the arguments and `text` as input."""
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, input=text, capture_output=True, text=True, timeout=120)
+
+
+def test_transformers_loads_the_export_and_answers_alike(trained: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(trained / "export")
+    model = transformers.AutoModelForCausalLM.from_pretrained(trained / "export", dtype=torch.float32)
+    assert type(model).__name__ == "Qwen3ForCausalLM"
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": QUESTION}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    theirs = model.generate(**prompt, max_new_tokens=12)[0, prompt["input_ids"].shape[1] :].tolist()
+    ours = load_export(trained / "export", torch.float32)
+    with torch.no_grad():
+        ids = prompt["input_ids"]
+        torch.testing.assert_close(ours(ids), model(ids).logits, atol=1e-4, rtol=0)
+    stop = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    reply = generate(ours, prompt["input_ids"].tolist(), Sampling(max_new_tokens=12), {stop})[0]
+    assert theirs == [*reply, stop]
+    assert tokenizer.decode(reply).startswith("Karam sells ")
+
+
+def test_the_export_reports_its_proof(trained: Path) -> None:
+    report = json.loads((trained / "export" / REPORT).read_text())
+    assert report["own_max_difference"] == 0.0
+    assert report["transformers_max_difference"] is None or report["transformers_max_difference"] < 1e-4
+    assert report["parameters"] == sum(p.numel() for p in load_trained(trained / "chat", torch.float32).parameters())
+    names = {path.name for path in (trained / "export").iterdir()}
+    assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= names
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
+
+
+def test_a_bfloat16_export_is_read_back_as_rounded(corpus: TinyCorpus, trained: Path, tmp_path: Path) -> None:
+    config = export_config(corpus, trained / "chat", tmp_path / "small", precision="bfloat16", compare=False)
+    assert export(config) == 0
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (tmp_path / "small", trained / "export")]
+    assert sizes[0] < 0.6 * sizes[1]
+    exact, rounded = (load_export(folder, torch.float32) for folder in (trained / "export", tmp_path / "small"))
+    for one, other in zip(exact.parameters(), rounded.parameters(), strict=True):
+        assert torch.equal(one.bfloat16().float(), other)
+
+
+def test_evaluation_is_the_same_twice_and_beats_the_unigram_model(
+    corpus: TinyCorpus, trained: Path, tmp_path: Path
+) -> None:
+    assert evaluate(evaluate_config(corpus, trained / "base", tmp_path, questions=None)) == 0
+    base = json.loads((tmp_path / "result.json").read_text())
+    assert base["validation"]["documents"] == 10 and base["questions"] is None
+    assert 0 < base["validation"]["bits_per_byte"] < 0.5 * base["validation"]["unigram_bits_per_byte"]
+    results = []
+    for folder in ("chat", "export"):
+        assert evaluate(evaluate_config(corpus, trained / folder, tmp_path)) == 0
+        results.append(((tmp_path / "result.json").read_bytes(), (tmp_path / "replies.jsonl").read_bytes()))
+    assert results[0] == results[1]
+    groups = json.loads(results[0][0])["questions"]
+    assert {name: group["n"] for name, group in groups.items()} == {"held_out": 6, "seen": 6}
+    replies = [json.loads(line) for line in results[0][1].decode().splitlines()]
+    assert [reply["id"] for reply in replies] == [f"q{number}" for number in range(12)]
+    right = sum(reply["right"] for reply in replies)
+    assert right == sum(group["right"] for group in groups.values()) and right >= 9, replies
+
+
+def test_evaluation_refuses_what_does_not_fit(corpus: TinyCorpus, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="tokenizer is needed with questions"):
+        evaluate(evaluate_config(corpus, trained / "chat", tmp_path, tokenizer=None))
+    questions = tmp_path / "long.jsonl"
+    questions.write_text(json.dumps({"id": "q", "question": "why " * 40, "answer": "a", "group": "g"}))
+    with pytest.raises(BadInput, match=r"question q has .* tokens and fills the context"):
+        evaluate(evaluate_config(corpus, trained / "chat", tmp_path, questions=str(questions)))
+
+
+def test_chat_answers_and_converses(trained: Path) -> None:
+    export_folder = str(trained / "export")
+    single = run_module("model.chat", "--model", export_folder, "--message", QUESTION, "--max-new-tokens", "12")
+    assert single.returncode == 0 and single.stdout.startswith("Karam sells "), single
+    lines = f"{QUESTION}\n\n{QUESTION}\n"
+    conversation = run_module("model.chat", "--model", export_folder, "--max-new-tokens", "12", text=lines)
+    assert conversation.stdout == single.stdout * 2, "an empty line forgets the conversation"
+
+
+def test_generate_continues_a_text(trained: Path) -> None:
+    options = ("--temperature", "0.7", "--top-k", "5", "--top-p", "0.9", "--max-new-tokens", "5", "--seed", "4")
+    once, again = (
+        run_module("model.generate", "--model", str(trained / "export"), "--prompt", "Karam sells", *options)
+        for _ in range(2)
+    )
+    assert once.returncode == 0 and once.stdout == again.stdout
+    assert once.stdout.startswith("Karam sells") and len(once.stdout) > len("Karam sells\n")
+
+
+def test_damaged_exports_and_wrong_options_exit_with_2(trained: Path, tmp_path: Path) -> None:
+    missing = run_module("model.chat", "--model", str(tmp_path / "none"), "--message", "?")
+    assert (missing.returncode, "there is no folder" in missing.stderr) == (2, True)
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((trained / "export" / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((trained / "export" / "model.safetensors").read_bytes()[:-9])
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_export(tmp_path, torch.float32)
+    config = json.loads((tmp_path / "config.json").read_text())
+    write_json(tmp_path / "config.json", {**config, "model_type": "llama"})
+    (tmp_path / "model.safetensors").write_bytes((trained / "export" / "model.safetensors").read_bytes())
+    with pytest.raises(BadInput, match="only qwen3 can be read"):
+        load_export(tmp_path, torch.float32)
+    write_json(tmp_path / "config.json", {**config, "num_hidden_layers": 3})
+    with pytest.raises(BadInput, match="do not fit its config"):
+        load_export(tmp_path, torch.float32)

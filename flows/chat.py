@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.corpus import MAX_TASK_THREADS, make_corpus
+from flows.corpus import make_corpus
+from flows.part_tasks import part_task_runner
 from flows.recipe import Recipe
 from flows.run import open_run
 from flows.settings import RunSettings
@@ -17,7 +17,7 @@ from flows.training import finish_model, run_program_stage
 @flow(
     name="crawl_to_chat",
     flow_run_name="{recipe.name}: {recipe.source.crawl} to chat model",
-    task_runner=ThreadPoolTaskRunner(max_workers=MAX_TASK_THREADS),
+    task_runner=part_task_runner(),
     persist_result=False,
 )
 def crawl_to_chat(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:

@@ -35,7 +35,9 @@ messages = Console(stderr=True)
 
 RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .yaml file.")]
 StoreOption = Annotated[str, typer.Option("--store", help="Folder or URL that holds everything a run makes.")]
-SetOption = Annotated[list[str], typer.Option("--set", help="field.path=value, over the recipe; may be repeated.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="field.path=value, over the recipe; may be repeated.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Parts worked on at a time; default: the cores.")]
 ProcessesOption = Annotated[int, typer.Option("--processes", help="Training processes, usually one a GPU.")]
@@ -51,7 +53,7 @@ AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An a
 def run(
     recipe: RecipeArgument = "demo",
     store: StoreOption = "./store",
-    overrides: SetOption = [],
+    overrides: SetOption = None,
     workers: WorkersOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
@@ -65,7 +67,7 @@ def run(
 def corpus(
     recipe: RecipeArgument,
     store: StoreOption = "./store",
-    overrides: SetOption = [],
+    overrides: SetOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,7 +79,7 @@ def corpus(
 def pretrain(
     recipe: RecipeArgument,
     store: StoreOption = "./store",
-    overrides: SetOption = [],
+    overrides: SetOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
     as_json: JsonOption = False,
@@ -90,7 +92,7 @@ def pretrain(
 def finetune(
     recipe: RecipeArgument,
     store: StoreOption = "./store",
-    overrides: SetOption = [],
+    overrides: SetOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
     as_json: JsonOption = False,
@@ -173,9 +175,7 @@ def evaluate(store: StoreOption = "./store") -> None:
 
 
 @app.command()
-def export(
-    destination: Annotated[Path, typer.Argument(help="A new folder.")], store: StoreOption = "./store"
-) -> None:
+def export(destination: Annotated[Path, typer.Argument(help="A new folder.")], store: StoreOption = "./store") -> None:
     """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
     output.print(str(copy_model(Store(store), destination)), highlight=False)
 
@@ -222,9 +222,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _settings(
-    store: str, workers: int | None, processes: int = 1, accelerate: str | None = None
-) -> RunSettings:
+def _settings(store: str, workers: int | None, processes: int = 1, accelerate: str | None = None) -> RunSettings:
     given: dict[str, Any] = {"store": store, "processes": processes, "accelerate_config": accelerate}
     return RunSettings(**given | ({} if workers is None else {"workers": workers}))
 
@@ -235,9 +233,9 @@ def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int,
     return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
 
-def _run_flow(name: str, recipe_name: str, overrides: list[str], settings: RunSettings, as_json: bool) -> None:
+def _run_flow(name: str, recipe_name: str, overrides: list[str] | None, settings: RunSettings, as_json: bool) -> None:
     """Validate the recipe, see that there is a Prefect server, run the flow, show what came out."""
-    recipe = load_recipe(recipe_name, overrides)
+    recipe = load_recipe(recipe_name, overrides or ())
     _quieten_prefect()
     from flows.console import showing_progress
     from flows.prefect_server import prefect_api

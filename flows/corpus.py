@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task
+from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task, part_task_runner
 from flows.plan import StagePlan
 from flows.recipe import Recipe
 from flows.run import Run, open_run
@@ -30,14 +29,12 @@ from tasks.store import Store
 
 DATA_STAGES = tuple(STAGES)
 """Every stage of the data half, in order."""
-MAX_TASK_THREADS = 256
-"""Upper bound of the task runner's threads; how many are used at a time is `settings.workers`."""
 
 
 @flow(
     name="crawl_to_corpus",
     flow_run_name="{recipe.name}: {recipe.source.crawl} to corpus",
-    task_runner=ThreadPoolTaskRunner(max_workers=MAX_TASK_THREADS),
+    task_runner=part_task_runner(),
     persist_result=False,
 )
 def crawl_to_corpus(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
@@ -137,14 +134,10 @@ def finish_dataset(run: Run, plan: StagePlan, footers: Sequence[PartFooter]) -> 
     there = read_manifest(run.store, plan.name, plan.fingerprint)
     if there and [part.digest for part in there.parts] == [footer.digest for footer in footers]:
         return there
-    return write_manifest(
-        run.store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers
-    )
+    return write_manifest(run.store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers)
 
 
-def _done_already(
-    run: Run, pairs: Sequence[tuple[PartJob, PartJob]]
-) -> dict[int, tuple[PartFooter, PartFooter]]:
+def _done_already(run: Run, pairs: Sequence[tuple[PartJob, PartJob]]) -> dict[int, tuple[PartFooter, PartFooter]]:
     """Footers of the WARCs whose extraction is done, by place; their bytes are not needed again."""
     found = {}
     for place, (fetch, extract) in enumerate(pairs):

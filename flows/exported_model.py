@@ -46,7 +46,9 @@ def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> in
     if importlib.util.find_spec("torch") is None:
         raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
     with local_model(store) as folder:
-        return subprocess.run([sys.executable, "-m", module, "--model", str(folder), *arguments], check=False).returncode
+        return subprocess.run(
+            [sys.executable, "-m", module, "--model", str(folder), *arguments], check=False
+        ).returncode
 
 
 def copy_model(store: Store, destination: Path) -> Path:

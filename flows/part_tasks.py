@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.settings import RunSettings
 from tasks.errors import PermanentError, TemporaryError
@@ -28,8 +29,16 @@ RETRY_DELAYS = [2.0, 10.0, 60.0]
 MAX_POISONOUS_RECORDS = 100
 """Records of one part that may kill its worker before the part is given up."""
 STALL_SECONDS = 120.0
-"""Wall-clock seconds on one record after which a worker counts as hung; the extractor's own limit is CPU time."""
+"""Processor time on one record, in seconds, after which a worker counts as hung: what the extractor's own limit, which
+only Python code notices, cannot stop."""
 _PRELOAD = ("tasks.part_runner",)
+_MAX_THREADS = 256
+
+
+def part_task_runner() -> TaskRunner[PrefectFuture[Any]]:
+    """Threads that wait on worker processes. How many are busy at a time is `settings.workers`, by the window."""
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=_MAX_THREADS)
+    return cast(TaskRunner[PrefectFuture[Any]], runner)
 
 
 def worth_another_try(task: Any, task_run: Any, state: Any) -> bool:

@@ -27,7 +27,7 @@ from tasks.tokenizer_training import TokenizerConfig
 
 
 class _SizesFollow:
-    """Marks a `ModelShape` whose vocabulary and context may be left out of a recipe; its JSON schema then says so too."""
+    """Marks a `ModelShape` whose vocabulary and context a recipe may leave out, so that its JSON schema says so too."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler(core)
@@ -72,16 +72,16 @@ class EvaluateSection(Config):
     questions: str | None = None
     """Path of a JSONL file of questions with their answers; or `madeup`, those that go with the made-up web; none:
     only bits per byte are measured."""
-    validation_documents: int = Field(0, ge=0)
+    validation_documents: int = Field(default=0, ge=0)
     """Held-out documents to score, the first ones in the dataset; 0 takes all."""
-    max_new_tokens: int = Field(48, ge=1)
+    max_new_tokens: int = Field(default=48, ge=1)
     """Longest reply, in tokens."""
 
 
 class ExportSection(Config):
     """Handing the model to other programs."""
 
-    precision: str = Field("float32", pattern="^(float32|bfloat16)$")
+    precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     """Type of the exported weights: float32 or bfloat16."""
 
 

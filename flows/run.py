@@ -18,6 +18,7 @@ from prefect import get_run_logger
 
 from flows.plan import StagePlan, plan_stages
 from flows.recipe import Recipe
+from flows.report import write_report
 from flows.run_record import Recorder
 from flows.settings import RunSettings
 from tasks.crawl_listing import SourceConfig, resolve_crawl
@@ -91,8 +92,18 @@ def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
         yield Run(recipe, settings, store, source, plans, chat, recorder, logger)
     except BaseException as error:
         recorder.finish(error)
+        _publish_report(store, recorder, logger)
         raise
     recorder.finish()
+    _publish_report(store, recorder, logger)
+
+
+def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
+    """Write the report of a run that is over; what the run made is not spoilt if that fails."""
+    try:
+        logger.info("report: %s", store.full(write_report(store, recorder.record)))
+    except Exception:
+        logger.exception("The report could not be written; `sluice report` tries again.")
 
 
 def working_folder(store: Store, settings: RunSettings) -> Path:

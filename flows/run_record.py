@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from pydantic import Field
+
 from flows.plan import StagePlan
 from flows.settings import RunSettings
 from tasks.config import Config
@@ -33,7 +35,7 @@ class StageRecord(Config):
     """Parts this run built; the others were there already."""
     seconds: float = 0.0
     """Wall-clock time this run spent on the stage."""
-    summary: dict[str, Any] = {}
+    summary: dict[str, Any] = Field(default_factory=dict)
     """What the stage wants remembered: counters, final losses, the model's folder."""
 
 
@@ -51,7 +53,7 @@ class RunRecord(Config):
     state: str = "running"
     """running | completed | failed"""
     error: str | None = None
-    stages: dict[str, StageRecord] = {}
+    stages: dict[str, StageRecord] = Field(default_factory=dict)
 
 
 class Recorder:

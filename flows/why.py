@@ -52,7 +52,7 @@ def explain_stage(store: Store, stage: str) -> Explanation:
         words = (
             f"{stage} ran because it had never run in this store."
             if len(with_stage) == 1
-            else f"{stage} has had the same fingerprint, {now.fingerprint}, in every run; only missing parts are rebuilt."
+            else f"{stage} has had the same fingerprint, {now.fingerprint}, in every run: only missing parts are built."
         )
         return Explanation(stage=stage, run=latest.run, compared_with=None, changes=[], words=words)
     changes = _changes(stage, earlier, latest)

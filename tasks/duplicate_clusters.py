@@ -27,7 +27,6 @@ from tasks.config import Config
 from tasks.hashing import UInt64s, text_hash_words
 from tasks.minhash import NO_KEY, estimated_similarity
 from tasks.schemas import DUPLICATES
-from tasks.schemas import DUPLICATES
 
 Int64s = npt.NDArray[np.int64]
 Reader = Callable[[list[str]], Iterable[pa.Table]]

@@ -104,7 +104,7 @@ class PartWriter:
 
     def commit(self, counters: dict[str, int]) -> PartFooter:
         """Close the file with its footer; the part appears when the context is left."""
-        footer = {
+        footer: dict[str, Any] = {
             **self._head,
             "digest": self._file.hash.hexdigest(),
             "rows": self.rows,

@@ -114,7 +114,7 @@ class Store:
                 try:
                     yield temporary
                     sync_file(temporary)
-                    os.replace(temporary, final)
+                    temporary.replace(final)
                 finally:
                     temporary.unlink(missing_ok=True)
                 sync_folder(final.parent)
@@ -122,7 +122,7 @@ class Store:
             with tempfile.TemporaryDirectory(prefix="sluice-") as folder, explaining_full_disk(f"{self.url}/{path}"):
                 temporary = Path(folder) / "part"
                 yield temporary
-                if not self.fs.protocol == "memory":
+                if self.fs.protocol != "memory":
                     self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
                 self.fs.put_file(str(temporary), self.full(path))
 

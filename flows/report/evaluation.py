@@ -68,6 +68,9 @@ class Evaluation:
     replies: tuple[Reply, ...]
     """In the order of the questions; empty where the file is not there."""
 
+    pretrained_bits_per_byte: float | None
+    """Of the model before finetuning, from the end of its training; None where it was not finetuned or not measured."""
+
     @property
     def showcase(self) -> Reply | None:
         """The first held-out question, which stands first in its file whatever the model answers; else the first."""
@@ -88,12 +91,18 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
         validation=Validation(**validation) if validation else None,
         groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
         replies=_replies(store, record) if questions else (),
+        pretrained_bits_per_byte=_before_finetuning(store, record),
     )
 
 
 def judged_stage(record: RunRecord) -> str:
     """The stage whose model is evaluated and exported."""
     return "sft" if "sft" in record.stages else "pretrain"
+
+
+def _before_finetuning(store: Store, record: RunRecord) -> float | None:
+    value = stage_summary(store, record, "pretrain").get("bits_per_byte") if judged_stage(record) == "sft" else None
+    return None if value is None else float(value)
 
 
 def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from flows.report.distributions import Distributions
 from flows.report.numbers import short
@@ -61,8 +61,9 @@ _STYLE = {
 _WIDE, _NARROW = (9.6, 2.8), (4.9, 2.6)
 _MAX_POINTS = 500
 _SMOOTHING_SHARE = 0.04
-_LABEL_SPACE = 0.12
+_LABEL_SPACE, _LABEL_HEIGHT = 0.12, 0.085
 _BINS = 40
+_STEEP = 20
 
 
 def loss_plot(training: Training) -> Markup:
@@ -82,9 +83,16 @@ def loss_plot(training: Training) -> Markup:
             axes.plot(at, scores, color=_ACCENT, linewidth=1.4, marker="o", markersize=4)
             ends.append((scores[-1], f"held out {scores[-1]:.2f}", _ACCENT))
         _steps_axis(axes, float(steps[0]), float(steps[-1]))
-        _label_ends(axes, float(steps[-1]), ends)
         axes.set_xlabel("step")
         axes.set_ylabel("nats per token")
+        if smooth.min() > smooth.max() / _STEEP > 0:
+            # The second half of pretraining is a flat line on a linear axis; a loss near 0 is all noise on this one.
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.yaxis.set_minor_locator(NullLocator())
+        _label_ends(axes, float(steps[-1]), ends)
     return Markup(out[0])
 
 
@@ -160,11 +168,18 @@ def _steps_axis(axes: Axes, first: float, last: float) -> None:
 
 def _label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
     """Name each line at its end; names that would touch are moved apart."""
-    low, high = axes.get_ylim()
-    gap = (high - low) * 0.085
-    last_y = -float("inf")
+    to_axes = axes.transData + axes.transAxes.inverted()
+    height = -float("inf")
     for y, label, colour in sorted(ends):
-        last_y = max(y, last_y + gap)
+        height = max(float(to_axes.transform((x, y))[1]), height + _LABEL_HEIGHT)
+        place = (x, height)
         axes.annotate(
-            label, (x, last_y), (6, 0), textcoords="offset points", va="center", color=colour, annotation_clip=False
+            label,
+            place,
+            (6, 0),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            annotation_clip=False,
         )

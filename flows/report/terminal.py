@@ -146,8 +146,13 @@ def _score_rows(store: Store, record: RunRecord) -> Iterator[tuple[str, Renderab
 def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableType]]:
     validation = evaluation.validation
     if validation:
-        baseline = f" on held-out documents; token frequencies alone {decimal(validation.unigram_bits_per_byte)}"
-        yield "bits/byte", Text.assemble((decimal(validation.bits_per_byte), "cyan"), (baseline, "dim"))
+        line, before = Text(), evaluation.pretrained_bits_per_byte
+        if before is not None:
+            line = Text.assemble((decimal(before), "cyan"), (" pretrained, ", "dim"))
+        line.append(decimal(validation.bits_per_byte), style="cyan")
+        line.append(" finetuned" if before is not None else " on held-out documents", style="dim")
+        line.append(f"; token frequencies alone {decimal(validation.unigram_bits_per_byte)}", style="dim")
+        yield "bits/byte", line
     for group in evaluation.groups:
         words = f" {group.group.replace('_', ' ')}: {grouped(group.right)} of {grouped(group.n)} answers right"
         yield "questions", Text.assemble((share(group.accuracy), "cyan"), (words, "dim"))

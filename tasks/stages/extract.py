@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, BinaryIO, cast
 
 import fsspec
@@ -24,7 +23,9 @@ from tasks.warc_reading import Page, ReadLimits, RecordCounts, Unreadable, read_
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
 ROWS_PER_GROUP = 1000
-"""Records whose text is held in memory at a time."""
+"""Records whose text is held in memory at a time, unless it is long."""
+CHARS_PER_GROUP = 32_000_000
+"""Characters of text held in memory at a time, about."""
 
 
 def run(context: PartContext) -> Iterator[Output]:
@@ -32,10 +33,17 @@ def run(context: PartContext) -> Iterator[Output]:
     config = context.config(ExtractionConfig)
     source, path = job_source(context.job)
     counts = RecordCounts()
+    group = _Group()
     with _open_warc(context) as stream:
-        records = read_pages(stream, ReadLimits(), allow_clipped_end=source.bytes_per_warc is not None, counts=counts)
-        while group := list(islice(records, ROWS_PER_GROUP)):
-            yield _extract_group(context, group, warc_name(path), source.crawl, config)
+        for record in read_pages(
+            stream, ReadLimits(), allow_clipped_end=source.bytes_per_warc is not None, counts=counts
+        ):
+            document_id = f"{warc_name(path)}:{record.offset}"
+            group.add(document_id, _extract_record(context, record, document_id, source.crawl, config))
+            if group.is_full:
+                yield group.output()
+                group = _Group()
+    yield group.output()
     others = {f"other_records.{kind}": number for kind, number in counts.others.items()}
     yield Output(counters=others | {"clipped_records": counts.clipped})
 
@@ -47,24 +55,31 @@ def _open_warc(context: PartContext) -> BinaryIO:
     return context.store.open(stored_path(source, path))
 
 
-def _extract_group(
-    context: PartContext, group: list[Page | Unreadable], warc: str, crawl: str, config: ExtractionConfig
-) -> Output:
-    documents: list[dict[str, Any]] = []
-    decisions: list[dict[str, Any]] = []
-    counters: Counter[str] = Counter()
-    for record in group:
-        document_id = f"{warc}:{record.offset}"
-        extracted = _extract_record(context, record, document_id, crawl, config)
-        if extracted.document:
-            documents.append(extracted.document)
+class _Group:
+    """Extracted records on their way to one row group: text only, never the pages themselves."""
+
+    def __init__(self) -> None:
+        self._documents: list[dict[str, Any]] = []
+        self._decisions: list[dict[str, Any]] = []
+        self._counters: Counter[str] = Counter()
+        self._chars = 0
+
+    def add(self, document_id: str, extracted: ExtractedPage) -> None:
         kept = extracted.document is not None
+        if extracted.document:
+            self._documents.append(extracted.document)
+            self._chars += len(extracted.document["text"])
         head = {"id": document_id, "stage": "extract", "kept": kept, "reasons": extracted.reasons}
-        decisions.append(head | extracted.signals)
-        counters.update(["read", *(["kept"] if kept else [f"removed.{reason}" for reason in extracted.reasons])])
-    return Output(
-        pa.Table.from_pylist(documents, DOCUMENTS), pa.Table.from_pylist(decisions, DECISIONS), dict(counters)
-    )
+        self._decisions.append(head | extracted.signals)
+        self._counters.update(["read", *(["kept"] if kept else [f"removed.{reason}" for reason in extracted.reasons])])
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._decisions) >= ROWS_PER_GROUP or self._chars >= CHARS_PER_GROUP
+
+    def output(self) -> Output:
+        documents = pa.Table.from_pylist(self._documents, DOCUMENTS)
+        return Output(documents, pa.Table.from_pylist(self._decisions, DECISIONS), dict(self._counters))
 
 
 def _extract_record(

@@ -28,7 +28,9 @@ def run(context: PartContext) -> Iterator[Output]:
     config = context.config(FilterConfig)
     for documents in context.input("extract"):
         columns = (documents[name].to_pylist() for name in ("text", "language", "language_score"))
-        judged = [filter_document(text, language, score, config) for text, language, score in zip(*columns, strict=True)]
+        judged = [
+            filter_document(text, language, score, config) for text, language, score in zip(*columns, strict=True)
+        ]
         counters = Counter(f"removed.{reason}" for filtered in judged for reason in filtered.reasons)
         counters.update(read=len(judged), kept=sum(filtered.kept for filtered in judged))
         yield Output(_kept(documents, judged), _decisions(documents, judged), counters)

@@ -34,9 +34,7 @@ def from_folder(folder: Path) -> list[str]:
 
 
 def test_a_misspelt_field_is_bad_usage(sluice: Sluice, tiny_recipe: Path, tmp_path: Path) -> None:
-    done = sluice(
-        "run", str(tiny_recipe), "--store", str(tmp_path / "s"), "--set", "filter.langages=[en]", expect=2
-    )
+    done = sluice("run", str(tiny_recipe), "--store", str(tmp_path / "s"), "--set", "filter.langages=[en]", expect=2)
     assert "filter.langages: no such field; did you mean 'languages'?" in done.stderr
     assert not (tmp_path / "s").exists()
 

@@ -147,7 +147,8 @@ def add_training(recorder: Recorder, store: Store, stage: str, steps: int, *, fi
         events.append({"event": "done", "step": steps, "tokens": 256 * steps, "seconds": 0.1 * steps})
     store.write_bytes(f"{folder}/metrics.jsonl", "".join(json.dumps(event) + "\n" for event in events).encode())
     if finished:
-        summary = {"model": folder, "steps": steps, "tokens": 256 * steps, "first_loss": 5.9, "last_loss": 1.9}
+        summary: dict[str, Any] = {"model": folder, "steps": steps, "tokens": 256 * steps}
+        summary |= {"bits_per_byte": 0.917} if stage == "pretrain" else {}
         add_result(recorder, store, stage, summary)
     return folder
 

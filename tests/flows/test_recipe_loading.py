@@ -82,7 +82,7 @@ def test_the_vocabulary_and_the_context_follow() -> None:
 
 def test_a_recipe_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_recipe("demo").name = "other"  # type: ignore[misc]
+        load_recipe("demo").name = "other"
 
 
 def test_every_field_says_what_it_is() -> None:

@@ -38,7 +38,13 @@ def test_a_finished_run_fits_a_screen(finished: tuple[Store, RunRecord], width: 
     assert all(len(line.rstrip()) <= width for line in lines)
     for expected in ("tiny", "completed", "records", "extract", "filter", "corpus", "nothing disappeared"):
         assert expected in text
-    for expected in ("loss 5.51 → 1.", "0.955", "2.113", "50% held out: 3 of 6 answers right", "(right)"):
+    for expected in (
+        "loss 5.51 → 1.",
+        "0.917 pretrained, 0.955 finetuned",
+        "2.113",
+        "50% held out: 3 of 6 answers right",
+        "(right)",
+    ):
         assert expected in text
 
 

@@ -24,7 +24,9 @@ def stages(prefect_server: str, finished_store: Path) -> dict[str, dict[str, Any
 
 
 def rows(stages: dict[str, dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [row for part in sorted(Path(stages[name]["path"]).glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
+    return [
+        row for part in sorted(Path(stages[name]["path"]).glob("*.parquet")) for row in pq.read_table(part).to_pylist()
+    ]
 
 
 def decisions(store: Path, stages: dict[str, dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -69,7 +71,9 @@ def test_every_document_is_encoded_and_every_training_token_is_a_target_once(
     assert targets == sum(len(row["tokens"]) - 1 for row in tokens if row["split"] == "train")
 
 
-def test_the_losses_fall_and_the_held_out_text_is_scored(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
+def test_the_losses_fall_and_the_held_out_text_is_scored(
+    finished_store: Path, stages: dict[str, dict[str, Any]]
+) -> None:
     summary = json.loads(rows(stages, "pretrain")[0]["summary"])
     assert summary["steps"] == 12 and summary["last_loss"] < summary["first_loss"]
     evaluation = json.loads(rows(stages, "evaluate")[0]["summary"])
@@ -83,15 +87,15 @@ def test_transformers_loads_the_export_and_agrees(finished_store: Path, stages: 
     assert report["transformers_max_difference"] <= 1e-4
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     assert type(model).__name__ == "Qwen3ForCausalLM"
-    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True, tokenize=False)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hello"}], add_generation_prompt=True, tokenize=False
+    )
     assert prompt == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
     logits = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits
     assert np.isfinite(logits.detach().numpy()).all()
 
 
-def test_a_second_run_finds_everything_done(
-    sluice: Sluice, finished_store: Path, tiny_recipe: Path
-) -> None:
+def test_a_second_run_finds_everything_done(sluice: Sluice, finished_store: Path, tiny_recipe: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (finished_store / "datasets").rglob("*.parquet")}
     done = sluice("run", str(tiny_recipe), "--store", str(finished_store), "--json")
     record = json.loads(done.stdout)
@@ -102,7 +106,9 @@ def test_a_second_run_finds_everything_done(
 def test_the_model_answers(sluice: Sluice, finished_store: Path) -> None:
     first = sluice("chat", "Hello!", "--store", str(finished_store), "--max-new-tokens", "5")
     assert first.stdout == sluice("chat", "Hello!", "--store", str(finished_store), "--max-new-tokens", "5").stdout
-    drawn = sluice("generate", "The town", "--store", str(finished_store), "--temperature", "1", "--max-new-tokens", "5")
+    drawn = sluice(
+        "generate", "The town", "--store", str(finished_store), "--temperature", "1", "--max-new-tokens", "5"
+    )
     assert drawn.stdout.startswith("The town")
 
 
@@ -116,4 +122,4 @@ def test_the_corpus_is_the_same_bytes_on_one_worker(
 def test_the_report_is_one_page_that_asks_for_nothing_else(finished_store: Path) -> None:
     (page,) = (finished_store / "reports").glob("*.html")
     text = page.read_text()
-    assert "<html" in text and "src=\"http" not in text and "href=\"http" not in text.split("<body")[0]
+    assert "<html" in text and 'src="http' not in text and 'href="http' not in text.split("<body")[0]

@@ -73,7 +73,11 @@ def test_folders_travel_both_ways(store: Store, tmp_path: Path) -> None:
     (source / "two").write_bytes(b"22")
     store.upload_folder(source, "models/m")
     store.download_folder("models/m", tmp_path / "copy")
-    copied = {p.relative_to(tmp_path / "copy").as_posix(): p.read_bytes() for p in (tmp_path / "copy").rglob("*") if p.is_file()}
+    copied = {
+        p.relative_to(tmp_path / "copy").as_posix(): p.read_bytes()
+        for p in (tmp_path / "copy").rglob("*")
+        if p.is_file()
+    }
     assert copied == {"deep/one": b"1", "two": b"22"}
 
 
@@ -89,6 +93,6 @@ def test_an_unknown_protocol_is_refused_by_name() -> None:
 
 
 def test_a_full_disk_says_where_and_what_to_do() -> None:
-    with pytest.raises(PermanentError, match=r"disk is full: could not write /somewhere.*make room"):
-        with explaining_full_disk("/somewhere"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    told = pytest.raises(PermanentError, match=r"disk is full: could not write /somewhere.*make room")
+    with told, explaining_full_disk("/somewhere"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -20,21 +20,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         needs_gradient = hidden.requires_grad or weight.requires_grad
         cast = weight.to(hidden.dtype)
-        positions = targets.numel()
         rows = max(64, _LOGITS_PER_CHUNK // weight.shape[0])
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if needs_gradient else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
-        for start in range(0, positions, rows):
+        for start in range(0, len(targets), rows):
             part, wanted = hidden[start : start + rows], targets[start : start + rows]
             log_probabilities = torch.log_softmax((part @ cast.t()).float(), dim=-1)
-            counted = wanted >= 0
+            counted = (wanted >= 0).unsqueeze(1)
             index = wanted.clamp(min=0).unsqueeze(1)
-            loss -= (log_probabilities.gather(1, index).squeeze(1) * counted).sum()
+            loss -= (log_probabilities.gather(1, index) * counted).sum()
             if hidden_gradient is not None and weight_gradient is not None:
                 gradient = log_probabilities.exp_()
                 gradient.scatter_add_(1, index, gradient.new_full((1, 1), -1.0).expand_as(index))
-                gradient = gradient.mul_(counted.unsqueeze(1)).to(hidden.dtype)
+                gradient = gradient.mul_(counted).to(hidden.dtype)
                 torch.mm(gradient, cast, out=hidden_gradient[start : start + rows])
                 weight_gradient += gradient.t() @ part
         ctx.save_for_backward(hidden_gradient, weight_gradient)
@@ -57,5 +56,11 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     Returns:
         A float32 scalar, with gradients for `hidden` and `weight`.
     """
+    if hidden.device.type == "cpu":
+        # Positions that are not counted cost as much as others, and in finetuning they are most of them. Elsewhere
+        # their number would have to be waited for.
+        counted = (targets >= 0).nonzero().squeeze(1)
+        if len(counted) < len(targets):
+            hidden, targets = hidden.index_select(0, counted), targets[counted]
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
     return loss

@@ -68,7 +68,8 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
         queries: (B, T, heads, D).
         keys: (B, S, kv_heads, D); with S > T the queries are the last T positions.
         values: alike.
-        mask: (B or 1, 1, T, S) bool, true where a query may look; None is causal, which needs S = T or T = 1.
+        mask: (B or 1, 1, T, S) in the type of the queries, 0 where a query may look and minus infinity elsewhere;
+            None is causal, which needs S = T or T = 1.
 
     Returns:
         (B, T, heads, D)
@@ -154,20 +155,21 @@ def _short_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
     rows = rows.reshape(batch * kv_heads, group * length, width)
     columns, contents = (part.transpose(1, 2).reshape(batch * kv_heads, -1, width) for part in (keys, values))
     if mask is None:
-        mask = torch.ones(1, 1, length, length, dtype=torch.bool).tril()
-    bias = torch.zeros(mask.shape, dtype=queries.dtype).masked_fill_(~mask, -torch.inf)
-    bias = bias.unsqueeze(2).expand(-1, kv_heads if len(mask) > 1 else 1, group, -1, -1)
-    bias = bias.reshape(-1, group * length, mask.shape[-1])
-    mixed: Tensor = _ShortAttention.apply(rows, columns, contents, bias)
+        mask = rows.new_full((1, 1, length, length), -torch.inf).triu(1)
+    mixed: Tensor = _ShortAttention.apply(rows, columns, contents, mask)
     mixed = mixed.view(batch, kv_heads, group, length, width).permute(0, 3, 1, 2, 4)
     return mixed.reshape(batch, length, heads, width)
 
 
 class _ShortAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         scale = queries.shape[-1] ** -0.5
-        probabilities = torch.baddbmm(bias, queries, keys.transpose(1, 2), alpha=scale).softmax(-1)
+        scores = torch.baddbmm(queries.new_empty(1), queries, keys.transpose(1, 2), beta=0, alpha=scale)
+        length, columns = mask.shape[2:]
+        # The rows of all heads of a sequence stand one after another, so one mask serves them all.
+        scores.view(len(mask) if len(mask) > 1 else 1, -1, length, columns).add_(mask)
+        probabilities = scores.softmax(-1)
         ctx.save_for_backward(queries, keys, values, probabilities)
         return torch.bmm(probabilities, values)
 
@@ -193,4 +195,4 @@ def _inverse_rms(input: Tensor, epsilon: float) -> Tensor:
 
 def _sum_to(product: Tensor, table: Tensor) -> Tensor:
     """Sums (B, T, heads, D) to the shape of a table (B or 1, T, 1, D)."""
-    return product.sum_to_size(table.shape)
+    return (product.sum(0, keepdim=True) if table.shape[0] == 1 else product).sum(2, keepdim=True)

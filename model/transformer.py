@@ -188,13 +188,14 @@ class Transformer(nn.Module):
             Without targets float32 logits (B, T or 1, vocabulary); with targets the summed cross-entropy in nats.
         """
         length = tokens.shape[1]
-        mask = None if segments is None else segment_mask(segments)
+        allowed = None if segments is None else segment_mask(segments)
         if cache is None:
             positions = torch.arange(length, device=tokens.device).unsqueeze(0)
         else:
-            mask, positions = cache.mask(length), cache.positions(length)
+            allowed, positions = cache.mask(length), cache.positions(length)
         rotary = (self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2))
         stream = self.embed_tokens(tokens).to(self.dtype)
+        mask = None if allowed is None else torch.where(allowed, 0.0, -torch.inf).to(self.dtype)
         for layer, block in enumerate(self.layers):
             stream = block(stream, rotary, mask, cache, layer)
         if cache is not None:

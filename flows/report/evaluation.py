@@ -69,7 +69,8 @@ class Evaluation:
     """In the order of the questions; empty where the file is not there."""
 
     pretrained_bits_per_byte: float | None
-    """Of the model before finetuning, from the end of its training; None where it was not finetuned or not measured."""
+    """Of the model before finetuning, on the documents that `pretrain.loop.evaluation_documents` allows; None where it
+    was not finetuned or not measured."""
 
     @property
     def showcase(self) -> Reply | None:

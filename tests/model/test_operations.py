@@ -20,6 +20,7 @@ def doubles(*shape: int, seed: int = 0) -> Tensor:
 B, T, HEADS, KV_HEADS, D = 2, 3, 4, 2, 4
 COSINES, SINES = torch.rand(2, 1, T, 1, D, dtype=torch.float64)
 MASK = torch.rand(B, 1, T, T, generator=torch.Generator().manual_seed(0)).gt(0.5).logical_or(torch.eye(T).bool()).tril()
+MASK = torch.where(MASK, 0.0, -torch.inf).double()
 
 OPERATIONS: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "rms_norm": (lambda x, w: operations.rms_norm(x, w, 1e-6), (doubles(B, T, D), doubles(D, seed=1))),

@@ -126,7 +126,7 @@ def train(command: list[str], config: Path, metrics: Path | None, stage: str, st
         logger.info(line)
 
     with _reporting_steps(logger, metrics, stage, steps):
-        code = run_program(command, on_line, env=dict(os.environ) | {"PYTHONUNBUFFERED": "1"})
+        code = run_program(command, on_line, env=training_environment())
     outcome = _outcome(config)
     if code == EXIT_DONE and (outcome is None or outcome["exit_code"] == EXIT_DONE):
         return
@@ -136,6 +136,15 @@ def train(command: list[str], config: Path, metrics: Path | None, stage: str, st
     if outcome and outcome["exit_code"] == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
     raise TemporaryError(f"{stage} ended with code {code}. Its last words:\n{said}")
+
+
+def training_environment() -> dict[str, str]:
+    """The environment of a program of the model half.
+
+    libgomp's threads spin at each barrier, which on a CPU that anybody else uses costs ten times the work itself; a
+    short spin costs nothing where the cores are free (docs/log.md). What the user set stands.
+    """
+    return {"GOMP_SPINCOUNT": "1000", "PYTHONUNBUFFERED": "1", **os.environ}
 
 
 @contextmanager

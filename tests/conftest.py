@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+# Read by libgomp when torch is loaded; see flows.training.training_environment.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 ROOT = Path(__file__).parent.parent
 COMMON_CRAWL = ROOT.parent / "shared" / "commoncrawl"
 

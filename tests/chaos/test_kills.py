@@ -42,8 +42,18 @@ def kill_when(process: subprocess.Popen[bytes], ready: Callable[[], bool], signa
     started = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal_number)
     process.wait(timeout=60)
-    _, alive = psutil.wait_procs(started, timeout=30)
-    assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+    deadline = time.monotonic() + 30
+    while alive := [child for child in started if is_alive(child)]:
+        assert time.monotonic() < deadline, f"orphans: {alive}"
+        time.sleep(0.1)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that only waits to be buried does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def losses(store: Path, steps: int) -> dict[int, float]:

@@ -186,7 +186,7 @@ def report(store: StoreOption = "./store") -> None:
     from flows.report import write_report
 
     place = Store(store)
-    output.print(place.full(write_report(place, latest_run(place))), highlight=False, soft_wrap=True)
+    output.print(place.location(write_report(place, latest_run(place))), highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -204,7 +204,7 @@ def _show_outcome(store: Store) -> None:
     print_outcome(output, store, record)
     report_path = f"reports/{record.run}.html"
     if store.exists(report_path):
-        output.print(f"Report: {store.full(report_path)}", highlight=False, soft_wrap=True)
+        output.print(f"Report: {store.location(report_path)}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
     """Write the report of a run that is over; what the run made is not spoilt if that fails."""
     try:
-        logger.info("report: %s", store.full(write_report(store, recorder.record)))
+        logger.info("report: %s", store.location(write_report(store, recorder.record)))
     except Exception:
         logger.exception("The report could not be written; `sluice report` tries again.")
 

@@ -76,7 +76,7 @@ def _stage_status(store: Store, name: str, record: RunRecord) -> StageStatus:
         name=name,
         state="done" if whole else "partial" if done else "missing",
         fingerprint=stage.plan.fingerprint,
-        path=store.full(stage.plan.folder),
+        path=store.location(stage.plan.folder),
         parts_done=done,
         parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
         rows=rows,

@@ -144,7 +144,7 @@ def training_environment() -> dict[str, str]:
     libgomp's threads spin at each barrier, which on a CPU that anybody else uses costs ten times the work itself; a
     short spin costs nothing where the cores are free (docs/log.md). What the user set stands.
     """
-    return {"GOMP_SPINCOUNT": "1000", "PYTHONUNBUFFERED": "1", **os.environ}
+    return {"GOMP_SPINCOUNT": "1000", "PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", **os.environ}
 
 
 @contextmanager

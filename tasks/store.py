@@ -59,6 +59,10 @@ class Store:
         """The path as the filesystem takes it."""
         return f"{self.root}/{path}"
 
+    def location(self, path: str) -> str:
+        """The path as a person or another program names it: a full path, or a URL."""
+        return f"{self.url}/{path}"
+
     def local(self, path: str) -> Path:
         """The path on this machine's disk; only local stores have one."""
         if not self.is_local:

@@ -95,7 +95,7 @@ def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dic
     """The fields that each stage reads, as plain values; a stage that is missing here is not part of the recipe."""
     fetch: dict[str, Any] = {
         "crawl": crawl,
-        "warcs": recipe.source.warcs,
+        "warcs": "all" if recipe.madeup else recipe.source.warcs,
         "bytes_per_warc": recipe.source.bytes_per_warc,
     }
     if recipe.madeup:

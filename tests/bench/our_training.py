@@ -1,0 +1,48 @@
+"""The project's training loop as a worker to be measured: the whole of `train`, with its loader and its log."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from model.config import LoopConfig, OptimizerConfig, ScheduleConfig
+from model.training_loop import Run, start_accelerator, train
+from model.transformer import initialise
+from tests.bench.packed_corpus import SEQUENCES, SHAPE, open_packed_corpus
+
+TOKENS_PER_STEP = SEQUENCES * SHAPE.context
+"""Positions that a step trains on, whoever makes it."""
+
+
+def our_training(corpus: Path, optimizer: Literal["muon", "adamw"], warmup: int, steps: int) -> Callable[[], float]:
+    """A worker that trains a new model for `warmup` + `steps` steps and returns the tokens/s of the latter.
+
+    The checkpoint at the end is outside the time, as it is outside the other loops'.
+    """
+    loop = LoopConfig(steps=warmup + steps, sequences_per_step=SEQUENCES)
+    accelerator = start_accelerator(loop)
+    data, digest, _ = open_packed_corpus(corpus)
+    numbers = itertools.count()
+
+    def work() -> float:
+        folder = corpus / f"model-{optimizer}-{next(numbers)}"
+        run = Run(
+            folder=folder,
+            shape=SHAPE,
+            loop=loop,
+            optimizer=OptimizerConfig(name=optimizer, lr=1e-3),
+            schedule=ScheduleConfig(),
+            data=data,
+            data_digest=digest,
+            initialise=lambda model: initialise(model, 1),
+        )
+        assert train(accelerator, run) == 0
+        lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        seconds = [line["seconds"] for line in lines if line["event"] == "step"]
+        assert len(seconds) == warmup + steps
+        return steps * TOKENS_PER_STEP / (seconds[-1] - seconds[warmup - 1])
+
+    return work

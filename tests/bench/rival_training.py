@@ -1,0 +1,134 @@
+"""The loops that ours is measured against: one like nanoGPT's, and a plain one around transformers' Qwen3.
+
+Notable: both get what ours gets: bfloat16, torch's fused AdamW, gradient clipping, as many threads. They also get what
+`model.device.keep_freed_memory` does, which is for the whole process; alone they would be slower, never faster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.config import ModelShape
+from tests.bench.our_training import TOKENS_PER_STEP
+from tests.bench.packed_corpus import SEQUENCES, SHAPE
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class GptBlock(nn.Module):
+    """GPT-2's block: LayerNorm, causal attention, LayerNorm, GELU; no biases, no dropout."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        width = shape.width
+        self.heads = shape.heads
+        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width, bias=False), nn.LayerNorm(width, bias=False)
+        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+        self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """(B, T, width) to the same."""
+        batch, length, width = stream.shape
+        projected = self.query_key_value(self.attention_norm(stream)).split(width, dim=2)
+        query, key, value = (part.view(batch, length, self.heads, -1).transpose(1, 2) for part in projected)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        stream = stream + self.attention_out(mixed.transpose(1, 2).reshape(batch, length, width))
+        hidden = F.gelu(self.up(self.feed_forward_norm(stream)))
+        return stream + self.down(hidden)
+
+
+class Gpt(nn.Module):
+    """GPT-2 with learnt positions and a tied head."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(shape.vocabulary_size, shape.width)
+        self.positions = nn.Embedding(shape.context, shape.width)
+        self.blocks = nn.Sequential(*(GptBlock(shape) for _ in range(shape.layers)))
+        self.norm = nn.LayerNorm(shape.width, bias=False)
+        self.head = nn.Linear(shape.width, shape.vocabulary_size, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean cross-entropy of (B, T) targets."""
+        stream = self.tokens(inputs) + self.positions(torch.arange(inputs.shape[1]))
+        logits = self.head(self.norm(self.blocks(stream)))
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.view(-1))
+
+
+def nanogpt_style(tokens: npt.NDArray[np.uint16], warmup: int, steps: int) -> Callable[[], float]:
+    """A worker that goes on training a GPT of our sizes and returns its tokens/s."""
+    torch.manual_seed(1)
+    model = Gpt(SHAPE)
+    return _worker(model, model, tokens, warmup, steps)
+
+
+def transformers_style(tokens: npt.NDArray[np.uint16], warmup: int, steps: int) -> Callable[[], float]:
+    """A worker that goes on training transformers' Qwen3 of our very shape and returns its tokens/s."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(1)
+    config = Qwen3Config(
+        vocab_size=SHAPE.vocabulary_size,
+        hidden_size=SHAPE.width,
+        intermediate_size=SHAPE.feed_forward_width,
+        num_hidden_layers=SHAPE.layers,
+        num_attention_heads=SHAPE.heads,
+        num_key_value_heads=SHAPE.kv_heads,
+        head_dim=SHAPE.head_width,
+        max_position_embeddings=SHAPE.context,
+        tie_word_embeddings=True,
+        use_cache=False,
+        attn_implementation="sdpa",
+    )
+    model = Qwen3ForCausalLM(config).train()
+
+    def loss(inputs: Tensor, targets: Tensor) -> Tensor:
+        mean: Tensor = model(input_ids=inputs, labels=targets, shift_labels=targets).loss
+        return mean
+
+    return _worker(model, loss, tokens, warmup, steps)
+
+
+def _worker(
+    model: nn.Module, loss: Loss, tokens: npt.NDArray[np.uint16], warmup: int, steps: int
+) -> Callable[[], float]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
+    batches = _batches(tokens)
+
+    def step() -> float:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mean = loss(*next(batches))
+        mean.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return float(mean)
+
+    def work() -> float:
+        for _ in range(warmup):
+            step()
+        began = time.perf_counter()
+        losses = [step() for _ in range(steps)]
+        seconds = time.perf_counter() - began
+        assert np.isfinite(losses).all()
+        return steps * TOKENS_PER_STEP / seconds
+
+    return work
+
+
+def _batches(tokens: npt.NDArray[np.uint16]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Random stretches of one long row of tokens, as nanoGPT draws them."""
+    draws = np.random.default_rng(1)
+    while True:
+        starts = draws.integers(0, len(tokens) - SHAPE.context - 1, SEQUENCES)
+        rows = np.stack([tokens[start : start + SHAPE.context + 1].astype(np.int64) for start in starts])
+        yield torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy())

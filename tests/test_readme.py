@@ -1,0 +1,89 @@
+"""The README's commands, run: each on the tiny recipe and a store of its own, where it names a shipped one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, run_sluice, sluice_environment
+
+
+def commands() -> list[str]:
+    """Every command in the README's shell blocks, without its comment."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [re.sub(r"\s+#.*", "", line).strip() for line in lines if line.strip()]
+
+
+def starting_with(program: str) -> list[str]:
+    return [command for command in commands() if command.startswith(f"{program} ")]
+
+
+def test_the_two_commands_come_first() -> None:
+    assert commands()[:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("command", starting_with("make"))
+def test_make(command: str) -> None:
+    done = subprocess.run(["make", "--dry-run", command.split()[1]], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def store(finished_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("readme") / "store"
+    shutil.copytree(finished_store, copy)
+    return copy
+
+
+@pytest.mark.parametrize("command", starting_with("sluice"))
+def test_sluice(
+    command: str, prefect_server: str, store: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [str(tiny_recipe) if word == "first-crawl" else word for word in shlex.split(command)[1:]]
+    done = run_sluice(prefect_server, *words, "--store", str(store))
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("command", starting_with("prefect"))
+def test_prefect(command: str, prefect_server: str) -> None:
+    """A worker ends after what waits for it, and the run is put off for longer than that: it would ask the real web."""
+    extra = {"worker": ["--run-once"], "deployment": ["--start-in", "10 days"], "work-pool": ["--overwrite"]}
+    words = shlex.split(command)[1:]
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *words, *extra.get(words[0], [])],
+        cwd=ROOT,
+        env=sluice_environment(prefect_server),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", starting_with("accelerate"))
+def test_accelerate(command: str, prefect_server: str, store: Path) -> None:
+    """On one machine and the store's own model; it is trained already, so there is nothing left to do but to say so."""
+    config = min(store.glob("models/tiny-pretrain-*/config.json"))
+    text = re.sub(r"--(num_machines|num_processes) \d+", r"--\1 1", command)
+    text = re.sub(r"--main_process_(ip|port) \S+ ?", "", text)
+    words = [str(config) if word.endswith("config.json") else word for word in shlex.split(text)[2:]]
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *words],
+        cwd=ROOT,
+        env=sluice_environment(prefect_server),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

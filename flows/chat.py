@@ -21,8 +21,13 @@ from flows.training import finish_model, run_program_stage
     persist_result=False,
 )
 def crawl_to_chat(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
-    """Crawl to corpus, pretrain, finetune, evaluate, export; returns the evaluation."""
+    """Crawl to corpus, pretrain, finetune, evaluate, export; returns the evaluation.
+
+    A recipe without pretraining ends with packed tokens, and the rows of each stage are returned.
+    """
     with open_run(recipe, settings) as run:
         make_corpus(run)
+        if "pretrain" not in run.plans:
+            return {name: manifest.rows for name, manifest in run.manifests.items()}
         run_program_stage(run, "pretrain")
         return finish_model(run)

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.exported_model import copy_model, run_model_program
-from flows.recipe_loading import RecipeError, load_recipe, shipped_recipes
+from flows.report.hostile_text import harmless
 from flows.run_record import latest_run, read_run, run_names
 from flows.settings import RunSettings
-from tasks.errors import PermanentError, SluiceError
+from tasks.errors import PermanentError, SluiceError, UsageError
 from tasks.store import Store
 
 app = typer.Typer(
@@ -39,8 +39,13 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="field.path=value, over the recipe; may be repeated.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", help="Parts worked on at a time; default: the cores.")]
-ProcessesOption = Annotated[int, typer.Option("--processes", help="Training processes, usually one a GPU.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Parts worked on at once; default: the cores.")
+]
+WorkerMemoryOption = Annotated[
+    float | None, typer.Option("--worker-memory", min=0.1, help="GiB at which a worker is ended; default: 4.")
+]
+ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Training processes, usually one a GPU.")]
 TemperatureOption = Annotated[float, typer.Option(help="0 takes the likeliest token; higher is more varied.")]
 TopKOption = Annotated[int, typer.Option(help="Draw among the k likeliest tokens; 0: all.")]
 TopPOption = Annotated[float, typer.Option(help="Draw within this share of probability.")]
@@ -55,12 +60,15 @@ def run(
     store: StoreOption = "./store",
     overrides: SetOption = None,
     workers: WorkersOption = None,
+    worker_memory: WorkerMemoryOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to chat model; without a recipe, the offline demo."""
-    _run_flow("crawl_to_chat", recipe, overrides, _settings(store, workers, processes, accelerate), as_json)
+    _run_flow(
+        "crawl_to_chat", recipe, overrides, _settings(store, workers, worker_memory, processes, accelerate), as_json
+    )
 
 
 @app.command()
@@ -69,10 +77,11 @@ def corpus(
     store: StoreOption = "./store",
     overrides: SetOption = None,
     workers: WorkersOption = None,
+    worker_memory: WorkerMemoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to packed tokens."""
-    _run_flow("crawl_to_corpus", recipe, overrides, _settings(store, workers), as_json)
+    _run_flow("crawl_to_corpus", recipe, overrides, _settings(store, workers, worker_memory), as_json)
 
 
 @app.command()
@@ -85,7 +94,7 @@ def pretrain(
     as_json: JsonOption = False,
 ) -> None:
     """Pretrain on a corpus that is in the store."""
-    _run_flow("pretrain", recipe, overrides, _settings(store, None, processes, accelerate), as_json)
+    _run_flow("pretrain", recipe, overrides, _settings(store, processes=processes, accelerate=accelerate), as_json)
 
 
 @app.command()
@@ -98,7 +107,7 @@ def finetune(
     as_json: JsonOption = False,
 ) -> None:
     """Finetune the pretrained model on conversations, judge it and export it."""
-    _run_flow("finetune", recipe, overrides, _settings(store, None, processes, accelerate), as_json)
+    _run_flow("finetune", recipe, overrides, _settings(store, processes=processes, accelerate=accelerate), as_json)
 
 
 @app.command()
@@ -144,7 +153,7 @@ def chat(
 ) -> None:
     """Talk to the newest exported model."""
     sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
-    said = [] if message is None else ["--message", message]
+    said = [] if message is None else [f"--message={message}"]
     sys.exit(run_model_program("model.chat", Store(store), [*sampling, *said]))
 
 
@@ -160,7 +169,7 @@ def generate(
 ) -> None:
     """Let the newest exported model continue a text."""
     sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
-    sys.exit(run_model_program("model.generate", Store(store), [*sampling, "--prompt", prompt]))
+    sys.exit(run_model_program("model.generate", Store(store), [*sampling, f"--prompt={prompt}"]))
 
 
 @app.command()
@@ -192,6 +201,8 @@ def report(store: StoreOption = "./store") -> None:
 @app.command()
 def recipes() -> None:
     """The recipes that come with Sluice."""
+    from flows.recipe_loading import shipped_recipes
+
     for name in shipped_recipes():
         output.print(name)
 
@@ -211,20 +222,21 @@ def main() -> None:
     """The `sluice` command."""
     try:
         app()
-    except RecipeError as error:
-        messages.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
     except SluiceError as error:
-        messages.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
-        sys.exit(130)
+        messages.print(harmless(str(error)), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
-def _settings(store: str, workers: int | None, processes: int = 1, accelerate: str | None = None) -> RunSettings:
-    given: dict[str, Any] = {"store": store, "processes": processes, "accelerate_config": accelerate}
-    return RunSettings(**given | ({} if workers is None else {"workers": workers}))
+def _settings(
+    store: str,
+    workers: int | None = None,
+    worker_memory: float | None = None,
+    processes: int = 1,
+    accelerate: str | None = None,
+) -> RunSettings:
+    given = {"store": store, "processes": processes, "accelerate_config": accelerate}
+    given |= {"workers": workers, "worker_memory_gib": worker_memory}
+    return RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int, seed: int) -> list[str]:
@@ -235,7 +247,11 @@ def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int,
 
 def _run_flow(name: str, recipe_name: str, overrides: list[str] | None, settings: RunSettings, as_json: bool) -> None:
     """Validate the recipe, see that there is a Prefect server, run the flow, show what came out."""
+    from flows.recipe_loading import load_recipe
+
     recipe = load_recipe(recipe_name, overrides or ())
+    if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
+        raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")
     _quieten_prefect()
     from flows.console import showing_progress
     from flows.prefect_server import prefect_api
@@ -243,8 +259,12 @@ def _run_flow(name: str, recipe_name: str, overrides: list[str] | None, settings
     with prefect_api(Path.home() / ".sluice" / "prefect") as server:
         messages.print(f"Prefect UI: {server.ui_url}")
         flow = _flow(name)
-        with showing_progress(messages):
-            flow(recipe, settings)
+        try:
+            with showing_progress(messages):
+                flow(recipe, settings)
+        except KeyboardInterrupt:
+            messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(130) from None
     if as_json:
         _print_json(latest_run(Store(settings.store)).model_dump(mode="json"))
     else:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from flows.report.hostile_text import harmless
+
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -36,10 +38,13 @@ class ProgressHandler(logging.Handler):
         if "/prefect/" in record.pathname.replace("\\", "/"):
             if record.levelno < logging.ERROR:
                 return
-            self._console.print(f"[red]{record.getMessage().splitlines()[0]}", highlight=False)
+            self._print(record.getMessage().partition("\n")[0], "red")
             return
-        style = "yellow" if record.levelno >= logging.WARNING else None
-        self._console.print(record.getMessage(), style=style, highlight=False, markup=False)
+        self._print(record.getMessage(), "yellow" if record.levelno >= logging.WARNING else None)
+
+    def _print(self, text: str, style: str | None) -> None:
+        # Servers and pages have a say in these texts, so they must not write to the terminal as they please.
+        self._console.print(harmless(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _advance(self, stage: str, done: int, total: int) -> None:
         if stage not in self._bars:

@@ -13,15 +13,15 @@ from typing import Any
 from prefect import flow
 
 from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task, part_task_runner
-from flows.plan import StagePlan
 from flows.recipe import Recipe
 from flows.run import Run, open_run
 from flows.settings import RunSettings
+from flows.stage_plan import StagePlan
 from tasks.crawl_listing import WarcAddress, list_warcs
 from tasks.fingerprint import digest
 from tasks.manifest import Manifest, read_manifest, write_manifest
 from tasks.part_runner import finished
-from tasks.parts import PartFooter
+from tasks.parts import PartFooter, part_name
 from tasks.stages.fetch import drop_warc, is_at_hand
 from tasks.stages.registry import STAGES
 from tasks.stages.stage import PartJob, inputs_digest
@@ -65,23 +65,20 @@ def build_dataset(run: Run, name: str) -> Manifest:
             run.progress(name, done, len(jobs))
 
         run.recorder.stage(name, parts_expected=len(jobs))
-        manifest = read_manifest(run.store, name, plan.fingerprint)
-        if manifest is None or [part.inputs for part in manifest.parts] != [job.inputs for job in jobs]:
-            footers = build_all(name, jobs, run.settings, run.crawl, on_part)
-            manifest = finish_dataset(run, plan, footers)
-        run.manifests[name] = manifest
-        return manifest
+        footers, built = build_all(name, jobs, run.settings, run.crawl, on_part)
+        run.manifests[name] = finish_dataset(run, plan, footers, built)
+        return run.manifests[name]
 
 
 def dataset_jobs(run: Run, plan: StagePlan) -> list[PartJob]:
     """A job for each part of a stage whose upstream datasets are finished."""
     stage = STAGES[plan.name]
     if stage.parts:
-        count = stage.parts(plan.config)
+        count = stage.parts(plan.job_config)
     else:
         mapped = [upstream.stage for upstream in stage.upstream if not upstream.all_parts]
         count = len(run.manifests[mapped[0]].parts) if mapped else 1
-    return [_job(run, plan, index, inputs_digest(stage, index, run.manifests)) for index in range(count)]
+    return [_job(run, plan, index, inputs_digest(stage, index, count, run.manifests)) for index in range(count)]
 
 
 def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:
@@ -104,8 +101,9 @@ def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:
             footers.update(zip(groups[place], built, strict=True))
             run.progress("extract", len(footers), len(pairs))
         both = [footer for _, footer in sorted(footers.items())]
-        run.manifests["fetch"] = finish_dataset(run, fetch, [footer for footer, _ in both])
-        run.manifests["extract"] = finish_dataset(run, extract, [footer for _, footer in both])
+        built = sum(len(group) for group in groups)
+        run.manifests["fetch"] = finish_dataset(run, fetch, [footer for footer, _ in both], built)
+        run.manifests["extract"] = finish_dataset(run, extract, [footer for _, footer in both], built)
 
 
 def fetch_and_extract_parts(
@@ -124,17 +122,30 @@ def fetch_and_extract_parts(
 
 def _at_hand(fetch: PartJob, settings: RunSettings) -> PartFooter:
     """Fetch a WARC; also again, where it was dropped before and its text is now wanted by another recipe."""
-    if not is_at_hand(fetch):
-        Store(fetch.store).remove(fetch.path)
+    store = Store(fetch.store)
+    if finished(store, fetch) and not is_at_hand(fetch):
+        store.remove(fetch.path)
     return build_part(fetch, settings)
 
 
-def finish_dataset(run: Run, plan: StagePlan, footers: Sequence[PartFooter]) -> Manifest:
-    """Write a dataset's manifest, unless the one that is there lists just these parts."""
+def finish_dataset(run: Run, plan: StagePlan, footers: Sequence[PartFooter], built: int) -> Manifest:
+    """Write a dataset's manifest, unless the one that is there lists just these parts, of which `built` are new."""
+    run.recorder.stage(plan.name, parts_built=built)
     there = read_manifest(run.store, plan.name, plan.fingerprint)
-    if there and [part.digest for part in there.parts] == [footer.digest for footer in footers]:
+    if there and [(part.digest, part.inputs, part.counters) for part in there.parts] == [
+        (footer.digest, footer.inputs, footer.counters) for footer in footers
+    ]:
         return there
+    _remove_parts_from(run.store, plan, len(footers))
     return write_manifest(run.store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers)
+
+
+def _remove_parts_from(store: Store, plan: StagePlan, count: int) -> None:
+    """Remove what an earlier run with more parts left under the same fingerprint."""
+    wanted = {part_name(index) for index in range(count)}
+    for name in store.names(plan.folder):
+        if name.startswith("part-") and name not in wanted:
+            store.remove(f"{plan.folder}/{name}")
 
 
 def _done_already(run: Run, pairs: Sequence[tuple[PartJob, PartJob]]) -> dict[int, tuple[PartFooter, PartFooter]]:
@@ -168,6 +179,6 @@ def _job(run: Run, plan: StagePlan, index: int, inputs: str) -> PartJob:
         fingerprint=plan.fingerprint,
         index=index,
         inputs=inputs,
-        config=plan.config,
+        config=plan.job_config,
         upstream=plan.upstream,
     )

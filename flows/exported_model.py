@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.run_record import read_run, run_names
-from tasks.errors import PermanentError
+from tasks.errors import PermanentError, UsageError
 from tasks.store import Store
 
 
@@ -54,7 +54,7 @@ def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> in
 def copy_model(store: Store, destination: Path) -> Path:
     """Copy the exported model to a folder that is not there yet, or is empty."""
     if destination.exists() and any(destination.iterdir()):
-        raise PermanentError(f"{destination} is not empty; name a new folder.")
+        raise UsageError(f"{destination} is not empty; name a new folder.")
     with local_model(store) as folder:
         shutil.copytree(folder, destination, dirs_exist_ok=True)
     return destination

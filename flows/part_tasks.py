@@ -1,7 +1,8 @@
 """Carries a stage's parts out as Prefect tasks: grouped, in a bounded window, each part in a process of its own.
 
 Notable: the store decides what is done and Prefect decides what runs, so tasks are never cached. A worker that dies
-on one page is started again with that page marked; a part that fails for good fails its task, the others finish.
+on one page is started again with that page marked; a part that fails for good ends the stage, once what runs beside it
+is finished.
 """
 
 from __future__ import annotations
@@ -74,15 +75,20 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
     )
     while True:
         try:
-            return run_isolated(run_part, job, limits, logger.info, _PRELOAD).footer
+            return run_isolated(run_part, job, limits, logger.info, _PRELOAD)
         except ChildDied as death:
             # A death in the same place twice, or before the first record, is not a page's doing.
             if death.position is None or death.position in job.skip:
+                if death.reason in ("memory", "time"):
+                    raise PermanentError(
+                        f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. Raise "
+                        "--worker-memory (settings.worker_memory_gib) or settings.part_hours and run again."
+                    ) from death
                 raise
             if len(job.skip) >= MAX_POISONOUS_RECORDS:
                 raise PermanentError(
                     f"{job.stage} part {job.index}: {len(job.skip)} records killed the worker, the last at offset "
-                    f"{death.position} ({death}). Look at the worker's limits (worker_memory_gib) before another run."
+                    f"{death.position} ({death}). Raise --worker-memory (settings.worker_memory_gib) and run again."
                 ) from death
             logger.warning("%s part %d: record %d: %s", job.stage, job.index, death.position, death)
             job = dataclasses.replace(job, skip={**job.skip, death.position: death.reason})
@@ -95,8 +101,8 @@ def build_parts(jobs: list[PartJob], settings: RunSettings, label: str) -> list[
 
 def build_all(
     stage: str, jobs: Sequence[PartJob], settings: RunSettings, crawl: str, on_part: Callable[[int], None]
-) -> list[PartFooter]:
-    """Footers of all `jobs` in order, building those that are missing; `on_part` gets each count newly finished."""
+) -> tuple[list[PartFooter], int]:
+    """Footers of all `jobs` in order, and how many had to be built; `on_part` gets each count newly finished."""
     store = Store(settings.store)
     with ThreadPoolExecutor(16) as readers:
         footers = dict(enumerate(readers.map(lambda job: finished(store, job), jobs)))
@@ -108,7 +114,7 @@ def build_all(
     for group, built in in_window(part_task(build_parts, stage), arguments, settings.workers):
         footers.update(zip(groups[group], built, strict=True))
         on_part(len(built))
-    return [footer for _, footer in sorted(footers.items()) if footer]
+    return [footer for _, footer in sorted(footers.items()) if footer], len(pending)
 
 
 def grouped(indices: Sequence[int], workers: int, largest: int = 32) -> list[list[int]]:

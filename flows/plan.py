@@ -10,49 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.recipe import Recipe
-from tasks.config import Config
+from flows.stage_plan import STAGE_NAMES, StagePlan
+from model.config import PACE_FIELDS
 from tasks.fingerprint import fingerprint
-from tasks.manifest import dataset_folder
+from tasks.madeup.generation import VERSION as MADEUP_VERSION
 from tasks.stages.registry import STAGES
-
-STAGE_NAMES = (
-    "fetch",
-    "extract",
-    "filter",
-    "signatures",
-    "candidates",
-    "duplicates",
-    "corpus",
-    "tokenizer",
-    "tokens",
-    "packing",
-    "pretrain",
-    "sft",
-    "preference",
-    "evaluate",
-    "export",
-)
-"""Every stage in the order of its work. `preference` is named here and waits for a recipe that asks for it."""
 
 PROGRAM_VERSIONS = {"pretrain": 1, "sft": 1, "evaluate": 1, "export": 1}
 """Versions of the stages that are programs of the model half; raised when the same inputs come out otherwise."""
-
-
-class StagePlan(Config):
-    """One stage of one recipe."""
-
-    name: str
-    version: int
-    fingerprint: str
-    config: dict[str, Any]
-    """The part of the recipe that the stage reads."""
-    upstream: dict[str, str]
-    """Fingerprints of the datasets it builds on, by stage."""
-
-    @property
-    def folder(self) -> str:
-        """Where the dataset lives in the store."""
-        return dataset_folder(self.name, self.fingerprint)
 
 
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
@@ -71,11 +36,23 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
         plans[name] = StagePlan(
             name=name,
             version=version,
-            fingerprint=fingerprint(name, version, configs[name], upstream),
-            config=configs[name],
+            fingerprint=fingerprint(name, version, meaning(name, configs[name]), upstream),
+            config=meaning(name, configs[name]),
+            job_config=configs[name],
             upstream=upstream,
         )
     return plans
+
+
+def meaning(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a stage's configuration that decide what comes out: no pace, no memory, no local path."""
+    decisive = {field: value for field, value in config.items() if field not in _NOT_DECISIVE.get(name, ())}
+    if isinstance(decisive.get("loop"), Mapping):
+        decisive["loop"] = {field: value for field, value in decisive["loop"].items() if field not in PACE_FIELDS}
+    return decisive
+
+
+_NOT_DECISIVE = {"candidates": ("partitions",), "sft": ("conversations",), "evaluate": ("questions",)}
 
 
 def upstream_names(name: str, recipe: Recipe) -> list[str]:
@@ -99,7 +76,7 @@ def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dic
         "bytes_per_warc": recipe.source.bytes_per_warc,
     }
     if recipe.madeup:
-        fetch["madeup"] = recipe.madeup.model_dump(mode="json")
+        fetch["madeup"] = recipe.madeup.model_dump(mode="json") | {"version": MADEUP_VERSION}
     configs = {
         "fetch": fetch,
         "extract": recipe.extract.model_dump(mode="json"),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.plan import StagePlan
 from flows.run import Run, working_folder
+from flows.stage_plan import StagePlan
 from tasks.stages.tokenizer import tokenizer_path
 
 
@@ -74,7 +74,7 @@ def _cache(run: Run) -> str:
 
 
 def _pretrain_config(run: Run, plan: StagePlan) -> dict[str, Any]:
-    return plan.config | {
+    return plan.job_config | {
         "folder": str(model_folder(run, "pretrain")),
         "tokens": dataset(run, "tokens"),
         "packing": dataset(run, "packing"),
@@ -83,7 +83,7 @@ def _pretrain_config(run: Run, plan: StagePlan) -> dict[str, Any]:
 
 
 def _sft_config(run: Run, plan: StagePlan) -> dict[str, Any]:
-    learning = {name: plan.config[name] for name in ("loop", "optimizer", "schedule")}
+    learning = {name: plan.job_config[name] for name in ("loop", "optimizer", "schedule")}
     return learning | {
         "folder": str(model_folder(run, "sft")),
         "base": str(model_folder(run, "pretrain")),
@@ -117,6 +117,7 @@ def _export_config(run: Run, plan: StagePlan) -> dict[str, Any]:
         "tokenizer": tokenizer_file(run),
         "output": str(model_folder(run, last_trained(run)) / "export"),
         "precision": plan.config["precision"],
+        "identity": plan.fingerprint,
     }
 
 

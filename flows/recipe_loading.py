@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -19,11 +20,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe import Recipe
-from tasks.errors import PermanentError
+from tasks.errors import UsageError
+
+_TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
 
 
-class RecipeError(PermanentError):
-    """The recipe, or what the command line puts over it, is wrong: bad usage, not a failed run."""
+class RecipeError(UsageError):
+    """The recipe, or what the command line puts over it, is wrong."""
 
 
 def shipped_recipes() -> list[str]:
@@ -78,7 +81,11 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """A validation error in words, a line for each wrong field."""
-    return "\n".join(f"  {_explain_one(details, model)}" for details in error.errors())
+    said: dict[str, list[str]] = {}
+    for details in error.errors():
+        field, message = _explain_one(details, model)
+        said.setdefault(field, []).append(message)
+    return "\n".join(f"  {field}: {'; or '.join(messages)}" for field, messages in said.items())
 
 
 def _read(name_or_path: str) -> tuple[str, str]:
@@ -98,18 +105,20 @@ def _read(name_or_path: str) -> tuple[str, str]:
     return f"{name_or_path} (shipped)", shipped.read_text(encoding="utf-8")
 
 
-def _explain_one(details: Any, model: type[BaseModel]) -> str:
-    location = [part for part in details["loc"] if not str(part).startswith(("function-", "tagged-"))]
-    field = ".".join(str(part) for part in location)
+def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
+    """The dotted field and what is wrong with it."""
+    # Where a field takes one of several types, pydantic also names the type it tried.
+    location = [part for part in details["loc"] if not _TRIED_TYPE.search(str(part))]
+    field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
-        return f"{field}: no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+        return field, f"no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
-        return f"{field}: is missing"
+        return field, "is missing"
     if isinstance(details.get("input"), dict | list) or details["type"] == "value_error":
-        return f"{field}: {message}" if field else message
-    return f"{field}: {message} (it is {details.get('input')!r})"
+        return field, message
+    return field, f"{message} (it is {details.get('input')!r})"
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:

@@ -12,17 +12,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 import xxhash
 from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
 
-from flows.plan import StagePlan, plan_stages
+from flows.plan import plan_stages
 from flows.recipe import Recipe
 from flows.report import write_report
-from flows.run_record import Recorder
+from flows.run_record import Recorder, read_run, run_names
 from flows.settings import RunSettings
+from flows.stage_plan import StagePlan
 from tasks.crawl_listing import SourceConfig, resolve_crawl
-from tasks.errors import PermanentError
+from tasks.errors import UsageError
 from tasks.madeup import QUESTIONS_FILE, TRAIN_FILE, generate_madeup_web, write_starter_chat
 from tasks.manifest import Manifest
 from tasks.store import Store
@@ -73,8 +77,11 @@ class Run:
 
 
 @contextmanager
-def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
-    """Begin a run and write, at the end, how it ended. Must be called inside a Prefect flow."""
+def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> Iterator[Run]:
+    """Begin a run and write, at the end, how it ended. Must be called inside a Prefect flow.
+
+    A run that `goes_on` from a corpus in the store takes `latest` for the crawl of the recipe's newest run there.
+    """
     logger = get_run_logger()
     store = Store(settings.store)
     source = recipe.source
@@ -82,7 +89,8 @@ def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
         folder = madeup_folder(store, settings)
         web = generate_madeup_web(folder, recipe.madeup)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"crawl": resolve_crawl(source)})
+    source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
+    _name_flow_run(recipe.source.crawl, source.crawl)
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     plans = plan_stages(recipe, source.crawl, digests)
@@ -96,6 +104,28 @@ def open_run(recipe: Recipe, settings: RunSettings) -> Iterator[Run]:
         raise
     recorder.finish()
     _publish_report(store, recorder, logger)
+
+
+def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
+    """The crawl's name; a run that was begun on what was the latest crawl then is not silently begun anew."""
+    if source.crawl != "latest":
+        return source.crawl
+    records = (read_run(store, name) for name in reversed(run_names(store)))
+    before = next((record.crawl for record in records if record.recipe.get("name") == recipe.name), None)
+    if goes_on and before:
+        return before
+    crawl = resolve_crawl(source)
+    if before and before != crawl:
+        logger.warning("latest is %s now; the newest run of %s was on %s", crawl, recipe.name, before)
+    return crawl
+
+
+def _name_flow_run(asked: str, crawl: str) -> None:
+    """Put the crawl's name, which is known only now, into the flow run's name."""
+    identity, name = flow_run.get_id(), flow_run.get_name()
+    if identity and name and asked != crawl:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(identity), name=name.replace(asked, crawl, 1))
 
 
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
@@ -134,5 +164,5 @@ def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str
             files[kind] = Path(name).resolve()
             if not files[kind].is_file():
                 section = "sft" if kind == "conversations" else "evaluate"
-                raise PermanentError(f"{section}.{kind}: there is no file {files[kind]}.")
+                raise UsageError(f"{section}.{kind}: there is no file {files[kind]}.")
     return files

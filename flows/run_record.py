@@ -6,7 +6,9 @@ Notable: it is rewritten whole after every stage, so a killed run still says how
 
 from __future__ import annotations
 
+import os
 import platform
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,8 +16,8 @@ from typing import Any
 
 from pydantic import Field
 
-from flows.plan import StagePlan
 from flows.settings import RunSettings
+from flows.stage_plan import StagePlan
 from tasks.config import Config
 from tasks.errors import PermanentError
 from tasks.store import Store
@@ -48,12 +50,28 @@ class RunRecord(Config):
     crawl: str
     settings: dict[str, Any]
     versions: dict[str, str]
+    host: str
+    """Name of the machine that the run was started on."""
+    pid: int
+    """Its process there."""
     started: str
     finished: str | None = None
     state: str = "running"
     """running | completed | failed"""
     error: str | None = None
     stages: dict[str, StageRecord] = Field(default_factory=dict)
+
+    def state_now(self) -> str:
+        """The state, or `interrupted` where the process that should be carrying the run out is gone."""
+        if self.state != "running" or self.host != socket.gethostname():
+            return self.state
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return "interrupted"
+        except PermissionError:
+            pass
+        return self.state
 
 
 class Recorder:
@@ -76,6 +94,8 @@ class Recorder:
             crawl=crawl,
             settings=settings.model_dump(mode="json"),
             versions=installed_versions(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
             started=now.isoformat(timespec="seconds"),
             stages={name: StageRecord(plan=plan) for name, plan in plans.items()},
         )

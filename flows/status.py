@@ -6,10 +6,8 @@ kill and after parts were deleted by hand.
 
 from __future__ import annotations
 
-from typing import Any
-
-from flows.plan import STAGE_NAMES
 from flows.run_record import RunRecord, StageRecord, latest_run
+from flows.stage_plan import STAGE_NAMES
 from tasks.config import Config
 from tasks.manifest import dataset_folder, read_manifest
 from tasks.parts import read_footer
@@ -50,7 +48,7 @@ def store_status(store: Store) -> StoreStatus:
         run=record.run,
         recipe=str(record.recipe.get("name")),
         crawl=record.crawl,
-        state=record.state,
+        state=record.state_now(),
         error=record.error,
         stages=[_stage_status(store, name, record) for name in STAGE_NAMES],
     )
@@ -110,8 +108,3 @@ def status_table(status: StoreStatus) -> list[list[str]]:
         ]
         for stage in status.stages
     ]
-
-
-def as_json(status: StoreStatus) -> dict[str, Any]:
-    """The status as plain values for `--json`."""
-    return status.model_dump(mode="json")

@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
 
 from flows.corpus import DATA_STAGES, finish_dataset
 from flows.launcher import run_program
-from flows.part_tasks import RETRY_DELAYS, worth_another_try
-from flows.plan import StagePlan
+from flows.part_tasks import part_task
 from flows.program_stages import PROGRAMS, export_path, last_trained, model_folder, model_path
 from flows.recipe import Recipe
 from flows.run import Run, open_run
 from flows.settings import RunSettings
+from flows.stage_plan import StagePlan
 from tasks.errors import PermanentError, TemporaryError
 from tasks.fingerprint import digest
 from tasks.manifest import part_path, read_manifest
@@ -45,7 +44,7 @@ _TAIL_BYTES = 4096
 @flow(name="pretrain", flow_run_name="{recipe.name}: {recipe.source.crawl} pretrain", persist_result=False)
 def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
     """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; returns the final losses."""
-    with open_run(recipe, settings) as run:
+    with open_run(recipe, settings, goes_on=True) as run:
         take_finished(run, DATA_STAGES)
         return run_program_stage(run, "pretrain")
 
@@ -53,7 +52,7 @@ def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str,
 @flow(name="finetune", flow_run_name="{recipe.name}: {recipe.source.crawl} finetune", persist_result=False)
 def finetune(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
     """Finetune the pretrained model, judge it and export it; returns the evaluation."""
-    with open_run(recipe, settings) as run:
+    with open_run(recipe, settings, goes_on=True) as run:
         take_finished(run, (*DATA_STAGES, "pretrain"))
         return finish_model(run)
 
@@ -75,10 +74,11 @@ def run_program_stage(run: Run, name: str) -> dict[str, Any]:
         run.recorder.stage(name, parts_expected=1)
         inputs = digest({stage: run.manifests[stage].digest for stage in plan.upstream})
         footer = read_footer(run.store, part_path(name, plan.fingerprint, 0))
-        if not (footer and footer.matches(name, plan.fingerprint, inputs) and _output_exists(run, name)):
+        done = footer and footer.matches(name, plan.fingerprint, inputs) and _output_exists(run, plan)
+        if footer is None or not done:
             _launch_program(run, plan)
             footer = _write_result(run, plan, inputs)
-        run.manifests[name] = finish_dataset(run, plan, [footer])
+        run.manifests[name] = finish_dataset(run, plan, [footer], built=0 if done else 1)
         summary = read_summary(run, plan)
         run.recorder.stage(name, summary=summary)
         return summary
@@ -103,22 +103,14 @@ def launch_command(module: str, config: Path, is_training: bool, settings: RunSe
     return [*launcher, "-m", module, str(config)]
 
 
-@task(
-    task_run_name="{label}",
-    retries=len(RETRY_DELAYS),
-    retry_delay_seconds=RETRY_DELAYS,
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_another_try,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def train(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
+def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
     """Run a program to its end, its output going to the task's log.
 
     Raises `PermanentError` for a wrong config or input, `TemporaryError` for anything else that another try, which
     resumes from the newest checkpoint, may get past.
     """
     logger = get_run_logger()
+    outcome_path(config).unlink(missing_ok=True)
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     def on_line(line: str) -> None:
@@ -205,8 +197,10 @@ def _launch_program(run: Run, plan: StagePlan) -> None:
     program = PROGRAMS[plan.name]
     values = program.config(run, plan)
     folder = model_folder(run, plan.name if program.is_training else last_trained(run))
-    if not run.store.is_local and run.store.exists(model_path(run, last_trained(run))):
-        run.store.download_folder(model_path(run, last_trained(run)), model_folder(run, last_trained(run)))
+    if not run.store.is_local:
+        for stage in (stage for stage in ("pretrain", "sft") if stage in run.plans):
+            if run.store.exists(model_path(run, stage)):
+                run.store.download_folder(model_path(run, stage), model_folder(run, stage))
     config = folder / ("config.json" if program.is_training else f"{plan.name}.json")
     with explaining_full_disk(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
@@ -214,7 +208,9 @@ def _launch_program(run: Run, plan: StagePlan) -> None:
     metrics = folder / "metrics.jsonl" if program.is_training else None
     steps = plan.config["loop"]["steps"] if program.is_training else 0
     command = launch_command(program.module, config, program.is_training, run.settings)
-    train(command, config, metrics, plan.name, steps, f"{plan.name} {run.recipe.name} {run.crawl}")
+    # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
+    label = f"{plan.name} {run.recipe.name} {run.crawl}"
+    part_task(run_to_its_end, plan.name)(command, config, metrics, plan.name, steps, label)
     if not run.store.is_local:
         run.store.upload_folder(folder, f"models/{folder.name}")
 
@@ -228,15 +224,26 @@ def _write_result(run: Run, plan: StagePlan, inputs: str) -> PartFooter:
         return writer.commit({})
 
 
-def _output_exists(run: Run, name: str) -> bool:
-    """Whether the model folder that a finished stage speaks of is still there."""
-    stage = name if PROGRAMS[name].is_training else last_trained(run)
-    return run.store.exists(model_path(run, stage)) and (name != "export" or run.store.exists(export_path(run)))
+def _output_exists(run: Run, plan: StagePlan) -> bool:
+    """Whether what a finished stage speaks of is still there, and no other export in its place."""
+    if plan.name != "export":
+        stage = plan.name if PROGRAMS[plan.name].is_training else last_trained(run)
+        return run.store.exists(model_path(run, stage))
+    try:
+        report = json.loads(run.store.read_bytes(f"{export_path(run)}/export_report.json"))
+    except (OSError, ValueError):
+        return False
+    return bool(report.get("identity") == plan.fingerprint)
+
+
+def outcome_path(config: Path) -> Path:
+    """Where a program says how it ended: beside its config."""
+    return config.with_suffix(".outcome.json")
 
 
 def _outcome(config: Path) -> dict[str, Any] | None:
     """What the program wrote of its end; None where it was killed before it could."""
     try:
-        return dict(json.loads(config.with_suffix(".outcome.json").read_text()))
+        return dict(json.loads(outcome_path(config).read_text()))
     except (OSError, ValueError):
         return None

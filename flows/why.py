@@ -5,10 +5,10 @@ Notable: the answer is read from the run records in the store, so it can be aske
 
 from __future__ import annotations
 
-from flows.plan import STAGE_NAMES, StagePlan
 from flows.run_record import RunRecord, read_run, run_names
+from flows.stage_plan import STAGE_NAMES, StagePlan
 from tasks.config import Config
-from tasks.errors import PermanentError
+from tasks.errors import PermanentError, UsageError
 from tasks.fingerprint import differences
 from tasks.store import Store
 
@@ -40,7 +40,7 @@ class Explanation(Config):
 def explain_stage(store: Store, stage: str) -> Explanation:
     """Compare the latest run that has `stage` with the newest earlier one whose dataset was another."""
     if stage not in STAGE_NAMES:
-        raise PermanentError(f"There is no stage called {stage!r}; there are: {', '.join(STAGE_NAMES)}.")
+        raise UsageError(f"There is no stage called {stage!r}; there are: {', '.join(STAGE_NAMES)}.")
     records = [read_run(store, name) for name in reversed(run_names(store))]
     with_stage = [record for record in records if stage in record.stages]
     if not with_stage:

@@ -2,8 +2,8 @@
 
 Notable:
 - Needs no torch, so whoever writes these files can check them where torch was never installed.
-- What decides the result and what decides only the place stand apart: every `Path` field, `threads` and `micro_batch`
-  may change between a run and its resume; the others may not (model/checkpointing.py compares them).
+- What decides the result and what decides only place and pace stand apart: every `Path` field and the `PACE_FIELDS` of
+  the loop may change between a run and its resume, and `steps` may grow; the others may not.
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
@@ -138,6 +138,15 @@ class LoopConfig:
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
 
 
+PACE_FIELDS: frozenset[str] = frozenset(
+    {"micro_batch", "compile", "threads", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"}
+)
+"""The fields of `LoopConfig` that decide where and how fast a run goes and what it notes on the way, and never, beyond
+the rounding of sums, its weights or its held-out score. A run may be resumed under other ones, and whoever names runs
+by their config leaves them out. `evaluation_documents` is not one of them: it decides which documents the score is of.
+"""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """`python -m model.pretrain CONFIG`: from packed tokens to a base model."""
@@ -234,6 +243,8 @@ class ExportConfig:
     """Type of the exported weights."""
     compare: bool = True
     """Whether to load the result in transformers, where it is installed, and compare logits in float32."""
+    identity: str = ""
+    """What the caller calls this export; written to export_report.json."""
 
 
 def _require(right: bool, message: str) -> None:

@@ -5,10 +5,12 @@ Notable:
   template. transformers itself is not needed to write it.
 - It proves itself. The weights are read back with our own code and must give the logits of the checkpoint; where
   transformers is installed its logits are compared in float32 too. `export_report.json` holds the largest differences.
-- It is written aside and renamed, so a folder named export/ is always whole.
+- It is written aside and renamed, and an older one is first renamed out of the way, so a folder under the final name
+  is always whole; a kill between the two renames leaves none, and the next run writes it.
 
-Report: {"parameters", "dtype", "own_max_difference", "transformers_max_difference", "transformers_version"}; the
-last two are null where transformers is not installed.
+Report: {"identity", "parameters", "dtype", "own_max_difference", "transformers_max_difference",
+"transformers_version"}; the last two are null where transformers is not installed. "identity" is the config's own word
+for what this export is.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, START_OF_TURN, ChatFormat, load_chat_format
 from model.config import ExportConfig, ModelShape
 from model.config_loading import load_config
+from model.errors import BadInput
+from model.full_disk import system_error_in, writing
 from model.model_loading import SHAPE_FIELDS, exported_weights, load_export, load_trained
 from model.program import EXIT_DONE, run_program
 from model.transformer import Transformer
@@ -34,6 +39,11 @@ from model.transformer import Transformer
 REPORT = "export_report.json"
 _TOLERANCE = 1e-4
 """Largest difference of float32 logits that is taken for rounding."""
+_OWN, _THEIRS = "our own code", "transformers"
+_REMEDY = {
+    _OWN: "check that the checkpoint's weights are finite, and report it if they are",
+    _THEIRS: "install the version that the project's requirements name, or set compare to false",
+}
 
 
 def export(config_path: Path) -> int:
@@ -48,20 +58,29 @@ def export(config_path: Path) -> int:
     temporary.mkdir(parents=True)
     try:
         _write_model(temporary, model, chat, config.tokenizer, dtype)
-        report = _prove(temporary, model, dtype, config.compare)
+        report = {"identity": config.identity, **_prove(temporary, model, dtype, config.compare)}
         _write_json(temporary / REPORT, report)
-        shutil.rmtree(config.output, ignore_errors=True)
-        temporary.rename(config.output)
+        _put_in_place(temporary, config.output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return EXIT_DONE
 
 
+def _put_in_place(folder: Path, output: Path) -> None:
+    replaced = output.with_name(f"{output.name}.old")
+    if output.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        output.rename(replaced)
+    folder.rename(output)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
 def _write_model(folder: Path, model: Transformer, chat: ChatFormat, tokenizer: Path, dtype: torch.dtype) -> None:
-    save_file(exported_weights(model, dtype), folder / "model.safetensors", metadata={"format": "pt"})
+    _write_weights(folder / "model.safetensors", exported_weights(model, dtype))
     _write_json(folder / "config.json", _config(model.shape, chat, dtype))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
-    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    with writing(folder / "chat_template.jinja"):
+        (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(model.shape))
     _write_json(
         folder / "generation_config.json",
@@ -72,6 +91,13 @@ def _write_model(folder: Path, model: Transformer, chat: ChatFormat, tokenizer: 
             "do_sample": False,
         },
     )
+
+
+def _write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    try:
+        save_file(weights, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise system_error_in(error, path) or error from error
 
 
 def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str, Any]:
@@ -120,9 +146,12 @@ def _prove(folder: Path, model: Transformer, dtype: torch.dtype, compare: bool) 
     own = float((load_export(folder, torch.float32)(tokens) - expected).abs().max())
     theirs = _transformers_logits(folder, tokens) if compare else None
     difference = None if theirs is None else float((theirs - expected).abs().max())
-    for name, found in (("our own code", own), ("transformers", difference)):
+    for name, found in ((_OWN, own), (_THEIRS, difference)):
         if found is not None and not found <= _TOLERANCE:
-            raise RuntimeError(f"the export's logits in {name} differ by {found} from the checkpoint's")
+            raise BadInput(
+                f"the export was not kept: its logits in {name} differ by {found:.3g} from the checkpoint's, and "
+                f"{_TOLERANCE} is allowed; {_REMEDY[name]}"
+            )
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dtype": str(dtype).removeprefix("torch."),
@@ -149,7 +178,8 @@ def _transformers_logits(folder: Path, tokens: torch.Tensor) -> torch.Tensor | N
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    with writing(path):
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,32 +16,33 @@ import json
 from pathlib import Path
 from typing import Any
 
+from model.full_disk import writing
+
 
 class MetricsLog:
     """Appends events to `path`; each line is flushed, so that a reader sees it at once."""
 
     def __init__(self, path: Path, resumed_step: int) -> None:
         """Opens the log and cuts off what came after `resumed_step`; 0 starts it anew."""
+        self._path = path
         kept = [line for line, event in _whole_lines(path) if _belongs(event, resumed_step)]
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_text("".join(kept), encoding="utf-8")
+        with writing(path):
+            temporary.write_text("".join(kept), encoding="utf-8")
         temporary.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: str, step: int, **values: Any) -> None:
         """Appends one event."""
-        self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
-        self._file.flush()
+        with writing(self._path):
+            self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Closes the file."""
-        self._file.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole events in the log, in order; none if there is no log."""
-    return [event for _, event in _whole_lines(path)]
+        with writing(self._path):
+            self._file.close()
 
 
 def _belongs(event: dict[str, Any], resumed_step: int) -> bool:

@@ -2,11 +2,14 @@
 
 Notable: `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a
 crash. The main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. It is
-removed at the start; where it is missing after the end, the program was killed.
+removed at the start; where it is missing after the end, the program was killed, or the disk had no room for it.
+
+A full disk counts as bad input: until a person makes room, every new try would end the same way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.errors import BadInput
+from model.full_disk import full_disk_message, is_full_disk
 
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
@@ -41,12 +45,27 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
         code = program(config_path)
     except BadInput as error:
         code, message = EXIT_BAD_INPUT, str(error)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        code, message = EXIT_BAD_INPUT, full_disk_message(error)
+    if message:
         print(f"error: {message}", file=sys.stderr)
     if main_process and outcome.parent.is_dir():
-        outcome.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+        _write_outcome(outcome, code, message)
     return code
 
 
 def outcome_path(config_path: Path) -> Path:
     """Where `run_program` writes the outcome of the program that was given `config_path`."""
     return config_path.with_suffix(".outcome.json")
+
+
+def _write_outcome(outcome: Path, code: int, message: str) -> None:
+    try:
+        outcome.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+    except OSError as error:
+        # The exit code still tells, and half a file would hide it from who reads the file first.
+        print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            outcome.unlink()

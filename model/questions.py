@@ -16,6 +16,7 @@ from typing import Any
 
 from model.chat_format import ChatFormat, Message
 from model.errors import BadInput
+from model.full_disk import writing
 from model.generation import Sampling, generate
 from model.transformer import Transformer
 
@@ -120,4 +121,5 @@ def write_replies(path: Path, replies: Sequence[Reply]) -> None:
     """Writes a JSONL of all replies: id, group, question, answer, reply, right."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(asdict(reply), ensure_ascii=False) for reply in replies)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with writing(path):
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -25,8 +25,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from model.errors import BadInput
+from model.full_disk import writing
 
 _VERSION = 1
+_MANIFEST = "manifest.json"
 _COLUMNS = ("id", "tokens", "n_bytes", "split")
 
 
@@ -76,14 +78,37 @@ def open_token_cache(dataset: Path, cache: Path) -> TokenCache:
 
 
 def part_files(dataset: Path) -> list[Path]:
-    """The parts of a dataset in order, checked to be numbered from 0 without a gap."""
-    parts = sorted(dataset.glob("part-*.parquet"))
+    """The parts of a dataset in order, checked to be numbered from 0 without a gap.
+
+    Where the folder has a manifest.json they are the ones that it lists, since others may be left from a longer
+    listing; without one they are all that are there.
+
+    Raises:
+        BadInput: no parts, one that is missing, or a manifest that cannot be read.
+    """
+    listed = _listed_parts(dataset / _MANIFEST)
+    found = sorted(dataset.glob("part-*.parquet"))
+    parts = found if listed is None else [dataset / name for name in listed]
     if not parts:
         raise BadInput(f"{dataset} holds no part-00000.parquet; is it the folder of a finished dataset?")
     for number, part in enumerate(parts):
         if part.name != f"part-{number:05d}.parquet":
             raise BadInput(f"{dataset}: part-{number:05d}.parquet is missing; run the stage that makes it again")
+        if part not in found:
+            raise BadInput(f"{part} is missing, but {_MANIFEST} lists it; run the stage that makes it again")
     return parts
+
+
+def _listed_parts(manifest: Path) -> list[str] | None:
+    try:
+        names = [str(part["path"]) for part in json.loads(manifest.read_text(encoding="utf-8"))["parts"]]
+        if strange := [name for name in names if name != Path(name).name]:
+            raise ValueError(f"{strange[0]} is not a file's name")
+        return names
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BadInput(f"{manifest} is damaged ({error!r}); delete it and run the stage that makes it again") from error
 
 
 def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
@@ -110,7 +135,8 @@ def _build(parts: list[Path], dataset: Path, folder: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _decode(parts, dataset, temporary)
+        with writing(folder):
+            _decode(parts, dataset, temporary)
         try:
             temporary.rename(folder)
         except OSError:
@@ -141,12 +167,19 @@ def _decode(parts: list[Path], dataset: Path, folder: Path) -> None:
         os.fsync(file.fileno())
     if largest < 0 or dtype is None:
         raise BadInput(f"the tokens dataset {dataset} holds no tokens; nothing can be trained on it")
-    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)]))
-    np.save(folder / "parts.npy", np.array(first_documents, dtype=np.int64))
-    np.save(folder / "byte_counts.npy", np.concatenate(byte_counts))
-    np.save(folder / "validation.npy", np.concatenate(validation))
+    _save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)]))
+    _save(folder / "parts.npy", np.array(first_documents, dtype=np.int64))
+    _save(folder / "byte_counts.npy", np.concatenate(byte_counts))
+    _save(folder / "validation.npy", np.concatenate(validation))
     summary = {"dtype": dtype.name, "largest_token": largest, "digest": digest.hexdigest()}
     (folder / "summary.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
+
+
+def _save(file: Path, array: npt.NDArray[Any]) -> None:
+    # np.save writes through C and reports a full disk without its error number.
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(array.data)
 
 
 def _flatten(column: pa.ChunkedArray, part: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,11 @@ from model.checkpointing import (
     refuse_other_run,
     save_checkpoint,
 )
-from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.config import PACE_FIELDS, LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from model.config_loading import config_as_json
 from model.device import keep_freed_memory, use_threads
 from model.errors import Diverged
+from model.folder_lock import locked_folder
 from model.held_out import Score, held_out_documents, score_documents
 from model.metrics_log import MetricsLog
 from model.optimizer import build_optimizers, set_learning_rates
@@ -54,7 +56,6 @@ from model.transformer import Transformer
 
 _NON_FINITE_STEPS = 5
 """Steps in a row without a finite gradient after which a run is given up."""
-_DECISIVE_LOOP_FIELDS = ("sequences_per_step", "seed", "precision", "document_mask")
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,11 @@ def train(accelerator: Accelerator, run: Run) -> int:
         `EXIT_DONE`, or `EXIT_STOPPED` after SIGTERM, when a checkpoint has been written.
 
     Raises:
-        BadInput: the checkpoint belongs to another run, the loss stays non-finite, or the disk is full.
+        BadInput: another run is training in the folder, the checkpoint belongs to another run, the loss stays
+            non-finite, or the disk is full.
     """
-    with StopSignal() as stop:
+    lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
+    with StopSignal() as stop, lock:
         checkpoint = _shared_checkpoint(accelerator, run.folder / "checkpoints")
         if checkpoint is not None:
             refuse_other_run(checkpoint, run.shape, decisive_settings(run))
@@ -111,7 +114,9 @@ def train(accelerator: Accelerator, run: Run) -> int:
 
 def decisive_settings(run: Run) -> dict[str, Any]:
     """The settings under which a checkpoint may be resumed: those that decide the result, and the data."""
-    settings: dict[str, Any] = {f"loop.{name}": getattr(run.loop, name) for name in _DECISIVE_LOOP_FIELDS}
+    loop = config_as_json(run.loop)
+    # A finished run may be carried on to more steps.
+    settings = {f"loop.{name}": value for name, value in loop.items() if name not in PACE_FIELDS | {"steps"}}
     for section in ("optimizer", "schedule"):
         for name, value in config_as_json(getattr(run, section)).items():
             settings[f"{section}.{name}"] = value

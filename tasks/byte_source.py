@@ -33,8 +33,6 @@ _FIRST_WORDS_CHARACTERS = 120
 class TransferConfig(Config):
     """How patiently the source is read; none of it changes what comes out."""
 
-    connections: int = Field(default=4, ge=1, le=64)
-    """How many files are fetched at the same time."""
     attempts: int = Field(default=8, ge=1)
     """How often in a row a request may fail without a new byte before it is given up."""
     connect_attempts: int = Field(default=4, ge=1)

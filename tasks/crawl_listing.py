@@ -23,6 +23,7 @@ from tasks.byte_source import NotFound, TransferConfig, byte_source, first_words
 from tasks.config import Config
 from tasks.downloading import read_small
 from tasks.errors import PermanentError, TemporaryError
+from tasks.gzip_inflating import GZIP, inflate
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def list_warcs(config: SourceConfig) -> list[WarcAddress]:
     for number, line in enumerate(paths, 1):
         if not _WARC_PATH.fullmatch(line) or ".." in line:
             raise PermanentError(f"{where}, line {number}: {line[:200]!r} is no path of a WARC file.")
-    chosen = [WarcAddress(index, paths[index], _name(paths[index])) for index in _places(config, len(paths), where)]
+    chosen = [WarcAddress(index, paths[index], warc_name(paths[index])) for index in _places(config, len(paths), where)]
     if len({warc.name for warc in chosen}) < len(chosen):
         raise PermanentError(f"{where}: two WARC files have the same name, so their documents' ids would collide.")
     return chosen
@@ -147,7 +148,8 @@ def _places(config: SourceConfig, count: int, where: str) -> list[int]:
     return places
 
 
-def _name(path: str) -> str:
+def warc_name(path: str) -> str:
+    """The base name of a WARC without its endings: the first half of its documents' ids."""
     return PurePosixPath(path).name.removesuffix(".gz").removesuffix(".warc")
 
 
@@ -182,14 +184,13 @@ def _crawl_names(body: bytes) -> list[str]:
 def _lines(body: bytes) -> list[str]:
     """The lines of a gzip file, which may have several members."""
     _refuse_pages(body)
-    text = bytearray()
     try:
-        while body:
-            member = zlib.decompressobj(wbits=31)
-            text += member.decompress(body, _MOST_LISTING_BYTES - len(text))
-            if not member.eof:
-                raise TemporaryError("The listing is cut off, or larger than any listing should be.")
-            body = member.unused_data
-        return [line.strip() for line in text.decode("ascii").splitlines() if line.strip()]
+        listing = inflate(body, GZIP, _MOST_LISTING_BYTES + 1)
+        lines = listing.data.decode("ascii").splitlines()
     except (zlib.error, UnicodeDecodeError) as error:
         raise TemporaryError(f"The listing arrived damaged ({error}).") from error
+    if len(listing.data) > _MOST_LISTING_BYTES:
+        raise PermanentError(f"The listing unpacks to more than the {_MOST_LISTING_BYTES:,} bytes expected there.")
+    if not listing.complete or listing.end < len(body):
+        raise TemporaryError(f"The listing can be read up to byte {listing.end:,} of {len(body):,} only.")
+    return [line.strip() for line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""Fetch files of a crawl completely and unharmed: retried, resumed, checked, and put in place in one step.
+"""Fetch WARC files of a crawl completely and unharmed: retried, resumed, checked, and put in place in one step.
 
 Notable:
 - What arrived is never thrown away: a cut body, a full disk or a kill leaves `NAME.partial`, and the next attempt, even
@@ -43,7 +43,7 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is now where it can be read."""
+    """A WARC file that is now where it can be read."""
 
     path: str
     """Local path, or the URL it was asked to be stored at."""
@@ -51,35 +51,23 @@ class Fetched:
     digest: str
     """xxh3-128 of the file's bytes, 32 hexadecimal digits. It also changes with the few bits that gzip does not check,
     since they change no content (a header's time, the filling of a last byte)."""
-    check: WarcCheck | None = None
-    """What verification found, for WARC files."""
-
-
-def fetch_file(
-    base: str, path: str, destination: str | Path, transfer: TransferConfig, first_bytes: int | None = None
-) -> Fetched:
-    """Fetch `path` below `base` (see `byte_source`) to `destination`, a local path or a URL that fsspec knows.
-
-    Only the first `first_bytes` are fetched where that is given. An existing destination is replaced. Files of a local
-    base are left where they are, unless only their first bytes are wanted. Raises TemporaryError once all patience is
-    used up, PermanentError where trying again is no use (no such file, too large, no room on the disk).
-    """
-    source = byte_source(base, transfer)
-    if first_bytes is None and (local := source.local(path)) is not None:
-        return Fetched(str(local), local.stat().st_size, _digest(local))
-    with _landing(destination) as partial:
-        _download(source, path, partial, transfer, first_bytes)
-        return _land(partial, destination, None)
+    check: WarcCheck
+    """What verification found."""
 
 
 def fetch_warc(
     base: str, path: str, destination: str | Path, transfer: TransferConfig, first_bytes: int | None = None
 ) -> Fetched:
-    """`fetch_file` for a WARC file, verified record by record; what arrived damaged is fetched again.
+    """Fetch the WARC file `path` below `base` (see `byte_source`) to `destination`, a local path or a URL that fsspec
+    knows. It is verified record by record, and what arrived damaged is fetched again.
 
-    Raises NotAWarc, with its first words, for an error page in a WARC's place, and PermanentError for a file that is
-    unreadable at the source or arrives damaged every time. Single records whose digest is wrong at the source already
-    are no error: they are listed in the result's `check`.
+    Only the whole records of the first `first_bytes` are fetched where that is given. An existing destination is
+    replaced. Files of a local base are left where they are, unless only their first bytes are wanted.
+
+    Raises TemporaryError once all patience is used up, PermanentError where trying again is no use: no such file, too
+    large, no room on the disk, unreadable at the source or damaged every time it arrives; NotAWarc, with its first
+    words, for an error page in a WARC's place. Single records whose digest is wrong at the source already are no error:
+    they are listed in the result's `check`.
     """
     source = byte_source(base, transfer)
     if first_bytes is None and (local := source.local(path)) is not None:
@@ -97,7 +85,7 @@ def fetch_warc(
 def read_small(base: str, path: str, transfer: TransferConfig, parse: Callable[[bytes], Parsed], limit: int) -> Parsed:
     """The file at `path`, at most `limit` bytes, as `parse` understands it.
 
-    A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. Errors as in `fetch_file`.
+    A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. Errors as in `fetch_warc`.
     """
     source = byte_source(base, transfer)
 
@@ -278,7 +266,7 @@ def _is_remote(destination: str | Path) -> bool:
     return "://" in str(destination)
 
 
-def _land(partial: Path, destination: str | Path, check: WarcCheck | None) -> Fetched:
+def _land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
     fetched = Fetched(str(destination), partial.stat().st_size, _digest(partial), check)
     if _is_remote(destination):
         fs, name = fsspec.core.url_to_fs(str(destination))
@@ -345,7 +333,7 @@ def _patiently(
     except TemporaryError as error:
         raise TemporaryError(
             f"{error} Given up after {fruitless} fruitless attempts at {what}: try again later, with fewer"
-            " source.transfer.connections or from another mirror (source.base). What has arrived is kept."
+            " --workers or from another mirror (source.base). What has arrived is kept."
         ) from error
 
 

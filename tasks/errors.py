@@ -15,5 +15,9 @@ class PermanentError(SluiceError):
     """Trying again cannot help: a wrong recipe, a damaged file, a full disk."""
 
 
+class UsageError(PermanentError):
+    """The command line or the recipe is wrong: nothing was run."""
+
+
 class TemporaryError(SluiceError):
     """Trying again later may help: a busy server, a cut connection, a lost worker."""

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
+from tasks.gzip_inflating import GZIP, RAW_DEFLATE, ZLIB, inflate
+
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 _DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
 
 
@@ -84,12 +85,12 @@ def digest_agrees(digest: str, *bodies: bytes) -> bool | None:
 
 def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
     if coding in ("gzip", "x-gzip"):
-        return _inflate(body, _GZIP, max_bytes) if body.startswith(b"\x1f\x8b") else (body, True)
+        return _inflate(body, GZIP, max_bytes) if body.startswith(b"\x1f\x8b") else (body, True)
     if coding == "deflate":
         try:
-            return _inflate(body, _ZLIB, max_bytes)
+            return _inflate(body, ZLIB, max_bytes)
         except UndecodableBodyError:
-            return (body, True) if _looks_like_markup(body) else _inflate(body, _RAW_DEFLATE, max_bytes)
+            return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
         try:
             reader = (BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body))
@@ -101,23 +102,13 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
 
 
-def _inflate(body: bytes, window_bits: int, max_bytes: int) -> tuple[bytes, bool]:
+def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bool]:
     """Inflate all members of a body, and whether the last one ended well."""
-    decoded = bytearray()
-    while body and len(decoded) < max_bytes:
-        inflater = zlib.decompressobj(window_bits)
-        try:
-            decoded += inflater.decompress(body, max_bytes - len(decoded))
-        except zlib.error as error:
-            if decoded:
-                return bytes(decoded), False
-            raise UndecodableBodyError(f"the body cannot be inflated: {error}") from error
-        if not inflater.eof:
-            return bytes(decoded), len(decoded) >= max_bytes
-        body = inflater.unused_data
-        if window_bits != _GZIP or not body.startswith(b"\x1f\x8b"):
-            break
-    return bytes(decoded), True
+    try:
+        inflated = inflate(body, wbits, max_bytes)
+    except zlib.error as error:
+        raise UndecodableBodyError(f"the body cannot be inflated: {error}") from error
+    return inflated.data, inflated.complete
 
 
 def _looks_like_markup(body: bytes) -> bool:

@@ -64,7 +64,8 @@ class ChildLimits:
     memory_bytes: int | None = None
     """Largest resident memory, in bytes, the preloaded modules (about 100 MB) included."""
     stall_seconds: float | None = None
-    """Longest time at one position, in seconds of the child's processor time (ten times as much by the clock)."""
+    """Longest time at one position, in seconds of the child's processor time (ten times as much by the clock). It holds
+    from the first position told (`Progress.at`) on: work that tells none has no stall, only the other limits."""
 
 
 class ChildDied(TemporaryError):
@@ -313,7 +314,7 @@ class _Watch:
             return "time", f"it was not done after {limits.seconds:g} s"
         if (at := self._child.position()) != self._at:
             self._at, self._moved_clock, self._moved_cpu = at, now, cpu
-        if limits.stall_seconds is not None:
+        if limits.stall_seconds is not None and at is not None:
             if cpu - self._moved_cpu > limits.stall_seconds:
                 return "stall", f"no progress in {limits.stall_seconds:g} s of processor time"
             if now - self._moved_clock > limits.stall_seconds * _CLOCK_PER_CPU_SECOND:

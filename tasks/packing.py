@@ -165,16 +165,15 @@ def packing_counters(plan: Plan, capacity: int) -> dict[str, int]:
     }
 
 
-def plan_table(parts: Int32s, rows: Int32s, lengths: npt.NDArray[np.integer], config: PackingConfig) -> pa.Table:
-    """The plan as rows of `tasks.schemas.PACKING`, one a sequence, for documents at (`parts[i]`, `rows[i]`) of
-    `lengths[i]` tokens; give only documents of the training split.
+def plan_table(parts: Int32s, rows: Int32s, plan: Plan) -> pa.Table:
+    """The plan as rows of `tasks.schemas.PACKING`, one a sequence, for documents at (`parts[i]`, `rows[i]`), both [n];
+    plan for documents of the training split only.
 
     Raises `PermanentError` where there is not a single token to predict.
     """
-    plan = best_fit(lengths, config.capacity, config.seed)
     if plan.sequences == 0:
         raise PermanentError(
-            f"Nothing to train on: the {len(lengths)} documents of the training split hold no token to predict. "
+            f"Nothing to train on: the {len(parts)} documents of the training split hold no token to predict. "
             "Look at `sluice status` for the stage that removed everything, and loosen it or read more WARCs."
         )
     segments = pa.StructArray.from_arrays(

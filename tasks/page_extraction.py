@@ -4,7 +4,7 @@ Notable:
 - The cheap tests come first and all of them are made, so a decision names every reason that the record alone shows;
   only a page that passes them meets the extractor.
 - An extractor that raises is a reason like any other. What cannot be caught here, a page that hangs it or eats the
-  memory, is for the supervisor of the process.
+  memory, is for the extract stage and the supervisor of its process, who add reasons of their own (see `REASONS`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,14 @@ REASONS: Final = (
     "extractor_failed",
     "no_text",
 )
-"""Why a page gives no document."""
+"""Why a page that could be decoded gives no document, as far as it is decided here. The decisions of the extract stage
+hold two kinds more, each alone on its record:
+
+- of an archive's record that gives no page, the reasons of `tasks.warc_framing.Unreadable`: damaged_gzip, junk,
+  decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
+- `extractor_timeout` of a page over `max_page_seconds`, and of a record that ended its worker `extractor_` with the
+  reason of `tasks.isolation.ChildDied`: extractor_memory, _time, _stall, _signal or _exit.
+"""
 
 _HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 _OK = 200
@@ -76,7 +83,7 @@ class ExtractedPage:
     document: dict[str, Any] | None
     """A row of the documents dataset; None where there are reasons."""
     reasons: list[str]
-    """Some of `REASONS`, in that order."""
+    """Some of `REASONS`, in that order, or a single other one (see there)."""
     signals: dict[str, Any]
     """All of `EXTRACT_SIGNALS`, in that order."""
 
@@ -115,6 +122,11 @@ def page_to_document(page: Page, *, document_id: str, crawl: str, config: Extrac
         "text_hash": xxhash.xxh3_128_hexdigest(text.encode()),
     }
     return ExtractedPage(document, [], signals)
+
+
+def without_document(reason: str, url: str | None) -> ExtractedPage:
+    """What is said of a record that gave no page, or whose page was not measured: a reason, its address if known."""
+    return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(url) if url else None})
 
 
 def mime_type(page: Page) -> str:

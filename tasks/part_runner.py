@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -19,27 +18,18 @@ from tasks.stages.stage import NoProgress, PartContext, PartJob, Progress
 from tasks.store import Store
 
 
-@dataclass(frozen=True)
-class PartOutcome:
-    """What came of a job."""
-
-    footer: PartFooter
-    built: bool
-    """False where the part was there already."""
-
-
 def finished(store: Store, job: PartJob) -> PartFooter | None:
     """The footer of the job's part if it is there, made by the same stage from the same inputs."""
     footer = read_footer(store, job.path)
     return footer if footer and footer.matches(job.stage, job.fingerprint, job.inputs) else None
 
 
-def run_part(job: PartJob, progress: Progress | None = None) -> PartOutcome:
+def run_part(job: PartJob, progress: Progress | None = None) -> PartFooter:
     """Build the part that `job` describes, unless it is done. Raises what the stage raises; then nothing is written."""
     store = Store(job.store)
     done = finished(store, job)
     if done:
-        return PartOutcome(done, built=False)
+        return done
     stage = STAGES[job.stage]
     context = PartContext(job, store, progress or NoProgress())
     counters: Counter[str] = Counter()
@@ -63,4 +53,4 @@ def run_part(job: PartJob, progress: Progress | None = None) -> PartOutcome:
         if decisions:
             decisions.commit(counters)
         footer = rows.commit(counters)
-    return PartOutcome(footer, built=True)
+    return footer

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from tasks.errors import PermanentError
+from tasks.errors import PermanentError, TemporaryError
 from tasks.store import Store
 
 _KEY = b"sluice"
@@ -139,11 +139,18 @@ def read_footer(store: Store, path: str) -> PartFooter | None:
     try:
         with store.open(path) as file:
             metadata = pq.read_metadata(file).metadata or {}
-    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return PartFooter(**json.loads(metadata[_KEY]))
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
         return None
-    if _KEY not in metadata:
+    except OSError as error:
+        _raise_if_temporary(store, path, error)
         return None
-    return PartFooter(**json.loads(metadata[_KEY]))
+
+
+def _raise_if_temporary(store: Store, path: str, error: OSError) -> None:
+    """Tell a store that does not answer from a file that is damaged, which pyarrow reports without an errno."""
+    if not store.is_local and error.errno is not None:
+        raise TemporaryError(f"{store.location(path)} could not be read: {error}. Check the store and run again.")
 
 
 def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -157,6 +164,8 @@ def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> 
             for group in range(parquet.num_row_groups):
                 yield parquet.read_row_group(group, columns=list(columns) if columns else None)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            _raise_if_temporary(store, path, error)
         raise PermanentError(
             f"The part {store.url}/{path} cannot be read: {error}. Delete the file and run again to rebuild it."
         ) from error

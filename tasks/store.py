@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -130,17 +130,6 @@ class Store:
                     self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
                 self.fs.put_file(str(temporary), self.full(path))
 
-    @contextmanager
-    def local_copy(self, path: str) -> Iterator[Path]:
-        """A file on this machine's disk: the file itself in a local store, a temporary copy otherwise."""
-        if self.is_local:
-            yield Path(self.full(path))
-            return
-        with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
-            copy = Path(folder) / path.rsplit("/", 1)[-1]
-            self.fs.get_file(self.full(path), str(copy))
-            yield copy
-
     def download_folder(self, path: str, folder: Path) -> None:
         """Copy a folder of the store to a local folder; files that are there with the same size are kept."""
         for name in self.fs.find(self.full(path)):
@@ -154,10 +143,6 @@ class Store:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
             with self.writing(f"{path}/{file.relative_to(folder).as_posix()}") as temporary:
                 shutil.copyfile(file, temporary)
-
-    def storage_options(self) -> dict[str, Any]:
-        """How fsspec reached this filesystem, for libraries that open it themselves."""
-        return dict(self.fs.storage_options)
 
 
 def sync_file(path: Path) -> None:

@@ -126,13 +126,3 @@ def encoder(tokenizer_json: str) -> Tokenizer:
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
     return tokenizer
-
-
-def token_bytes(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
-    """The bytes of text each token stands for, [vocab_size]; 0 for special tokens. The denominator of bits per byte."""
-    sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int32)
-    # A byte-level token is spelt with one character for each byte.
-    for token, place in tokenizer.get_vocab().items():
-        sizes[place] = len(token)
-    sizes[list(tokenizer.get_added_tokens_decoder())] = 0
-    return sizes

@@ -37,9 +37,12 @@ class Unreadable:
     offset: int
     """Where it begins in the file, in bytes."""
     reason: str
-    """damaged_gzip, junk, decompression_bomb, clipped, bad_record, wrong_length, too_large or bad_body."""
+    """damaged_gzip, junk, decompression_bomb, clipped, bad_record, wrong_length or too_large; of `read_pages` also
+    bad_body, decoding_timeout, and what its caller gives for a record that is not to be decoded."""
     detail: str
-    """The same in words, with the page's address where it is known."""
+    """The same in words."""
+    url: str | None = None
+    """The page's address, None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ class _Head:
     """Its own length in bytes, the blank line included."""
     total: int
     """The record's length in bytes, head and block."""
+
+
+def target_url(headers: HeaderMap) -> str:
+    """WARC-Target-URI without angle brackets, "" where there is none."""
+    return (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
 
 
 class RecordFramer:
@@ -218,8 +226,8 @@ class RecordFramer:
         elif offset is None:
             offset = self._member + self._begun if self._compressed else self._position
             self._begun += 1
-        url = self._head.headers.get("WARC-Target-URI") if self._head else None
-        return Unreadable(offset, reason, f"{detail} ({url})" if url else detail)
+        url = target_url(self._head.headers) if self._head else ""
+        return Unreadable(offset, reason, detail, url or None)
 
     def _lose(self, n_bytes: int) -> None:
         """Give up the present record and look for the next one after its first `n_bytes`, unless it can be skipped."""

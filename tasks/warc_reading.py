@@ -8,6 +8,8 @@ Notable:
   stay unique.
 - A record may span members, and members may be of any size: records are framed on the unpacked bytes, by their own
   Content-Length, and memory is bounded by the largest record that is wanted, not by the file.
+- The caller is told of each record before its payload is decoded, and may decline it: what a hostile payload does to
+  the process is then put down to that record. Finding where a record ends comes before, and is not told.
 - Common Crawl's rule of thumb is one record a member; everything else here is for the archives that others write.
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -25,10 +27,11 @@ from fastwarc.warc import HeaderMap
 from pydantic import Field
 
 from tasks.config import Config
+from tasks.deadline import DeadlineExceeded, cpu_deadline
 from tasks.errors import PermanentError
 from tasks.gzip_members import FileWindow, MemberLimits, Piece, find_member, read_members
 from tasks.http_payload import UndecodableBodyError, decode_content, digest_agrees, join_chunks
-from tasks.warc_framing import RECORD_BEGIN, RECORD_LINE, RawRecord, RecordFramer, Unreadable
+from tasks.warc_framing import RECORD_BEGIN, RECORD_LINE, RawRecord, RecordFramer, Unreadable, target_url
 
 __all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
 
@@ -56,6 +59,9 @@ class ReadLimits(Config):
     """Longest page, in bytes after its content coding is undone; a longer one is `too_large`."""
     max_inflation: int = Field(default=250, gt=1)
     """Bytes out for each byte in above which a gzip member that passes `max_record_bytes` is taken for a bomb."""
+    max_decoding_seconds: float | None = Field(default=None, gt=0)
+    """Longest decoding of one page, in seconds of processor time; a page that takes longer is `decoding_timeout`.
+    None: no limit. With one, reading is for the main thread only (see `tasks.deadline`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +108,13 @@ def read_pages(
     *,
     allow_clipped_end: bool = False,
     counts: RecordCounts | None = None,
+    starting: Callable[[int], str | None] | None = None,
 ) -> Iterator[Page | Unreadable]:
     """One item for each response record of a WARC, compressed or not, in file order.
 
     `allow_clipped_end`: the caller asked for the first bytes of the file only, so a record that the end cuts off is
-    counted and not yielded. `counts` is filled while reading.
+    counted and not yielded. `counts` is filled while reading. `starting` is called with a framed record's offset before
+    its payload is decoded; where it returns a reason, the record is not decoded and comes as `Unreadable` with that.
     Raises `PermanentError` where the file is no WARC, naming what was found instead.
     """
     counts = counts if counts is not None else RecordCounts()
@@ -118,7 +126,7 @@ def read_pages(
         if isinstance(record, Unreadable) and record.reason == "clipped" and allow_clipped_end:
             counts.clipped += 1
             continue
-        item = _read_record(record, limits) if isinstance(record, RawRecord) else record
+        item = _read_unless_declined(record, limits, starting) if isinstance(record, RawRecord) else record
         counts.pages += isinstance(item, Page)
         counts.unreadable += isinstance(item, Unreadable)
         yield item
@@ -164,10 +172,29 @@ def _plain_pieces(window: FileWindow, start: int) -> Iterator[Piece]:
         window.drop(position)
 
 
+def _read_unless_declined(
+    record: RawRecord, limits: ReadLimits, starting: Callable[[int], str | None] | None
+) -> Page | Unreadable:
+    """The page in a response record, if the caller wants it and its decoding keeps to the limit."""
+    reason = starting(record.offset) if starting else None
+    if reason is not None:
+        url = target_url(record.headers) or None
+        return Unreadable(record.offset, reason, "the record is left undecoded, as the caller asked", url)
+    seconds = limits.max_decoding_seconds
+    if seconds is None:
+        return _read_record(record, limits)
+    try:
+        with cpu_deadline(seconds):
+            return _read_record(record, limits)
+    except DeadlineExceeded:
+        detail = f"decoding took more than {seconds:g} s of processor time"
+        return Unreadable(record.offset, "decoding_timeout", detail, target_url(record.headers) or None)
+
+
 def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     """The page in a response record."""
     headers = record.headers
-    url = (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
+    url = target_url(headers)
     http, stored = _split_http(record.block)
     joined, complete = stored, True
     if "chunked" in (http.get("Transfer-Encoding") or "").lower():
@@ -175,14 +202,14 @@ def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     try:
         body = decode_content(joined, http.get("Content-Encoding") or "", limits.max_page_bytes)
     except UndecodableBodyError as error:
-        return Unreadable(record.offset, "bad_body", f"{error} ({url})")
+        return Unreadable(record.offset, "bad_body", str(error), url or None)
     if body.too_large:
-        detail = f"the page has more than {limits.max_page_bytes} bytes when decoded ({url})"
-        return Unreadable(record.offset, "too_large", detail)
+        detail = f"the page has more than {limits.max_page_bytes} bytes when decoded"
+        return Unreadable(record.offset, "too_large", detail, url or None)
     digest = headers.get("WARC-Payload-Digest")
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
-        return Unreadable(record.offset, record.doubt.reason, f"{record.doubt.detail} ({url})")
+        return Unreadable(record.offset, record.doubt.reason, record.doubt.detail, url or None)
     incomplete = None if complete and body.complete else "encoding"
     return Page(
         offset=record.offset,

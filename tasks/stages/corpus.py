@@ -20,8 +20,11 @@ DECISIONS = decisions_schema([pa.field("duplicate_of", pa.string())])
 
 def run(context: PartContext) -> Iterator[Output]:
     """Documents in their order, and a decision for each."""
+    found: pa.Table | None = None
     for documents in context.input("filter"):
-        judged = duplicates_table(documents["id"], _verdicts_on(context, documents["id"]))
+        if found is None and documents.num_rows:
+            found = _verdicts_on_warc(context, documents["id"][0].as_py().rpartition(":")[0])
+        judged = duplicates_table(documents["id"], DUPLICATES.empty_table() if found is None else found)
         kept = documents.filter(judged["kept"])
         reasons = judged["reason"].to_pylist()
         decisions = pa.table(
@@ -39,15 +42,14 @@ def run(context: PartContext) -> Iterator[Output]:
         yield Output(kept, decisions, counters)
 
 
-def _verdicts_on(context: PartContext, ids: pa.ChunkedArray) -> pa.Table:
-    """The verdicts whose ids lie between the first and the last of `ids`: few of a large crawl's."""
-    if not len(ids):
-        return DUPLICATES.empty_table()
-    bounds = pc.min_max(ids).as_py()
+def _verdicts_on_warc(context: PartContext, warc: str) -> pa.Table:
+    """The verdicts on one WARC's documents, which are all that a part has: few of a large crawl's."""
     path = part_path("duplicates", context.job.upstream["duplicates"], 0)
-    between = (pc.field("id") >= bounds["min"]) & (pc.field("id") <= bounds["max"])
-    found = [table.filter(between) for table in read_part(context.store, path)]
-    return pa.concat_tables(found) if found else DUPLICATES.empty_table()
+    # ":" ends the WARC's name in an id, and ";" is the character after it.
+    here = (pc.field("id") >= f"{warc}:") & (pc.field("id") < f"{warc};")
+    return pa.concat_tables(
+        [DUPLICATES.empty_table(), *(table.filter(here) for table in read_part(context.store, path))]
+    )
 
 
 def schema(context: PartContext) -> pa.Schema:

@@ -13,6 +13,9 @@ from tasks.schemas import DUPLICATES
 from tasks.stages.candidates import signature_reader
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
 
+ROWS_PER_GROUP = 100_000
+"""Verdicts that a reader has in memory at a time."""
+
 
 def run(context: PartContext) -> Iterator[Output]:
     """One row for each document that has a duplicate, sorted by id; a document without a row has none."""
@@ -23,7 +26,9 @@ def run(context: PartContext) -> Iterator[Output]:
     found = verdicts(signature_reader(context), np.concatenate(edges) if edges else np.empty((0, 2), dtype=np.int64))
     reasons = Counter(reason for reason in found["reason"].to_pylist() if reason)
     clusters = {"clusters": len(found["cluster"].unique())}
-    yield Output(found, counters=clusters | {f"removed.{reason}": count for reason, count in reasons.items()})
+    for start in range(0, found.num_rows, ROWS_PER_GROUP):
+        yield Output(found.slice(start, ROWS_PER_GROUP))
+    yield Output(counters=clusters | {f"removed.{reason}": count for reason, count in reasons.items()})
 
 
 def schema(context: PartContext) -> pa.Schema:

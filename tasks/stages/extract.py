@@ -1,7 +1,9 @@
 """extract: every response record of a WARC becomes a document or a decision that says why not.
 
-Notable: a page has a limit of processor time here, and the process around it limits of memory and of standing still. A
-record that breaks even those comes back in `job.skip` and is decided on without being read again.
+Notable: decoding a page and extracting its text have limits of processor time here, and the process around them has
+limits of memory and of standing still. A record is told before it is decoded, so one that breaks even those comes back
+in `job.skip` and is decided on without being decoded again. What is not told is finding where a record ends: its time
+grows with its length alone and its memory is bounded, so no record should break a limit there.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
+from tasks.crawl_listing import warc_name
 from tasks.deadline import DeadlineExceeded, cpu_deadline
 from tasks.extraction import ExtractionConfig
-from tasks.page_extraction import EXTRACT_SIGNALS, ExtractedPage, page_to_document
+from tasks.page_extraction import EXTRACT_SIGNALS, ExtractedPage, page_to_document, without_document
 from tasks.schemas import DOCUMENTS, decisions_schema
-from tasks.stages.fetch import is_read_in_place, job_source, stored_path, warc_name
+from tasks.stages.fetch import is_read_in_place, job_source, stored_path
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
 from tasks.warc_reading import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
@@ -34,12 +37,24 @@ def run(context: PartContext) -> Iterator[Output]:
     source, path = job_source(context.job)
     counts = RecordCounts()
     group = _Group()
+
+    def starting(offset: int) -> str | None:
+        """Tell the supervisor of a record; the reason if it is known to break the worker."""
+        context.progress.at(offset)
+        broken = context.job.skip.get(offset)
+        return f"extractor_{broken}" if broken else None
+
     with _open_warc(context) as stream:
         for record in read_pages(
-            stream, ReadLimits(), allow_clipped_end=source.bytes_per_warc is not None, counts=counts
+            stream,
+            ReadLimits(max_decoding_seconds=config.max_page_seconds),
+            allow_clipped_end=source.bytes_per_warc is not None,
+            counts=counts,
+            starting=starting,
         ):
+            context.progress.at(record.offset)  # what could not be framed is a step forward too
             document_id = f"{warc_name(path)}:{record.offset}"
-            group.add(document_id, _extract_record(context, record, document_id, source.crawl, config))
+            group.add(document_id, _extract_record(record, document_id, source.crawl, config))
             if group.is_full:
                 yield group.output()
                 group = _Group()
@@ -82,20 +97,15 @@ class _Group:
         return Output(documents, pa.Table.from_pylist(self._decisions, DECISIONS), dict(self._counters))
 
 
-def _extract_record(
-    context: PartContext, record: Page | Unreadable, document_id: str, crawl: str, config: ExtractionConfig
-) -> ExtractedPage:
+def _extract_record(record: Page | Unreadable, document_id: str, crawl: str, config: ExtractionConfig) -> ExtractedPage:
     """One record's document, or all its reasons."""
-    context.progress.at(record.offset)
     if isinstance(record, Unreadable):
-        return ExtractedPage(None, [record.reason], {})
-    if record.offset in context.job.skip:
-        return ExtractedPage(None, [f"extractor_{context.job.skip[record.offset]}"], {"url": record.url})
+        return without_document(record.reason, record.url)
     try:
         with cpu_deadline(config.max_page_seconds):
             return page_to_document(record, document_id=document_id, crawl=crawl, config=config)
     except DeadlineExceeded:
-        return ExtractedPage(None, ["extractor_timeout"], {"url": record.url})
+        return without_document("extractor_timeout", record.url)
 
 
 def schema(context: PartContext) -> pa.Schema:

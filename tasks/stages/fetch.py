@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import pyarrow as pa
+import xxhash
 
 from tasks.byte_source import byte_source
-from tasks.crawl_listing import SourceConfig
+from tasks.crawl_listing import SourceConfig, warc_name
 from tasks.downloading import fetch_warc
+from tasks.parts import read_part
 from tasks.schemas import WARCS
 from tasks.stages.stage import Output, PartContext, PartJob, Stage
 from tasks.store import Store
@@ -24,7 +26,6 @@ def run(context: PartContext) -> Iterator[Output]:
     source, path = job_source(context.job)
     destination = f"{context.store.url}/{stored_path(source, path)}"
     fetched = fetch_warc(source.base, path, destination, source.transfer, source.bytes_per_warc)
-    wrong = len(fetched.check.wrong_digests) if fetched.check else 0
     row = {
         "name": warc_name(path),
         "path": path,
@@ -33,17 +34,15 @@ def run(context: PartContext) -> Iterator[Output]:
         "digest": fetched.digest,
         "clipped": source.bytes_per_warc is not None,
     }
-    yield Output(pa.Table.from_pylist([row], WARCS), counters={"bytes": fetched.bytes, "wrong_digests": wrong})
+    yield Output(
+        pa.Table.from_pylist([row], WARCS),
+        counters={"bytes": fetched.bytes, "wrong_digests": len(fetched.check.wrong_digests)},
+    )
 
 
 def job_source(job: PartJob) -> tuple[SourceConfig, str]:
     """The source that a job reads from, and the WARC's path below its base."""
     return SourceConfig.model_validate(job.source["source"]), str(job.source["path"])
-
-
-def warc_name(path: str) -> str:
-    """The base name of a WARC without its endings: the first half of its documents' ids."""
-    return PurePosixPath(path).name.removesuffix(".gz").removesuffix(".warc")
 
 
 def stored_path(source: SourceConfig, path: str) -> str:
@@ -57,9 +56,21 @@ def is_read_in_place(source: SourceConfig, path: str) -> bool:
 
 
 def is_at_hand(job: PartJob) -> bool:
-    """Whether the bytes that a finished fetch job speaks of are still there to be read."""
+    """Whether the bytes that a finished fetch job speaks of, and no others, are there to be read."""
     source, path = job_source(job)
-    return is_read_in_place(source, path) or Store(job.store).exists(stored_path(source, path))
+    store = Store(job.store)
+    (row,) = next(read_part(store, job.path)).to_pylist()
+    if is_read_in_place(source, path):
+        local = byte_source(source.base, source.transfer).local(path)
+        return local is not None and local.stat().st_size == row["bytes"]
+    stored = stored_path(source, path)
+    if not store.exists(stored) or store.size(stored) != row["bytes"]:
+        return False
+    digest = xxhash.xxh3_128()
+    with store.open(stored) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest() == row["digest"]
 
 
 def drop_warc(job: PartJob) -> None:

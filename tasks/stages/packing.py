@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.packing import PackingConfig, plan_table
+from tasks.packing import PackingConfig, best_fit, packing_counters, plan_table
 from tasks.schemas import PACKING
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenization import TRAIN
@@ -26,14 +26,9 @@ def run(context: PartContext) -> Iterator[Output]:
         parts.append(np.full(len(training), index, dtype=np.int32))
         lengths.append(pc.list_value_length(table["tokens"]).to_numpy()[training].astype(np.int32))
         first_row[index] += table.num_rows
-    plan = plan_table(np.concatenate(parts), np.concatenate(rows), np.concatenate(lengths), config)
-    used = int(pc.sum(pc.list_flatten(plan["segments"]).combine_chunks().field("length")).as_py() or 0)
-    counters = {
-        "sequences": plan.num_rows,
-        "tokens": used,
-        "padding": plan.num_rows * config.capacity - used,
-    }
-    yield Output(plan, counters=counters)
+    plan = best_fit(np.concatenate(lengths), config.capacity, config.seed)
+    table = plan_table(np.concatenate(parts), np.concatenate(rows), plan)
+    yield Output(table, counters=packing_counters(plan, config.capacity))
 
 
 def schema(context: PartContext) -> pa.Schema:

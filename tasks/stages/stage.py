@@ -121,11 +121,6 @@ class Stage:
     parts: Callable[[dict[str, Any]], int] | None = None
     """How many parts the configuration asks for; None: as many as upstream has, or one if it joins them all."""
 
-    @property
-    def is_map(self) -> bool:
-        """Whether part i is made from part i of some upstream stage."""
-        return any(not upstream.all_parts for upstream in self.upstream)
-
 
 def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
     """The manifest of a dataset that must be finished; `PermanentError` where it is not."""
@@ -137,10 +132,11 @@ def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
     return manifest
 
 
-def inputs_digest(stage: Stage, index: int, manifests: Mapping[str, Manifest]) -> str:
-    """Digest of all that part `index` is made from: the content of upstream parts, by stage."""
+def inputs_digest(stage: Stage, index: int, count: int, manifests: Mapping[str, Manifest]) -> str:
+    """Digest of all that part `index` of `count` is made from: the content of upstream parts, by stage."""
     found = {}
     for upstream in stage.upstream:
         manifest = manifests[upstream.stage]
         found[upstream.stage] = manifest.digest if upstream.all_parts else manifest.parts[index].digest
-    return digest({"index": index, "upstream": found})
+    share = {"index": index, "parts": count} if stage.parts else {"index": index}
+    return digest({**share, "upstream": found})

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.errors import PermanentError
 from tasks.schemas import tokens_schema
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
 from tasks.stages.tokenizer import tokenizer_path
@@ -17,7 +18,14 @@ from tasks.tokenizer_training import encoder
 def run(context: PartContext) -> Iterator[Output]:
     """One row a document, in the documents' order."""
     config = context.config(TokensConfig)
-    tokenizer = encoder(context.store.read_bytes(tokenizer_path(context.job.upstream["tokenizer"])).decode())
+    path = tokenizer_path(context.job.upstream["tokenizer"])
+    try:
+        tokenizer = encoder(context.store.read_bytes(path).decode())
+    except FileNotFoundError as error:
+        dataset = context.store.location(f"datasets/tokenizer/{context.job.upstream['tokenizer']}")
+        raise PermanentError(
+            f"{context.store.location(path)} is gone: delete {dataset} and run again to train it anew."
+        ) from error
     check_tokenizer(tokenizer)
     for documents in context.input("corpus", ["id", "text", "text_hash"]):
         rows = tokens_table(documents, tokenizer, config)

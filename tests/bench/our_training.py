@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -17,18 +17,20 @@ TOKENS_PER_STEP = SEQUENCES * SHAPE.context
 """Positions that a step trains on, whoever makes it."""
 
 
-def our_training(corpus: Path, optimizer: Literal["muon", "adamw"], warmup: int, steps: int) -> Callable[[], float]:
+def our_training(
+    corpus: Path, optimizer: Literal["muon", "adamw"], warmup: int, steps: int, document_mask: bool = True
+) -> Callable[[], float]:
     """A worker that trains a new model for `warmup` + `steps` steps and returns the tokens/s of the latter.
 
-    The checkpoint at the end is outside the time, as it is outside the other loops'.
+    Without `document_mask` attention is plainly causal, as it is in the other loops. The checkpoint at the end is
+    outside the time, since the others write none.
     """
-    loop = LoopConfig(steps=warmup + steps, sequences_per_step=SEQUENCES)
+    loop = LoopConfig(steps=warmup + steps, sequences_per_step=SEQUENCES, document_mask=document_mask)
     accelerator = start_accelerator(loop)
     data, digest, _ = open_packed_corpus(corpus)
-    numbers = itertools.count()
 
     def work() -> float:
-        folder = corpus / f"model-{optimizer}-{next(numbers)}"
+        folder = Path(tempfile.mkdtemp(prefix="model-", dir=corpus))
         run = Run(
             folder=folder,
             shape=SHAPE,

@@ -13,7 +13,7 @@ from model.config import ModelShape
 from model.packed_sequences import PackedSequences
 from model.token_cache import open_token_cache
 from model.token_data import open_training_data
-from tasks.packing import PackingConfig, plan_table
+from tasks.packing import best_fit, plan_table
 from tasks.schemas import tokens_schema
 
 SHAPE = ModelShape(vocabulary_size=2048, layers=4, width=192, heads=4, kv_heads=4, feed_forward_width=512, context=256)
@@ -38,7 +38,7 @@ def write_packed_corpus(folder: Path, documents: int) -> None:
     ]
     _write(folder / "tokens", pa.table(columns, schema=tokens_schema(SHAPE.vocabulary_size)))
     parts, rows = np.zeros(documents, np.int32), np.arange(documents, dtype=np.int32)
-    _write(folder / "packing", plan_table(parts, rows, lengths, PackingConfig(context=SHAPE.context)))
+    _write(folder / "packing", plan_table(parts, rows, best_fit(lengths, SHAPE.context + 1)))
 
 
 def open_packed_corpus(folder: Path) -> tuple[PackedSequences, str, npt.NDArray[np.uint16]]:

@@ -111,7 +111,7 @@ def _worker(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return float(mean)
+        return mean.item()
 
     def work() -> float:
         for _ in range(warmup):

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.plan import STAGE_NAMES
+from flows.stage_plan import STAGE_NAMES
 from tests.conftest import Sluice, dataset_bytes, run_sluice, sluice_command, sluice_environment
 
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]

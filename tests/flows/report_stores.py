@@ -86,7 +86,7 @@ def _crawl(folder: Path) -> Recorder:
     manifests: dict[str, Manifest] = {}
     for name in STAGES:
         plan = plans[name]
-        footers = [run_part(job).footer for job in _jobs(recorder, name, source, manifests)]
+        footers = [run_part(job) for job in _jobs(recorder, name, source, manifests)]
         store = Store(str(folder))
         manifests[name] = write_manifest(
             store, name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers
@@ -98,11 +98,11 @@ def _crawl(folder: Path) -> Recorder:
 def _jobs(recorder: Recorder, name: str, source: SourceConfig, manifests: dict[str, Manifest]) -> list[PartJob]:
     plan, stage = recorder.record.stages[name].plan, STAGES[name]
     warcs = list_warcs(source)
-    mapped = name in ("fetch", "extract") or stage.is_map
-    count = stage.parts(plan.config) if stage.parts else len(warcs) if mapped else 1
+    mapped = name == "fetch" or any(not upstream.all_parts for upstream in stage.upstream)
+    count = stage.parts(plan.job_config) if stage.parts else len(warcs) if mapped else 1
     jobs = []
     for index in range(count):
-        inputs = digest(warcs[index].path) if name == "fetch" else inputs_digest(stage, index, manifests)
+        inputs = digest(warcs[index].path) if name == "fetch" else inputs_digest(stage, index, count, manifests)
         reads = (
             {"source": source.model_dump(mode="json"), "path": warcs[index].path}
             if name in ("fetch", "extract")
@@ -114,7 +114,7 @@ def _jobs(recorder: Recorder, name: str, source: SourceConfig, manifests: dict[s
             fingerprint=plan.fingerprint,
             index=index,
             inputs=inputs,
-            config=plan.config,
+            config=plan.job_config,
             upstream=plan.upstream,
         )
         jobs.append(dataclasses.replace(job, source=reads))

@@ -64,7 +64,7 @@ def test_a_worker_carries_a_deployment_out(deployed: str, tiny_recipe: Path, tmp
     assert stage_statuses(deployed, store)["packing"]["state"] == "done"
     runs = httpx.post(f"{deployed}/flow_runs/filter", json={"flows": {"name": {"any_": ["crawl_to_corpus"]}}}).json()
     assert "COMPLETED" in {run["state"]["type"] for run in runs}
-    assert "tiny: latest to corpus" in {run["name"] for run in runs}
+    assert "tiny: CC-MAIN-2026-45 to corpus" in {run["name"] for run in runs}
 
 
 def test_a_wrong_recipe_is_refused_before_it_runs(deployed: str, tmp_path: Path) -> None:

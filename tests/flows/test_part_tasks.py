@@ -1,4 +1,4 @@
-"""Parts as Prefect tasks: what is temporary is tried again, what is permanent is not, what kills a worker is set aside."""
+"""Parts as tasks: what is temporary is tried again, what is permanent is not, what kills a worker is set aside."""
 
 from __future__ import annotations
 

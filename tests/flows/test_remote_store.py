@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.plan import STAGE_NAMES
+from flows.stage_plan import STAGE_NAMES
 from tasks.store import Store
 from tests.conftest import Sluice, dataset_bytes
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from flows.plan import STAGE_NAMES
+from flows.stage_plan import STAGE_NAMES
 from tests.conftest import Sluice, dataset_bytes, stage_statuses
 
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from model.config import LoopConfig, ModelShape, TrainingConfig
+from model.config import PACE_FIELDS, LoopConfig, ModelShape, TrainingConfig
 from model.config_loading import config_as_json, load_config, parse_config
 from model.errors import BadInput
 from tests.model.tiny_corpus import REPOSITORY, SHAPE, write_json
@@ -84,6 +85,23 @@ def test_configs_need_neither_torch_nor_the_data_half() -> None:
     blocked = "import sys\nfor name in ('torch', 'accelerate', 'prefect', 'flows', 'tasks'): sys.modules[name] = None\n"
     script = f"{blocked}import model.config, model.config_loading, model.errors, model.program"
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
+
+
+def test_the_configs_import_the_standard_library_alone() -> None:
+    script = (
+        "import sys\nbefore = set(sys.modules)\nimport model.config\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before} - {'model'}\n"
+        "print(*sorted(new - sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_pace_fields_are_fields_of_the_loop() -> None:
+    names = {field.name for field in dataclasses.fields(LoopConfig)}
+    assert names > PACE_FIELDS
+    deciding = {"steps", "sequences_per_step", "seed", "precision", "document_mask", "evaluation_documents"}
+    assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
 
 
 def test_the_model_half_imports_nothing_of_the_data_half() -> None:

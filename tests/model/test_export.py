@@ -15,10 +15,11 @@ from model.errors import BadInput
 from model.evaluate import evaluate
 from model.export import REPORT, export
 from model.generation import Sampling, generate
-from model.model_loading import load_export, load_trained
+from model.model_loading import exported_weights, load_export, load_trained
 from model.pretrain import pretrain
+from model.program import outcome_path
 from model.sft import finetune
-from tests.model.tiny_corpus import REPOSITORY, TinyCorpus, write_json
+from tests.model.tiny_corpus import REPOSITORY, TinyCorpus, write_json, write_tokens
 
 QUESTION = "What sells Karam?"
 
@@ -121,6 +122,55 @@ def test_evaluation_is_the_same_twice_and_beats_the_unigram_model(
     assert right == sum(group["right"] for group in groups.values()) and right >= 9, replies
 
 
+def test_without_held_out_documents_only_the_questions_are_judged(
+    corpus: TinyCorpus, trained: Path, tmp_path: Path
+) -> None:
+    write_tokens(tmp_path / "tokens", [[{"id": "a", "tokens": [0, 5, 0], "n_bytes": 2, "split": "train"}]])
+    assert evaluate(evaluate_config(corpus, trained / "chat", tmp_path, tokens=str(tmp_path / "tokens"))) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["validation"] is None and result["questions"]["seen"]["n"] == 6
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
+def test_a_full_disk_is_named_with_the_file(corpus: TinyCorpus, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "full.json").symlink_to("/dev/full")
+    config = evaluate_config(corpus, trained / "chat", tmp_path, result=str(tmp_path / "full.json"), questions=None)
+    done = run_module("model.evaluate", str(config))
+    assert done.returncode == 2, done
+    message = f"cannot write {tmp_path / 'full.json'}: No space left on device; the last good checkpoint is intact"
+    assert message in done.stderr
+    assert message in json.loads(outcome_path(config).read_text())["message"]
+
+
+def test_a_new_export_replaces_the_old_one_whole(corpus: TinyCorpus, trained: Path, tmp_path: Path) -> None:
+    output = tmp_path / "export"
+    for leftover in (output, tmp_path / "export.old", tmp_path / "export.tmp"):
+        leftover.mkdir()
+        (leftover / "stale.bin").write_bytes(b"old")
+    config = export_config(corpus, trained / "chat", output, identity="run 7", compare=False)
+    assert export(config) == 0
+    assert json.loads((output / REPORT).read_text())["identity"] == "run 7"
+    assert not (output / "stale.bin").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "export.json"]
+    before = (output / REPORT).read_bytes()
+    with pytest.raises(BadInput, match="there is no tokenizer"):
+        export(export_config(corpus, trained / "chat", output, tokenizer=str(tmp_path / "none.json")))
+    assert (output / REPORT).read_bytes() == before, "a failed export leaves the old one"
+
+
+def _disturbed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: weight * 1.01 for name, weight in weights.items()}
+
+
+def test_an_export_that_gives_other_logits_is_not_kept(
+    corpus: TinyCorpus, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.export.exported_weights", lambda *arguments: _disturbed(exported_weights(*arguments)))
+    with pytest.raises(BadInput, match=r"its logits in our own code differ by .* is allowed"):
+        export(export_config(corpus, trained / "chat", tmp_path / "export", compare=False))
+    assert not (tmp_path / "export").exists()
+
+
 def test_evaluation_refuses_what_does_not_fit(corpus: TinyCorpus, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tokenizer is needed with questions"):
         evaluate(evaluate_config(corpus, trained / "chat", tmp_path, tokenizer=None))
@@ -147,6 +197,14 @@ def test_generate_continues_a_text(trained: Path) -> None:
     )
     assert once.returncode == 0 and once.stdout == again.stdout
     assert once.stdout.startswith("Karam sells") and len(once.stdout) > len("Karam sells\n")
+
+
+def test_texts_that_begin_with_a_dash_are_taken(trained: Path) -> None:
+    options = ("--model", str(trained / "export"), "--max-new-tokens", "2")
+    for module, option in (("model.chat", "--message=-x --y"), ("model.generate", "--prompt=--x -y")):
+        done = run_module(module, *options, option)
+        assert done.returncode == 0, done
+    assert done.stdout.startswith("--x -y")
 
 
 def test_damaged_exports_and_wrong_options_exit_with_2(trained: Path, tmp_path: Path) -> None:

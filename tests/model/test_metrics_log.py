@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.metrics_log import MetricsLog, read_metrics
+from model.metrics_log import MetricsLog
+from tests.model.tiny_corpus import read_metrics
 
 
 def test_a_resumed_log_goes_on_at_the_checkpoint(tmp_path: Path) -> None:
@@ -28,4 +29,3 @@ def test_a_run_from_the_start_empties_the_log(tmp_path: Path) -> None:
     MetricsLog(path, 0).write("step", 1, loss=1.0)
     MetricsLog(path, 0).write("data", 0, cut=2)
     assert read_metrics(path) == [{"event": "data", "step": 0, "cut": 2}]
-    assert read_metrics(tmp_path / "none.jsonl") == []

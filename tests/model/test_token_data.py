@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from model.errors import BadInput
 from model.packed_sequences import IGNORED
 from model.token_cache import open_token_cache
 from model.token_data import open_training_data
-from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_plan, write_tokens
+from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json, write_plan, write_tokens
 
 DOCUMENTS: list[dict[str, Any]] = [
     {"id": "a", "tokens": [0, 5, 6, 7, 0], "n_bytes": 9, "split": "train"},
@@ -135,6 +136,29 @@ def test_damaged_parts_are_named(folder: Path) -> None:
         open_token_cache(folder / "tokens", folder / "cache")
     part.rename(folder / "tokens" / "part-00002.parquet")
     with pytest.raises(BadInput, match=r"part-00001\.parquet is missing"):
+        open_token_cache(folder / "tokens", folder / "cache")
+
+
+def test_only_the_parts_of_the_manifest_are_read(folder: Path) -> None:
+    tokens, packing = folder / "tokens", folder / "packing"
+    write_json(tokens / "manifest.json", {"parts": [{"path": "part-00000.parquet", "rows": 2}]})
+    assert open_token_cache(tokens, folder / "cache").tokens.tolist() == [0, 5, 6, 7, 0, 0, 8, 0]
+    names = [{"path": f"part-{number:05d}.parquet"} for number in range(3)]
+    write_json(tokens / "manifest.json", {"parts": names[:2]})
+    cache = open_token_cache(tokens, folder / "cache")
+    assert len(cache.tokens) == 12
+    shutil.copy(packing / "part-00000.parquet", packing / "part-00001.parquet")
+    write_json(packing / "manifest.json", {"parts": names[:1]})
+    assert open_training_data(cache, packing, small_shape(), 2, 0)[0].batch(0, 0, 1).tokens_in_step == 9
+    write_json(packing / "manifest.json", {"parts": names})
+    with pytest.raises(BadInput, match=r"packing/part-00002\.parquet is missing, but manifest\.json lists it"):
+        open_training_data(cache, packing, small_shape(), 2, 0)
+
+
+@pytest.mark.parametrize("manifest", [[], {}, {"parts": [{}]}, {"parts": [{"path": "../part-00000.parquet"}]}])
+def test_a_damaged_manifest_is_refused(folder: Path, manifest: Any) -> None:
+    write_json(folder / "tokens" / "manifest.json", manifest)
+    with pytest.raises(BadInput, match=r"manifest\.json is damaged"):
         open_token_cache(folder / "tokens", folder / "cache")
 
 

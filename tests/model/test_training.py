@@ -13,7 +13,7 @@ import pytest
 
 from model.checkpointing import newest_valid_checkpoint
 from model.errors import BadInput
-from model.metrics_log import read_metrics
+from model.folder_lock import locked_folder
 from model.pretrain import pretrain
 from model.program import outcome_path
 from model.sft import finetune
@@ -21,9 +21,12 @@ from tests.model.tiny_corpus import (
     REPOSITORY,
     TinyCorpus,
     kill_group,
+    read_metrics,
     run_program,
     start_program,
     write_json,
+    write_plan,
+    write_tokens,
 )
 
 ONE_PROCESS = ("-m", "accelerate.commands.launch", "--config_file", str(REPOSITORY / "infra/accelerate/cpu.yaml"))
@@ -154,6 +157,43 @@ def test_resuming_under_another_config_is_refused(corpus: TinyCorpus, straight: 
     values["optimizer"] = {"lr": 0.1}
     with pytest.raises(BadInput, match=r"was made with optimizer\.lr = 0\.004, and the config says 0\.1"):
         pretrain(write_json(tmp_path / "other.json", values))
+
+
+def test_a_resumed_run_may_have_another_pace_and_more_steps(corpus: TinyCorpus, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    assert pretrain(corpus.pretrain_config(folder, 4, checkpoint_every=2)) == 0
+    pace = {"checkpoint_every": 3, "log_every": 2, "evaluate_every": 3, "micro_batch": 2, "keep_checkpoints": 1}
+    assert pretrain(corpus.pretrain_config(folder, 6, **pace)) == 0
+    assert sorted(losses(folder)) == [1, 2, 3, 4, 6]
+    with pytest.raises(BadInput, match=r"was made with loop\.evaluation_documents = 256, and the config says 2"):
+        pretrain(corpus.pretrain_config(folder, 8, evaluation_documents=2))
+
+
+def test_two_runs_cannot_train_in_one_folder(corpus: TinyCorpus, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    config = corpus.pretrain_config(folder, 2000, checkpoint_every=1000)
+    process = start_program("model.pretrain", config)
+    try:
+        wait_for_step(process, folder, 1)
+        unfinished = folder / "checkpoints" / "step-00001000.tmp"
+        unfinished.mkdir(parents=True)
+        with pytest.raises(BadInput, match=f"another run is training in {folder}; wait for it or end it"):
+            pretrain(corpus.pretrain_config(folder, 2))
+        assert unfinished.is_dir() and losses(folder), "nothing of the other run was touched"
+    finally:
+        kill_group(process)
+    assert pretrain(corpus.pretrain_config(folder, 2)) == 0, "the lock ends with the process that held it"
+    with locked_folder(folder):
+        pass
+
+
+def test_a_corpus_without_held_out_documents_is_trained_on_unjudged(corpus: TinyCorpus, tmp_path: Path) -> None:
+    write_tokens(tmp_path / "tokens", [[{"id": "a", "tokens": [0, 5, 6, 7, 0], "n_bytes": 9, "split": "train"}]])
+    write_plan(tmp_path / "packing", [[{"part": 0, "row": 0, "start": 0, "length": 5}]])
+    config = corpus.pretrain_config(tmp_path / "base", 3, evaluate_every=1)
+    places = {name: str(tmp_path / name) for name in ("tokens", "packing", "cache")}
+    assert pretrain(write_json(config, {**json.loads(config.read_text()), **places})) == 0
+    assert sorted(losses(tmp_path / "base")) == [1, 2, 3] and evaluations(tmp_path / "base") == []
 
 
 def test_a_diverging_run_stops_with_a_reason(corpus: TinyCorpus, tmp_path: Path) -> None:

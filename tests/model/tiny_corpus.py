@@ -140,6 +140,12 @@ def make_tiny_corpus(root: Path) -> TinyCorpus:
     return TinyCorpus(root)
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a metrics log that may be in the writing; none if there is no log."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
 def start_program(module: str, config: Path, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """Starts `python -m module config`, in its own process group, under `launcher` where one is given."""
     command = [sys.executable, *launcher, "-m", module, str(config)]

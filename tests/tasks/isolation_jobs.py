@@ -86,6 +86,14 @@ def die(kind: str, progress: Progress) -> None:
         progress.at(int(time.time() * 1e6))
 
 
+def work_untold(seconds: float, progress: Progress) -> None:
+    """Use `seconds` of processor time without a word on where, then tell a position."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    progress.at(5)
+
+
 def sleep(folder: str, progress: Progress) -> None:
     """Leave the process id in `folder` and sleep for long."""
     progress.at(1)

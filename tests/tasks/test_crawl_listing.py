@@ -123,6 +123,33 @@ def test_a_listing_that_arrives_damaged_is_fetched_again(mirror: Mirror) -> None
     assert [path for path, _ in mirror.asked].count(f"/crawl-data/{CRAWL}/warc.paths.gz") == 2
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_listing_that_unpacks_to_more_than_any_has_is_refused(
+    mirror: Mirror, members: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a member ends exactly at the limit, which zlib would take for no limit."""
+    lines = "".join(f"{warc_path(number)}\n" for number in range(5)).encode()
+    listing = mirror.root / "crawl-data" / CRAWL / "warc.paths.gz"
+    listing.write_bytes(gzip.compress(lines) * members)
+    monkeypatch.setattr("tasks.crawl_listing._MOST_LISTING_BYTES", len(lines))
+    if members == 1:
+        assert len(list_warcs(config(mirror.base, warcs="all"))) == 5
+    else:
+        with pytest.raises(PermanentError, match="more than the"):
+            list_warcs(config(mirror.base))
+        assert len(mirror.asked) == 2
+
+
+def test_a_listing_may_have_several_members_and_nothing_else(mirror: Mirror) -> None:
+    packed = [gzip.compress(f"{warc_path(number)}\n".encode()) for number in range(5)]
+    listing = mirror.root / "crawl-data" / CRAWL / "warc.paths.gz"
+    listing.write_bytes(b"".join(packed))
+    assert len(list_warcs(config(mirror.base, warcs="all"))) == 5
+    listing.write_bytes(b"".join([*packed[:3], b"?", *packed[3:]]))
+    with pytest.raises(TemporaryError, match="up to byte"):
+        list_warcs(config(mirror.base, warcs="all"))
+
+
 def test_a_web_page_instead_of_a_listing_is_quoted(mirror: Mirror) -> None:
     mirror.faults[:] = [lambda h: h.answer(200, b"<html><h1>Welcome to the hotel network</h1></html>")]
     with pytest.raises(PermanentError, match="Welcome to the hotel network"):

@@ -141,6 +141,15 @@ def test_a_sleeping_child_stalls_by_the_clock(tmp_path: Path) -> None:
     assert (caught.value.reason, caught.value.position) == ("stall", 1)
 
 
+@linux_only
+def test_work_that_tells_no_position_cannot_stall() -> None:
+    limits = ChildLimits(stall_seconds=0.2, seconds=60)
+    run(jobs.work_untold, 1.0, limits)
+    with pytest.raises(ChildDied) as caught:
+        run(jobs.die, "stall", limits)
+    assert (caught.value.reason, caught.value.position) == ("stall", 4096)
+
+
 def test_child_died_can_be_pickled() -> None:
     died = ChildDied("stall", 12, "no progress")
     again = pickle.loads(pickle.dumps(died))  # noqa: S301 - our own bytes

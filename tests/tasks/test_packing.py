@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import PermanentError
-from tasks.packing import PackingConfig, Plan, best_fit, cut, packing_counters, plan_table
+from tasks.packing import Plan, best_fit, cut, packing_counters, plan_table
 from tasks.schemas import PACKING
 
 
@@ -89,7 +89,7 @@ def test_sequences_are_shuffled_by_seed_and_rows_are_the_same() -> None:
 
 def test_plan_table_is_frozen() -> None:
     parts, rows = np.array([0, 0, 3], dtype=np.int32), np.array([5, 6, 0], dtype=np.int32)
-    table = plan_table(parts, rows, np.array([4, 12, 3]), PackingConfig(context=7))
+    table = plan_table(parts, rows, best_fit(np.array([4, 12, 3]), 8))
     assert table.schema == PACKING
     assert table.to_pylist() == [
         {"sequence": 0, "segments": [{"part": 0, "row": 6, "start": 0, "length": 8}]},
@@ -108,4 +108,4 @@ def test_plan_table_is_frozen() -> None:
 def test_nothing_to_train_on_is_an_error(lengths: list[int]) -> None:
     rows = np.arange(len(lengths), dtype=np.int32)
     with pytest.raises(PermanentError, match="Nothing to train on"):
-        plan_table(rows, rows, np.array(lengths, dtype=np.int64), PackingConfig())
+        plan_table(rows, rows, best_fit(np.array(lengths, dtype=np.int64), 2049))

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from tasks import page_extraction
 from tasks.extraction import ExtractionConfig
-from tasks.page_extraction import EXTRACT_SIGNALS, REASONS, ExtractedPage, host_of, mime_type, page_to_document
+from tasks.page_extraction import (
+    EXTRACT_SIGNALS,
+    REASONS,
+    ExtractedPage,
+    host_of,
+    mime_type,
+    page_to_document,
+    without_document,
+)
 from tasks.schemas import DOCUMENTS
 from tasks.warc_reading import Page
 from tests.golden.make_filter_vectors import LINES
@@ -156,3 +164,10 @@ def test_any_bytes_are_a_document_or_a_reason(payload: bytes, url: str, content_
     pa.Table.from_pylist([extracted.signals], pa.schema(list(EXTRACT_SIGNALS.items())))
     if extracted.document:
         pa.Table.from_pylist([extracted.document], DOCUMENTS)
+
+
+@pytest.mark.parametrize(("url", "kept"), [("dns:\ud800x", "dns:?x"), ("", None), (None, None)])
+def test_a_record_without_a_page_keeps_its_address_if_it_has_one(url: str | None, kept: str | None) -> None:
+    extracted = without_document("bad_body", url)
+    assert (extracted.document, extracted.reasons, extracted.signals["url"]) == (None, ["bad_body"], kept)
+    pa.Table.from_pylist([extracted.signals], pa.schema(list(EXTRACT_SIGNALS.items())))

@@ -59,12 +59,6 @@ def test_folders_travel_both_ways(store: Store, tmp_path: Path) -> None:
     assert copied == {"deep/one": b"1", "two": b"22"}
 
 
-def test_a_local_copy_holds_the_same_bytes(store: Store) -> None:
-    store.write_bytes("a/file", b"content")
-    with store.local_copy("a/file") as path:
-        assert path.read_bytes() == b"content"
-
-
 def test_an_unknown_protocol_is_refused_by_name() -> None:
     with pytest.raises(PermanentError, match="nonsense"):
         Store("nonsense://x")

@@ -22,7 +22,6 @@ from tasks.tokenizer_training import (
     sample_documents,
     sample_keys,
     sample_limit,
-    token_bytes,
     train_tokenizer,
 )
 
@@ -77,14 +76,6 @@ def test_special_tokens_spelt_out_in_text_stay_text(tokenizer: Tokenizer) -> Non
     ids = careful.encode(text, add_special_tokens=False).ids
     assert min(ids) >= len(SPECIAL_TOKENS)
     assert careful.decode(ids) == text
-
-
-def test_token_bytes_add_up_to_the_text(tokenizer: Tokenizer) -> None:
-    table = token_bytes(tokenizer)
-    assert table[:3].tolist() == [0, 0, 0]
-    assert (table[3:259] == 1).all()
-    text = "naïve 東京 " + invented_texts(1)[0]
-    assert table[encoder(tokenizer.to_str()).encode(text).ids].sum() == len(text.encode())
 
 
 @pytest.mark.parametrize("texts", [[], ["a few words only, a few words"]])

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import PermanentError
+from tasks.http_payload import Body, decode_content
 from tasks.warc_reading import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 from tests.tasks.warc_builder import HTML, crawl, http_response, members, page, record, sha1
 
@@ -223,7 +224,7 @@ def test_a_record_over_the_limit_is_passed_over_whole() -> None:
         items, _ = read(data, ReadLimits(max_record_bytes=10_000))
         assert reasons(items) == ["page", "too_large", "page"]
         assert isinstance(items[1], Unreadable)
-        assert "https://tolvane.example/large" in items[1].detail
+        assert items[1].url == "https://tolvane.example/large"
 
 
 def test_a_gzip_bomb_is_bounded_in_memory() -> None:
@@ -254,6 +255,41 @@ def test_a_bomb_in_the_content_coding_is_bounded() -> None:
 def test_an_unknown_content_coding_is_a_bad_body() -> None:
     items, _ = read(record(http_response(b"abc", Content_Encoding="rot13")) + page(2))
     assert reasons(items) == ["bad_body", "page"]
+    assert isinstance(items[0], Unreadable)
+    assert items[0].url == "https://tolvane.example/"
+
+
+def test_each_record_is_told_before_it_is_decoded_and_can_be_declined() -> None:
+    """A declined record is not decoded: a body that cannot be is never noticed."""
+    broken = record(http_response(b"abc", Content_Encoding="rot13"), url="https://tolvane.example/broken")
+    data = members([page(0), broken, page(2)])
+    offsets = [item.offset for item in read(data)[0]]
+    told: list[int] = []
+
+    def starting(offset: int) -> str | None:
+        told.append(offset)
+        return "poison" if offset == offsets[1] else None
+
+    items: list[Page | Unreadable] = []
+    for number, item in enumerate(read_pages(io.BytesIO(data), LIMITS, starting=starting)):
+        assert told == offsets[: number + 1]
+        items.append(item)
+    assert reasons(items) == ["page", "poison", "page"]
+    assert isinstance(items[1], Unreadable)
+    assert (items[1].offset, items[1].url) == (offsets[1], "https://tolvane.example/broken")
+
+
+def test_a_page_that_takes_too_long_to_decode_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(body: bytes, coding: str, max_bytes: int) -> Body:
+        while b"harbour 1" in body:
+            pass
+        return decode_content(body, coding, max_bytes)
+
+    monkeypatch.setattr("tasks.warc_reading.decode_content", endless)
+    items, _ = read(members([page(0), page(1), page(2)]), ReadLimits(max_decoding_seconds=0.1))
+    assert reasons(items) == ["page", "decoding_timeout", "page"]
+    assert isinstance(items[1], Unreadable)
+    assert items[1].url == "https://tolvane.example/1"
 
 
 MUTATED = members(crawl(4))

@@ -153,7 +153,13 @@ def _free_port() -> int:
 def _listen(program: SupervisedProgram) -> deque[str]:
     """The last lines that the server says, collected by a thread while it runs."""
     said: deque[str] = deque(maxlen=_LAST_LINES)
-    threading.Thread(target=lambda: said.extend(program.lines()), name="prefect-server-output", daemon=True).start()
+
+    def listen() -> None:
+        # The pipe is closed under this thread when the server is stopped.
+        with contextlib.suppress(OSError, ValueError):
+            said.extend(program.lines())
+
+    threading.Thread(target=listen, name="prefect-server-output", daemon=True).start()
     return said
 
 

@@ -137,7 +137,7 @@ def _training_summary(stage: str) -> Callable[[Run, StagePlan], dict[str, Any]]:
         steps = [event for event in events if event["event"] == "step"]
         evaluations = [event for event in events if event["event"] == "eval"]
         found = {"model": model_path(run, stage), "steps": steps[-1]["step"], "tokens": steps[-1]["tokens"]}
-        found |= {"first_loss": steps[0]["loss"], "last_loss": steps[-1]["loss"]}
+        found["last_loss"] = steps[-1]["loss"]
         if evaluations:
             found |= {"held_out_loss": evaluations[-1]["loss"], "bits_per_byte": evaluations[-1].get("bits_per_byte")}
         return found

@@ -139,8 +139,8 @@ class Store:
                 self.fs.get_file(name, str(target))
 
     def upload_folder(self, folder: Path, path: str) -> None:
-        """Copy a local folder into the store, file by file."""
-        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        """Copy a local folder into the store, file by file; locks and temporary files, which begin with a dot, stay."""
+        for file in sorted(p for p in folder.rglob("[!.]*") if p.is_file()):
             with self.writing(f"{path}/{file.relative_to(folder).as_posix()}") as temporary:
                 shutil.copyfile(file, temporary)
 

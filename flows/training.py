@@ -68,8 +68,7 @@ def finish_model(run: Run) -> dict[str, Any]:
 
 def run_program_stage(run: Run, name: str) -> dict[str, Any]:
     """Run one program, unless what it makes is there already; returns its summary."""
-    if name not in run.plans:
-        raise PermanentError(f"The recipe {run.recipe.name!r} has no section {name!r}, so there is nothing to {name}.")
+    _require_section(run, name)
     with run.stage(name) as plan:
         run.recorder.stage(name, parts_expected=1)
         inputs = digest({stage: run.manifests[stage].digest for stage in plan.upstream})
@@ -82,6 +81,11 @@ def run_program_stage(run: Run, name: str) -> dict[str, Any]:
         summary = read_summary(run, plan)
         run.recorder.stage(name, summary=summary)
         return summary
+
+
+def _require_section(run: Run, name: str) -> None:
+    if name not in run.plans:
+        raise PermanentError(f"The recipe {run.recipe.name!r} has no section {name!r}: add one or run `sluice corpus`.")
 
 
 def read_summary(run: Run, plan: StagePlan) -> dict[str, Any]:
@@ -182,6 +186,7 @@ def _newest_step(metrics: Path) -> dict[str, Any] | None:
 def take_finished(run: Run, stages: Sequence[str]) -> None:
     """Take the datasets of earlier stages from the store. Raises `PermanentError` for the first that is not there."""
     for name in stages:
+        _require_section(run, name)
         manifest = read_manifest(run.store, name, run.plans[name].fingerprint)
         if manifest is None:
             verb = "sluice pretrain" if name == "pretrain" else "sluice corpus"

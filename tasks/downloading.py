@@ -32,6 +32,7 @@ import xxhash
 
 from tasks.byte_source import ByteSource, RangeRefused, Refused, Reply, TransferConfig, Unreachable, byte_source
 from tasks.errors import PermanentError, TemporaryError
+from tasks.store import explaining_full_disk
 from tasks.warc_verification import NotAWarc, WarcCheck, verify_warc_payload_digests
 
 _log = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
 
 
 def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
-    with _disk_errors(partial):
+    with explaining_full_disk(str(partial)):
         with partial.open("ab") as file:
             if file.tell() > reply.first:
                 file.truncate(reply.first)
@@ -206,19 +207,6 @@ def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
                     break
             file.flush()
             os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PermanentError(
-                f"{place}: the disk is full ({error.strerror}). Free some room and run again; what has arrived is kept"
-                " and continued."
-            ) from error
-        raise
 
 
 def _wanted(total: int | None, first_bytes: int | None) -> int | None:
@@ -255,7 +243,7 @@ def _landing(destination: str | Path) -> Iterator[Path]:
         scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
     else:
         scratch = Path(destination).parent
-    with _disk_errors(scratch):
+    with explaining_full_disk(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")
     if _is_remote(destination):

@@ -135,12 +135,8 @@ def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage
 
 
 def training_environment() -> dict[str, str]:
-    """The environment of a program of the model half.
-
-    libgomp's threads spin at each barrier, which on a CPU that anybody else uses costs ten times the work itself; a
-    short spin costs nothing where the cores are free (docs/log.md). What the user set stands.
-    """
-    return {"GOMP_SPINCOUNT": "1000", "PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", **os.environ}
+    """The environment of a program of the model half: its lines come at once, and no bars among them."""
+    return {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", **os.environ}
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-# Read by libgomp when torch is loaded; see flows.training.training_environment.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Read by libgomp when torch is loaded, which a test may do before it imports `model` and its own setting.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 ROOT = Path(__file__).parent.parent
 COMMON_CRAWL = ROOT.parent / "shared" / "commoncrawl"

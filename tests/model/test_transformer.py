@@ -115,4 +115,4 @@ def test_bfloat16_activations_stay_close() -> None:
     model.dtype = torch.bfloat16
     rounded = model(tokens, targets=tokens)
     assert rounded.dtype == torch.float32
-    assert abs(float(rounded - exact)) / float(exact) < 0.02
+    assert abs((rounded - exact).item()) / exact.item() < 0.02

@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: setup demo test check format bench lock clean
+.PHONY: setup demo test test-fast check format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -28,6 +28,9 @@ demo: setup
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m 'not bench'
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'not bench and not slow'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

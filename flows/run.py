@@ -26,6 +26,7 @@ from flows.run_record import Recorder, read_run, run_names
 from flows.settings import RunSettings
 from flows.stage_plan import StagePlan
 from tasks.crawl_listing import SourceConfig, resolve_crawl
+from tasks.data_files import pin_data_files
 from tasks.errors import UsageError
 from tasks.madeup import QUESTIONS_FILE, TRAIN_FILE, generate_madeup_web, write_starter_chat
 from tasks.manifest import Manifest
@@ -93,7 +94,9 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     _name_flow_run(recipe.source.crawl, source.crawl)
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
-    plans = plan_stages(recipe, source.crawl, digests)
+    pinned = pin_data_files(recipe.model_copy(update={"source": source}), store)
+    source = pinned.source
+    plans = plan_stages(pinned, source.crawl, digests)
     recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
     logger.info("run %s in %s", recorder.record.run, store.url)
     try:

@@ -4,13 +4,18 @@ Notable:
 - On a GPU these are plain formulas, which torch.compile fuses. On a CPU nothing fuses them, and the generic backward
   passes cost more than the products themselves; there each operation is one autograd function with its derivative
   written out, which keeps little and passes over memory as seldom as it can.
+- With `fused`, which needs a C++ compiler, a CPU's operations are the plain formulas again, each compiled into one pass
+  by torch.compile: a training step takes three quarters of its time. The matrix products between them stay torch's own,
+  for what is compiled around them was measured to be several times slower in bfloat16.
 - Short attention on a CPU keeps its probabilities and is made of batched products: at 128 positions its backward pass
   takes an eighth of the time of torch's scaled_dot_product_attention in bfloat16.
-- Both forms are tested against each other in float64.
+- All forms are tested against each other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,47 +26,49 @@ _SHORT = 512
 """Longest sequence whose attention probabilities are kept, in positions."""
 
 
-def rms_norm(input: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+def rms_norm(input: Tensor, weight: Tensor, epsilon: float, fused: bool = False) -> Tensor:
     """Division of (..., channels) by the root mean square and a scale (channels) (arXiv:1910.07467, equation 4)."""
-    if _written_out(input):
+    if _written_out(input) and not fused:
         normed: Tensor = _RMSNorm.apply(input, weight.to(input.dtype), epsilon)
         return normed
-    return F.rms_norm(input.float(), weight.shape, weight, epsilon).to(input.dtype)
+    return _form(_plain_rms_norm, input, fused)(input, weight, epsilon)
 
 
-def normed_rotation(heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor) -> Tensor:
+def normed_rotation(
+    heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor, fused: bool = False
+) -> Tensor:
     """RMS norm of each head, then its rotation (RoFormer, arXiv:2104.09864, equation 34).
 
     Args:
         heads: (B, T, heads, D) queries or keys.
         weight: (D) scales of the norm.
         epsilon: added to the mean square.
-        cosines: (B or 1, T, 1, D) float32; channel i turns with channel i + D/2, as in transformers.
+        cosines: (B or 1, T, 1, D) float32; channel i turns with channel i + D/2 by the same angle, as in transformers.
         sines: alike.
+        fused: whether a CPU's form is compiled.
 
     Returns:
         (B, T, heads, D)
     """
-    half = weight.shape[0] // 2
-    # rotated(x * w) = x * (w cos) + swapped(x) * (swapped(w) -+ sin), so the scales go into the tables.
-    signed = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)
-    straight, crossed = (weight * cosines).to(heads.dtype), (weight.roll(half) * signed).to(heads.dtype)
-    if _written_out(heads):
+    if _written_out(heads) and not fused:
+        # rotated(x * w) = x * (w cos) + swapped(x) * (swapped(w) -+ sin), so the scales go into the tables.
+        half = weight.shape[0] // 2
+        signed = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)
+        straight, crossed = (weight * cosines).to(heads.dtype), (weight.roll(half) * signed).to(heads.dtype)
         rotated: Tensor = _NormedRotation.apply(heads, straight, crossed, epsilon)
         return rotated
-    scale = torch.rsqrt(heads.float().square().mean(-1, keepdim=True) + epsilon).to(heads.dtype)
-    return (heads * straight + heads.roll(half, -1) * crossed) * scale
+    return _form(_plain_normed_rotation, heads, fused)(heads, weight, epsilon, cosines, sines)
 
 
-def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+def swiglu(gate: Tensor, up: Tensor, fused: bool = False) -> Tensor:
     """silu(gate) * up (arXiv:2002.05202, equation 6)."""
-    if _written_out(gate):
+    if _written_out(gate) and not fused:
         product: Tensor = _SwiGLU.apply(gate, up)
         return product
-    return F.silu(gate) * up
+    return _form(_plain_swiglu, gate, fused)(gate, up)
 
 
-def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, fused: bool = False) -> Tensor:
     """Grouped-query attention.
 
     Args:
@@ -70,13 +77,14 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
         values: alike.
         mask: (B or 1, 1, T, S) in the type of the queries, 0 where a query may look and minus infinity elsewhere;
             None is causal, which needs S = T or T = 1.
+        fused: whether the softmax of a CPU's short attention is compiled.
 
     Returns:
         (B, T, heads, D)
     """
     length = queries.shape[1]
     if torch.is_grad_enabled() and _written_out(queries) and length <= _SHORT:
-        return _short_attention(queries, keys, values, mask)
+        return _short_attention(queries, keys, values, mask, fused)
     mixed = F.scaled_dot_product_attention(
         queries.transpose(1, 2),
         keys.transpose(1, 2),
@@ -90,6 +98,41 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
 
 def _written_out(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
+
+
+def _form(plain: Callable[..., Tensor], tensor: Tensor, fused: bool) -> Callable[..., Tensor]:
+    """The plain formula, compiled where nothing else compiles it."""
+    return compiled(plain) if fused and _written_out(tensor) else plain
+
+
+@cache
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` through torch.compile, made on first use."""
+    return torch.compile(function)
+
+
+def _plain_rms_norm(input: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    return F.rms_norm(input.float(), weight.shape, weight, epsilon).to(input.dtype)
+
+
+def _plain_normed_rotation(heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor) -> Tensor:
+    wide = heads if heads.dtype == torch.float64 else heads.float()
+    left, right = (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon) * weight).chunk(2, -1)
+    cosines, sines = cosines.chunk(2, -1)[0], sines.chunk(2, -1)[0]
+    return torch.cat([left * cosines - right * sines, right * cosines + left * sines], -1).to(heads.dtype)
+
+
+def _plain_swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    return F.silu(gate) * up
+
+
+def _plain_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    return (scores.float() + mask).softmax(-1).to(scores.dtype)
+
+
+def _plain_softmax_backward(gradient: Tensor, probabilities: Tensor) -> Tensor:
+    along = (gradient.float() * probabilities).sum(-1, keepdim=True)
+    return ((gradient.float() - along) * probabilities).to(gradient.dtype)
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -146,7 +189,7 @@ class _SwiGLU(torch.autograd.Function):
         return torch.ops.aten.silu_backward(gradients[0] * up, gate), activated * gradients[0]
 
 
-def _short_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+def _short_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, fused: bool) -> Tensor:
     batch, length, heads, width = queries.shape
     kv_heads = keys.shape[2]
     group = heads // kv_heads
@@ -156,33 +199,42 @@ def _short_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
     columns, contents = (part.transpose(1, 2).reshape(batch * kv_heads, -1, width) for part in (keys, values))
     if mask is None:
         mask = rows.new_full((1, 1, length, length), -torch.inf).triu(1)
-    mixed: Tensor = _ShortAttention.apply(rows, columns, contents, mask)
+    mixed: Tensor = _ShortAttention.apply(rows, columns, contents, mask, fused)
     mixed = mixed.view(batch, kv_heads, group, length, width).permute(0, 3, 1, 2, 4)
     return mixed.reshape(batch, length, heads, width)
 
 
 class _ShortAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, fused: bool) -> Tensor:
         scale = queries.shape[-1] ** -0.5
         scores = torch.baddbmm(queries.new_empty(1), queries, keys.transpose(1, 2), beta=0, alpha=scale)
         length, columns = mask.shape[2:]
         # The rows of all heads of a sequence stand one after another, so one mask serves them all.
-        scores.view(len(mask) if len(mask) > 1 else 1, -1, length, columns).add_(mask)
-        probabilities = scores.softmax(-1)
+        heads_of_masks = scores.view(len(mask) if len(mask) > 1 else 1, -1, length, columns)
+        if fused:
+            probabilities = compiled(_plain_softmax)(heads_of_masks, mask).view(scores.shape)
+        else:
+            heads_of_masks.add_(mask)
+            probabilities = scores.softmax(-1)
         ctx.save_for_backward(queries, keys, values, probabilities)
+        ctx.fused = fused
         return torch.bmm(probabilities, values)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         queries, keys, values, probabilities = ctx.saved_tensors
         scale = queries.shape[-1] ** -0.5
         through = torch.bmm(gradients[0], values.transpose(1, 2))
-        scores = torch._softmax_backward_data(through, probabilities, -1, probabilities.dtype)
+        if ctx.fused:
+            scores = compiled(_plain_softmax_backward)(through, probabilities)
+        else:
+            scores = torch._softmax_backward_data(through, probabilities, -1, probabilities.dtype)
         return (
             torch.bmm(scores, keys).mul_(scale),
             torch.bmm(scores.transpose(1, 2), queries).mul_(scale),
             torch.bmm(probabilities.transpose(1, 2), gradients[0]),
+            None,
             None,
         )
 

@@ -137,9 +137,8 @@ class _Trainer:
         self._optimizers: list[Optimizer] = [wrapper.optimizer for wrapper in prepared[1:]]
         if checkpoint is not None:
             load_training_state(checkpoint, self._model, self._optimizers)
-        if run.loop.compile and accelerator.device.type != "cpu":
-            for block in accelerator.unwrap_model(self._model).layers:
-                block.compile()
+        if run.loop.compile:
+            accelerator.unwrap_model(self._model).compile_for(accelerator.device)
         self._step = checkpoint.progress.step if checkpoint else 0
         self._tokens = checkpoint.progress.tokens if checkpoint else 0
         self._log = MetricsLog(run.folder / "metrics.jsonl", self._step) if accelerator.is_main_process else None

@@ -42,10 +42,11 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.epsilon = epsilon
+        self.fused = False
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., channels) to the same; computed in float32, returned in the input's type."""
-        return rms_norm(input, self.weight, self.epsilon)
+        return rms_norm(input, self.weight, self.epsilon, self.fused)
 
 
 def rotary_tables(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
@@ -68,6 +69,7 @@ class Attention(nn.Module):
         self.o_proj = Linear(shape.heads * shape.head_width, shape.width)
         self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
         self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
+        self.fused = False
 
     def forward(
         self,
@@ -82,11 +84,11 @@ class Attention(nn.Module):
         queries = self.q_proj(input).view(batch, length, self.heads, self.head_width)
         keys = self.k_proj(input).view(batch, length, self.kv_heads, self.head_width)
         values = self.v_proj(input).view(batch, length, self.kv_heads, self.head_width)
-        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary)
-        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary)
+        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
+        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)
-        mixed = attention(queries, keys, values, mask)
+        mixed = attention(queries, keys, values, mask, self.fused)
         return self.o_proj(mixed.reshape(batch, length, self.heads * self.head_width))
 
 
@@ -98,10 +100,11 @@ class FeedForward(nn.Module):
         self.gate_proj = Linear(shape.width, shape.feed_forward_width)
         self.up_proj = Linear(shape.width, shape.feed_forward_width)
         self.down_proj = Linear(shape.feed_forward_width, shape.width)
+        self.fused = False
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., width) to the same."""
-        return self.down_proj(swiglu(self.gate_proj(input), self.up_proj(input)))
+        return self.down_proj(swiglu(self.gate_proj(input), self.up_proj(input), self.fused))
 
 
 class Block(nn.Module):
@@ -133,12 +136,13 @@ class Head(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape.vocabulary_size, shape.width))
+        self.fused = False
 
     def forward(self, hidden: Tensor, targets: Tensor | None) -> Tensor:
         """(B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats."""
         if targets is None:
             return F.linear(hidden, self.weight.to(hidden.dtype)).float()
-        return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1))
+        return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1), self.fused)
 
 
 class Transformer(nn.Module):
@@ -204,6 +208,16 @@ class Transformer(nn.Module):
             stream = stream[:, -1:]
         logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
         return logits_or_loss
+
+    def compile_for(self, device: torch.device) -> None:
+        """Let torch.compile make training faster: whole blocks on a GPU, on a CPU what stands between the products."""
+        if device.type == "cpu":
+            for module in self.modules():
+                if isinstance(module, RMSNorm | Attention | FeedForward | Head):
+                    module.fused = True
+        else:
+            for block in self.layers:
+                block.compile()
 
     def get_input_embeddings(self) -> nn.Module:
         """The token embedding (accelerate shards it as a unit of its own)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from model import operations
+from model.config import ModelShape
 from model.cross_entropy import linear_cross_entropy
+from model.transformer import Transformer, initialise
 
 
 def doubles(*shape: int, seed: int = 0) -> Tensor:
@@ -18,7 +21,7 @@ def doubles(*shape: int, seed: int = 0) -> Tensor:
 
 
 B, T, HEADS, KV_HEADS, D = 2, 3, 4, 2, 4
-COSINES, SINES = torch.rand(2, 1, T, 1, D, dtype=torch.float64)
+COSINES, SINES = torch.rand(2, 1, T, 1, D // 2, dtype=torch.float64).repeat(1, 1, 1, 1, 2)
 MASK = torch.rand(B, 1, T, T, generator=torch.Generator().manual_seed(0)).gt(0.5).logical_or(torch.eye(T).bool()).tril()
 MASK = torch.where(MASK, 0.0, -torch.inf).double()
 
@@ -69,3 +72,27 @@ def test_cross_entropy_equals_that_of_torch(positions: int) -> None:
     torch.testing.assert_close(loss, expected)
     for found, right in zip(own, (hidden.grad, weight.grad), strict=True):
         torch.testing.assert_close(found, right, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")
+@pytest.mark.parametrize("packed", [False, True], ids=["causal", "masked"])
+def test_a_model_with_compiled_operations_has_the_same_loss_and_gradients(packed: bool) -> None:
+    shape = ModelShape(
+        vocabulary_size=40, layers=1, width=32, heads=2, kv_heads=1, feed_forward_width=48, context=16, head_width=16
+    )
+    model = Transformer(shape)
+    initialise(model, 0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.1)
+    tokens = torch.randint(40, (3, 16), generator=torch.Generator().manual_seed(2))
+    segments = torch.arange(16).div(5, rounding_mode="floor").expand(3, 16) if packed else None
+    found = {}
+    for kind in ("written out", "compiled"):
+        if kind == "compiled":
+            model.compile_for(torch.device("cpu"))
+        loss = model(tokens, tokens.roll(-1, 1), segments)
+        loss.backward()
+        found[kind] = [loss.detach(), *(parameter.grad for parameter in model.parameters())]
+        model.zero_grad(set_to_none=True)
+    torch.testing.assert_close(found["compiled"], found["written out"], atol=1e-4, rtol=1e-4)

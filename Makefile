@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: setup demo test test-fast check format bench lock clean
+.PHONY: setup demo test test-slow check format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -20,17 +20,18 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[data,train,s3,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[data,train,gguf,s3,dev]'
 	touch $@
 
 demo: setup
 	$(BIN)/sluice run demo --store $(STORE)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not bench'
-
-test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m 'not bench and not slow'
+
+# What takes minutes each: thousands of mutated records, rivals in environments of their own.
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'slow and not bench'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -184,9 +184,20 @@ def evaluate(store: StoreOption = "./store") -> None:
 
 
 @app.command()
-def export(destination: Annotated[Path, typer.Argument(help="A new folder.")], store: StoreOption = "./store") -> None:
+def export(
+    destination: Annotated[Path, typer.Argument(help="A new folder.")],
+    store: StoreOption = "./store",
+    gguf: Annotated[
+        str | None, typer.Option(help="Also write model.gguf for llama.cpp: float32, float16 or bfloat16.")
+    ] = None,
+) -> None:
     """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
-    output.print(str(copy_model(Store(store), destination)), highlight=False)
+    folder = copy_model(Store(store), destination)
+    if gguf:
+        arguments = ["--output", str(folder / "model.gguf"), "--precision", gguf]
+        if code := run_model_program("model.gguf_export", Store(store), arguments):
+            raise typer.Exit(code)
+    output.print(str(folder), highlight=False)
 
 
 @app.command()

@@ -1,0 +1,173 @@
+"""GGUF: `python -m model.gguf_export --model EXPORT_FOLDER --output FILE [--precision float32|float16|bfloat16]`.
+
+Notable:
+- The file is made from an export folder, so what llama.cpp runs is what transformers runs; it needs nothing beside it:
+  weights, sizes, tokenizer and chat template are all inside.
+- llama.cpp knows the architecture as `qwen3` and the tokenizer's split pattern as `qwen2`. Its rotation pairs channel i
+  with i + D/2, as ours does, so no weight is permuted.
+- Norm scales stay float32 at every precision, as llama.cpp expects.
+- Format: github.com/ggml-org/ggml, docs/gguf.md; written by the `gguf` package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN
+from model.config import ModelShape
+from model.errors import BadInput
+from model.full_disk import writing
+from model.model_loading import load_export
+from model.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.transformer import Transformer
+
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+_NAMES = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+"""Our name of a layer's part to GGUF's."""
+
+
+def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
+    """Writes the model of an export folder to one GGUF file, which appears whole or not at all.
+
+    Raises:
+        BadInput: the folder is not an export, the precision is unknown, the `gguf` package is missing, or the disk is
+            full.
+    """
+    if precision not in PRECISIONS:
+        raise BadInput(f"a GGUF file can be {', '.join(PRECISIONS)}, not {precision!r}")
+    try:
+        import gguf
+    except ImportError as error:
+        raise BadInput("writing GGUF needs the gguf package: pip install 'sluice[gguf]'") from error
+    model = load_export(folder, torch.float32)
+    tokenizer = _tokenizer(folder)
+    kinds = {
+        "float32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
+        "float16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
+        "bfloat16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
+    }
+    kind, file_kind = kinds[precision]
+    temporary = output.with_name(f"{output.name}.tmp")
+    writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
+    try:
+        _add_sizes(writer, model.shape, file_kind)
+        _add_tokenizer(writer, gguf.TokenType, tokenizer, model.shape.vocabulary_size)
+        for name, weight in _tensors(model):
+            stored = kind if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
+            values = weight.numpy().astype(np.float32)
+            writer.add_tensor(name, gguf.quants.quantize(values, stored), raw_dtype=stored)
+        with writing(output):
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
+            temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any) -> None:
+    writer.add_name("sluice")
+    writer.add_file_type(file_kind)
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.feed_forward_width)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head_width)
+    writer.add_value_length(shape.head_width)
+    writer.add_layer_norm_rms_eps(shape.norm_epsilon)
+    writer.add_rope_freq_base(shape.rope_base)
+    writer.add_vocab_size(shape.vocabulary_size)
+
+
+def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocabulary_size: int) -> None:
+    special = {token["content"]: token["id"] for token in tokenizer["added_tokens"] if token["special"]}
+    by_id = {number: token for token, number in tokenizer["model"]["vocab"].items()}
+    by_id |= {number: token for token, number in special.items()}
+    # The embedding may have more rows than there are tokens.
+    tokens = [by_id.get(number, f"[unused {number}]") for number in range(vocabulary_size)]
+    controls = set(special.values())
+    kinds = [
+        types.CONTROL if number in controls else types.NORMAL if number in by_id else types.UNUSED
+        for number in range(vocabulary_size)
+    ]
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(special[END_OF_TEXT])
+    writer.add_eos_token_id(special[END_OF_TURN])
+    writer.add_pad_token_id(special[END_OF_TEXT])
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+
+
+def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
+    """Every weight under GGUF's name; a tied head is left out."""
+    found = [("token_embd.weight", model.embed_tokens.weight)]
+    for number, block in enumerate(model.layers):
+        parameters = dict(block.named_parameters())
+        found += [(f"blk.{number}.{theirs}.weight", parameters[f"{own}.weight"]) for own, theirs in _NAMES.items()]
+    found.append(("output_norm.weight", model.norm.weight))
+    if not model.shape.tied_embeddings:
+        found.append(("output.weight", model.lm_head.weight))
+    return [(name, weight.detach()) for name, weight in found]
+
+
+def _tokenizer(folder: Path) -> dict[str, Any]:
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        names = {token["content"] for token in tokenizer["added_tokens"]}
+        is_bpe = {"vocab", "merges"} <= tokenizer["model"].keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path} cannot be read as a tokenizer: {error!r}") from error
+    if not is_bpe:
+        raise BadInput(f"{path} is no byte-pair encoding, which is all that can be written as GGUF here")
+    if missing := {END_OF_TEXT, END_OF_TURN} - names:
+        raise BadInput(f"{path} lacks the special tokens {', '.join(sorted(missing))}")
+    return tokenizer
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the file and returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m model.gguf_export", description="Write a model as one GGUF file.")
+    parser.add_argument("--model", type=Path, required=True, help="an export folder")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float16")
+    given = parser.parse_args(arguments)
+    try:
+        write_gguf(given.model, given.output, given.precision)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

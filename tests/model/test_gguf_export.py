@@ -1,0 +1,128 @@
+"""One file for llama.cpp: what is in it, and that llama.cpp says what our own code says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.chat_format import Message, load_chat_format
+from model.errors import BadInput
+from model.export import export
+from model.generation import Sampling, generate
+from model.gguf_export import main, write_gguf
+from model.model_loading import load_export
+from model.pretrain import pretrain
+from model.sft import finetune
+from tests.environments import environment_with
+from tests.model.tiny_corpus import TinyCorpus, write_json
+
+gguf = pytest.importorskip("gguf")
+
+LLAMA = """
+import json, sys
+from llama_cpp import Llama
+path, prompts = sys.argv[1], json.loads(sys.argv[2])
+model = Llama(path, n_ctx=64, logits_all=True, verbose=False, n_threads=1)
+answers = []
+for prompt in prompts:
+    model.reset()
+    model.eval(prompt)
+    row, stop, reply = len(prompt) - 1, model.token_eos(), []
+    logits = model.scores[row].tolist()
+    while len(reply) < 12:
+        token = int(model.scores[row].argmax())
+        if token == stop:
+            break
+        reply.append(token)
+        model.eval([token])
+        row += 1
+    answers.append({"logits": logits, "reply": reply})
+texts = [model.tokenize(text.encode(), add_bos=False, special=False) for text in json.loads(sys.argv[3])]
+print(json.dumps({"answers": answers, "texts": texts}))
+"""
+TEXTS = ["Karam sells wool.", "  two spaces,\n\nnew lines\tand 12345 digits", "Grüße, naïve café — 你好 🙂 don't"]
+
+
+@pytest.fixture(scope="module")
+def exported(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export folder of a model that knows the tiny corpus's towns."""
+    root = tmp_path_factory.mktemp("gguf")
+    assert pretrain(corpus.pretrain_config(root / "base", 60)) == 0
+    assert finetune(corpus.sft_config(root / "chat", root / "base", 150)) == 0
+    values = {"model": str(root / "chat"), "tokenizer": str(corpus.tokenizer), "output": str(root / "export")}
+    assert export(write_json(root / "export.json", values | {"compare": False})) == 0
+    return root / "export"
+
+
+def field(reader: Any, name: str) -> Any:
+    """A value of the file's header."""
+    return reader.get_field(name).contents()
+
+
+def test_the_file_holds_sizes_tokenizer_and_every_weight(exported: Path, tmp_path: Path) -> None:
+    assert main(["--model", str(exported), "--output", str(tmp_path / "m.gguf"), "--precision", "float32"]) == 0
+    reader = gguf.GGUFReader(tmp_path / "m.gguf")
+    config = json.loads((exported / "config.json").read_text())
+    assert field(reader, "general.architecture") == "qwen3"
+    assert field(reader, "qwen3.block_count") == config["num_hidden_layers"]
+    assert field(reader, "qwen3.attention.head_count_kv") == config["num_key_value_heads"]
+    assert field(reader, "qwen3.attention.key_length") == config["head_dim"]
+    assert field(reader, "tokenizer.ggml.pre") == "qwen2"
+    tokens = field(reader, "tokenizer.ggml.tokens")
+    assert len(tokens) == config["vocab_size"] and tokens[0] == "<|endoftext|>"
+    assert field(reader, "tokenizer.ggml.token_type")[:4] == [3, 3, 3, 1]
+    assert tokens[field(reader, "tokenizer.ggml.eos_token_id")] == "<|im_end|>"
+    assert "<|im_start|>" in field(reader, "tokenizer.chat_template")
+    stored = {tensor.name: tensor.data for tensor in reader.tensors}
+    model = load_export(exported, torch.float32)
+    assert sum(values.size for values in stored.values()) == sum(p.numel() for p in model.parameters())
+    expected = model.state_dict()["layers.0.self_attn.q_proj.weight"].numpy()
+    np.testing.assert_array_equal(stored["blk.0.attn_q.weight"].reshape(expected.shape), expected)
+    assert not (tmp_path / "m.gguf.tmp").exists()
+
+
+def test_half_precision_halves_the_matrices_and_keeps_the_scales(exported: Path, tmp_path: Path) -> None:
+    for precision in ("float16", "bfloat16"):
+        write_gguf(exported, tmp_path / f"{precision}.gguf", precision)
+        types = {
+            tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(tmp_path / f"{precision}.gguf").tensors
+        }
+        assert types["blk.0.ffn_up.weight"] == {"float16": "F16", "bfloat16": "BF16"}[precision]
+        assert types["blk.0.attn_norm.weight"] == types["output_norm.weight"] == "F32"
+
+
+def test_bad_input_is_said_in_words(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="can be float32, float16, bfloat16, not 'q4'"):
+        write_gguf(exported, tmp_path / "m.gguf", "q4")
+    with pytest.raises(BadInput, match="cannot be read"):
+        write_gguf(tmp_path, tmp_path / "m.gguf")
+    assert main(["--model", str(tmp_path), "--output", str(tmp_path / "m.gguf")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_llama_cpp_has_the_same_logits_and_says_the_same(corpus: TinyCorpus, exported: Path, tmp_path: Path) -> None:
+    python = environment_with("llama", ["llama-cpp-python==0.3.36"])
+    write_gguf(exported, tmp_path / "m.gguf", "float32")
+    chat = load_chat_format(corpus.tokenizer)
+    prompts = [chat.prompt([Message("user", f"What sells {town}?")]) for town in ("Karam", "Bovosk", "Linel", "Teram")]
+    command = [str(python), "-c", LLAMA, str(tmp_path / "m.gguf"), json.dumps(prompts), json.dumps(TEXTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    model = load_export(exported, torch.float32)
+    ours = generate(model, prompts, Sampling(max_new_tokens=12), chat.stop_tokens)
+    assert [answer["reply"] for answer in said["answers"]] == ours and all(ours)
+    for prompt, answer in zip(prompts, said["answers"], strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt]))[0, -1]
+        # llama.cpp keeps its cache of keys and values in half precision.
+        torch.testing.assert_close(torch.tensor(answer["logits"]), logits, atol=5e-3, rtol=0)
+    assert said["texts"] == [chat.encode(text) for text in TEXTS]

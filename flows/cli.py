@@ -142,6 +142,44 @@ def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False)
 
 
 @app.command()
+def plan(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a recipe will fetch, before it does: WARC files, requests, GB, pages, time."""
+    from flows.cost_plan import plan_costs, print_costs
+    from flows.recipe_loading import load_recipe
+
+    found = plan_costs(load_recipe(recipe, overrides or ()), Store(store), messages)
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        print_costs(output, found)
+
+
+@app.command(name="what-if")
+def what_if(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    overrides: SetOption = None,
+    samples: Annotated[int, typer.Option(min=0, help="Documents to name of those that change sides.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """The funnel under other thresholds or another profile, from what the store has measured."""
+    from flows.recipe_loading import load_recipe
+    from flows.what_if.rejudged import what_if as judge_again
+    from flows.what_if.terminal import print_what_if
+
+    found = judge_again(Store(store), load_recipe(recipe, overrides or ()), samples)
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        print_what_if(output, found)
+
+
+@app.command()
 def chat(
     message: Annotated[str | None, typer.Argument(help="One message to answer; without it, a conversation.")] = None,
     store: StoreOption = "./store",
@@ -203,7 +241,7 @@ def export(
 @app.command()
 def report(store: StoreOption = "./store") -> None:
     """Write the report of the latest run again and say where it is."""
-    from flows.report import write_report
+    from flows.report.page import write_report
 
     place = Store(store)
     output.print(place.location(write_report(place, latest_run(place))), highlight=False, soft_wrap=True)
@@ -220,7 +258,7 @@ def recipes() -> None:
 
 def _show_outcome(store: Store) -> None:
     """Show what the latest run came to, and where its report is."""
-    from flows.report import print_outcome
+    from flows.report.terminal import print_outcome
 
     record = latest_run(store)
     print_outcome(output, store, record)

@@ -12,17 +12,20 @@ from typing import Any
 
 from prefect import flow
 
+from flows.finished_dataset import finished_manifest
 from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task, part_task_runner
 from flows.recipe import Recipe
 from flows.run import Run, open_run
+from flows.selecting import SELECTING, fetch_cost, selecting_jobs, wanted_warcs
 from flows.settings import RunSettings
 from flows.stage_plan import StagePlan
 from tasks.crawl_listing import WarcAddress, list_warcs
+from tasks.errors import PermanentError
 from tasks.fingerprint import digest
-from tasks.manifest import Manifest, read_manifest, write_manifest
+from tasks.manifest import Manifest
 from tasks.part_runner import finished
-from tasks.parts import PartFooter, part_name
-from tasks.stages.fetch import drop_warc, is_at_hand
+from tasks.parts import PartFooter
+from tasks.stages.fetch import drop_warc, has_failed, is_at_hand
 from tasks.stages.registry import STAGES
 from tasks.stages.stage import PartJob, inputs_digest
 from tasks.store import Store
@@ -46,11 +49,20 @@ def crawl_to_corpus(recipe: Recipe, settings: RunSettings = RunSettings()) -> di
 
 def make_corpus(run: Run) -> None:
     """Every stage of the data half, in order, inside a flow run."""
-    warcs = list_warcs(run.source)
-    fetch_and_extract(run, warcs)
+    fetch_and_extract(run, select_pages(run) if run.source.select else list_warcs(run.source))
     for name in DATA_STAGES:
-        if name not in run.manifests:
+        if name in run.plans and name not in run.manifests:
             build_dataset(run, name)
+
+
+def select_pages(run: Run) -> list[WarcAddress]:
+    """The WARC files of which the recipe wants some pages; says what they will cost before any is fetched."""
+    assert run.source.select
+    for name in SELECTING:
+        build_dataset(run, name)
+    plan = run.plans["wanted"]
+    run.logger.info("to fetch: %s", fetch_cost(run.store, plan, run.source.select).in_words())
+    return wanted_warcs(run.store, run.source, plan)
 
 
 def build_dataset(run: Run, name: str) -> Manifest:
@@ -72,13 +84,16 @@ def build_dataset(run: Run, name: str) -> Manifest:
 
 def dataset_jobs(run: Run, plan: StagePlan) -> list[PartJob]:
     """A job for each part of a stage whose upstream datasets are finished."""
+    if plan.name in SELECTING:
+        return selecting_jobs(run.store, run.source, plan, run.manifests)
     stage = STAGES[plan.name]
     if stage.parts:
         count = stage.parts(plan.job_config)
     else:
         mapped = [upstream.stage for upstream in stage.upstream if not upstream.all_parts]
         count = len(run.manifests[mapped[0]].parts) if mapped else 1
-    return [_job(run, plan, index, inputs_digest(stage, index, count, run.manifests)) for index in range(count)]
+    manifests = {name: run.manifests[name] for name in plan.upstream}
+    return [_job(run, plan, index, inputs_digest(stage, index, count, manifests)) for index in range(count)]
 
 
 def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:
@@ -96,10 +111,13 @@ def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:
             ([pairs[i] for i in group], run.settings, keep, f"extract {run.crawl} {group_label(group)}")
             for group in groups
         ]
+        failed: list[PartJob] = []
         task = part_task(fetch_and_extract_parts, "fetch and extract")
         for place, built in in_window(task, arguments, run.settings.workers):
             footers.update(zip(groups[place], built, strict=True))
             run.progress("extract", len(footers), len(pairs))
+            failed += [pairs[i][0] for i, (fetched, _) in zip(groups[place], built, strict=True) if has_failed(fetched)]
+            _refuse_too_many(run, failed, len(pairs))
         both = [footer for _, footer in sorted(footers.items())]
         built = sum(len(group) for group in groups)
         run.manifests["fetch"] = finish_dataset(run, fetch, [footer for footer, _ in both], built)
@@ -114,14 +132,15 @@ def fetch_and_extract_parts(
     for fetch, extract in pairs:
         fetched = _at_hand(fetch, settings)
         extracted = build_part(_fed(extract, fetched), settings)
-        if not keep:
+        if not keep and not has_failed(fetched):
             drop_warc(fetch)
         footers.append((fetched, extracted))
     return footers
 
 
 def _at_hand(fetch: PartJob, settings: RunSettings) -> PartFooter:
-    """Fetch a WARC; also again, where it was dropped before and its text is now wanted by another recipe."""
+    """Fetch a WARC; also again, where it was dropped before and its text is now wanted by another recipe, or where it
+    could not be had."""
     store = Store(fetch.store)
     if finished(store, fetch) and not is_at_hand(fetch):
         store.remove(fetch.path)
@@ -131,21 +150,7 @@ def _at_hand(fetch: PartJob, settings: RunSettings) -> PartFooter:
 def finish_dataset(run: Run, plan: StagePlan, footers: Sequence[PartFooter], built: int) -> Manifest:
     """Write a dataset's manifest, unless the one that is there lists just these parts, of which `built` are new."""
     run.recorder.stage(plan.name, parts_built=built)
-    there = read_manifest(run.store, plan.name, plan.fingerprint)
-    if there and [(part.digest, part.inputs, part.counters) for part in there.parts] == [
-        (footer.digest, footer.inputs, footer.counters) for footer in footers
-    ]:
-        return there
-    _remove_parts_from(run.store, plan, len(footers))
-    return write_manifest(run.store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers)
-
-
-def _remove_parts_from(store: Store, plan: StagePlan, count: int) -> None:
-    """Remove what an earlier run with more parts left under the same fingerprint."""
-    wanted = {part_name(index) for index in range(count)}
-    for name in store.names(plan.folder):
-        if name.startswith("part-") and name not in wanted:
-            store.remove(f"{plan.folder}/{name}")
+    return finished_manifest(run.store, plan, footers)
 
 
 def _done_already(run: Run, pairs: Sequence[tuple[PartJob, PartJob]]) -> dict[int, tuple[PartFooter, PartFooter]]:
@@ -153,10 +158,22 @@ def _done_already(run: Run, pairs: Sequence[tuple[PartJob, PartJob]]) -> dict[in
     found = {}
     for place, (fetch, extract) in enumerate(pairs):
         fetched = finished(run.store, fetch)
+        if fetched and has_failed(fetched):
+            continue
         extracted = finished(run.store, _fed(extract, fetched)) if fetched else None
         if fetched and extracted:
             found[place] = (fetched, extracted)
     return found
+
+
+def _refuse_too_many(run: Run, failed: Sequence[PartJob], count: int) -> None:
+    """Raise PermanentError once more WARC files could not be had than the recipe does without."""
+    if len(failed) > run.source.max_failed_share * count:
+        raise PermanentError(
+            f"{len(failed)} of {count} WARC files could not be had, such as {failed[0].source['path']}: more than"
+            f" source.max_failed_share ({run.source.max_failed_share:g}) allows. The log says why; run again to ask for"
+            " them once more, or allow more."
+        )
 
 
 def _fed(extract: PartJob, fetched: PartFooter) -> PartJob:
@@ -167,7 +184,11 @@ def _fed(extract: PartJob, fetched: PartFooter) -> PartJob:
 def _crawl_jobs(run: Run, place: int, warc: WarcAddress) -> tuple[PartJob, PartJob]:
     """The jobs that fetch and extract one WARC, part `place` of both datasets."""
     source = {"source": run.source.model_dump(mode="json"), "path": warc.path}
-    fetch = _job(run, run.plans["fetch"], place, digest({"path": warc.path}))
+    inputs = {"path": warc.path}
+    if run.source.select:
+        source["wanted"] = run.plans["wanted"].fingerprint
+        inputs["wanted"] = run.manifests["wanted"].digest
+    fetch = _job(run, run.plans["fetch"], place, digest(inputs))
     extract = _job(run, run.plans["extract"], place, "")
     return dataclasses.replace(fetch, source=source), dataclasses.replace(extract, source=source)
 

@@ -6,12 +6,13 @@ Notable: the plan is a pure function of the recipe, the crawl it resolved to and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from flows.recipe import Recipe
 from flows.stage_plan import STAGE_NAMES, StagePlan
-from model.config import PACE_FIELDS
+from model.config import SECTIONS, deciding_fields
+from tasks.classifier_training import JudgementConfig
 from tasks.fingerprint import fingerprint
 from tasks.madeup.generation import VERSION as MADEUP_VERSION
 from tasks.stages.registry import STAGES
@@ -47,8 +48,9 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
 def meaning(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a stage's configuration that decide what comes out: no pace, no memory, no local path."""
     decisive = {field: value for field, value in config.items() if field not in _NOT_DECISIVE.get(name, ())}
-    if isinstance(decisive.get("loop"), Mapping):
-        decisive["loop"] = {field: value for field, value in decisive["loop"].items() if field not in PACE_FIELDS}
+    for section in SECTIONS:
+        if isinstance(decisive.get(section), Mapping):
+            decisive[section] = deciding_fields(section, decisive[section])
     return decisive
 
 
@@ -57,8 +59,11 @@ _NOT_DECISIVE = {"candidates": ("partitions",), "sft": ("conversations",), "eval
 
 def upstream_names(name: str, recipe: Recipe) -> list[str]:
     """The stages that `name` builds on in this recipe."""
+    if name == "fetch":
+        return ["wanted"] if recipe.source.select else []
     if name in STAGES:
-        return [upstream.stage for upstream in STAGES[name].upstream]
+        left_out = _left_out(name, recipe)
+        return [upstream.stage for upstream in STAGES[name].upstream if upstream.stage not in left_out]
     last_trained = "sft" if recipe.sft else "pretrain"
     return {
         "pretrain": ["tokenizer", "tokens", "packing"],
@@ -68,27 +73,41 @@ def upstream_names(name: str, recipe: Recipe) -> list[str]:
     }[name]
 
 
+def _left_out(name: str, recipe: Recipe) -> tuple[str, ...]:
+    """The optional stages that `name` does not build on in this recipe."""
+    if name == "classifiers" and not any(config.negatives_from_corpus for config in recipe.classifiers.values()):
+        return ("filter",)
+    return () if recipe.classifiers else ("scores", "thresholds")
+
+
 def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The fields that each stage reads, as plain values; a stage that is missing here is not part of the recipe."""
+    warcs = recipe.source.model_dump(mode="json")["warcs"]
     fetch: dict[str, Any] = {
         "crawl": crawl,
-        "warcs": "all" if recipe.madeup else recipe.source.warcs,
+        "warcs": "all" if recipe.madeup else warcs,
         "bytes_per_warc": recipe.source.bytes_per_warc,
     }
     if recipe.madeup:
         fetch["madeup"] = recipe.madeup.model_dump(mode="json") | {"version": MADEUP_VERSION}
-    configs = {
+    configs: dict[str, dict[str, Any]] = {}
+    if select := recipe.source.select:
+        configs["selection"] = {"crawl": crawl, "warcs": warcs, "conditions": select.conditions()}
+        configs["wanted"] = select.drawing()
+    configs |= {
         "fetch": fetch,
-        "extract": recipe.extract.model_dump(mode="json"),
+        "extract": _extract_config(recipe),
         "filter": recipe.filter.model_dump(mode="json"),
         "signatures": recipe.signatures.model_dump(mode="json"),
         "candidates": recipe.duplicates.model_dump(mode="json"),
         "duplicates": {},
-        "corpus": {},
+        "corpus": _corpus_config(recipe),
         "tokenizer": recipe.tokenizer.model_dump(mode="json"),
         "tokens": recipe.tokens.model_dump(mode="json"),
         "packing": recipe.packing.model_dump(mode="json"),
     }
+    if recipe.classifiers:
+        configs |= _classifier_configs(recipe)
     if recipe.pretrain:
         configs["pretrain"] = recipe.pretrain.model_dump(mode="json")
         if recipe.sft:
@@ -97,3 +116,32 @@ def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dic
         configs["evaluate"] = evaluate | {"digest": chat_digests.get("questions")}
         configs["export"] = recipe.export.model_dump(mode="json")
     return configs
+
+
+def _extract_config(recipe: Recipe) -> dict[str, Any]:
+    """The extract section; the languages to guess for follow the filter's unless given."""
+    config = recipe.extract.model_dump(mode="json")
+    if recipe.extract.guess_languages is None:
+        config["guess_languages"] = list(recipe.filter.languages)
+    return config
+
+
+def _corpus_config(recipe: Recipe) -> dict[str, Any]:
+    """The sections that judge kept documents; one that the recipe does not have leaves no trace in the fingerprint."""
+    sections = {"harm": recipe.harm, "personal_data": recipe.personal_data}
+    return {name: section.model_dump(mode="json") for name, section in sections.items() if section}
+
+
+def _classifier_configs(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """How classifiers are trained, which there are, and what their scores decide: each stage reads its share."""
+    dumped = {name: config.model_dump(mode="json") for name, config in sorted(recipe.classifiers.items())}
+    judging = JudgementConfig.model_fields
+    return {
+        "classifiers": {"classifiers": {name: _without(values, judging) for name, values in dumped.items()}},
+        "scores": {"classifiers": list(dumped)},
+        "thresholds": {"classifiers": {name: {key: values[key] for key in judging} for name, values in dumped.items()}},
+    }
+
+
+def _without(values: Mapping[str, Any], keys: Container[str]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys}

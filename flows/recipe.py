@@ -14,14 +14,17 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from tasks.classifier_training import ClassifierConfig
 from tasks.config import Config
 from tasks.crawl_listing import SourceConfig
 from tasks.duplicate_clusters import DuplicatesConfig
 from tasks.extraction import ExtractionConfig
 from tasks.filters.filtering import FilterConfig
+from tasks.harm import HarmConfig
 from tasks.madeup import MadeupConfig
 from tasks.minhash import MinHashConfig
 from tasks.packing import PackingConfig
+from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.tokenization import TokensConfig
 from tasks.tokenizer_training import TokenizerConfig
 
@@ -85,6 +88,10 @@ class ExportSection(Config):
     """Type of the exported weights: float32 or bfloat16."""
 
 
+ClassifierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+"""A classifier's name: lower-case letters, digits, underscores."""
+
+
 class Recipe(Config):
     """From a crawl to a chat model: a section for each stage."""
 
@@ -102,6 +109,13 @@ class Recipe(Config):
     """MinHash signatures of the documents."""
     duplicates: DuplicatesConfig = DuplicatesConfig()
     """How signatures are joined into clusters of near-duplicates."""
+    classifiers: dict[ClassifierName, ClassifierConfig] = Field(default_factory=dict)
+    """Linear classifiers of text by name, each trained from examples in the run, and what their scores decide."""
+    harm: HarmConfig | None = None
+    """Scores for harmful content and bias by a lexicon, for the documents that passed the filter; without it there are
+    none. A classifier in `classifiers` is the other way."""
+    personal_data: PersonalDataConfig | None = None
+    """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """The vocabulary and what it is trained on."""
     tokens: TokensConfig = TokensConfig()
@@ -148,6 +162,12 @@ class Recipe(Config):
                 )
         elif self.sft:
             raise ValueError("sft needs a pretrain section: there is no model to finetune")
+        if self.source.select and not self.source.select.may_be_in(self.filter.languages):
+            raise ValueError(
+                "source.select.languages and filter.languages have no language in common, so nothing would be kept"
+            )
+        if self.madeup and self.source.select:
+            raise ValueError("source.select needs a columnar index: the made-up web has none")
         if not self.madeup and "madeup" in (self.evaluate.questions, self.sft and self.sft.conversations):
             raise ValueError("`madeup` chat data needs a madeup section")
         return self

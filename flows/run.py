@@ -21,7 +21,7 @@ from prefect.runtime import flow_run
 
 from flows.plan import plan_stages
 from flows.recipe import Recipe
-from flows.report import write_report
+from flows.report.page import write_report
 from flows.run_record import Recorder, read_run, run_names
 from flows.settings import RunSettings
 from flows.stage_plan import StagePlan

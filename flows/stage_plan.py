@@ -12,12 +12,17 @@ from tasks.config import Config
 from tasks.manifest import dataset_folder
 
 STAGE_NAMES = (
+    "selection",
+    "wanted",
     "fetch",
     "extract",
     "filter",
     "signatures",
     "candidates",
     "duplicates",
+    "classifiers",
+    "scores",
+    "thresholds",
     "corpus",
     "tokenizer",
     "tokens",

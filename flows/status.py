@@ -26,6 +26,8 @@ class StageStatus(Config):
     parts_done: int
     parts_expected: int | None
     """None until a run has come as far as counting them."""
+    parts_failed: int = 0
+    """Parts done without what they should be made from: WARC files that could not be had."""
     rows: int
     bytes: int
 
@@ -67,7 +69,7 @@ def _stage_status(store: Store, name: str, record: RunRecord) -> StageStatus:
             rows=0,
             bytes=0,
         )
-    done, rows, size = _finished_parts(store, name, stage)
+    done, failed, rows, size = _finished_parts(store, name, stage)
     manifest = read_manifest(store, name, stage.plan.fingerprint)
     whole = manifest is not None and done == len(manifest.parts)
     return StageStatus(
@@ -77,22 +79,24 @@ def _stage_status(store: Store, name: str, record: RunRecord) -> StageStatus:
         path=store.location(stage.plan.folder),
         parts_done=done,
         parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
+        parts_failed=failed,
         rows=rows,
         bytes=size,
     )
 
 
-def _finished_parts(store: Store, name: str, stage: StageRecord) -> tuple[int, int, int]:
-    """Parts, rows and bytes of those parts that carry the stage's fingerprint."""
+def _finished_parts(store: Store, name: str, stage: StageRecord) -> tuple[int, int, int, int]:
+    """Parts, failed ones, rows and bytes of those parts that carry the stage's fingerprint."""
     folder = dataset_folder(name, stage.plan.fingerprint)
-    done = rows = size = 0
+    done = failed = rows = size = 0
     for file in store.names(folder):
         if not file.endswith(".parquet"):
             continue
         footer = read_footer(store, f"{folder}/{file}")
         if footer and footer.fingerprint == stage.plan.fingerprint:
             done, rows, size = done + 1, rows + footer.rows, size + store.size(f"{folder}/{file}")
-    return done, rows, size
+            failed += footer.counters.get("failed", 0)
+    return done, failed, rows, size
 
 
 def status_table(status: StoreStatus) -> list[list[str]]:
@@ -101,7 +105,8 @@ def status_table(status: StoreStatus) -> list[list[str]]:
         [
             stage.name,
             stage.state,
-            f"{stage.parts_done}/{'?' if stage.parts_expected is None else stage.parts_expected}",
+            f"{stage.parts_done}/{'?' if stage.parts_expected is None else stage.parts_expected}"
+            + (f" ({stage.parts_failed} failed)" if stage.parts_failed else ""),
             f"{stage.rows:,}",
             f"{stage.bytes:,}",
             stage.fingerprint or "",

@@ -45,7 +45,7 @@ _TAIL_BYTES = 4096
 def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
     """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; returns the final losses."""
     with open_run(recipe, settings, goes_on=True) as run:
-        take_finished(run, DATA_STAGES)
+        take_finished(run, [name for name in DATA_STAGES if name in run.plans])
         return run_program_stage(run, "pretrain")
 
 
@@ -53,7 +53,7 @@ def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str,
 def finetune(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
     """Finetune the pretrained model, judge it and export it; returns the evaluation."""
     with open_run(recipe, settings, goes_on=True) as run:
-        take_finished(run, (*DATA_STAGES, "pretrain"))
+        take_finished(run, [*(name for name in DATA_STAGES if name in run.plans), "pretrain"])
         return finish_model(run)
 
 

@@ -16,8 +16,8 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,11 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
+from model.bad_steps import StepMemory
 from model.config import ModelShape
 from model.config_loading import config_as_json, parse_config
 from model.errors import BadInput
+from model.run_end import EndMemory
 
 _DIGESTS = "digests.json"
 _PROGRESS = "training.json"
@@ -55,6 +57,10 @@ class Progress:
     """Sizes of the model."""
     settings: dict[str, Any]
     """The config fields that decide the result, by path, and the digest of the data."""
+    judged: StepMemory = field(default_factory=StepMemory)
+    """What skipping steps goes by, and how far the data is ahead of the steps."""
+    counted: EndMemory = field(default_factory=EndMemory)
+    """Hours and evaluations so far."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +105,30 @@ def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimize
     return final
 
 
-def newest_valid_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint under `folder` whose digests are right; None if there is none.
+def newest_valid_checkpoint(
+    folder: Path, suits: Callable[[Progress], bool] = lambda progress: True
+) -> Checkpoint | None:
+    """The newest checkpoint under `folder` whose digests are right and whose progress suits; None if there is none.
 
-    One that fails is reported on stderr and passed over.
+    One whose digests are wrong is reported on stderr and passed over.
     """
     for candidate in _checkpoint_folders(folder):
         fault = _fault(candidate)
         if fault is None:
             values = json.loads((candidate / _PROGRESS).read_text(encoding="utf-8"))
-            return Checkpoint(candidate, parse_config(values, Progress, str(candidate / _PROGRESS)))
+            progress = parse_config(values, Progress, str(candidate / _PROGRESS))
+            if suits(progress):
+                return Checkpoint(candidate, progress)
+            continue
         print(f"warning: checkpoint {candidate} is damaged and passed over: {fault}", file=sys.stderr)
     return None
+
+
+def remove_checkpoints_after(folder: Path, step: int) -> None:
+    """Removes what was saved beyond `step`; one process calls this, when training goes back there."""
+    for found in _checkpoint_folders(folder):
+        if int(found.name.removeprefix("step-")) > step:
+            shutil.rmtree(found)
 
 
 def load_model(checkpoint: Checkpoint, model: nn.Module) -> None:

@@ -10,9 +10,10 @@ Notable:
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How the learning rate moves over the run (model/schedule.py)."""
 
-    name: Literal["warmup_stable_decay", "cosine"] = "warmup_stable_decay"
-    """Constant with a linear decay at the end, or a half cosine."""
+    name: Literal["warmup_stable_decay", "cosine", "linear"] = "warmup_stable_decay"
+    """Constant with a linear decay at the end; or a half cosine; or a straight line from the peak to the end."""
     warmup_steps: int = 0
     """Steps of linear warmup from 0."""
     decay_fraction: float = 0.4
-    """Share of all steps, at the end, over which warmup_stable_decay falls; cosine falls over all of them."""
+    """Share of all steps, at the end, over which warmup_stable_decay falls; the others fall over all of them."""
     final_fraction: float = 0.0
     """Learning rate at the last step, as a fraction of the peak."""
 
@@ -109,7 +110,8 @@ class LoopConfig:
     sequences_per_step: int
     """Sequences of one optimizer step, over all processes."""
     micro_batch: int = 0
-    """Sequences of one forward pass on one process; 0 takes all of a process's share at once."""
+    """Sequences of one forward pass on one process; 0 takes all of a process's share at once; -1 takes as many as fit
+    into a GPU's memory: before the first steps all are tried at once, then half of them, until no process runs out."""
     seed: int = 0
     """Seeds the initial weights and the order of the sequences."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
@@ -131,21 +133,78 @@ class LoopConfig:
     """Steps between two checkpoints; the last step is always one."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
+    spike_sigma: float = 6.0
+    """A step whose loss or gradient norm lies more than this many standard deviations above the last 128 accepted steps
+    is skipped (model/bad_steps.py); 0 skips only what is not finite."""
+    max_hours: float = 0.0
+    """Hours of training, over all resumes, after which the run ends as it is, with a checkpoint; 0 sets no limit. Two
+    runs under a limit are not the same run: how far they come is the machine's doing."""
+    patience: int = 0
+    """Evaluations on held-out documents without a new best loss after which the run ends as it is; 0 never does. Needs
+    `evaluate_every`."""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where the metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
+    folder. W&B obeys its own environment variables, such as WANDB_MODE=offline."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "sequences_per_step", "log_every", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("micro_batch", "threads", "evaluate_every", "evaluation_documents", "seed"):
+        for name in ("threads", "evaluate_every", "evaluation_documents", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("spike_sigma", "max_hours", "patience"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(self.micro_batch >= -1, "micro_batch must be at least -1")
+        _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
 
 
 PACE_FIELDS: frozenset[str] = frozenset(
-    {"micro_batch", "compile", "threads", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"}
+    {
+        *("micro_batch", "compile", "threads", "log_every", "trackers"),
+        *("evaluate_every", "checkpoint_every", "keep_checkpoints"),
+    }
 )
 """The fields of `LoopConfig` that decide where and how fast a run goes and what it notes on the way, and never, beyond
 the rounding of sums, its weights or its held-out score. A run may be resumed under other ones, and whoever names runs
 by their config leaves them out. `evaluation_documents` is not one of them: it decides which documents the score is of.
 """
+
+RESUME_FIELDS: frozenset[str] = frozenset({"steps", "max_hours", "patience", "spike_sigma"})
+"""The fields of `LoopConfig` that decide the result and may yet change between a run and its resume: where it ends, and
+which steps are skipped on the way."""
+
+ADDED_FIELDS: dict[str, frozenset[str]] = {
+    "loop": frozenset({"spike_sigma", "max_hours", "patience"}),
+}
+"""Deciding fields that came after the first release, by section. At its default such a field leaves a run what it was
+before, so it has no part in the run's name or in what a checkpoint must agree with: old stores and checkpoints hold."""
+
+
+def deciding_fields(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config's section that decide the result.
+
+    Args:
+        section: `shape`, `loop`, `optimizer` or `schedule`.
+        values: its plain values, by field.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
+    pace = PACE_FIELDS if section == "loop" else frozenset()
+    if values.get("patience"):
+        pace -= {"evaluate_every"}
+    added = ADDED_FIELDS.get(section, frozenset())
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in pace and not (name in added and value == defaults[name])
+    }
+
+
+SECTIONS: dict[str, type] = {
+    "shape": ModelShape,
+    "loop": LoopConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+}
+"""The sections that the training programs share, by name."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ def config_as_json(config: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return config_as_json(value)
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value
 
 
@@ -86,6 +88,8 @@ def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
         raise BadInput(f"{where}: {name} must be one of {', '.join(map(str, get_args(hint)))}, not {_shown(value)}")
     if origin is dict and isinstance(value, dict):
         return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_value_of(entry, get_args(hint)[0], where, f"{name}[{at}]") for at, entry in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str) and value:
@@ -96,6 +100,8 @@ def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
 
 
 def _type_name(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return f"list of {_type_name(get_args(hint)[0])}"
     return {Path: "path (a string)", str: "string"}.get(hint, getattr(hint, "__name__", str(hint)))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.packed_sequences import IGNORED
@@ -97,6 +98,26 @@ def score_documents(
         nats += float(model(inputs, targets))
         tokens += int((targets != IGNORED).sum())
     return Score(nats, tokens, int(cache.byte_counts[documents].sum()), len(documents))
+
+
+def score_shared(
+    model: nn.Module,
+    context: int,
+    cache: TokenCache,
+    documents: npt.NDArray[np.int64],
+    batch: int,
+    device: torch.device,
+) -> Score:
+    """`score_documents`, each process taking its share of `documents` and all getting the score of all."""
+    if not dist.is_initialized():
+        return score_documents(model, context, cache, documents, batch, device)
+    share = documents[dist.get_rank() :: dist.get_world_size()]
+    score = score_documents(model, context, cache, share, batch, device)
+    sums = torch.tensor([score.nats, score.tokens, score.text_bytes, score.documents], dtype=torch.float64)
+    sums = sums.to(device)
+    dist.all_reduce(sums)
+    nats, *counts = sums.tolist()
+    return Score(nats, *(int(count) for count in counts))
 
 
 def unigram_score(cache: TokenCache, documents: npt.NDArray[np.int64], vocabulary_size: int) -> Score:

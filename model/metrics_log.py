@@ -3,11 +3,18 @@
 Notable: a resumed run goes on in the same file. Lines after the checkpoint's step are cut off first, as is a last line
 that a kill left half written, so the file never holds a step twice.
 
-Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "seconds"},
-{"event": "eval", "step", "loss", "bits_per_byte", "documents"}, {"event": "skipped", "step", "loss", "grad_norm"} for a
-step whose gradient was not finite, {"event": "resume", "step"}, {"event": "data", "step": 0, ...} with what finetuning
-cut or left out, {"event": "done", "step", "tokens", "seconds"}. Losses are in nats per token, seconds since the program
-started; `step` counts finished optimizer steps.
+Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "seconds", "data_wait",
+"mfu", "peak_memory_bytes", "bits_per_byte"}, {"event": "eval", "step", "loss", "bits_per_byte", "documents"},
+{"event": "skipped", "step", "loss", "grad_norm", "reason"} for a step without effect, {"event": "rewind", "step",
+"from_step", "batches_passed", "reason"}, {"event": "micro_batch", "step", "rows"}, {"event": "resume", "step"},
+{"event": "data", "step": 0, ...} with what finetuning cut or left out, {"event": "done", "step", "tokens", "seconds",
+"reason"}, with a reason only where the run ends before its last step.
+
+Losses are in nats per token, seconds since the program started; `step` counts finished optimizer steps. `data_wait` is
+the share of the time that was spent waiting for batches; `mfu` that of the devices' peak (model/step_cost.py), left
+out where that is unknown; `bits_per_byte` of a step is its loss over the mean bytes of the dataset's tokens, document
+boundaries included, left out where bytes are unknown: it goes up and down with the loss, while that of an evaluation is
+the measure to compare by.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from model.config import TrainingConfig
 from model.config_loading import load_config
 from model.program import run_program
 from model.token_cache import open_token_cache
-from model.token_data import open_training_data
+from model.token_data import open_training_data, training_bytes_per_token
 from model.training_loop import Run, start_accelerator, train
 from model.transformer import initialise
 
@@ -38,6 +38,7 @@ def pretrain(config_path: Path) -> int:
             data=data,
             data_digest=digest,
             initialise=lambda model: initialise(model, config.loop.seed),
+            bytes_per_token=training_bytes_per_token(cache),
             held_out=cache,
         ),
     )

@@ -50,6 +50,13 @@ def open_training_data(
     return PackedSequences(cache.tokens, packing, shape.context, sequences_per_step, seed), digest.hexdigest()
 
 
+def training_bytes_per_token(cache: TokenCache) -> float | None:
+    """UTF-8 bytes of text for each token of the training documents that can be predicted; None where there is none."""
+    training = ~cache.validation
+    tokens = int((np.diff(cache.offsets) - 1)[training].sum())
+    return int(cache.byte_counts[training].sum(dtype=np.int64)) / tokens if tokens else None
+
+
 def _read_plan(plan: Path, cache: TokenCache, context: int) -> Packing:
     counts, starts, lengths = [], [], []
     for part in part_files(plan):

@@ -2,12 +2,14 @@
 
 Notable:
 - Data order, learning rate and initial weights are pure functions of config and step, so a checkpoint is weights,
-  optimizer state and one number, and a resumed run has the losses of an uninterrupted one.
+  optimizer state and a few numbers, and a resumed run has the losses of an uninterrupted one.
 - The loss of a step is summed over all its predicted tokens and divided by their number, over micro-batches and
   processes alike, so neither changes the gradient.
 - accelerate gives the device, the process group and the wrapping (DDP); data, schedule and checkpoints are our own,
   since its loader repeats samples and its saved state is not atomic.
-- One exchange between processes a step besides the gradient: the loss, and whether any of them was told to stop.
+- One exchange between processes a step besides the gradient: the loss, the gradient's norm, and whether to stop.
+- A step that would harm the model is skipped, and where that does not help training goes back to a checkpoint and past
+  the batches since (model/bad_steps.py).
 - The next batch is made by a thread while this one trains.
 """
 
@@ -23,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
@@ -31,31 +32,41 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from model.bad_steps import IN_A_ROW, REWINDS, BadSteps, StepMemory
 from model.checkpointing import (
     Checkpoint,
     Progress,
     load_training_state,
     newest_valid_checkpoint,
     refuse_other_run,
+    remove_checkpoints_after,
     save_checkpoint,
 )
-from model.config import PACE_FIELDS, LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.config import (
+    PACE_FIELDS,
+    RESUME_FIELDS,
+    LoopConfig,
+    ModelShape,
+    OptimizerConfig,
+    ScheduleConfig,
+    deciding_fields,
+)
 from model.config_loading import config_as_json
 from model.device import keep_freed_memory, use_threads
-from model.errors import Diverged
+from model.errors import BadInput, Diverged
 from model.folder_lock import locked_folder
-from model.held_out import Score, held_out_documents, score_documents
-from model.metrics_log import MetricsLog
+from model.held_out import held_out_documents, score_shared
+from model.micro_batch import MicroBatch
 from model.optimizer import build_optimizers, set_learning_rates
-from model.packed_sequences import IGNORED, Batch, PackedSequences
+from model.packed_sequences import Batch, PackedSequences
 from model.program import EXIT_DONE, EXIT_STOPPED
+from model.run_end import EndMemory, RunEnd
+from model.run_log import RunLog, SilentLog
 from model.schedule import learning_rate_factor
+from model.step_speed import StepSpeed
 from model.stop_signal import StopSignal
 from model.token_cache import TokenCache
 from model.transformer import Transformer
-
-_NON_FINITE_STEPS = 5
-"""Steps in a row without a finite gradient after which a run is given up."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class Run:
     """Equal digests mean equal batches."""
     initialise: Callable[[Transformer], None]
     """Fills in the weights of a run that starts at step 0."""
+    bytes_per_token: float | None = None
+    """UTF-8 bytes of text that a predicted token stands for on average; None where not known."""
     held_out: TokenCache | None = None
     """Dataset whose validation documents are scored during training."""
     data_facts: dict[str, int] = field(default_factory=dict)
@@ -97,9 +110,10 @@ def train(accelerator: Accelerator, run: Run) -> int:
         `EXIT_DONE`, or `EXIT_STOPPED` after SIGTERM, when a checkpoint has been written.
 
     Raises:
-        BadInput: another run is training in the folder, the checkpoint belongs to another run, the loss stays
-            non-finite, or the disk is full.
+        BadInput: another run is training in the folder, the checkpoint belongs to another run, the config asks for what
+            cannot be, the loss stays non-finite or far too high, or the disk is full.
     """
+    _refuse_patience_without_held_out(run)
     lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
     with StopSignal() as stop, lock:
         checkpoint = _shared_checkpoint(accelerator, run.folder / "checkpoints")
@@ -114,13 +128,27 @@ def train(accelerator: Accelerator, run: Run) -> int:
 
 def decisive_settings(run: Run) -> dict[str, Any]:
     """The settings under which a checkpoint may be resumed: those that decide the result, and the data."""
-    loop = config_as_json(run.loop)
-    # A finished run may be carried on to more steps.
-    settings = {f"loop.{name}": value for name, value in loop.items() if name not in PACE_FIELDS | {"steps"}}
-    for section in ("optimizer", "schedule"):
-        for name, value in config_as_json(getattr(run, section)).items():
-            settings[f"{section}.{name}"] = value
+    settings = {}
+    for section in ("loop", "optimizer", "schedule"):
+        for name, value in deciding_fields(section, config_as_json(getattr(run, section))).items():
+            if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS:
+                settings[f"{section}.{name}"] = value
     return settings | {"the digest of the data": run.data_digest}
+
+
+@dataclass(frozen=True)
+class _StepOutcome:
+    """What one step came to, the same on every process."""
+
+    loss: float
+    """Nats per predicted token."""
+    norm: float
+    """Norm of the gradient before clipping."""
+    fault: str | None
+    """Why the step was skipped."""
+    stopping: bool
+    """Whether a process was told to stop."""
+    out_of_time: bool
 
 
 class _Trainer:
@@ -139,112 +167,158 @@ class _Trainer:
             load_training_state(checkpoint, self._model, self._optimizers)
         if run.loop.compile:
             accelerator.unwrap_model(self._model).compile_for(accelerator.device)
-        self._step = checkpoint.progress.step if checkpoint else 0
-        self._tokens = checkpoint.progress.tokens if checkpoint else 0
-        self._log = MetricsLog(run.folder / "metrics.jsonl", self._step) if accelerator.is_main_process else None
-        self._write("resume" if checkpoint else "data", **({} if checkpoint else run.data_facts))
-        self._since_log = [0.0, 0.0]
-        self._non_finite = 0
+        progress = checkpoint.progress if checkpoint else None
+        self._step = progress.step if progress else 0
+        self._tokens = progress.tokens if progress else 0
+        self._bad_steps = BadSteps(run.loop.spike_sigma, progress.judged if progress else StepMemory())
+        counted = progress.counted if progress else EndMemory()
+        self._seconds_before = counted.seconds
+        self._end = RunEnd(run.loop, counted)
+        self._out_of_time = self._end.out_of_time(counted.seconds)
+        self._micro_batch = MicroBatch(run.loop, accelerator.num_processes)
+        self._has_optimizer_state = checkpoint is not None
+        self._checkpoint_due = False
         self._reader = ThreadPoolExecutor(max_workers=1)
+        self._log: RunLog | SilentLog = SilentLog()
+        if accelerator.is_main_process:
+            speed = StepSpeed(run.shape, accelerator.device, dtype, accelerator.num_processes, run.bytes_per_token)
+            self._log = RunLog(run.folder, run.loop.trackers, decisive_settings(run), speed, self._step)
+        self._log.write("resume" if checkpoint else "data", self._step, **({} if checkpoint else run.data_facts))
 
     def close(self) -> None:
         self._reader.shutdown(cancel_futures=True)
-        if self._log is not None:
-            self._log.close()
+        self._log.close()
 
     def train(self, stop: StopSignal) -> int:
-        run, loop = self._run, self._run.loop
-        upcoming = self._reader.submit(self._batch, self._step)
-        while self._step < loop.steps:
+        loop = self._run.loop
+        self._read_ahead(self._step)
+        while self._reason_to_end() is None:
+            self._search_micro_batch()
             began = time.perf_counter()
-            batch = upcoming.result()
-            if self._step + 1 < loop.steps:
-                upcoming = self._reader.submit(self._batch, self._step + 1)
-            factor = learning_rate_factor(run.schedule, self._step, loop.steps)
-            loss, norm, stopping = self._optimizer_step(batch, factor, stop)
+            batch = self._upcoming.result()
+            waited = time.perf_counter() - began
+            self._read_ahead(self._step + 1)
+            factor = learning_rate_factor(self._run.schedule, self._step, loop.steps)
+            outcome = self._optimizer_step(batch, factor, stop)
             self._step += 1
             self._tokens += batch.tokens_in_step
-            self._since_log[0] += batch.tokens_in_step
-            self._since_log[1] += time.perf_counter() - began
-            self._report_step(loss, norm, factor)
-            last = self._step == loop.steps
-            if last or (loop.evaluate_every and self._step % loop.evaluate_every == 0):
+            self._log.count_step(batch.tokens_in_step, time.perf_counter() - began, waited)
+            self._log_step(outcome, factor)
+            if self._bad_steps.skipping_does_not_help:
+                self._rewind(outcome)
+                continue
+            self._out_of_time = outcome.out_of_time
+            if self._reason_to_end() is not None or (loop.evaluate_every and self._step % loop.evaluate_every == 0):
                 self._evaluate()
-            if last or stopping or self._step % loop.checkpoint_every == 0:
+            ending = self._reason_to_end() is not None
+            self._checkpoint_due |= self._step % loop.checkpoint_every == 0
+            # Amid bad steps the weights may be what is bad, so a checkpoint of them is put off.
+            if ending or outcome.stopping or (self._checkpoint_due and outcome.fault is None):
                 self._save()
-            if stopping and not last:
+            if outcome.stopping and not ending:
                 return EXIT_STOPPED
-        self._write("done", tokens=self._tokens, seconds=self._seconds())
+        reason = self._reason_to_end()
+        self._log.end(self._step, self._tokens, reason or "")
         return EXIT_DONE
 
-    def _batch(self, step: int) -> Batch:
-        return self._run.data.batch(step, self._accelerator.process_index, self._accelerator.num_processes)
+    def _reason_to_end(self) -> str | None:
+        """Why there is no further step; nothing to say after the last one, None while there is one."""
+        if self._step >= self._run.loop.steps:
+            return ""
+        if self._out_of_time:
+            return f"loop.max_hours, {self._run.loop.max_hours:g} hours of training, were over"
+        if self._end.out_of_patience:
+            return f"the held-out loss has not fallen for {self._run.loop.patience} evaluations, loop.patience"
+        return None
 
-    def _optimizer_step(self, batch: Batch, factor: float, stop: StopSignal) -> tuple[float, float, bool]:
+    def _read_ahead(self, step: int) -> None:
+        run, accelerator = self._run, self._accelerator
+        if step < run.loop.steps:
+            number = step + self._bad_steps.memory.batches_passed
+            self._upcoming = self._reader.submit(
+                run.data.batch, number, accelerator.process_index, accelerator.num_processes
+            )
+
+    def _search_micro_batch(self) -> None:
+        if self._micro_batch.searching:
+            found = self._micro_batch.search(
+                self._accelerator, self._model, self._run.shape, has_state=self._has_optimizer_state
+            )
+            self._log.write("micro_batch", self._step, rows=found)
+
+    def _optimizer_step(self, batch: Batch, factor: float, stop: StopSignal) -> _StepOutcome:
+        accelerator = self._accelerator
         total = self._gradient(batch)
         clip = self._run.optimizer.gradient_clip or math.inf
-        norm = self._accelerator.clip_grad_norm_(self._model.parameters(), clip)
-        shared = torch.stack([total, torch.tensor(float(stop.raised), device=total.device)])
-        if self._accelerator.num_processes > 1:
+        norm = accelerator.clip_grad_norm_(self._model.parameters(), clip)
+        # The clocks of processes differ: the main one's counts.
+        late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
+        flags = torch.tensor([float(stop.raised), float(late)], device=total.device)
+        shared = torch.cat([total.reshape(1), norm.reshape(1) / accelerator.num_processes, flags])
+        if accelerator.num_processes > 1:
             dist.all_reduce(shared)
-        loss, stopping, norm_value = torch.cat([shared, norm.reshape(1)]).tolist()
-        if math.isfinite(loss) and math.isfinite(norm_value):
-            self._non_finite = 0
+        summed, norm_value, stopping, out_of_time = shared.tolist()
+        loss = summed / max(1, batch.targets_in_step)
+        fault = self._bad_steps.judge(loss, norm_value)
+        if fault is None:
             set_learning_rates(self._optimizers, self._run.optimizer, factor)
             for optimizer in self._optimizers:
                 optimizer.step()
-        else:
-            self._non_finite += 1
+            self._has_optimizer_state = True
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return loss / max(1, batch.targets_in_step), norm_value, stopping > 0
+        return _StepOutcome(loss, norm_value, fault, stopping > 0, out_of_time > 0)
 
     def _gradient(self, batch: Batch) -> Tensor:
         """Leaves the step's gradient in the parameters; returns this process's summed loss, in nats."""
-        loop, processes = self._run.loop, self._accelerator.num_processes
-        device = self._accelerator.device
-        largest_share = -(-loop.sequences_per_step // processes)
-        rows = loop.micro_batch or largest_share
-        passes = -(-largest_share // rows)
-        total = torch.zeros((), device=device)
+        accelerator, passes = self._accelerator, self._micro_batch.passes
+        total = torch.zeros((), device=accelerator.device)
+        # DDP averages over processes; the loss is divided by the tokens of all of them.
+        scale = accelerator.num_processes / max(1, batch.targets_in_step)
         for number in range(passes):
-            inputs, targets, segments = _micro_batch(batch, number * rows, rows, loop.document_mask)
-            # DDP averages over processes; the loss is divided by the tokens of all of them.
-            scale = processes / max(1, batch.targets_in_step)
             moved = [
-                None if array is None else array.to(device, non_blocking=True) for array in (inputs, targets, segments)
+                None if tensor is None else tensor.to(accelerator.device, non_blocking=True)
+                for tensor in self._micro_batch.cut(batch, number)
             ]
-            if number < passes - 1:
-                with self._accelerator.no_sync(self._model):
-                    loss = self._model(*moved)
-                    (loss * scale).backward()
-            else:
+            with nullcontext() if number == passes - 1 else accelerator.no_sync(self._model):
                 loss = self._model(*moved)
                 (loss * scale).backward()
             total += loss.detach()
         return total
 
-    def _report_step(self, loss: float, norm: float, factor: float) -> None:
-        if self._non_finite:
-            self._write("skipped", loss=str(loss), grad_norm=str(norm))
-            if self._non_finite >= _NON_FINITE_STEPS:
-                raise Diverged(
-                    f"the loss or its gradient was not finite in {self._non_finite} steps in a row, up to step "
-                    f"{self._step}; lower optimizer.lr and optimizer.matrix_lr or raise schedule.warmup_steps"
-                )
+    def _log_step(self, outcome: _StepOutcome, factor: float) -> None:
+        loss, norm = outcome.loss, outcome.norm
+        if outcome.fault is not None:
+            self._log.write("skipped", self._step, loss=str(loss), grad_norm=str(norm), reason=outcome.fault)
         elif self._step % self._run.loop.log_every == 0 or self._step == self._run.loop.steps:
-            tokens, seconds = self._since_log
-            peak = self._run.optimizer.lr
-            self._write(
-                "step",
-                tokens=self._tokens,
-                loss=loss,
-                lr=peak * factor,
-                grad_norm=norm,
-                tokens_per_second=round(tokens / seconds),
-                seconds=self._seconds(),
-            )
-            self._since_log = [0.0, 0.0]
+            self._log.write_step(self._step, self._tokens, loss, self._run.optimizer.lr * factor, norm)
+
+    def _rewind(self, outcome: _StepOutcome) -> None:
+        """Goes on from the newest checkpoint that was saved between good steps, past all batches seen since."""
+        accelerator, folder = self._accelerator, self._run.folder / "checkpoints"
+        checkpoint = _shared_checkpoint(accelerator, folder, _between_bad_steps)
+        if checkpoint is None or not self._bad_steps.may_rewind_to(checkpoint.progress.step):
+            raise Diverged(self._divergence(outcome, checkpoint))
+        progress, from_step = checkpoint.progress, self._step
+        if accelerator.is_main_process:
+            remove_checkpoints_after(folder, progress.step)
+        load_training_state(checkpoint, self._model, self._optimizers)
+        self._bad_steps.rewind(progress.judged, progress.step, from_step)
+        self._end = RunEnd(self._run.loop, progress.counted)
+        self._step, self._tokens = progress.step, progress.tokens
+        passed = self._bad_steps.memory.batches_passed
+        self._log.rewind(self._step, from_step=from_step, batches_passed=passed, reason=outcome.fault)
+        self._read_ahead(self._step)
+
+    def _divergence(self, outcome: _StepOutcome, checkpoint: Checkpoint | None) -> str:
+        finite = math.isfinite(outcome.loss) and math.isfinite(outcome.norm)
+        what = "far above the steps before" if finite else "not finite"
+        again = f" (and again after each of {REWINDS} returns to {checkpoint.folder})" if checkpoint else ""
+        or_else = ", or set loop.spike_sigma to 0 if that is as it should be" if finite else ""
+        return (
+            f"the loss or its gradient was {what} in {IN_A_ROW} steps in a row, up to step {self._step}{again}; lower "
+            f"optimizer.lr and optimizer.matrix_lr or raise schedule.warmup_steps{or_else}"
+        )
 
     def _evaluate(self) -> None:
         run, accelerator = self._run, self._accelerator
@@ -253,47 +327,51 @@ class _Trainer:
         documents = held_out_documents(run.held_out, run.loop.evaluation_documents)
         if not len(documents):
             return
-        share = documents[accelerator.process_index :: accelerator.num_processes]
-        batch = run.loop.micro_batch or run.loop.sequences_per_step
-        score = score_documents(
-            accelerator.unwrap_model(self._model), run.shape.context, run.held_out, share, batch, accelerator.device
+        model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
+        score = score_shared(model, run.shape.context, run.held_out, documents, rows, accelerator.device)
+        self._end.saw_held_out_loss(score.loss)
+        self._log.write(
+            "eval", self._step, loss=score.loss, bits_per_byte=score.bits_per_byte, documents=score.documents
         )
-        sums = torch.tensor([score.nats, score.tokens, score.text_bytes, score.documents], dtype=torch.float64)
-        if accelerator.num_processes > 1:
-            sums = sums.to(accelerator.device)
-            dist.all_reduce(sums)
-        nats, *counts = sums.tolist()
-        whole = Score(nats, *(int(count) for count in counts))
-        self._write("eval", loss=whole.loss, bits_per_byte=whole.bits_per_byte, documents=whole.documents)
 
     def _save(self) -> None:
         run = self._run
-        progress = Progress(self._step, self._tokens, run.shape, decisive_settings(run))
+        progress = Progress(
+            self._step,
+            self._tokens,
+            run.shape,
+            decisive_settings(run),
+            self._bad_steps.memory,
+            self._end.memory(self._trained_seconds()),
+        )
         save_checkpoint(run.folder / "checkpoints", progress, self._model, self._optimizers, run.loop.keep_checkpoints)
+        self._checkpoint_due = False
 
-    def _write(self, event: str, **values: Any) -> None:
-        if self._log is not None:
-            self._log.write(event, self._step, **values)
-
-    def _seconds(self) -> float:
-        return round(time.perf_counter() - self._started, 3)
+    def _trained_seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
 
 
-def _micro_batch(batch: Batch, first: int, rows: int, document_mask: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    inputs, targets = batch.inputs[first : first + rows], batch.targets[first : first + rows]
-    segments = None if batch.segments is None or not document_mask else batch.segments[first : first + rows]
-    if not len(inputs):
-        # This process's share ended a pass before the largest one's; it takes part with nothing to predict.
-        inputs, targets = batch.inputs[:1], np.full_like(batch.targets[:1], IGNORED)
-        segments = None if segments is None else batch.segments[:1]  # type: ignore[index]
-    arrays = (inputs, targets, segments)
-    tensors = [None if array is None else torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-    return tensors[0], tensors[1], tensors[2]  # type: ignore[return-value]
+def _refuse_patience_without_held_out(run: Run) -> None:
+    if run.loop.patience and (run.held_out is None or not len(held_out_documents(run.held_out, 1))):
+        raise BadInput(
+            "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
+            "tokens.validation_fraction"
+        )
 
 
-def _shared_checkpoint(accelerator: Accelerator, folder: Path) -> Checkpoint | None:
+def _any(progress: Progress) -> bool:
+    return True
+
+
+def _between_bad_steps(progress: Progress) -> bool:
+    return progress.judged.in_a_row == 0
+
+
+def _shared_checkpoint(
+    accelerator: Accelerator, folder: Path, suits: Callable[[Progress], bool] = _any
+) -> Checkpoint | None:
     """The main process verifies, and every process gets its answer."""
-    found = [newest_valid_checkpoint(folder) if accelerator.is_main_process else None]
+    found = [newest_valid_checkpoint(folder, suits) if accelerator.is_main_process else None]
     if accelerator.num_processes > 1:
         broadcast_object_list(found)
     return found[0]

@@ -29,6 +29,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _META_BYTES = 4096
+_HEADER_CHARS = 1000
 _META = re.compile(
     rb"""<(?:meta\b[^>]{0,400}?\bcharset|\?xml\b[^>]{0,200}?\bencoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""",
     re.IGNORECASE,
@@ -78,7 +79,7 @@ def decode(body: bytes, content_type: str) -> Decoded:
 def _claims(body: bytes, content_type: str) -> list[tuple[str, Source]]:
     """The character sets that the header and the page name, in order of trust."""
     claims: list[tuple[str, Source]] = []
-    if header := _HEADER.search(content_type):
+    if header := _HEADER.search(content_type, 0, _HEADER_CHARS):
         claims.append((header[1], "header"))
     if meta := _META.search(body, 0, _META_BYTES):
         claims.append((meta[1].decode("ascii"), "meta"))

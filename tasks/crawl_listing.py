@@ -4,6 +4,7 @@ Notable:
 - Names from a listing become parts of addresses and of local paths, so they are checked before anybody uses them.
 - "latest" is the greatest name and not the first in the list: crawl names sort by time.
 - A base without collinfo.json (the bucket itself, a plain folder) is listed instead.
+- collinfo.json has no checksum, as gzip's listings have, so it must come twice in the same way.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import json
 import logging
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator
+import xxhash
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from tasks.byte_source import NotFound, TransferConfig, byte_source, first_words
 from tasks.config import Config
 from tasks.downloading import read_small
 from tasks.errors import PermanentError, TemporaryError
 from tasks.gzip_inflating import GZIP, inflate
+from tasks.page_selection import SelectConfig
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +44,15 @@ RangeText = Annotated[str, StringConstraints(pattern=r"^\d+-\d+$")]
 Index = Annotated[int, Field(ge=0)]
 
 
+class WarcSample(Config):
+    """Some WARC files of a crawl, drawn by their names: the same ones on every machine, and more of them for more."""
+
+    sample: int = Field(ge=1)
+    """How many."""
+    seed: int = Field(default=0, ge=0, lt=1 << 64)
+    """Which ones: another seed draws others."""
+
+
 class SourceConfig(Config):
     """Where pages come from."""
 
@@ -47,23 +60,35 @@ class SourceConfig(Config):
     """Address with Common Crawl's layout: https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder."""
     crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """A crawl's name, such as CC-MAIN-2026-46, or "latest"."""
-    warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] = 1
-    """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), or a list."""
+    warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] | WarcSample = 1
+    """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of places,
+    or a sample such as {sample: 10, seed: 1}."""
     bytes_per_warc: int | None = Field(default=None, ge=1)
     """Take only this many bytes from the beginning of each WARC file (cut to whole records); None for all of it."""
+    select: SelectConfig | None = None
+    """Which pages of those WARC files are wanted, by the crawl's columnar index; None for all of them."""
     keep_warcs: bool = False
     """Whether fetched WARC files stay in the store after extraction, which is when they are dropped otherwise."""
+    max_failed_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the WARC files that may be missing or unreadable for good without ending the run (0 to 1). A later run
+    asks for them again."""
     transfer: TransferConfig = TransferConfig()
-    """How patiently the source is read."""
+    """How the source is reached, and how politely and patiently."""
 
     @field_validator("warcs")
     @classmethod
-    def _sensible(cls, value: int | str | tuple[int, ...]) -> int | str | tuple[int, ...]:
+    def _sensible(cls, value: int | str | tuple[int, ...] | WarcSample) -> int | str | tuple[int, ...] | WarcSample:
         if isinstance(value, str) and (found := _RANGE.fullmatch(value)) and int(found[1]) > int(found[2]):
             raise ValueError(f"the range {value!r} ends before it begins")
         if isinstance(value, tuple) and (not value or len(set(value)) != len(value)):
             raise ValueError("a list of WARC files has at least one place and none twice")
         return value
+
+    @model_validator(mode="after")
+    def _one_way_to_take_less(self) -> Self:
+        if self.select and self.bytes_per_warc:
+            raise ValueError("bytes_per_warc and select exclude each other: limit a selection by select.max_pages")
+        return self
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,7 @@ def known_crawls(config: SourceConfig) -> list[str]:
     """The names of the source's crawls; [] where it does not tell."""
     index = OFFICIAL_INDEX if config.base.rstrip("/") == OFFICIAL_BASE else config.base
     try:
-        names = read_small(index, "collinfo.json", config.transfer, _crawl_names, _MOST_LISTING_BYTES)
+        names = read_small(index, "collinfo.json", config.transfer, _crawl_names, _MOST_LISTING_BYTES, False)
     except NotFound:
         names = byte_source(config.base, config.transfer).folders("crawl-data")
     return [name for name in names if _CRAWL_NAME.fullmatch(name)]
@@ -114,27 +139,39 @@ def list_warcs(config: SourceConfig) -> list[WarcAddress]:
     path = f"crawl-data/{crawl}/warc.paths.gz"
     where = byte_source(config.base, config.transfer).address(path)
     try:
-        paths = read_small(config.base, path, config.transfer, _lines, _MOST_LISTING_BYTES)
+        paths = listed_paths(config, path, _WARC_PATH)
     except NotFound as error:
         raise PermanentError(f"{error} {_advice(config, crawl)}") from error
     if not paths:
         raise PermanentError(f"{where}: the crawl {crawl} lists no WARC files. {_advice(config, crawl)}")
-    for number, line in enumerate(paths, 1):
-        if not _WARC_PATH.fullmatch(line) or ".." in line:
-            raise PermanentError(f"{where}, line {number}: {line[:200]!r} is no path of a WARC file.")
-    chosen = [WarcAddress(index, paths[index], warc_name(paths[index])) for index in _places(config, len(paths), where)]
+    chosen = [WarcAddress(index, paths[index], warc_name(paths[index])) for index in _places(config, paths, where)]
     if len({warc.name for warc in chosen}) < len(chosen):
         raise PermanentError(f"{where}: two WARC files have the same name, so their documents' ids would collide.")
     return chosen
 
 
-def _places(config: SourceConfig, count: int, where: str) -> list[int]:
-    warcs = config.warcs
+def listed_paths(config: SourceConfig, path: str, pattern: re.Pattern[str]) -> list[str]:
+    """The paths in the listing at `path` below the base. Raises PermanentError for one that `pattern` does not fit, and
+    NotFound where the source has no such listing."""
+    paths = read_small(config.base, path, config.transfer, _lines, _MOST_LISTING_BYTES)
+    for number, line in enumerate(paths, 1):
+        if not pattern.fullmatch(line) or ".." in line:
+            where = byte_source(config.base, config.transfer).address(path)
+            raise PermanentError(f"{where}, line {number}: {line[:200]!r} is no path of such a file.")
+    return paths
+
+
+def _places(config: SourceConfig, paths: Sequence[str], where: str) -> list[int]:
+    warcs, count = config.warcs, len(paths)
     if warcs == "all":
         return list(range(count))
+    wanted = warcs.sample if isinstance(warcs, WarcSample) else warcs
+    if isinstance(wanted, int) and wanted > count:
+        _log.warning("%s: %d WARC files were asked for, %d is all there are", where, wanted, count)
+    if isinstance(warcs, WarcSample):
+        keys = sorted((xxhash.xxh3_64_intdigest(path, warcs.seed), place) for place, path in enumerate(paths))
+        return sorted(place for _, place in keys[: warcs.sample])
     if isinstance(warcs, int):
-        if warcs > count:
-            _log.warning("%s: %d WARC files were asked for, %d is all there are", where, warcs, count)
         return list(range(min(warcs, count)))
     if isinstance(warcs, str):
         first, _, last = warcs.partition("-")

@@ -5,7 +5,10 @@ Notable:
   of another run, goes on from its end (an ETag makes sure that it is still the same file).
 - The patience of `TransferConfig.attempts` counts failures without a single new byte, so a large file over a poor line
   still arrives.
-- A WARC is verified before it gets its name, and fetched again only from the first damaged record on.
+- A WARC is verified before it gets its name, and fetched again only from the first damaged record on. What arrives
+  damaged twice in the same way is damaged at the source: it is taken as it is, the same as in a folder, and the reader
+  steps over the damage with a decision for what it cost.
+- Every file is as trustworthy as its checksums: a small one that has none is read twice.
 - Of a WARC of which only the first bytes are wanted, the last, incomplete record is cut off: readers see whole records.
 - A file that is on this machine already is read where it is.
 """
@@ -33,10 +36,9 @@ import xxhash
 from tasks.byte_source import ByteSource, RangeRefused, Refused, Reply, TransferConfig, Unreachable, byte_source
 from tasks.errors import PermanentError, TemporaryError
 from tasks.store import explaining_full_disk
-from tasks.warc_verification import NotAWarc, WarcCheck, verify_warc_payload_digests
+from tasks.warc_verification import NotAWarc, WarcCheck, holds_a_record, verify_warc_payload_digests
 
 _log = logging.getLogger(__name__)
-_PIECE_BYTES = 1 << 20
 _DISK_RESERVE_BYTES = 64 << 20
 
 Parsed = TypeVar("Parsed")
@@ -50,10 +52,13 @@ class Fetched:
     """Local path, or the URL it was asked to be stored at."""
     bytes: int
     digest: str
-    """xxh3-128 of the file's bytes, 32 hexadecimal digits. It also changes with the few bits that gzip does not check,
-    since they change no content (a header's time, the filling of a last byte)."""
+    """xxh3-128 of the content, 32 hexadecimal digits (see `tasks.warc_content`)."""
     check: WarcCheck
     """What verification found."""
+
+
+class DamagedWarc(PermanentError):
+    """The file holds nothing that can be read, or arrives damaged each time in another way."""
 
 
 def fetch_warc(
@@ -65,32 +70,41 @@ def fetch_warc(
     Only the whole records of the first `first_bytes` are fetched where that is given. An existing destination is
     replaced. Files of a local base are left where they are, unless only their first bytes are wanted.
 
-    Raises TemporaryError once all patience is used up, PermanentError where trying again is no use: no such file, too
-    large, no room on the disk, unreadable at the source or damaged every time it arrives; NotAWarc, with its first
-    words, for an error page in a WARC's place. Single records whose digest is wrong at the source already are no error:
-    they are listed in the result's `check`.
+    Raises TemporaryError once all patience is used up, PermanentError where trying again is no use: NotFound;
+    DamagedWarc; NotAWarc, with its first words, for an error page in a WARC's place; too large; no room on the disk.
+    Damage at the source is no error as long as a record can be read, nor are single records whose digest is wrong
+    there: both are in the result's `check`.
     """
     source = byte_source(base, transfer)
     if first_bytes is None and (local := source.local(path)) is not None:
         check = verify_warc_payload_digests(local)
-        if check.broken_at is not None:
-            raise PermanentError(f"{local}: unreadable from byte {check.broken_at} on; copy the file there again.")
-        return Fetched(str(local), local.stat().st_size, _digest(local), check)
-    with _landing(destination) as partial:
+        if not holds_a_record(local, check):
+            raise DamagedWarc(f"{local}: no record in it can be read; copy the file there again.")
+        return Fetched(str(local), local.stat().st_size, check.digest, check)
+    with landing(destination) as partial:
         check = _download_verified(source, path, partial, transfer, first_bytes)
         if check.cut_at is not None and first_bytes is not None and partial.stat().st_size >= first_bytes:
             check = _cut_to_whole_records(source.address(path), partial, check)
-        return _land(partial, destination, check)
+        return land(partial, destination, check)
 
 
-def read_small(base: str, path: str, transfer: TransferConfig, parse: Callable[[bytes], Parsed], limit: int) -> Parsed:
+def read_small(
+    base: str,
+    path: str,
+    transfer: TransferConfig,
+    parse: Callable[[bytes], Parsed],
+    limit: int,
+    has_checksum: bool = True,
+) -> Parsed:
     """The file at `path`, at most `limit` bytes, as `parse` understands it.
 
-    A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. Errors as in `fetch_warc`.
+    A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. A file without a checksum of
+    its own is believed once it has come twice in the same way, unless it is on this machine. Errors as in `fetch_warc`.
     """
     source = byte_source(base, transfer)
+    seen: set[bytes] = set()
 
-    def attempt() -> Parsed:
+    def once() -> bytes:
         with source.read(path, 0, None, None) as reply:
             body = bytearray()
             for piece in reply.chunks:
@@ -99,9 +113,21 @@ def read_small(base: str, path: str, transfer: TransferConfig, parse: Callable[[
                     raise PermanentError(f"{source.address(path)}: larger than the {limit:,} bytes expected there.")
         if reply.total is not None and len(body) != reply.total:
             raise Refused(f"{source.address(path)}: {len(body):,} of {reply.total:,} bytes arrived.")
-        return parse(bytes(body))
+        return bytes(body)
 
-    return _patiently(attempt, lambda: 0, base, transfer)
+    def attempt() -> Parsed:
+        body = once()
+        parsed = parse(body)
+        if not has_checksum and body not in seen and source.local(path) is None:
+            seen.add(body)
+            body = once()
+            if body not in seen:
+                seen.add(body)
+                raise TemporaryError(f"{source.address(path)}: it came twice, and differently each time.")
+            parsed = parse(body)
+        return parsed
+
+    return patiently(attempt, lambda: len(seen), source.address(path), transfer)
 
 
 def _download_verified(
@@ -118,16 +144,15 @@ def _download_verified(
         suspect = _first_suspect(check, first_bytes is None)
         if suspect is None:
             return check
-        digest = _digest(partial)
-        if digest in seen:
-            if check.broken_at is None:
+        if check.digest in seen:
+            if holds_a_record(partial, check):
                 return check
             _discard(partial)
-            raise PermanentError(f"{source.address(path)}: unreadable from byte {suspect} on, at the source itself.")
-        seen.add(digest)
+            raise DamagedWarc(f"{source.address(path)}: no record in it can be read, at the source itself.")
+        seen.add(check.digest)
         _log.warning("%s: damaged at byte %d, fetching it again from there", source.address(path), suspect)
         os.truncate(partial, suspect)
-    raise PermanentError(
+    raise DamagedWarc(
         f"{source.address(path)}: arrived damaged {1 + transfer.refetches} times, each time differently. Something"
         " between the source and this machine changes bytes: try another network or mirror."
     )
@@ -185,7 +210,7 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
     def arrived() -> int:
         return partial.stat().st_size if partial.exists() else 0
 
-    _patiently(attempt, arrived, source.address(path), transfer)
+    patiently(attempt, arrived, source.address(path), transfer)
 
 
 def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
@@ -237,7 +262,7 @@ def _discard(partial: Path) -> None:
 
 
 @contextlib.contextmanager
-def _landing(destination: str | Path) -> Iterator[Path]:
+def landing(destination: str | Path) -> Iterator[Path]:
     """Where the file arrives before it gets its name: beside it, or in a scratch folder if that is a URL."""
     if _is_remote(destination):
         scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
@@ -254,8 +279,9 @@ def _is_remote(destination: str | Path) -> bool:
     return "://" in str(destination)
 
 
-def _land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
-    fetched = Fetched(str(destination), partial.stat().st_size, _digest(partial), check)
+def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
+    """Give the finished file its name, or put it to the URL that it is to be stored at."""
+    fetched = Fetched(str(destination), partial.stat().st_size, check.digest, check)
     if _is_remote(destination):
         fs, name = fsspec.core.url_to_fs(str(destination))
         fs.makedirs(fs._parent(name), exist_ok=True)
@@ -266,17 +292,7 @@ def _land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
     return fetched
 
 
-def _digest(path: Path) -> str:
-    state = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            state.update(piece)
-    return state.hexdigest()
-
-
-def _patiently(
-    attempt: Callable[[], Parsed], arrived: Callable[[], int], what: str, transfer: TransferConfig
-) -> Parsed:
+def patiently(attempt: Callable[[], Parsed], arrived: Callable[[], int], what: str, transfer: TransferConfig) -> Parsed:
     """Call `attempt` until it succeeds, as long as TransferConfig has patience; `arrived` tells what it got so far."""
     fruitless = 0
     most = arrived()
@@ -296,10 +312,11 @@ def _patiently(
         return fruitless >= (min(transfer.connect_attempts, transfer.attempts) if nobody else transfer.attempts)
 
     def pause(state: tenacity.RetryCallState) -> float:
-        backoff = transfer.first_pause_seconds * 2.0 ** min(fruitless - 1, 30) * random.uniform(0.5, 1.0)
+        backoff = transfer.first_pause_seconds * 2.0 ** min(fruitless - 1, 30) * random.uniform(1.0, 1.5)
         error = _error(state)
         asked = error.retry_after if isinstance(error, Refused) else 0.0
-        return min(max(backoff, asked), transfer.longest_pause_seconds)
+        longest = transfer.longest_pause_seconds, transfer.longest_retry_after_seconds
+        return max(min(backoff, longest[0]), min(asked, longest[1]))
 
     def tell(state: tenacity.RetryCallState) -> None:
         _log.info("%s Trying again in %.1f s.", _error(state), state.next_action.sleep if state.next_action else 0)

@@ -16,12 +16,14 @@ import io
 import re
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
 from tasks.gzip_inflating import GZIP, RAW_DEFLATE, ZLIB, inflate
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_READ_BYTES = 1 << 16
 _DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
 
 
@@ -43,18 +45,18 @@ class Body:
 
 def join_chunks(body: bytes) -> tuple[bytes, bool]:
     """The body without its chunk sizes, and whether the last chunk was there; a body without chunks is left alone."""
-    parts: list[bytes] = []
+    joined = bytearray()
     position = 0
     while match := _CHUNK_SIZE.match(body, position):
         size, position = int(match[1], 16), match.end()
         if size == 0:
-            return b"".join(parts), True
-        parts.append(body[position : position + size])
+            return bytes(joined), True
+        joined += body[position : position + size]
         position += size
         if position > len(body):
-            return b"".join(parts), False
+            return bytes(joined), False
         position += 2 if body.startswith(b"\r\n", position) else body.startswith(b"\n", position)
-    return (b"".join(parts), False) if parts else (body, True)
+    return (bytes(joined), False) if joined else (body, True)
 
 
 def decode_content(body: bytes, coding: str, max_bytes: int) -> Body:
@@ -92,14 +94,23 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
         except UndecodableBodyError:
             return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
-        try:
-            reader = (BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body))
-            return reader.read(max_bytes), True
-        except OSError as error:
-            if _looks_like_markup(body):
-                return body, True
-            raise UndecodableBodyError(f"the body is not {coding}: {error}") from error
+        return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
+
+
+def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
+    """What a reader of fastwarc makes of a body, and whether it came to the end well."""
+    decoded = bytearray()
+    try:
+        while len(decoded) < max_bytes and (piece := reader.read(min(_READ_BYTES, max_bytes - len(decoded)))):
+            decoded += piece
+    except OSError as error:
+        if decoded:
+            return bytes(decoded), False
+        if _looks_like_markup(body):
+            return body, True
+        raise UndecodableBodyError(f"the body is not {coding}: {error}") from error
+    return bytes(decoded), True
 
 
 def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bool]:

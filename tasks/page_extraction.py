@@ -1,8 +1,11 @@
 """From a page of the archive to a document, or to every reason why there is none.
 
 Notable:
-- The cheap tests come first and all of them are made, so a decision names every reason that the record alone shows;
-  only a page that passes them meets the extractor.
+- The cheap goes before the dear: what the record alone shows and rules on the address, all of them, so that a decision
+  names every reason; then whether the page was seen before, a guess of its language, its wishes about robots. Only a
+  page that passes them meets the extractor.
+- Seen before means the same bytes under the same headers, so a page is never dropped for one that would have ended
+  otherwise. Which of several copies goes on depends on their order in the file, nothing else.
 - An extractor that raises is a reason like any other. What cannot be caught here, a page that hangs it or eats the
   memory, is for the extract stage and the supervisor of its process, who add reasons of their own (see `REASONS`).
 """
@@ -11,17 +14,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import xxhash
 
-from tasks.charset import Decoded, decode
-from tasks.extraction import ExtractionConfig, HtmlTooLargeError, extract_text
+from tasks.charset import decode
+from tasks.extraction import ExtractionConfig, main_text, parse_page
+from tasks.html_limits import HtmlTooLargeError
 from tasks.language import identify
+from tasks.language_guess import guess_language
+from tasks.page_metadata import PageMetadata, read_metadata
+from tasks.url_rules import URL_REASONS, URL_SIGNALS, UrlRules, host_of
 from tasks.warc_reading import Page
 
 EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
@@ -31,9 +37,14 @@ EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         "mime": pa.string(),
         "truncated": pa.string(),
         "digest_ok": pa.bool_(),
+        **URL_SIGNALS,
+        "seen_as": pa.string(),
         "charset": pa.string(),
         "charset_source": pa.string(),
         "n_bytes": pa.int64(),
+        "guessed_language": pa.string(),
+        "guessed_wanted_share": pa.float32(),
+        "robots": pa.list_(pa.string()),
         "n_chars": pa.int64(),
         "language": pa.string(),
         "language_score": pa.float32(),
@@ -47,7 +58,11 @@ REASONS: Final = (
     "truncated",
     "bad_digest",
     "empty",
+    *URL_REASONS,
+    "seen",
+    "language_guess",
     "too_large",
+    "robots",
     "extractor_failed",
     "no_text",
 )
@@ -62,6 +77,7 @@ hold two kinds more, each alone on its record:
 
 _HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 _OK = 200
+_MOST_BYTES_PER_CHARACTER = 4
 _SNIFF_BYTES = 1024
 _TAG = re.compile(r"<[a-zA-Z!/?]")
 _BINARY_BEGINNINGS = (
@@ -88,8 +104,33 @@ class ExtractedPage:
     """All of `EXTRACT_SIGNALS`, in that order."""
 
 
-def page_to_document(page: Page, *, document_id: str, crawl: str, config: ExtractionConfig) -> ExtractedPage:
-    """Decode a page, extract its text and identify the language; never raises an `Exception`."""
+class SeenPages:
+    """The pages of one WARC file that went on so far, by what they are made of."""
+
+    def __init__(self) -> None:
+        self._ids: dict[bytes, str] = {}
+
+    def first_id(self, page: Page, document_id: str) -> str:
+        """The id of the first page that was asked about with the same bytes and headers; `document_id` if this is."""
+        headers = "\n".join([page.content_type, *(f"{name}: {page.headers[name]}" for name in sorted(page.headers))])
+        made_of = xxhash.xxh3_128(page.payload)
+        made_of.update(headers.encode("utf-8", "surrogatepass"))
+        return self._ids.setdefault(made_of.digest(), document_id)
+
+
+def page_to_document(
+    page: Page,
+    *,
+    document_id: str,
+    crawl: str,
+    config: ExtractionConfig,
+    rules: UrlRules | None = None,
+    seen: SeenPages | None = None,
+) -> ExtractedPage:
+    """Judge a page by what is cheap, then decode it, extract its text and identify the language.
+
+    `rules` judge its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
+    """
     mime = mime_type(page)
     signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {
         "url": _storable(page.url),
@@ -100,26 +141,29 @@ def page_to_document(page: Page, *, document_id: str, crawl: str, config: Extrac
         "n_bytes": len(page.payload),
     }
     reasons = _record_reasons(page, mime, config)
+    if rules:
+        url_reasons, url_signals = rules.judge(page.url)
+        reasons += url_reasons
+        signals |= url_signals
     if reasons:
         return ExtractedPage(None, reasons, signals)
-    decoded = decode(page.payload, page.content_type)
-    signals |= {"charset": decoded.charset, "charset_source": decoded.source}
-    text, reason = _extract(decoded, page.url, config)
-    signals["n_chars"] = len(text)
-    if reason is not None:
-        return ExtractedPage(None, [reason], signals)
-    language, score = identify(text)
-    signals |= {"language": language, "language_score": score}
+    if seen and (first := seen.first_id(page, document_id)) != document_id:
+        return ExtractedPage(None, ["seen"], signals | {"seen_as": first})
+    try:
+        text, metadata = _read(page, signals, config)
+    except _UnusableError as unusable:
+        return ExtractedPage(None, [unusable.reason], signals)
     document = {
         "id": document_id,
         "url": signals["url"],
         "host": host_of(signals["url"]),
         "crawl": crawl,
         "date": page.date,
-        "language": language,
-        "language_score": score,
+        "language": signals["language"],
+        "language_score": signals["language_score"],
         "text": text,
         "text_hash": xxhash.xxh3_128_hexdigest(text.encode()),
+        **asdict(metadata),
     }
     return ExtractedPage(document, [], signals)
 
@@ -140,14 +184,6 @@ def mime_type(page: Page) -> str:
     return "text/html" if b"<html" in page.payload[:_SNIFF_BYTES].lower() else "application/octet-stream"
 
 
-def host_of(url: str) -> str:
-    """The host of an address in lower case, without its port; "" where it has none."""
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
 def _record_reasons(page: Page, mime: str, config: ExtractionConfig) -> list[str]:
     tests = {
         "http_status": page.http_status != _OK,
@@ -159,18 +195,56 @@ def _record_reasons(page: Page, mime: str, config: ExtractionConfig) -> list[str
     return [reason for reason, failed in tests.items() if failed]
 
 
-def _extract(decoded: Decoded, url: str, config: ExtractionConfig) -> tuple[str, str | None]:
-    """The text, and the reason where it cannot be used."""
+class _UnusableError(Exception):
+    """A page gives no document."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
+    """The text and the metadata of a page that passed the tests of its record; fills `signals` on the way."""
+    if len(page.payload) > _MOST_BYTES_PER_CHARACTER * config.max_html_chars:
+        raise _UnusableError("too_large")  # before it is decoded, which takes four times the memory
+    decoded = decode(page.payload, page.content_type)
+    signals |= {"charset": decoded.charset, "charset_source": decoded.source}
     if not _TAG.search(decoded.text):
-        return "", "not_html"
+        signals["n_chars"] = 0
+        raise _UnusableError("not_html")
+    if config.guess_languages:
+        guess = guess_language(decoded.text, config.guess_languages)
+        signals |= {"guessed_language": guess.language, "guessed_wanted_share": guess.wanted_share}
+        if guess.is_surely_unwanted:
+            raise _UnusableError("language_guess")
     try:
-        text = _storable(extract_text(decoded.text, url, config))
+        text, metadata = _extract(decoded.text, page, signals, config)
     except HtmlTooLargeError:
-        return "", "too_large"
+        text, reason = "", "too_large"
+    except _UnusableError:
+        raise
     except Exception:
         # The extractor is not ours and meets pages that nobody foresaw: whatever it raises is this page's affair.
-        return "", "extractor_failed"
-    return text, "no_text" if len(text.strip()) < config.min_text_chars else None
+        text, reason = "", "extractor_failed"
+    else:
+        reason = "no_text" if len(text.strip()) < config.min_text_chars else ""
+    signals["n_chars"] = len(text)
+    if reason:
+        raise _UnusableError(reason)
+    signals["language"], signals["language_score"] = identify(text)
+    return text, metadata
+
+
+def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
+    """The main text and the metadata, unless the page asks not to be used."""
+    tree = parse_page(html, config)
+    if tree is None:
+        raise _UnusableError("no_text")
+    metadata = read_metadata(tree, html, page.url, page.date, page.headers)
+    signals["robots"] = metadata.robots
+    if not set(config.drop_robots).isdisjoint(metadata.robots):
+        raise _UnusableError("robots")
+    return _storable(main_text(tree, html, page.url, config)), metadata
 
 
 def _storable(text: str) -> str:

@@ -19,6 +19,28 @@ DOCUMENTS = pa.schema(
         ("language_score", pa.float32()),  # 0 to 1
         ("text", pa.string()),
         ("text_hash", pa.string()),  # xxh3-128 of the text in UTF-8, 32 hexadecimal digits
+        # The page's own words about itself, unproven; null where there are none.
+        ("title", pa.string()),
+        ("published", pa.string()),  # yyyy-mm-dd
+        ("declared_language", pa.string()),  # ISO 639-1, three letters where it has none
+        ("robots", pa.list_(pa.string())),  # what restricts use: noindex, noai, ... (`page_metadata.RobotsDirective`)
+        ("license", pa.string()),  # address of a licence
+    ]
+)
+
+SELECTION = pa.schema(
+    [
+        ("place", pa.int32()),  # of the WARC among those that the recipe asks for, from 0
+        ("offset", pa.int64()),  # where the record begins in it, in bytes
+        ("length", pa.int64()),  # bytes of the record as stored
+    ]
+)
+
+WANTED = pa.schema(
+    [
+        ("path", pa.string()),  # of the WARC, below the source's base
+        ("offsets", pa.list_(pa.int64())),  # where each wanted record begins in it, in bytes, ascending
+        ("lengths", pa.list_(pa.int64())),  # bytes of each as stored
     ]
 )
 

@@ -2,32 +2,35 @@
 
 Notable:
 - Records are framed by their own Content-Length on the unpacked bytes, so a record may span gzip members and a member
-  may hold many records. Memory is bounded by the longest record wanted: others are skipped as they stream by.
-- Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record.
+  may hold many records. Memory is bounded by the longest record allowed: longer ones are passed over as they stream by.
+- Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record. That
+  holds for a length that lies as well: what it swallowed is looked through, whether the record was wanted or not.
+- A record that the end of the file cuts off is handed on as far as it goes.
 - Of a member that turns out damaged, the last record is not believed, since its headers may be what was hit; those
   before it are handed on as doubtful, and their payload digests decide.
 """
 
 from __future__ import annotations
 
-import io
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastwarc.warc import HeaderMap
-
 from tasks.gzip_members import Piece
+from tasks.header_lines import HEAD_END, HeaderLines
 
 RECORD_BEGIN = b"WARC/"
-RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n")
-_LONGEST_RECORD_LINE = 16
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+# On a line of its own; or after a torn record, whose last line has no end, if a header of WARC's follows.
+RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n|WARC/[01]\.\d+\r?\n(?=WARC-[A-Za-z-]{1,40}:)")
+_LONGEST_RECORD_LINE = 64
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 _MAX_HEAD_BYTES = 1 << 17
 # After a record: two line breaks and the beginning of the next one.
 _LOOKAHEAD_BYTES = len(b"\r\n\r\n" + RECORD_BEGIN)
 _DECIMAL = re.compile(r"[0-9]{1,15}", re.ASCII)
+_WANTED = "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +64,30 @@ class RawRecord:
 
     offset: int
     """Where it begins in the file, in bytes."""
-    headers: HeaderMap
+    headers: HeaderLines
     """The WARC headers."""
     block: bytes
     """What follows them: an HTTP head and body."""
     doubt: Doubt | None = None
     """The damage of the gzip member that held it."""
+    clipped: bool = False
+    """Whether the file ends before the record does; `block` is then what there is of it."""
 
 
 @dataclass(slots=True)
 class _Head:
     """The head of the record being read."""
 
-    headers: HeaderMap
+    headers: HeaderLines
     size: int
     """Its own length in bytes, the blank line included."""
     total: int
     """The record's length in bytes, head and block."""
+    kind: str
+    """WARC-Type in lower case."""
 
 
-def target_url(headers: HeaderMap) -> str:
+def target_url(headers: HeaderLines) -> str:
     """WARC-Target-URI without angle brackets, "" where there is none."""
     return (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
 
@@ -88,12 +95,13 @@ def target_url(headers: HeaderMap) -> str:
 class RecordFramer:
     """Takes pieces of an archive in order and gives its response records; other types are counted."""
 
-    def __init__(self, *, compressed: bool, max_record_bytes: int) -> None:
+    def __init__(self, *, compressed: bool, max_record_bytes: int, file_bytes: int | None = None) -> None:
         self.others: Counter[str] = Counter()
         """Records of other types seen so far, by WARC-Type."""
         self.recognised = False
         """Whether any record's head was read."""
         self._compressed = compressed
+        self._file_bytes = file_bytes if file_bytes is not None and not compressed else sys.maxsize
         self._max_record_bytes = max_record_bytes
         self._buffer = bytearray()
         self._position = 0  # in the file, of the buffer's first byte, where it is not compressed
@@ -109,8 +117,7 @@ class RecordFramer:
         """The records that end in this piece, and what its damage cost."""
         if piece.first and self._compressed:
             if self._in_record and piece.data.startswith(RECORD_BEGIN):
-                yield self._fail("wrong_length", "the record is shorter than its Content-Length")
-                self._reset()
+                yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
             elif self._lost:
                 self._reset()
             self._member, self._begun = piece.offset, 0
@@ -125,7 +132,10 @@ class RecordFramer:
         if piece.damage is not None:
             unfinished = self._in_record or (not self._lost and bool(self._buffer.strip())) or self._begun == 0
             if (unfinished or (silent and doubt)) and not self._told:
-                yield self._fail(piece.damage, piece.detail, self._member if silent else None)
+                if piece.damage == "clipped" and self._head:
+                    yield from self._end_inside(self._head, piece.detail)
+                else:
+                    yield self._fail(piece.damage, piece.detail, self._member if silent else None)
             self._reset()
 
     def finish(self) -> Iterator[RawRecord | Unreadable]:
@@ -133,7 +143,10 @@ class RecordFramer:
         yield from self._take(True, None)
         unfinished = self._in_record or (not self._lost and bool(self._buffer.strip()))
         if unfinished and not self._told:
-            yield self._fail("clipped", "the file ends inside a record")
+            if self._head:
+                yield from self._end_inside(self._head, "the file ends inside a record")
+            else:
+                yield self._fail("clipped", "the file ends inside a record")
         self._reset()
 
     @property
@@ -147,8 +160,9 @@ class RecordFramer:
             if head is None:
                 failure = self._read_head()
                 if failure:
-                    yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail(*failure)
-                    self._lose(1)
+                    reason, detail, lost_bytes = failure
+                    yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail(reason, detail)
+                    self._lose(lost_bytes)
                 elif self._head is None:
                     return
                 continue
@@ -162,6 +176,8 @@ class RecordFramer:
                 continue
             if doubt and not after:
                 yield self._fail(doubt.reason, doubt.detail)
+            elif head.kind != _WANTED:
+                self.others[head.kind] += 1
             elif self._start is not None:
                 block = bytes(memoryview(self._buffer)[head.size : head.total])
                 yield RawRecord(self._start, head.headers, block, doubt)
@@ -183,7 +199,8 @@ class RecordFramer:
     def _find_start(self) -> bool:
         """Bring the buffer to the first byte of a record; False where none is in it."""
         if self._start is None:
-            self._drop(len(self._buffer) - len(self._buffer.lstrip(b"\r\n")))
+            line_ends = _LINE_ENDS.match(self._buffer)
+            self._drop(line_ends.end() if line_ends else 0)
             if self._lost:
                 found = RECORD_LINE.search(self._buffer)
                 self._drop(found.start() if found else max(0, len(self._buffer) - _LONGEST_RECORD_LINE))
@@ -194,30 +211,55 @@ class RecordFramer:
             self._begun += 1
         return True
 
-    def _read_head(self) -> tuple[str, str] | None:
-        """Read the record's head if it is all there; a reason and its detail where there is none."""
+    def _read_head(self) -> tuple[str, str, int] | None:
+        """Read the record's head if it is all there; else a reason, its detail, and the bytes that hold no record."""
         begins = bytes(self._buffer[: len(RECORD_BEGIN)])
         if not RECORD_BEGIN.startswith(begins):
-            return "junk", "bytes where a record should begin"
-        end = _HEAD_END.search(self._buffer, 0, _MAX_HEAD_BYTES)
+            return "junk", "bytes where a record should begin", 1
+        end = HEAD_END.search(self._buffer, 0, _MAX_HEAD_BYTES)
         if end is None:
-            too_long = len(self._buffer) >= _MAX_HEAD_BYTES
-            return ("bad_record", "the record's head has no end") if too_long else None
+            # No blank line in all of the allowed length: so no head of half that length in its first half.
+            endless = "bad_record", "the record's head has no end", _MAX_HEAD_BYTES // 2
+            return endless if len(self._buffer) >= _MAX_HEAD_BYTES else None
         self.recognised = True
-        headers = HeaderMap("utf-8")
-        headers.parse(io.BytesIO(bytes(self._buffer[: end.end()]).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
+        if inner := [found.start() for found in RECORD_LINE.finditer(self._buffer, 1, end.start())]:
+            return "bad_record", "another record begins inside the record's head", inner[-1]
+        headers = HeaderLines(bytes(memoryview(self._buffer)[: end.end()]))
         length = _DECIMAL.fullmatch((headers.get("Content-Length") or "").strip())
         if length is None:
-            return "bad_record", "the record has no Content-Length that is a number"
-        self._head = head = _Head(headers, end.end(), end.end() + int(length[0]))
+            return "bad_record", "the record has no Content-Length that is a number", 1
         kind = (headers.get("WARC-Type") or "unknown").strip().lower()
-        if kind != "response":
+        self._head = head = _Head(headers, end.end(), end.end() + int(length[0]), kind)
+        if head.total <= self._max_record_bytes:
+            return None
+        if self._position + head.total > self._file_bytes:
+            return "wrong_length", "the record is shorter than its Content-Length", 1
+        self._skip = head.total
+        if kind != _WANTED:
             self.others[kind] += 1
-            self._skip = head.total
-        elif head.total > self._max_record_bytes:
-            self._skip, self._told = head.total, True
-            return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}"
-        return None
+            return None
+        self._told = True
+        return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}", 1
+
+    def _end_inside(self, head: _Head, detail: str) -> Iterator[RawRecord | Unreadable]:
+        """The record that the end of the file cuts off; or, where another begins inside it, that its length lies."""
+        assert self._start is not None
+        if RECORD_LINE.search(self._buffer, head.size):
+            yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
+        elif head.kind == _WANTED and self._buffer:
+            block = bytes(memoryview(self._buffer)[head.size :])
+            yield RawRecord(self._start, head.headers, block, clipped=True)
+        else:
+            yield self._fail("clipped", detail)
+
+    def _give_up(self, reason: str, detail: str) -> Iterator[RawRecord | Unreadable]:
+        """A record whose end was not where it should be, and the records that its length swallowed."""
+        if not self._told:
+            yield self._fail(reason, detail)
+        if self._head and not self._skip:
+            self._lose(self._head.size)
+            yield from self._take(True, None)
+        self._reset()
 
     def _fail(self, reason: str, detail: str, offset: int | None = None) -> Unreadable:
         """An `Unreadable` for the record being read, or for the place reached."""

@@ -15,34 +15,40 @@ Notable:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from fastwarc.warc import HeaderMap
 from pydantic import Field
 
 from tasks.config import Config
 from tasks.deadline import DeadlineExceeded, cpu_deadline
 from tasks.errors import PermanentError
 from tasks.gzip_members import FileWindow, MemberLimits, Piece, find_member, read_members
+from tasks.header_lines import HEAD_END, HeaderLines
 from tasks.http_payload import UndecodableBodyError, decode_content, digest_agrees, join_chunks
 from tasks.warc_framing import RECORD_BEGIN, RECORD_LINE, RawRecord, RecordFramer, Unreadable, target_url
 
 __all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
 
+KEPT_HEADERS = frozenset(("x-robots-tag", "content-language", "tdm-reservation", "link"))
+"""HTTP headers that a page keeps besides its Content-Type: how it may be used, and what it is said to be."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _SNIFF_BYTES = 1 << 20
 _PLAIN_READ_BYTES = 1 << 20
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_MAX_HTTP_HEAD_BYTES = 1 << 18
 _TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,120})", re.IGNORECASE)
 _KNOWN_BEGINNINGS = {
     b"PK\x03\x04": "a zip file",
     b"\x28\xb5\x2f\xfd": "a zstd file; unpack it, or fetch the .warc.gz",
+    b"\x5d\x2a\x4d\x18": "a zstd file with a dictionary; unpack it, or fetch the .warc.gz",
+    b"\x04\x22\x4d\x18": "an lz4 file; unpack it, or fetch the .warc.gz",
     b"\xfd7zXZ": "an xz file",
     b"BZh": "a bzip2 file",
     b"PAR1": "a Parquet file",
@@ -83,11 +89,14 @@ class Page:
     identified_type: str
     """WARC-Identified-Payload-Type, "" where there is none."""
     truncated: str | None
-    """WARC-Truncated (length, time, disconnect, unspecified), or "encoding" where the coded body breaks off."""
+    """WARC-Truncated (length, time, disconnect, unspecified), "clipped" where the file ends inside the record, or
+    "encoding" where the coded body breaks off."""
     payload: bytes
     """The body, chunks joined and content coding undone."""
     digest_ok: bool | None
-    """Whether WARC-Payload-Digest agrees with the body; None where there is none."""
+    """Whether WARC-Payload-Digest agrees with the body; None where there is none, or not all of the body."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """HTTP headers of `KEPT_HEADERS` by lower-case name; several of one name joined by commas."""
 
 
 @dataclass(slots=True)
@@ -118,12 +127,13 @@ def read_pages(
     Raises `PermanentError` where the file is no WARC, naming what was found instead.
     """
     counts = counts if counts is not None else RecordCounts()
+    file_bytes = _file_bytes(stream)
     window = FileWindow(stream)
     start, compressed = _find_archive(window)
-    framer = RecordFramer(compressed=compressed, max_record_bytes=limits.max_record_bytes)
+    framer = RecordFramer(compressed=compressed, max_record_bytes=limits.max_record_bytes, file_bytes=file_bytes)
     counts.others = framer.others
     for record in _frame(window, start, compressed, framer, limits):
-        if isinstance(record, Unreadable) and record.reason == "clipped" and allow_clipped_end:
+        if allow_clipped_end and (record.clipped if isinstance(record, RawRecord) else record.reason == "clipped"):
             counts.clipped += 1
             continue
         item = _read_unless_declined(record, limits, starting) if isinstance(record, RawRecord) else record
@@ -132,6 +142,17 @@ def read_pages(
         yield item
     if not framer.recognised and not counts.clipped:
         raise PermanentError("this is no WARC: no record could be found in it; fetch the file again")
+
+
+def _file_bytes(stream: BinaryIO) -> int | None:
+    """The file's length, None where it cannot be told."""
+    with contextlib.suppress(OSError, ValueError):
+        if stream.seekable():
+            begin = stream.tell()
+            length = stream.seek(0, io.SEEK_END)
+            stream.seek(begin)
+            return length
+    return None
 
 
 def _find_archive(window: FileWindow) -> tuple[int, bool]:
@@ -157,7 +178,8 @@ def _frame(
     members = read_members(window, start, RECORD_BEGIN, member_limits)
     pieces = members if compressed else _plain_pieces(window, start)
     for piece in pieces:
-        if piece.offset == 0 and piece.first and not piece.damage and not piece.data.startswith(RECORD_BEGIN):
+        begins = piece.data[: len(RECORD_BEGIN)]
+        if piece.offset == 0 and piece.first and not piece.damage and not RECORD_BEGIN.startswith(begins):
             raise PermanentError(f"this is no WARC but, inside gzip, {_describe(piece.data)}; look at its address")
         yield from framer.feed(piece)
     yield from framer.finish()
@@ -196,6 +218,10 @@ def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     headers = record.headers
     url = target_url(headers)
     http, stored = _split_http(record.block)
+    if http is None:
+        reason = "clipped" if record.clipped else "bad_body"
+        detail = f"the HTTP head has no end in its first {_MAX_HTTP_HEAD_BYTES} bytes"
+        return Unreadable(record.offset, reason, detail, url or None)
     joined, complete = stored, True
     if "chunked" in (http.get("Transfer-Encoding") or "").lower():
         joined, complete = join_chunks(stored)
@@ -210,7 +236,9 @@ def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
         return Unreadable(record.offset, record.doubt.reason, record.doubt.detail, url or None)
-    incomplete = None if complete and body.complete else "encoding"
+    if record.clipped and not digest_ok:
+        digest_ok = None
+    incomplete = "clipped" if record.clipped else None if complete and body.complete else "encoding"
     return Page(
         offset=record.offset,
         record_id=headers.get("WARC-Record-ID") or "",
@@ -222,18 +250,27 @@ def _read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
         truncated=headers.get("WARC-Truncated") or incomplete,
         payload=body.data,
         digest_ok=digest_ok,
+        headers=_kept_headers(http),
     )
 
 
-def _split_http(block: bytes) -> tuple[HeaderMap, bytes]:
-    """The HTTP head, empty where the block is no HTTP response, and the body as stored."""
-    http = HeaderMap("utf-8")
+def _kept_headers(http: HeaderLines) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for name, value in http.items():
+        lower = name.lower()
+        if lower in KEPT_HEADERS:
+            kept[lower] = f"{kept[lower]}, {value}" if lower in kept else value
+    return kept
+
+
+def _split_http(block: bytes) -> tuple[HeaderLines | None, bytes]:
+    """The HTTP head and the body as stored: no fields where the block is no HTTP response, None where it has no end."""
     if not block.startswith(b"HTTP/"):
-        return http, block
-    end = _HEAD_END.search(block)
-    size = end.end() if end else len(block)
-    http.parse(io.BytesIO(block[:size].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
-    return http, block[size:]
+        return HeaderLines(), block
+    end = HEAD_END.search(block, 0, _MAX_HTTP_HEAD_BYTES)
+    if end is None:
+        return (HeaderLines(block), b"") if len(block) < _MAX_HTTP_HEAD_BYTES else (None, b"")
+    return HeaderLines(block[: end.end()]), block[end.end() :]
 
 
 def _read_date(text: str) -> datetime | None:

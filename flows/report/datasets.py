@@ -118,17 +118,37 @@ def stage_decisions(record: RunRecord, stage: str) -> str:
     return decisions_folder(stage, record.stages[stage].plan.fingerprint)
 
 
-def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Rows of an evenly spread, bounded sample of a folder's row groups, as (part name, rows).
+def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """An evenly spread, bounded sample of a folder's row groups, as (part name, rows).
 
     Columns that a part does not have are left out.
     """
-    for name in evenly_spaced(_part_names(store, folder), MAX_PARTS):
+    for name in sampled_parts(store, folder):
         with store.open(f"{folder}/{name}") as file:
             parquet = pq.ParquetFile(file)
             there = [column for column in columns if column in parquet.schema_arrow.names]
             for group in evenly_spaced(range(parquet.num_row_groups), MAX_GROUPS):
-                yield name, parquet.read_row_group(group, columns=there).to_pylist()
+                yield name, parquet.read_row_group(group, columns=there)
+
+
+def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """What `sampled_tables` gives, as dictionaries."""
+    for name, table in sampled_tables(store, folder, columns):
+        yield name, table.to_pylist()
+
+
+def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
+    """One column of a whole part."""
+    with store.open(path) as file:
+        return pq.read_table(file, columns=[column])[column]
+
+
+def part_schema(store: Store, folder: str) -> pa.Schema:
+    """The columns of a folder's first part; none where there is no part."""
+    for name in sampled_parts(store, folder)[:1]:
+        with store.open(f"{folder}/{name}") as file:
+            return pq.read_schema(file)
+    return pa.schema([])
 
 
 def rows_by_id(

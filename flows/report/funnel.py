@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flows.judging_stages import JUDGING_STAGES
 from flows.report.datasets import DatasetCount, count_dataset, count_decisions
 from flows.run_record import RunRecord
+from tasks.duplicate_clusters import EXACT, NEAR
 from tasks.store import Store
 
-JUDGING_STAGES = ("extract", "filter", "corpus")
-"""The stages that decide on documents, in order."""
 _REMOVED = "removed."
 
 
@@ -196,17 +196,16 @@ def _between_stages(datasets: dict[str, DatasetCount]) -> Iterator[str]:
             if given.get(name, 0) != taken.get(name, 0):
                 yield f"{name}: {before} gives {given.get(name, 0):,} documents, {after} takes {taken.get(name, 0):,}."
     if "fetch" in datasets and "extract" in datasets:
-        files, parts = datasets["fetch"].rows, len(datasets["extract"].parts)
-        if files != parts:
-            yield f"fetch brought {files:,} WARC files, extract made {parts:,} parts of them."
+        files, failed = datasets["fetch"].rows, datasets["fetch"].counters["failed"]
+        parts = len(datasets["extract"].parts)
+        if files + failed != parts:
+            yield f"fetch brought {files:,} WARC files and not {failed:,}, extract made {parts:,} parts of them."
     if "duplicates" in datasets and "corpus" in datasets:
         judged, removed = datasets["duplicates"].counters, datasets["corpus"].counters
-        for reason in sorted({name for name in judged + removed if name.startswith(_REMOVED)}):
-            if judged[reason] != removed[reason]:
-                yield (
-                    f"duplicates names {judged[reason]:,} documents as {reason.removeprefix(_REMOVED)}, "
-                    f"corpus removes {removed[reason]:,}."
-                )
+        for reason in (EXACT, NEAR):
+            named, gone = judged[_REMOVED + reason], removed[_REMOVED + reason]
+            if named != gone:
+                yield f"duplicates names {named:,} documents as {reason}, corpus removes {gone:,}."
 
 
 def _in_tokens(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flows.report.declarations import Counted, StageDeclarations, read_counted, read_declarations
 from flows.report.distributions import Distributions, read_distributions
+from flows.report.domains import Domains, read_domains
 from flows.report.evaluation import Evaluation, read_evaluation
 from flows.report.funnel import Funnel, funnel_discrepancies, read_funnel
 from flows.report.missing import Missing, attempt
@@ -20,6 +22,7 @@ from flows.report.samples import (
     removed_samples,
     unreadable_samples,
 )
+from flows.report.signals import StageSignals, read_signals
 from flows.report.training_log import Training, read_training
 from flows.report.truth_score import TruthScore, read_truth_score
 from flows.run_record import RunRecord
@@ -34,6 +37,11 @@ class Report:
     funnel: Funnel | Missing
     discrepancies: list[str] | Missing
     distributions: Distributions | Missing
+    signals: tuple[StageSignals, ...] | Missing
+    domains: Domains | Missing
+    declarations: tuple[StageDeclarations, ...] | Missing
+    counted: tuple[Counted, ...] | Missing
+    """What judges counted beside their verdicts."""
     kept: tuple[TextSample, ...] | Missing
     removed: tuple[RemovedFor, ...] | Missing
     unreadable: dict[str, list[RecordSample]] | Missing
@@ -58,6 +66,10 @@ def gather(store: Store, record: RunRecord) -> Report:
         funnel=funnel,
         discrepancies=attempt("The check of the counts", lambda: funnel_discrepancies(store, record)),
         distributions=attempt("The distributions", lambda: read_distributions(store, record)),
+        signals=attempt("The signals", lambda: read_signals(store, record)),
+        domains=attempt("The domains", lambda: read_domains(store, record)),
+        declarations=attempt("What pages declare", lambda: read_declarations(store, record)),
+        counted=attempt("Other counts", lambda: read_counted(store, record)),
         kept=attempt("Kept texts", lambda: kept_samples(store, record)),
         removed=attempt("Removed texts", lambda: removed_samples(store, record)),
         unreadable=attempt("Unreadable records", lambda: unreadable_samples(store, record)),

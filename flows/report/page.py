@@ -7,6 +7,7 @@ anything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,11 +17,13 @@ from flows.report import numbers
 from flows.report.gather import Report, gather
 from flows.report.hostile_text import harmless_value
 from flows.report.missing import Missing, attempt
-from flows.report.plots import length_plot, loss_plot
+from flows.report.plots import length_plot, loss_plot, signals_plot
+from flows.report.signals import SignalHistogram
 from flows.report.training_log import Training
 from flows.run_record import RunRecord
 from tasks.store import Store
 
+_SIGNALS_FIRST = 12
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -37,6 +40,7 @@ def render(report: Report) -> str:
         "pretraining": _loss_plot(report.pretraining),
         "finetuning": _loss_plot(report.finetuning),
         "lengths": _length_plot(report),
+        "signals": _signal_plots(report),
     }
     return _environment().get_template("report.html.j2").render(report=report, plots=plots)
 
@@ -52,6 +56,19 @@ def _length_plot(report: Report) -> Markup | Missing:
     if isinstance(distributions, Missing):
         return distributions
     return attempt("The plot of the lengths", lambda: length_plot(distributions))
+
+
+def _signal_plots(report: Report) -> dict[str, list[Markup | Missing]]:
+    """For each stage, a plot of the signals by which most documents fail, and one of the others."""
+    plots: dict[str, list[Markup | Missing]] = {}
+    for stage in () if isinstance(report.signals, Missing) else report.signals:
+        halves = stage.histograms[:_SIGNALS_FIRST], stage.histograms[_SIGNALS_FIRST:]
+        plots[stage.stage] = [_signal_plot(f"{stage.stage}-{place}", half) for place, half in enumerate(halves) if half]
+    return plots
+
+
+def _signal_plot(name: str, histograms: Sequence[SignalHistogram]) -> Markup | Missing:
+    return attempt("The plot of the signals", lambda: signals_plot(name, histograms))
 
 
 def _environment() -> Environment:

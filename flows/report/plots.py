@@ -1,4 +1,4 @@
-"""The page's plots as inline SVG: losses by step, and how long documents are.
+"""The page's plots as inline SVG: losses by step, how long documents are, how their signals are spread.
 
 Notable:
 - Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are
@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -24,6 +25,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from flows.report.distributions import Distributions
 from flows.report.numbers import short
+from flows.report.signals import SignalHistogram
 from flows.report.training_log import Training
 
 # matplotlib wants real colours; each of these stands for a variable of the page's style sheet.
@@ -59,6 +61,8 @@ _STYLE = {
 }
 # In inches of 72 units. A drawing is stretched to its place, so these decide how large its letters come out.
 _WIDE, _NARROW = (9.6, 2.8), (4.9, 2.6)
+_ACROSS, _PANEL_HEIGHT = 4, 1.12
+_FLOOR = 0.7  # where bars on a logarithmic axis begin, so that a single document shows
 _MAX_POINTS = 500
 _SMOOTHING_SHARE = 0.04
 _LABEL_SPACE, _LABEL_HEIGHT = 0.12, 0.085
@@ -117,12 +121,60 @@ def length_plot(distributions: Distributions) -> Markup:
     return Markup(out[0])
 
 
+def signals_plot(name: str, histograms: Sequence[SignalHistogram]) -> Markup:
+    """A small histogram for each signal, all on one scale of heights; where a rule removes is shaded."""
+    rows = -(-len(histograms) // _ACROSS)
+    tallest = max(max(*one.kept, *one.removed) for one in histograms)
+    height = _PANEL_HEIGHT * rows
+    with _drawing(f"signals-{name}", (_WIDE[0], height), layout=None) as (figure, out):
+        # Letters and panels are of known sizes here, and asking matplotlib for a layout would double the time.
+        panels = figure.subplots(rows, _ACROSS, sharey=True, squeeze=False)
+        margins = {"left": 0.032, "right": 0.996, "bottom": 0.22 / height, "top": 1 - 0.24 / height}
+        figure.subplots_adjust(**margins, wspace=0.09, hspace=0.72)
+        for place, panel in enumerate(panels.flat):
+            if place < len(histograms):
+                _signal_panel(panel, histograms[place])
+                panel.set_ylim(_FLOOR, 2 * max(tallest, 10))
+            else:
+                panel.set_axis_off()
+        for panel in panels[:, 0]:
+            panel.yaxis.set_major_locator(LogLocator(numticks=4))
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+            panel.yaxis.set_minor_locator(NullLocator())
+    return Markup(out[0])
+
+
+def _signal_panel(axes: Axes, one: SignalHistogram) -> None:
+    axes.set_yscale("log")
+    if one.is_logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=one.whole_numbers))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value >= 1000 else f"{value:g}"))
+    low, high = one.edges[0], one.edges[-1]
+    for test in one.thresholds:
+        limit = one.boundary(test)
+        failing = (low, limit) if test.comparison.startswith("<") else (limit, high)
+        axes.axvspan(*failing, color=_REMOVED, alpha=0.1, linewidth=0)
+        axes.axvline(limit, color=_REMOVED, linewidth=0.9, linestyle=(0, (3, 2)))
+    kept, removed = (np.maximum(counts, _FLOOR) for counts in (one.kept, one.removed))
+    axes.stairs(kept, one.edges, baseline=_FLOOR, fill=True, color=_KEPT, alpha=0.7)
+    axes.stairs(removed, one.edges, baseline=_FLOOR, color=_REMOVED, linewidth=1.2)
+    axes.set_xlim(low, high)
+    axes.set_title(one.signal.replace("_", " "), fontsize=8.5, loc="left", color=_INK)
+    axes.tick_params(labelsize=7.5, pad=2)
+
+
 @contextmanager
-def _drawing(name: str, size: tuple[float, float]) -> Iterator[tuple[Figure, list[str]]]:
+def _drawing(
+    name: str, size: tuple[float, float], layout: Literal["constrained"] | None = "constrained"
+) -> Iterator[tuple[Figure, list[str]]]:
     """A figure to draw on, and a list that holds its SVG afterwards."""
     out: list[str] = []
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, layout=layout)
         yield figure, out
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -133,6 +185,10 @@ def _inline(svg: str, name: str) -> str:
     """The `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    svg = re.sub(r'\b(d|x|y)="[^"]*"', lambda places: re.sub(r"(\.\d)\d+", r"\1", places[0]), svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)

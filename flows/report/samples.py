@@ -7,16 +7,18 @@ their id. A removed document's text stands in the dataset before the stage that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import xxhash
 
+from flows.judging_stages import JUDGING_STAGES, plans_of
 from flows.report.datasets import rows_by_id, sampled_parts, sampled_rows, stage_decisions, stage_folder
 from flows.report.text_difference import Piece, mark_differences
 from flows.run_record import RunRecord
-from tasks.filters.filtering import FilterConfig, chosen_rules
+from tasks.duplicate_clusters import EXACT, NEAR
+from tasks.rejudging import SignalTest
 from tasks.store import Store
 
 _SAMPLES = 6
@@ -26,6 +28,7 @@ _CANDIDATES = 12
 _PAIRS = 4
 _CHARACTERS = 1600
 """Characters of a text that are shown."""
+_DUPLICATE_REASONS = (EXACT, NEAR)  # which have pairs to show
 _TEXT_COLUMNS = ("url", "language", "text")
 
 
@@ -106,30 +109,32 @@ def kept_samples(store: Store, record: RunRecord) -> tuple[TextSample, ...]:
 
 
 def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
-    """Some documents that the filter removed, for each of its most frequent reasons."""
-    config = FilterConfig.model_validate(record.stages["filter"].plan.config)
-    signals = [rule.signal for rule in chosen_rules(config)]
-    columns = ["id", "kept", "reasons", "language", "language_score", *dict.fromkeys(signals)]
+    """Some documents that the filter or the corpus stage removed, for each of their most frequent reasons."""
+    stages = (name for name, judging in JUDGING_STAGES.items() if judging.judges and name in record.stages)
+    return tuple(found for name in stages for found in _removed_by(store, record, name))
+
+
+def _removed_by(store: Store, record: RunRecord, stage: str) -> Iterator[RemovedFor]:
+    judging = JUDGING_STAGES[stage]
+    tests = {test.name: test for test in judging.tests(plans_of(record))}
+    columns = ["id", "kept", "reasons", *dict.fromkeys(column for test in tests.values() for column in test.columns)]
     by_reason: defaultdict[str, list[_Found]] = defaultdict(list)
     counts: defaultdict[str, int] = defaultdict(int)
-    for part, rows in sampled_rows(store, stage_decisions(record, "filter"), columns):
+    for part, rows in sampled_rows(store, stage_decisions(record, stage), columns):
         for row in rows:
             for reason in row["reasons"]:
-                counts[reason] += 1
-                by_reason[reason].append(_Found(part, row))
+                if reason not in _DUPLICATE_REASONS:
+                    counts[reason] += 1
+                    by_reason[reason].append(_Found(part, row))
         # A document that failed this one rule only shows best what the rule does.
         for reason, found in by_reason.items():
             by_reason[reason] = sorted(found, key=lambda one: (len(one.row["reasons"]), _draw(one.row)))[:_CANDIDATES]
     chosen = _one_reason_each(sorted(counts, key=lambda reason: (-counts[reason], reason)), by_reason)
-    texts = _texts(store, stage_folder(record, "extract"), [one for found in chosen.values() for one in found])
-    return tuple(
-        RemovedFor(
-            "filter",
-            reason,
-            tuple(RemovedSample(_text_sample(texts[one.id]), _failures(one.row, config)) for one in found),
-        )
-        for reason, found in chosen.items()
-    )
+    judged = stage_folder(record, str(judging.judges))
+    texts = _texts(store, judged, [one for found in chosen.values() for one in found])
+    for reason, found in chosen.items():
+        samples = (RemovedSample(_text_sample(texts[one.id]), _failures(one.row, tests)) for one in found)
+        yield RemovedFor(stage, reason, tuple(samples))
 
 
 def _one_reason_each(reasons: Iterable[str], candidates: Mapping[str, list[_Found]]) -> dict[str, list[_Found]]:
@@ -191,22 +196,9 @@ def _texts(store: Store, folder: str, wanted: Iterable[_Found]) -> dict[str, dic
     return texts
 
 
-def _failures(row: Mapping[str, Any], config: FilterConfig) -> tuple[str, ...]:
-    """Each reason with the measured number and the threshold it broke."""
-    rules = {rule.name: rule for rule in chosen_rules(config)}
-    words = []
-    for reason in row["reasons"]:
-        rule = rules.get(reason)
-        if rule:
-            limit = config.thresholds.get(rule.name, rule.threshold)
-            words.append(f"{reason}: {rule.signal} {row[rule.signal]:.4g} {rule.comparison} {limit:g}")
-        elif reason == "language":
-            words.append(f"language: {row['language']} is none of {', '.join(config.languages)}")
-        elif reason == "language_score":
-            words.append(f"language_score: {row['language_score']:.2f} < {config.min_language_score:g}")
-        else:
-            words.append(str(reason))
-    return tuple(words)
+def _failures(row: Mapping[str, Any], tests: Mapping[str, SignalTest]) -> tuple[str, ...]:
+    """Each reason with the measured number and the threshold it broke, where a test gave it."""
+    return tuple(tests[reason].explain(row) if reason in tests else str(reason) for reason in row["reasons"])
 
 
 def _text_sample(row: Mapping[str, Any]) -> TextSample:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.judging_stages import JUDGING_STAGES
 from flows.report.duplicate_score import DuplicateScore, score_duplicates
 from flows.report.extraction_score import ExtractionScore, score_extraction
-from flows.report.funnel import JUDGING_STAGES
 from flows.report.missing import Missing
 from flows.report.verdict_score import Verdict, VerdictScore, score_verdicts
 from flows.run_record import RunRecord

@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flows.report.funnel import JUDGING_STAGES, ReasonCount
+from flows.judging_stages import JUDGING_STAGES
+from flows.report.funnel import ReasonCount
 from tasks.madeup import PageTruth
 
 KEEP = "keep"

@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tasks.filters.text_units import TextUnits, count_sentences, split_words
+from tasks.filters.text_units import TextUnits, count_sentences
+from tasks.filters.words import split_words
 
 MAX_WORD_LENGTH = 1000
 """A line with a longer word, in characters, is dropped."""
@@ -26,7 +27,7 @@ POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cooki
 """A line with one of these, in any case, is dropped."""
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-_POLICY = re.compile("|".join(map(re.escape, POLICY_PHRASES)))
+_SOUGHT = ("[", "{", "lorem ipsum", "javascript", *POLICY_PHRASES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +47,44 @@ def clean_lines(units: TextUnits) -> CleanedLines:
 
     A line that condemns the page is kept here, since the page rule decides from its count.
     """
+    # Most texts have none of what is sought: what the whole lacks, no line of it is asked for.
+    marked = any(phrase in units.lowered for phrase in _SOUGHT)
     kept: list[str] = []
     gone: list[str] = []  # lines of the text that are not in the cleaned one, word by word
     come: list[str] = []  # lines of the cleaned text that are not in the text
-    lorem_ipsum = curly_bracket = sentences = 0
+    lorem_ipsum = curly_bracket = 0
     for raw_line in units.lines:
         line = raw_line.strip()
-        words = line.split()
-        if len(words) < MIN_LINE_WORDS or (len(line) > MAX_WORD_LENGTH and max(map(len, words)) > MAX_WORD_LENGTH):
+        if len(line.split(None, MIN_LINE_WORDS - 1)) < MIN_LINE_WORDS or _has_too_long_word(line):
             gone.append(line)
             continue
-        as_it_was = line
-        if "[" in line:
-            line = _CITATION.sub("", line)
-        lowered = line.lower()
-        lorem_ipsum += "lorem ipsum" in lowered
-        if "javascript" in lowered:
-            gone.append(as_it_was)
-            continue
-        curly_bracket += "{" in line
-        if _POLICY.search(lowered):
-            gone.append(as_it_was)
-            continue
-        if line != as_it_was:
-            gone.append(as_it_was)
-            come.append(line)
-        sentences += count_sentences(line)
+        if marked:
+            as_it_was = line
+            if "[" in line:
+                line = _CITATION.sub("", line)
+            lowered = line.lower()
+            lorem_ipsum += "lorem ipsum" in lowered
+            if "javascript" in lowered:
+                gone.append(as_it_was)
+                continue
+            curly_bracket += "{" in line
+            if any(phrase in lowered for phrase in POLICY_PHRASES):
+                gone.append(as_it_was)
+                continue
+            if line != as_it_was:
+                gone.append(as_it_was)
+                come.append(line)
         kept.append(line)
     signals = {
         "c4_lorem_ipsum_lines": lorem_ipsum,
         "c4_curly_bracket_lines": curly_bracket,
-        "c4_sentences": sentences,
+        "c4_sentences": count_sentences(kept),
         "c4_kept_lines_ratio": len(kept) / len(units.lines) if units.lines else 0.0,
     }
     # No word crosses a line, so only the lines that changed are split again.
     n_words = len(units.words) - len(split_words("\n".join(gone))) + len(split_words("\n".join(come)))
     return CleanedLines("\n".join(kept).strip(), n_words, signals)
+
+
+def _has_too_long_word(line: str) -> bool:
+    return len(line) > MAX_WORD_LENGTH and max(map(len, line.split())) > MAX_WORD_LENGTH

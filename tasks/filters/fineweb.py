@@ -1,7 +1,7 @@
-"""Signals of FineWeb's own rules, measured on the text that C4's line cleaning leaves.
+"""Signals of FineWeb's own rules, measured on the text that C4's line cleaning leaves, and FineWeb2's on all of it.
 
 Source: FineWeb (arXiv 2406.17557), section 3.6 and appendix E.4, table 2. The threshold of repeated lines is the
-table's 0.01; the 0.1 of the section is a slip, as the released code shows.
+table's 0.01; the 0.1 of the section is a slip, as the released code shows. FineWeb2 (arXiv 2506.20920) and its code.
 Notable:
 - Two readings of "a line that ends in punctuation" are measured. FineWeb, when it was made, counted every line and
   took quotation marks for terminal; datatrove today leaves blank lines out and takes Unicode's sentence terminals,
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from tasks.filters.c4 import CleanedLines
 from tasks.filters.gopher_repetition import count_repeated
+from tasks.filters.text_units import TextUnits
 
 SHORT_LINE_LENGTH = 30
 """A line of at most so many characters is short."""
@@ -51,18 +52,33 @@ def measure_fineweb(cleaned: CleanedLines) -> dict[str, float]:
     fineweb_duplicate_line_chars_ratio: characters of repeated lines in the text without its newlines.
     fineweb_newlines_ratio: newlines for each word, punctuation marks counted as words.
     """
-    text = cleaned.text
-    lines = text.split("\n")
-    filled = [line for line in lines if line and not line.isspace()]
-    n_newlines = len(lines) - 1
-    repeated_characters = count_repeated(filled)[1]
+    lines = cleaned.text.split("\n")
+    sentence_lines, duplicate_line_chars, newlines = _line_ratios(cleaned.text, lines, cleaned.n_words)
     return {
         "fineweb_terminal_lines_ratio": sum(line.endswith(TERMINAL_MARKS) for line in lines) / len(lines),
-        "fineweb_sentence_lines_ratio": _share([line[-1] in SENTENCE_TERMINALS for line in filled]),
+        "fineweb_sentence_lines_ratio": sentence_lines,
         "fineweb_short_lines_ratio": sum(len(line) <= SHORT_LINE_LENGTH for line in lines) / len(lines),
-        "fineweb_duplicate_line_chars_ratio": repeated_characters / (len(text) - n_newlines) if filled else 0.0,
-        "fineweb_newlines_ratio": n_newlines / cleaned.n_words if cleaned.n_words else 0.0,
+        "fineweb_duplicate_line_chars_ratio": duplicate_line_chars,
+        "fineweb_newlines_ratio": newlines,
     }
+
+
+def measure_fineweb2(units: TextUnits) -> dict[str, float]:
+    """The three of FineWeb's signals that FineWeb2 judges by, of the text as it is: there C4's rules have no part."""
+    text = units.text
+    names = ("fineweb2_sentence_lines_ratio", "fineweb2_duplicate_line_chars_ratio", "fineweb2_newlines_ratio")
+    return dict(zip(names, _line_ratios(text, text.split("\n"), len(units.words)), strict=True))
+
+
+def _line_ratios(text: str, lines: list[str], n_words: int) -> tuple[float, float, float]:
+    """Lines that end a sentence, characters of repeated lines, and newlines for each word."""
+    filled = [line for line in lines if line and not line.isspace()]
+    n_newlines = len(lines) - 1
+    return (
+        _share([line[-1] in SENTENCE_TERMINALS for line in filled]),
+        count_repeated(filled)[1] / (len(text) - n_newlines) if filled else 0.0,
+        n_newlines / n_words if n_words else 0.0,
+    )
 
 
 def _share(held: list[bool]) -> float:

@@ -11,6 +11,7 @@ Notable:
 from __future__ import annotations
 
 import string
+from collections.abc import Set
 
 from tasks.filters.text_units import TextUnits
 
@@ -20,12 +21,9 @@ _EAST_ASIAN = "、。〈〉《》「」【】！％（），．１：；？～"
 SYMBOLS = frozenset(string.punctuation + _CONTROL_CHARACTERS + _TYPOGRAPHIC + _EAST_ASIAN)
 """Characters that make no word by themselves (129 of them)."""
 
-STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
-"""The English words of which a text must show two."""
 
-
-def measure_quality(units: TextUnits) -> dict[str, float]:
-    """The quality signals of a text; ratios are 0 where there is nothing to divide by.
+def measure_quality(units: TextUnits, stop_words: Set[str]) -> dict[str, float]:
+    """The quality signals of a text in a language with these stop words; a ratio to nothing is 0.
 
     words: words that are more than symbols. mean_word_length: their mean length in characters.
     hash_ratio, ellipsis_ratio: "#" and "..." or "…" for each word, symbols counted as words.
@@ -33,25 +31,30 @@ def measure_quality(units: TextUnits) -> dict[str, float]:
     alpha_words_ratio: share of all words that have a letter.
     stop_words, stop_word_occurrences: distinct stop words, and all their occurrences.
     """
-    text, words, lines = units.text, units.words, units.lines
-    n_words, n_lines = len(words), len(lines)
-    mixed = [word for word in words if not word.isalpha()]
-    symbols = [word for word in mixed if SYMBOLS.issuperset(word)]
-    n_alpha = n_words - len(mixed) + sum(any(map(str.isalpha, word)) for word in mixed if len(word) > 1)
-    n_characters = len("".join(words)) - len("".join(symbols))
-    stop_words = [word for word in words if word in STOP_WORDS]
+    text, words, lines = units.text, units.numbered_words, units.lines
+    n_words, n_lines = len(units.words), len(lines)
+    n_symbols = n_symbol_characters = n_without_letter = 0
+    for word, count in words.counts.items():
+        if word.isalpha():
+            continue
+        if word in SYMBOLS or (len(word) > 1 and SYMBOLS.issuperset(word)):
+            n_symbols += count
+            n_symbol_characters += count * len(word)
+        if len(word) == 1 or not any(map(str.isalpha, word)):
+            n_without_letter += count
+    found = [words.counts[word] for word in stop_words if word in words.counts]
     bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines)
     ellipsis_ends = sum(line.rstrip().endswith(("...", "…")) for line in lines)
     return {
-        "words": n_words - len(symbols),
-        "mean_word_length": _ratio(n_characters, n_words - len(symbols)),
+        "words": n_words - n_symbols,
+        "mean_word_length": _ratio(int(words.starts[-1]) - n_symbol_characters, n_words - n_symbols),
         "hash_ratio": _ratio(text.count("#"), n_words),
         "ellipsis_ratio": _ratio(text.count("...") + text.count("…"), n_words),
         "bullet_lines_ratio": _ratio(bullets, n_lines),
         "ellipsis_lines_ratio": _ratio(ellipsis_ends, n_lines),
-        "alpha_words_ratio": _ratio(n_alpha, n_words),
-        "stop_words": len(set(stop_words)),
-        "stop_word_occurrences": len(stop_words),
+        "alpha_words_ratio": _ratio(n_words - n_without_letter, n_words),
+        "stop_words": len(found),
+        "stop_word_occurrences": sum(found),
     }
 
 

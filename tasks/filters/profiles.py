@@ -5,6 +5,9 @@ Notable:
   less", a text at 0.12 is dropped, while one at Gopher's 0.30 of duplicate lines stays.
 - `fineweb` judges as the pipeline did that made the FineWeb data set; `datatrove` as that library's 0.10 does today,
   which counts distinct stop words and takes other marks for the end of a line. They share all other rules.
+- `fineweb2` has the rules of FineWeb2, where paragraphs, short lines and C4 have no part. Its thresholds here are those
+  for English; FineWeb2 has its own for each language, which a recipe gives as `language_thresholds`.
+- `dclm` shares no signal with the others: it reads Gopher's rules its own way (see `dclm`).
 - Signals carry their column types here, in the order of the decision columns. Ratios are 64-bit floats, so that a
   verdict from a stored signal is the verdict from the text.
 """
@@ -21,7 +24,8 @@ import pyarrow as pa
 
 from tasks.filters.gopher_repetition import DUPLICATE_NGRAM_SIZES, TOP_NGRAM_SIZES
 
-ProfileName = Literal["gopher", "c4", "fineweb", "datatrove"]
+ProfileName = Literal["gopher", "c4", "fineweb", "datatrove", "fineweb2", "dclm"]
+Cleaning = Literal["c4", "dclm"]
 Comparison = Literal["<", "<=", ">", ">="]
 _COMPARE: Final = MappingProxyType({"<": lt, "<=": le, ">": gt, ">=": ge})
 
@@ -53,6 +57,23 @@ SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         "fineweb_short_lines_ratio": pa.float64(),
         "fineweb_duplicate_line_chars_ratio": pa.float64(),
         "fineweb_newlines_ratio": pa.float64(),
+        "fineweb2_sentence_lines_ratio": pa.float64(),
+        "fineweb2_duplicate_line_chars_ratio": pa.float64(),
+        "fineweb2_newlines_ratio": pa.float64(),
+        "dclm_words": pa.int32(),
+        "dclm_mean_word_length": pa.float64(),
+        "dclm_symbol_ratio": pa.float64(),
+        "dclm_bullet_lines_ratio": pa.float64(),
+        "dclm_ellipsis_lines_ratio": pa.float64(),
+        "dclm_non_alpha_words_ratio": pa.float64(),
+        "dclm_stop_word_occurrences": pa.int32(),
+        "dclm_duplicate_lines_ratio": pa.float64(),
+        "dclm_duplicate_line_chars_ratio": pa.float64(),
+        "dclm_duplicate_paragraphs_ratio": pa.float64(),
+        "dclm_duplicate_paragraph_chars_ratio": pa.float64(),
+        **{f"dclm_top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
+        **{f"dclm_duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
+        "dclm_removed_words_ratio": pa.float64(),
     }
 )
 """Every signal that `measure` gives, with the type of its Parquet column, in column order."""
@@ -117,6 +138,16 @@ _QUALITY_RULES = (
 _STOP_WORDS_RULE = Rule("gopher_stop_words", "stop_words", "<", 2)
 _STOP_WORD_OCCURRENCES_RULE = Rule("gopher_stop_word_occurrences", "stop_word_occurrences", "<", 2)
 
+_FINEWEB2_RULES = (
+    _LINE_RULES[0],
+    *_NGRAM_RULES,
+    *_QUALITY_RULES,
+    _STOP_WORDS_RULE,
+    Rule("fineweb2_sentence_lines", "fineweb2_sentence_lines_ratio", "<", 0.12),
+    Rule("fineweb2_duplicate_line_chars", "fineweb2_duplicate_line_chars_ratio", ">", 0.1),
+    Rule("fineweb2_newlines", "fineweb2_newlines_ratio", ">", 0.3),
+)
+
 _C4_RULES = (
     Rule("c4_lorem_ipsum", "c4_lorem_ipsum_lines", ">", 0),
     Rule("c4_curly_bracket", "c4_curly_bracket_lines", ">", 0),
@@ -124,6 +155,24 @@ _C4_RULES = (
 )
 
 _GOPHER_RULES = (*_PARAGRAPH_RULES, *_LINE_RULES, *_NGRAM_RULES, *_QUALITY_RULES, _STOP_WORDS_RULE)
+
+_DCLM_RULES = (
+    Rule("dclm_min_words", "dclm_words", "<", 50),
+    Rule("dclm_max_words", "dclm_words", ">", 100_000),
+    Rule("dclm_min_mean_word_length", "dclm_mean_word_length", "<", 3),
+    Rule("dclm_max_mean_word_length", "dclm_mean_word_length", ">", 10),
+    Rule("dclm_symbols", "dclm_symbol_ratio", ">", 0.1),
+    Rule("dclm_bullet_lines", "dclm_bullet_lines_ratio", ">", 0.9),
+    Rule("dclm_ellipsis_lines", "dclm_ellipsis_lines_ratio", ">", 0.3),
+    Rule("dclm_non_alpha_words", "dclm_non_alpha_words_ratio", ">", 0.2),
+    Rule("dclm_stop_word_occurrences", "dclm_stop_word_occurrences", "<", 2),
+    Rule("dclm_duplicate_lines", "dclm_duplicate_lines_ratio", ">", 0.30),
+    Rule("dclm_duplicate_paragraphs", "dclm_duplicate_paragraphs_ratio", ">", 0.30),
+    Rule("dclm_duplicate_line_chars", "dclm_duplicate_line_chars_ratio", ">", 0.20),
+    Rule("dclm_duplicate_paragraph_chars", "dclm_duplicate_paragraph_chars_ratio", ">", 0.20),
+    *(Rule(r.name.replace("gopher", "dclm"), f"dclm_{r.signal}", r.comparison, r.threshold) for r in _NGRAM_RULES),
+    Rule("dclm_removed_words", "dclm_removed_words_ratio", ">", 0.05),
+)
 
 PROFILES: Final[Mapping[ProfileName, tuple[Rule, ...]]] = MappingProxyType(
     {
@@ -149,6 +198,13 @@ PROFILES: Final[Mapping[ProfileName, tuple[Rule, ...]]] = MappingProxyType(
             Rule("datatrove_duplicate_line_chars", "fineweb_duplicate_line_chars_ratio", ">", 0.01),
             Rule("datatrove_newlines", "fineweb_newlines_ratio", ">", 0.3),
         ),
+        "fineweb2": _FINEWEB2_RULES,
+        "dclm": _DCLM_RULES,
     }
 )
 """The rules of each profile, by its name."""
+
+CLEANINGS_OF: Final[Mapping[ProfileName, Cleaning]] = MappingProxyType(
+    {"c4": "c4", "fineweb": "c4", "datatrove": "c4", "dclm": "dclm"}
+)
+"""Which profiles change the text of a document, and how: by C4's line cleaning, or by DCLM's."""

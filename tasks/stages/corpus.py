@@ -10,12 +10,28 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.classifier_judging import ClassifierJudge, read_thresholds, scores_schema
+from tasks.config import Config
 from tasks.corpus_judging import Judge, Judged, judge_all
+from tasks.data_files import read_data_file
 from tasks.duplicate_clusters import duplicates_table
+from tasks.harm import HarmConfig, read_lexicon
+from tasks.harm_judging import HarmJudge
 from tasks.manifest import part_path
 from tasks.parts import read_part
+from tasks.personal_data.judging import PersonalDataJudge
+from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.schemas import DOCUMENTS, DUPLICATES, decisions_schema
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
+
+
+class CorpusConfig(Config):
+    """What is judged beside duplicates; a section that the recipe does not have judges nothing."""
+
+    harm: HarmConfig | None = None
+    """Harmful content and bias."""
+    personal_data: PersonalDataConfig | None = None
+    """Personal data, which is also replaced."""
 
 
 def run(context: PartContext) -> Iterator[Output]:
@@ -35,7 +51,22 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def _judges(context: PartContext) -> list[Judge]:
-    return [DuplicatesJudge(context)]
+    judges: list[Judge] = [DuplicatesJudge(context)]
+    if "scores" in context.job.upstream:
+        judges.append(_classifier_judge(context))
+    config = context.config(CorpusConfig)
+    if config.harm:
+        lexicon = read_lexicon(read_data_file(context.store, config.harm.lexicon), "harm.lexicon")
+        judges.append(HarmJudge(config.harm, lexicon))
+    if config.personal_data:
+        judges.append(PersonalDataJudge(config.personal_data))  # the last: what it writes, nobody else need judge
+    return judges
+
+
+def _classifier_judge(context: PartContext) -> ClassifierJudge:
+    thresholds = [row for _, table in context.all_inputs("thresholds") for row in read_thresholds(table)]
+    columns = scores_schema(threshold.name for threshold in thresholds)
+    return ClassifierJudge(thresholds, pa.concat_tables([columns.empty_table(), *context.input("scores")]))
 
 
 class DuplicatesJudge:
@@ -76,4 +107,16 @@ def decisions(context: PartContext) -> pa.Schema:
     return decisions_schema([column for judge in _judges(context) for column in judge.signals])
 
 
-STAGE = Stage("corpus", 1, (Upstream("filter"), Upstream("duplicates", all_parts=True)), run, schema, decisions)
+STAGE = Stage(
+    "corpus",
+    1,
+    (
+        Upstream("filter"),
+        Upstream("duplicates", all_parts=True),
+        Upstream("scores", optional=True),
+        Upstream("thresholds", all_parts=True, optional=True),
+    ),
+    run,
+    schema,
+    decisions,
+)

@@ -9,19 +9,22 @@ grows with its length alone and its memory is bounded, so no record should break
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
 import fsspec
 import pyarrow as pa
 
 from tasks.crawl_listing import warc_name
+from tasks.data_files import read_data_file
 from tasks.deadline import DeadlineExceeded, cpu_deadline
 from tasks.extraction import ExtractionConfig
-from tasks.page_extraction import EXTRACT_SIGNALS, ExtractedPage, page_to_document, without_document
+from tasks.page_extraction import EXTRACT_SIGNALS, ExtractedPage, SeenPages, page_to_document, without_document
 from tasks.schemas import DOCUMENTS, decisions_schema
-from tasks.stages.fetch import is_read_in_place, job_source, stored_path
+from tasks.stages.fetch import is_read_in_place, job_source, stored_path, was_fetched
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
+from tasks.stages.wanted import wanted_records
+from tasks.url_rules import UrlRules
 from tasks.warc_reading import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
@@ -33,13 +36,18 @@ CHARS_PER_GROUP = 32_000_000
 
 def run(context: PartContext) -> Iterator[Output]:
     """Documents and decisions in the order of the records."""
+    if not was_fetched(context):
+        return
     config = context.config(ExtractionConfig)
     source, path = job_source(context.job)
     counts = RecordCounts()
     group = _Group()
+    original = _original_offsets(context)
+    extract = _Extractor(context, source.crawl)
 
-    def starting(offset: int) -> str | None:
+    def starting(position: int) -> str | None:
         """Tell the supervisor of a record; the reason if it is known to break the worker."""
+        offset = original(position)
         context.progress.at(offset)
         broken = context.job.skip.get(offset)
         return f"extractor_{broken}" if broken else None
@@ -52,15 +60,22 @@ def run(context: PartContext) -> Iterator[Output]:
             counts=counts,
             starting=starting,
         ):
-            context.progress.at(record.offset)  # what could not be framed is a step forward too
-            document_id = f"{warc_name(path)}:{record.offset}"
-            group.add(document_id, _extract_record(record, document_id, source.crawl, config))
+            offset = original(record.offset)
+            context.progress.at(offset)  # what could not be framed is a step forward too
+            document_id = f"{warc_name(path)}:{offset}"
+            group.add(document_id, extract(record, document_id))
             if group.is_full:
                 yield group.output()
                 group = _Group()
     yield group.output()
     others = {f"other_records.{kind}": number for kind, number in counts.others.items()}
     yield Output(counters=others | {"clipped_records": counts.clipped})
+
+
+def _original_offsets(context: PartContext) -> Callable[[int], int]:
+    """From a place in the file that is read to that in the crawl's own, of which perhaps only some records are here."""
+    records = wanted_records(context.store, context.job)
+    return records.original_offset if records else lambda offset: offset
 
 
 def _open_warc(context: PartContext) -> BinaryIO:
@@ -97,15 +112,30 @@ class _Group:
         return Output(documents, pa.Table.from_pylist(self._decisions, DECISIONS), dict(self._counters))
 
 
-def _extract_record(record: Page | Unreadable, document_id: str, crawl: str, config: ExtractionConfig) -> ExtractedPage:
-    """One record's document, or all its reasons."""
-    if isinstance(record, Unreadable):
-        return without_document(record.reason, record.url)
-    try:
-        with cpu_deadline(config.max_page_seconds):
-            return page_to_document(record, document_id=document_id, crawl=crawl, config=config)
-    except DeadlineExceeded:
-        return without_document("extractor_timeout", record.url)
+class _Extractor:
+    """From one record after the other of a WARC to its document, or all its reasons."""
+
+    def __init__(self, context: PartContext, crawl: str) -> None:
+        self._config = context.config(ExtractionConfig)
+        self._crawl = crawl
+        self._rules = UrlRules(self._config.urls, lambda file: read_data_file(context.store, file))
+        self._seen = SeenPages() if self._config.drop_seen else None
+
+    def __call__(self, record: Page | Unreadable, document_id: str) -> ExtractedPage:
+        if isinstance(record, Unreadable):
+            return without_document(record.reason, record.url)
+        try:
+            with cpu_deadline(self._config.max_page_seconds):
+                return page_to_document(
+                    record,
+                    document_id=document_id,
+                    crawl=self._crawl,
+                    config=self._config,
+                    rules=self._rules,
+                    seen=self._seen,
+                )
+        except DeadlineExceeded:
+            return without_document("extractor_timeout", record.url)
 
 
 def schema(context: PartContext) -> pa.Schema:
@@ -118,4 +148,4 @@ def decisions(context: PartContext) -> pa.Schema:
     return DECISIONS
 
 
-STAGE = Stage("extract", 1, (Upstream("fetch"),), run, schema, decisions)
+STAGE = Stage("extract", 2, (Upstream("fetch"),), run, schema, decisions)

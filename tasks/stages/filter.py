@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import xxhash
 
+from tasks.data_files import read_data_file
 from tasks.filters.filtering import FilterConfig, Filtered, filter_document
 from tasks.filters.profiles import SIGNALS
+from tasks.filters.stop_words import parse_stop_words
 from tasks.schemas import DOCUMENTS, decisions_schema
 from tasks.stages.stage import Output, PartContext, Stage, Upstream
 
@@ -26,10 +28,12 @@ DECISIONS = decisions_schema(
 def run(context: PartContext) -> Iterator[Output]:
     """Kept documents in their order, with the text that cleaning left, and a decision for each."""
     config = context.config(FilterConfig)
+    stop_words = parse_stop_words(read_data_file(context.store, config.stop_words), config.stop_words)
     for documents in context.input("extract"):
         columns = (documents[name].to_pylist() for name in ("text", "language", "language_score"))
         judged = [
-            filter_document(text, language, score, config) for text, language, score in zip(*columns, strict=True)
+            filter_document(text, language, score, config, stop_words)
+            for text, language, score in zip(*columns, strict=True)
         ]
         counters = Counter(f"removed.{reason}" for filtered in judged for reason in filtered.reasons)
         counters.update(read=len(judged), kept=sum(filtered.kept for filtered in judged))
@@ -71,4 +75,4 @@ def decisions(context: PartContext) -> pa.Schema:
     return DECISIONS
 
 
-STAGE = Stage("filter", 1, (Upstream("extract"),), run, schema, decisions)
+STAGE = Stage("filter", 2, (Upstream("extract"),), run, schema, decisions)

@@ -42,6 +42,8 @@ class Upstream:
 
     stage: str
     all_parts: bool = False
+    optional: bool = False
+    """Whether there are recipes in which this stage does not build on it."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,14 @@ def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
 
 
 def inputs_digest(stage: Stage, index: int, count: int, manifests: Mapping[str, Manifest]) -> str:
-    """Digest of all that part `index` of `count` is made from: the content of upstream parts, by stage."""
+    """Digest of all that part `index` of `count` is made from: the content of upstream parts, by stage.
+
+    `manifests` holds those of the datasets that the plan builds on.
+    """
     found = {}
     for upstream in stage.upstream:
+        if upstream.optional and upstream.stage not in manifests:
+            continue
         manifest = manifests[upstream.stage]
         found[upstream.stage] = manifest.digest if upstream.all_parts else manifest.parts[index].digest
     share = {"index": index, "parts": count} if stage.parts else {"index": index}

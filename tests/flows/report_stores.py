@@ -17,6 +17,7 @@ from flows.recipe import Recipe
 from flows.run_record import Recorder, RunRecord
 from flows.settings import RunSettings
 from tasks.crawl_listing import SourceConfig, list_warcs
+from tasks.data_files import pin_data_files
 from tasks.fingerprint import digest
 from tasks.madeup import generate_madeup_web, read_questions
 from tasks.manifest import Manifest, write_manifest
@@ -76,15 +77,20 @@ def made_up_run(folder: Path, *, with_model: bool = True) -> Recorder:
     return Recorder(Store(str(folder)), record.model_copy(update=changes))
 
 
-def _crawl(folder: Path) -> Recorder:
-    chosen = Recipe.model_validate(RECIPE)
+def crawl(folder: Path, changes: dict[str, Any]) -> RunRecord:
+    """The data half of `RECIPE` with other sections over it, run in the store at `folder`; gives the run's record."""
+    return _crawl(folder, RECIPE | changes).record
+
+
+def _crawl(folder: Path, recipe: dict[str, Any] = RECIPE) -> Recorder:
+    chosen = pin_data_files(Recipe.model_validate(recipe), Store(str(folder)))
     web = generate_madeup_web(folder / "madeup", chosen.madeup)
     plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
     settings = RunSettings.model_validate({"store": str(folder), "workers": 1})
     recorder = Recorder.start(chosen.model_dump(mode="json"), web.crawl, settings, plans)
     source = chosen.source.model_copy(update={"base": str(folder / "madeup"), "crawl": web.crawl})
     manifests: dict[str, Manifest] = {}
-    for name in STAGES:
+    for name in (name for name in STAGES if name in plans):
         plan = plans[name]
         footers = [run_part(job) for job in _jobs(recorder, name, source, manifests)]
         store = Store(str(folder))

@@ -29,6 +29,8 @@ def fingerprints(*overrides: str) -> dict[str, str]:
         "pretrain.loop.threads=1",
         "pretrain.loop.checkpoint_every=7",
         "sft.loop.keep_checkpoints=9",
+        "pretrain.loop.trackers=[tensorboard]",
+        "pretrain.loop.spike_sigma=6",
     ],
 )
 def test_place_and_pace_change_no_fingerprint(override: str) -> None:
@@ -43,10 +45,13 @@ def test_place_and_pace_change_no_fingerprint(override: str) -> None:
         ("filter.thresholds.gopher_min_words=20", "filter"),
         ("signatures.bands=20", "signatures"),
         ("duplicates.minimum_similarity=0.5", "candidates"),
+        ("personal_data.max_per_document=5", "corpus"),
+        ("harm.thresholds.violence=5", "corpus"),
         ("tokenizer.vocab_size=2000", "tokenizer"),
         ("tokens.validation_fraction=0.2", "tokens"),
         ("packing.seed=7", "packing"),
         ("pretrain.optimizer.lr=0.1", "pretrain"),
+        ("pretrain.loop.spike_sigma=0", "pretrain"),
         ("sft.loop.steps=3", "sft"),
         ("evaluate.max_new_tokens=3", "evaluate"),
         ("export.precision=bfloat16", "export"),

@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
-import socket
+import gzip
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Sluice, dataset_bytes
+from tests.conftest import Sluice, dataset_bytes, run_sluice, stage_statuses
 
 CRAWL = "CC-MAIN-2026-46"
-FAULTS = ("--busy", "0.2", "--cut", "0.2", "--forbid", "0.1", "--seed", "3")
+# With this seed the very first request is refused.
+FAULTS = ("--busy", "0.3", "--cut", "0.2", "--flip", "0.1", "--forbid", "0.1", "--seed", "3")
+STAGES = ("fetch", "extract", "filter", "duplicates", "corpus", "tokens", "packing")
+CONNECTIONS = 2
+WORKERS = 3
+CHOSEN = {
+    "source.crawl": CRAWL,
+    "source.warcs": "[1, 2, 3, 4, 5]",
+    "source.bytes_per_warc": "250000",
+    "source.transfer.connections": str(CONNECTIONS),
+    "source.transfer.requests_per_second": "100",
+    "source.transfer.first_pause_seconds": "0.02",
+    "tokenizer.vocab_size": "600",
+}
+
+
+def corpus_of(base: object, store: Path, **fields: str) -> list[str]:
+    """The arguments that make a corpus of the chosen pages."""
+    settings = [f"{field}={value}" for field, value in {**CHOSEN, "source.base": str(base), **fields}.items()]
+    sets = [argument for setting in settings for argument in ("--set", setting)]
+    return ["corpus", "first-crawl", "--store", str(store), "--workers", str(WORKERS), *sets]
 
 
 @pytest.fixture
 def mirror(common_crawl: Path) -> Iterator[str]:
-    """The address of a mirror on loopback that is busy, cuts bodies short and refuses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen([sys.executable, str(common_crawl / "serve.py"), "--port", str(port), *FAULTS])
-    base = f"http://127.0.0.1:{port}"
+    """The address of a mirror on loopback that is busy, refuses, cuts bodies short and flips bytes."""
+    command = [sys.executable, str(common_crawl / "serve.py"), "--port", "0", *FAULTS]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        for _ in range(100):
-            try:
-                httpx.get(f"{base}/_stats")
-                break
-            except httpx.ConnectError:
-                time.sleep(0.1)
-        yield base
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
+
+
+@pytest.fixture(scope="module")
+def from_folder(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Every file of the corpus that the folder itself gives."""
+    from tests.conftest import COMMON_CRAWL
+
+    if not COMMON_CRAWL.is_dir():
+        pytest.skip("the real pages are not here")
+    store = tmp_path_factory.mktemp("folder") / "store"
+    run_sluice(prefect_server, *corpus_of(COMMON_CRAWL, store))
+    return dataset_bytes(store, *STAGES)
 
 
 def test_the_same_corpus_from_a_bad_mirror_and_a_folder(
-    sluice: Sluice, mirror: str, common_crawl: Path, tmp_path: Path
+    sluice: Sluice, mirror: str, from_folder: dict[str, bytes], tmp_path: Path
 ) -> None:
-    chosen = ["--set", f"source.crawl={CRAWL}", "--set", "source.warcs=[1, 4]", "--set", "tokenizer.vocab_size=600"]
-    chosen += ["--set", "source.bytes_per_warc=1500000", "--set", "source.transfer.first_pause_seconds=0.02"]
-    for name, base in (("mirror", mirror), ("folder", str(common_crawl))):
-        sluice("corpus", "first-crawl", "--store", str(tmp_path / name), *chosen, "--set", f"source.base={base}")
-    stages = ("fetch", "extract", "filter", "duplicates", "corpus", "tokens", "packing")
-    fetched = dataset_bytes(tmp_path / "mirror", *stages)
-    assert fetched == dataset_bytes(tmp_path / "folder", *stages)
-    assert len(fetched) > 10
-    asked = httpx.get(f"{mirror}/_stats").json()
-    assert asked, "the mirror was never asked"
-    assert not list((tmp_path / "mirror" / "warcs").rglob("*.gz")), "fetched WARCs are dropped after extraction"
+    sluice(*corpus_of(mirror, tmp_path / "store"))
+    assert dataset_bytes(tmp_path / "store", *STAGES) == from_folder
+    assert len(from_folder) > 10
+    asked: dict[str, Any] = httpx.get(f"{mirror}/_stats").json()
+    assert asked["answers"]["503"] > 0
+    assert 0 < asked["most_open"] <= CONNECTIONS < WORKERS
+    assert not list((tmp_path / "store" / "warcs").rglob("*.gz")), "fetched WARCs are dropped after extraction"
+
+
+@pytest.mark.slow
+def test_a_missing_warc_is_left_out_and_fetched_by_a_later_run(
+    sluice: Sluice, prefect_server: str, common_crawl: Path, from_folder: dict[str, bytes], tmp_path: Path
+) -> None:
+    web, store = tmp_path / "web", tmp_path / "store"
+    listing = Path("crawl-data", CRAWL, "warc.paths.gz")
+    paths = gzip.decompress((common_crawl / listing).read_bytes()).decode().split()
+    for file in (str(listing), *paths[1:5]):
+        (web / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(common_crawl / file, web / file)
+    lenient = corpus_of(web, store, **{"source.max_failed_share": "0.2"})
+    sluice(*lenient)
+    status = stage_statuses(prefect_server, store)
+    assert (status["fetch"]["parts_done"], status["fetch"]["parts_failed"], status["fetch"]["rows"]) == (5, 1, 4)
+    (decided,) = (pq.read_table(file) for file in (store / "decisions" / "fetch").rglob("part-00004.parquet"))
+    assert decided.select(["kept", "reasons", "path"]).to_pylist() == [
+        {"kept": False, "reasons": ["missing"], "path": paths[5]}
+    ]
+    shutil.copyfile(common_crawl / paths[5], web / paths[5])
+    sluice(*lenient)
+    assert dataset_bytes(store, *STAGES) == from_folder

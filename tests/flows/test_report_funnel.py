@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flows.report.funnel import JUDGING_STAGES, funnel_discrepancies, read_funnel
+from flows.judging_stages import JUDGING_STAGES
+from flows.report.funnel import funnel_discrepancies, read_funnel
 from flows.run_record import RunRecord
 from tasks.madeup import read_truth
 from tasks.store import Store

@@ -12,9 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from flows.report import write_report
 from flows.report.gather import gather
-from flows.report.page import render
+from flows.report.page import render, write_report
 from flows.run_record import Recorder, RunRecord
 from tasks.parts import PartWriter, read_footer, read_part
 from tasks.store import Store
@@ -88,7 +87,17 @@ def test_a_finished_run_has_every_section(finished: tuple[Store, RunRecord]) -> 
     path = write_report(store, record)
     assert path == f"reports/{record.run}.html"
     page = Page(store.read_bytes(path).decode())
-    assert {"funnel", "reasons", "samples", "duplicates", "tokens", "training", "evaluation"} <= set(page.ids)
+    assert {
+        "funnel",
+        "reasons",
+        "signals",
+        "domains",
+        "samples",
+        "duplicates",
+        "tokens",
+        "training",
+        "evaluation",
+    } <= set(page.ids)
     assert {"truth", "card", "run"} <= set(page.ids)
     assert "missing" not in page.text and "cannot be shown" not in page.text
     for expected in (

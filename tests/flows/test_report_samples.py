@@ -67,7 +67,7 @@ def test_removed_samples_show_what_was_measured(crawled: tuple[Store, RunRecord]
             assert any(failure.startswith(f"{group.reason}:") for failure in sample.failures)
             for failure in sample.failures:
                 if not failure.startswith("language"):
-                    _, _, value, comparison, threshold = failure.split()
+                    *_, value, comparison, threshold = failure.split()
                     assert COMPARE[comparison](float(value), float(threshold)), failure
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.report import print_outcome
+from flows.report.terminal import print_outcome
 from flows.run_record import RunRecord
 from tasks.store import Store
 from tests.flows.report_stores import add_training, made_up_run, whole_run

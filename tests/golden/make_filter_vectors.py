@@ -56,6 +56,8 @@ def numbered(count: int, ending: str) -> str:
     return "\n".join(f"On day {i} a boat came into the harbour with herring and salt{ending}" for i in range(count))
 
 
+NUMBERED = numbered(17, ".").split("\n")
+
 FAMILIES: dict[str, Family] = {
     "gopher_duplicate_paragraphs": lambda k: [("\n\n".join((*LINES[:7], *LINES[:k])), 1)],
     "gopher_duplicate_paragraph_chars": lambda k: [("\n\n".join((PAGE, PAGE[: 20 * k], PAGE[: 20 * k])), 1)],
@@ -89,12 +91,34 @@ FAMILIES: dict[str, Family] = {
     "datatrove_short_lines": lambda k: [(numbered(33, "."), 1), ("\nA short line here.", k)],
     "datatrove_duplicate_line_chars": lambda k: [(numbered(90, "."), 1), ("\n" + "x" * k + " and so on.", 2)],
     "datatrove_newlines": lambda k: [(LINES[0], 1), ("\nAll is well", k)],
+    "fineweb2_sentence_lines": lambda k: [(numbered(22, '"'), 1), ("\nHe said no to it.", k)],
+    "fineweb2_duplicate_line_chars": lambda k: [(numbered(10, "."), 1), ("\n" + "x" * k + " and so on.", 2)],
+    "fineweb2_newlines": lambda k: [(LINES[0], 1), ("\nAll is well", k)],
+    "dclm_min_words": lambda k: [(" ".join(WORDS[:k]), 1)],
+    "dclm_max_words": lambda k: [(PAGE, 1), (" herring", 99_800 + k)],
+    "dclm_min_mean_word_length": page_and("a"),
+    "dclm_max_mean_word_length": page_and("Tolvanerbrueckenstrassenbahnhof"),
+    "dclm_symbols": page_and("#"),
+    "dclm_bullet_lines": lambda k: [(LINES[0], 1), ("\n- herring and salt", k)],
+    "dclm_ellipsis_lines": lambda k: [("\n".join(LINES[:7]), 1), ("\nand so it went on...", k)],
+    "dclm_non_alpha_words": page_and("12"),
+    "dclm_stop_word_occurrences": lambda k: [(NO_STOP_WORDS, 1), ("THE ", k)],
+    "dclm_duplicate_lines": lambda k: [("\n".join((*NUMBERED, *NUMBERED[:k])), 1)],
+    "dclm_duplicate_paragraphs": lambda k: [("\n\n".join((*NUMBERED, *NUMBERED[:k])), 1)],
+    "dclm_duplicate_line_chars": lambda k: [("\n".join((*LINES, PAGE[: 10 * k], PAGE[: 10 * k])), 1)],
+    "dclm_duplicate_paragraph_chars": lambda k: [("\n\n".join((*LINES, PAGE[: 10 * k], PAGE[: 10 * k])), 1)],
+    "dclm_top_2_gram": page_and("cold wind"),
+    "dclm_top_3_gram": page_and("cold wind blows"),
+    "dclm_top_4_gram": page_and("cold wind blows hard"),
+    **{f"dclm_duplicate_{n}_gram": page_and_phrase(n) for n in range(5, 11)},
+    "dclm_removed_words": lambda k: [(" ".join(WORDS[:95]), 1), ("\nMenu", k)],
 }
 """For each rule a text that grows with k."""
 
 MAX_PARAMETER = 400
 CONFIGS = {
-    name: FilterConfig(profiles=(name,), languages=(), min_language_score=0) for name in ("fineweb", "datatrove")
+    name: FilterConfig(profiles=(name,), languages=(), min_language_score=0)
+    for name in ("fineweb", "datatrove", "fineweb2", "dclm")
 }
 
 
@@ -108,7 +132,7 @@ def vectors_of(rule: Rule) -> list[dict[str, Any]]:
     chosen: list[int] = []
     fails = None
     for k in range(MAX_PARAMETER):
-        signal = measure(build_text(FAMILIES[rule.name](k)), CONFIGS["fineweb"]).signals[rule.signal]
+        signal = measure(build_text(FAMILIES[rule.name](k)), "en", CONFIGS["fineweb"]).signals[rule.signal]
         now = rule.fails({rule.signal: signal})
         if fails is not None and now != fails:
             chosen += [k - 1, k]
@@ -123,7 +147,7 @@ def vectors_of(rule: Rule) -> list[dict[str, Any]]:
 def _vector(rule: Rule, k: int) -> dict[str, Any]:
     parts = FAMILIES[rule.name](k)
     text = build_text(parts)
-    measured = measure(text, CONFIGS["fineweb"])
+    measured = measure(text, "en", CONFIGS["fineweb"])
     reasons = {name: judge(measured.signals, "en", 1.0, config) for name, config in CONFIGS.items()}
     return {"rule": rule.name, "k": k, "text": parts, "signals": measured.signals, "reasons": reasons}
 

@@ -101,7 +101,35 @@ def test_pace_fields_are_fields_of_the_loop() -> None:
     names = {field.name for field in dataclasses.fields(LoopConfig)}
     assert names > PACE_FIELDS
     deciding = {"steps", "sequences_per_step", "seed", "precision", "document_mask", "evaluation_documents"}
+    deciding |= {"spike_sigma", "max_hours", "patience"}
     assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
+
+
+def test_an_added_field_leaves_no_trace_at_its_default() -> None:
+    before = {"steps": 3, "sequences_per_step": 4, "seed": 0}
+    values = config_as_json(LoopConfig(steps=3, sequences_per_step=4))
+    assert set(deciding_fields("loop", values)) == {*before, "precision", "document_mask", "evaluation_documents"}
+    changed = deciding_fields("loop", {**values, "spike_sigma": 0.0})
+    assert changed == {**deciding_fields("loop", values), "spike_sigma": 0.0}
+    for section, names in ADDED_FIELDS.items():
+        fields = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
+        assert all(fields[name] is not dataclasses.MISSING for name in names)
+
+
+def test_the_steps_between_evaluations_decide_where_they_end_the_run() -> None:
+    values = config_as_json(LoopConfig(steps=3, sequences_per_step=4, evaluate_every=5))
+    assert "evaluate_every" not in deciding_fields("loop", values)
+    assert deciding_fields("loop", {**values, "patience": 2})["evaluate_every"] == 5
+
+
+def test_a_list_is_checked_entry_by_entry(tmp_path: Path) -> None:
+    loop = {"steps": 1, "sequences_per_step": 1}
+    assert parse_config({**loop, "trackers": ["wandb"]}, LoopConfig, "c").trackers == ("wandb",)
+    assert config_as_json(LoopConfig(1, 1, trackers=("wandb",)))["trackers"] == ["wandb"]
+    with pytest.raises(BadInput, match=r"c: trackers\[1\] must be one of tensorboard, wandb, not \"wandbb\""):
+        parse_config({**loop, "trackers": ["wandb", "wandbb"]}, LoopConfig, "c")
+    with pytest.raises(BadInput, match=r"c: trackers must be of type list of .*, not \"wandb\""):
+        parse_config({**loop, "trackers": "wandb"}, LoopConfig, "c")
 
 
 def test_the_model_half_imports_nothing_of_the_data_half() -> None:

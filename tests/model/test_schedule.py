@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from model.config import ScheduleConfig
@@ -21,12 +23,19 @@ def test_cosine() -> None:
     assert factors == pytest.approx(expected, abs=1e-6)
 
 
+def test_linear() -> None:
+    config = ScheduleConfig(name="linear", warmup_steps=2, final_fraction=0.2)
+    factors = [learning_rate_factor(config, step, 10) for step in range(10)]
+    assert factors == pytest.approx([1 / 3, 2 / 3, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+
+
 def test_without_warmup_and_decay_the_rate_is_constant() -> None:
     config = ScheduleConfig(decay_fraction=0.0)
     assert {learning_rate_factor(config, step, 7) for step in range(7)} == {1.0}
 
 
 def test_no_step_has_a_rate_of_zero() -> None:
-    for name in ("warmup_stable_decay", "cosine"):
+    names: tuple[Literal["warmup_stable_decay", "cosine", "linear"], ...] = ("warmup_stable_decay", "cosine", "linear")
+    for name in names:
         config = ScheduleConfig(name=name, warmup_steps=2)
         assert all(learning_rate_factor(config, step, 50) > 0 for step in range(50))

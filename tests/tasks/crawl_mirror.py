@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,19 @@ class Handler(BaseHTTPRequestHandler):
     root: Path
     faults: list[Fault | None]
     asked: list[tuple[str, str | None]]
+    open_now: list[int]
+    """The ports that clients are connected from, one an open connection."""
+    counts_open: list[int]
+    """How many were open whenever one was opened."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.open_now.append(self.client_address[1])
+        self.counts_open.append(len(self.open_now))
+
+    def finish(self) -> None:
+        self.open_now.remove(self.client_address[1])
+        super().finish()
 
     def log_message(self, format: str, *args: object) -> None:
         """Silent."""
@@ -34,6 +48,8 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             (fault or serve)(self)
 
+    do_HEAD = do_GET
+
     def file(self) -> Path:
         return self.root / unquote(self.path).lstrip("/")
 
@@ -42,7 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def serve(
@@ -82,6 +99,14 @@ def flip(at: int) -> Fault:
     return lambda handler: serve(handler, lambda body: body[:at] + bytes([body[at] ^ 0x55]) + body[at + 1 :])
 
 
+def late(seconds: float) -> Fault:
+    def answer(handler: Handler) -> None:
+        time.sleep(seconds)
+        serve(handler)
+
+    return answer
+
+
 def hang_up(handler: Handler) -> None:
     """Close the connection without an answer."""
     handler.close_connection = True
@@ -93,6 +118,7 @@ class Mirror:
     def __init__(self, root: Path, base: str, handler: type[Handler]) -> None:
         self.root, self.base = root, base
         self.faults, self.asked = handler.faults, handler.asked
+        self.counts_open = handler.counts_open
 
 
 class _Server(ThreadingHTTPServer):
@@ -104,7 +130,9 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def running_mirror(root: Path) -> Iterator[Mirror]:
-    handler = type("OneHandler", (Handler,), {"root": root, "faults": [], "asked": []})
+    handler = type(
+        "OneHandler", (Handler,), {"root": root, "faults": [], "asked": [], "open_now": [], "counts_open": []}
+    )
     server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

@@ -19,7 +19,9 @@ from tasks.crawl_listing import SourceConfig, WarcAddress, list_warcs, resolve_c
 from tasks.errors import PermanentError, TemporaryError
 from tests.tasks.crawl_mirror import CRAWL, Mirror, refuse, running_mirror, warc_path, write_crawl
 
-QUICK = TransferConfig(first_pause_seconds=0.001, longest_pause_seconds=0.01, attempts=4, connect_attempts=3)
+QUICK = TransferConfig(
+    requests_per_second=10_000, first_pause_seconds=0.001, longest_pause_seconds=0.01, attempts=4, connect_attempts=3
+)
 
 
 @pytest.fixture
@@ -66,13 +68,25 @@ def test_warcs_are_chosen(mirror: Mirror, warcs: object, places: list[int]) -> N
     assert list_warcs(config(mirror.base, warcs=warcs)) == expected
 
 
+def test_a_sample_is_drawn_by_name_in_the_listings_order(mirror: Mirror) -> None:
+    def drawn(size: int, seed: int = 0) -> list[int]:
+        return [warc.index for warc in list_warcs(config(mirror.base, warcs={"sample": size, "seed": seed}))]
+
+    assert drawn(3, seed=1) == [0, 3, 4]
+    assert drawn(3, seed=2) == [0, 1, 2]
+    assert drawn(99) == [0, 1, 2, 3, 4]
+    for size in range(1, 5):
+        assert set(drawn(size)) < set(drawn(size + 1))
+        assert drawn(size) == sorted(drawn(size))
+
+
 @pytest.mark.parametrize("warcs", ["2-7", [0, 5]])
 def test_places_beyond_the_crawl_are_an_error(mirror: Mirror, warcs: object) -> None:
     with pytest.raises(PermanentError, match=r"place 5, but .* lists 5 WARC files"):
         list_warcs(config(mirror.base, warcs=warcs))
 
 
-@pytest.mark.parametrize("warcs", [0, -1, "3-1", "first", [], [1, 1], [-1], "1-"])
+@pytest.mark.parametrize("warcs", [0, -1, "3-1", "first", [], [1, 1], [-1], "1-", {"sample": 0}, {"seed": 1}])
 def test_senseless_choices_are_refused(warcs: object) -> None:
     with pytest.raises(ValidationError, match="warcs"):
         SourceConfig(warcs=warcs)  # type: ignore[arg-type]
@@ -113,12 +127,33 @@ def test_lines_that_are_no_warc_paths_are_refused(mirror: Mirror, line: str) -> 
 def test_a_busy_source_is_asked_again(mirror: Mirror) -> None:
     mirror.faults[:] = [refuse(503), refuse(403), refuse(503)]
     assert resolve_crawl(config(mirror.base)) == CRAWL
-    assert len(mirror.asked) == 4
+    assert len(mirror.asked) == 5
+
+
+@pytest.mark.parametrize("spoilt", [0, 1, 2])
+def test_a_list_of_crawls_is_believed_once_it_came_twice_alike(mirror: Mirror, spoilt: int) -> None:
+    """It has no checksum, and one bit makes 2025 of 2026."""
+    flipped = (mirror.root / "collinfo.json").read_bytes().replace(b"2026", b"2027")
+    mirror.faults[:] = [None] * spoilt
+    mirror.faults.append(lambda handler: handler.answer(200, flipped))
+    assert resolve_crawl(config(mirror.base)) == CRAWL
+    assert len(mirror.asked) == (2 if spoilt == 2 else 3)
+
+
+def test_having_come_once_counts_as_progress(mirror: Mirror) -> None:
+    mirror.faults[:] = [*[refuse(503)] * 3, None, *[refuse(503)] * 3, None]
+    assert resolve_crawl(config(mirror.base)) == CRAWL
+    assert len(mirror.asked) == 8
 
 
 def test_a_listing_that_arrives_damaged_is_fetched_again(mirror: Mirror) -> None:
     listing = (mirror.root / "crawl-data" / CRAWL / "warc.paths.gz").read_bytes()
-    mirror.faults[:] = [None, lambda h: h.answer(200, listing[:-8] + bytes([listing[-8] ^ 1]) + listing[-7:]), None]
+    mirror.faults[:] = [
+        None,
+        None,
+        lambda h: h.answer(200, listing[:-8] + bytes([listing[-8] ^ 1]) + listing[-7:]),
+        None,
+    ]
     assert len(list_warcs(config(mirror.base, warcs="all"))) == 5
     assert [path for path, _ in mirror.asked].count(f"/crawl-data/{CRAWL}/warc.paths.gz") == 2
 
@@ -137,7 +172,7 @@ def test_a_listing_that_unpacks_to_more_than_any_has_is_refused(
     else:
         with pytest.raises(PermanentError, match="more than the"):
             list_warcs(config(mirror.base))
-        assert len(mirror.asked) == 2
+        assert len(mirror.asked) == 3
 
 
 def test_a_listing_may_have_several_members_and_nothing_else(mirror: Mirror) -> None:

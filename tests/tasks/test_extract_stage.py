@@ -6,6 +6,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from flows.plan import plan_stages
+from flows.recipe import Recipe
 from tasks.extraction import ExtractionConfig
 from tasks.stages import extract
 from tasks.stages.stage import PartContext, PartJob
@@ -30,12 +32,14 @@ class Told:
             self.positions.append(position)
 
 
-def decisions(folder: Path, skip: dict[int, str]) -> tuple[list[dict[str, Any]], list[int]]:
-    """The decisions on `RECORDS`, and the positions told."""
+def decisions(
+    folder: Path, skip: dict[int, str], records: list[bytes] = RECORDS, **extract_config: Any
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The decisions on `records`, and the positions told."""
     (folder / WARC).parent.mkdir(parents=True, exist_ok=True)
-    (folder / WARC).write_bytes(members(RECORDS))
+    (folder / WARC).write_bytes(members(records))
     source = {"source": {"base": str(folder), "crawl": "CC-MAIN-2026-45"}, "path": WARC}
-    config = ExtractionConfig().model_dump(mode="json")
+    config = ExtractionConfig.model_validate(extract_config).model_dump(mode="json")
     job = PartJob(str(folder / "store"), "extract", "f" * 16, 0, "inputs", config, {}, source, skip)
     told = Told()
     outputs = list(extract.run(PartContext(job, Store(job.store), told)))
@@ -58,3 +62,43 @@ def test_a_record_that_broke_a_worker_is_not_decoded_again(tmp_path: Path) -> No
     assert [row["reasons"] for row in rows] == [[], ["extractor_stall"], []]
     assert rows[1]["url"] == "https://tolvane.example/broken"
     assert told == OFFSETS
+
+
+def test_copies_in_one_file_name_the_first_that_went_on(tmp_path: Path) -> None:
+    copies = [
+        page(7, WARC_Target_URI="https://tolvane.example/casino-poker"),
+        page(7, WARC_Payload_Digest="sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        page(7),
+        page(8),
+        page(7, WARC_Target_URI="https://mirror.example/7"),
+    ]
+    for _ in range(2):
+        rows, _ = decisions(tmp_path, {}, copies)
+        reasons = [row["reasons"] for row in rows]
+        assert reasons == [["url_soft_words"], ["bad_digest"], [], [], ["seen"]]
+        assert [row["seen_as"] for row in rows] == [None, None, None, None, rows[2]["id"]]
+    assert [row["kept"] for row in decisions(tmp_path, {}, copies, drop_seen=False)[0]][-3:] == [True] * 3
+
+
+def test_a_copy_of_a_page_that_broke_a_worker_is_read_itself(tmp_path: Path) -> None:
+    rows, _ = decisions(tmp_path, {0: "memory"}, [page(7), page(7)])
+    assert [row["reasons"] for row in rows] == [["extractor_memory"], []]
+
+
+def test_lists_come_from_where_the_recipe_says(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("# mine\ntolvane\n")
+    urls = {"hard_words": [str(tmp_path / "words.txt")]}
+    rows, _ = decisions(tmp_path, {}, [page(1)], urls=urls)
+    assert rows[0]["reasons"] == ["url_hard_word"]
+
+
+def test_the_languages_to_guess_for_follow_the_filter_s() -> None:
+    def planned(**sections: Any) -> Any:
+        recipe = Recipe.model_validate({"name": "r", **sections})
+        return plan_stages(recipe, "CC-MAIN-2026-45", {})["extract"].config["guess_languages"]
+
+    assert planned() == ["en"]
+    assert planned(filter={"languages": ["de", "fr"]}) == ["de", "fr"]
+    assert planned(filter={"languages": []}) == []
+    assert planned(extract={"guess_languages": []}) == []
+    assert planned(extract={"guess_languages": ["pl"]}, filter={"languages": ["de"]}) == ["pl"]

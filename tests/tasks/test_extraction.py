@@ -7,7 +7,8 @@ import trafilatura
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.extraction import ExtractionConfig, HtmlTooLargeError, extract_text
+from tasks.extraction import ExtractionConfig, extract_text
+from tasks.html_limits import HtmlTooLargeError
 from tests.golden.make_filter_vectors import LINES
 
 CONFIG = ExtractionConfig()
@@ -33,6 +34,22 @@ def test_tables_are_kept_where_they_are_wanted() -> None:
     table = "<table><tr><td>Depth of the sound</td><td>forty fathoms</td></tr></table>"
     assert "forty fathoms" in extract_text(page(ARTICLE + table), URL, CONFIG)
     assert "forty fathoms" not in extract_text(page(ARTICLE + table), URL, ExtractionConfig(tables=False))
+
+
+def test_blank_lines_part_paragraphs_headings_lists_and_tables_where_they_are_wanted() -> None:
+    rows = "<table><tr><td>Depth</td><td>forty fathoms</td></tr><tr><td>Width</td><td>two miles</td></tr></table>"
+    body = f"<h2>The harbour</h2>{ARTICLE}<ul><li>{LINES[0]} Yes.</li><li>{LINES[1]} No.</li></ul>{rows}"
+    text = extract_text(page(body), URL, ExtractionConfig(blank_lines=True))
+    blocks = text.split("\n\n")
+    assert blocks[: len(LINES) + 1] == ["The harbour", *LINES]
+    assert blocks[-2] == f"- {LINES[0]} Yes.\n- {LINES[1]} No."
+    assert "Depth" in blocks[-1] and "Width" in blocks[-1]
+    assert text.split() == extract_text(page(body), URL, CONFIG).split()
+
+
+def test_the_other_extractor_takes_the_main_text_too() -> None:
+    text = extract_text(page(), URL, ExtractionConfig(extractor="resiliparse"))
+    assert text.split("\n\n") == list(LINES)
 
 
 def test_a_segment_met_before_is_not_dropped() -> None:
@@ -85,7 +102,7 @@ def test_a_giant_attribute_is_ignored() -> None:
 
 @pytest.mark.parametrize("tag", ["div", "span", "table><tr><td", "ul><li", "b"])
 def test_deep_nesting_ends(tag: str) -> None:
-    assert isinstance(extract_text(f"<html><body>{f'<{tag}>' * 20_000}{ARTICLE}", URL, CONFIG), str)
+    assert isinstance(extract_text(f"<html><body>{f'<{tag}>' * 15_000}{ARTICLE}", URL, CONFIG), str)
 
 
 TAGS = ["<div>", "</div>", "<p>", "</p>", "<table>", "<tr>", "<td>", "</table>", "<script>", "</html>", "</a>"]

@@ -11,6 +11,7 @@ import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tasks import page_extraction
 from tasks.extraction import ExtractionConfig
@@ -18,16 +19,23 @@ from tasks.page_extraction import (
     EXTRACT_SIGNALS,
     REASONS,
     ExtractedPage,
-    host_of,
+    SeenPages,
     mime_type,
     page_to_document,
     without_document,
 )
 from tasks.schemas import DOCUMENTS
+from tasks.url_rules import UrlRules, UrlRulesConfig
 from tasks.warc_reading import Page
 from tests.golden.make_filter_vectors import LINES
+from tests.tasks.builtin_lists import read_list
 
-HTML = ("<!DOCTYPE html><html><body>" + "".join(f"<p>{line}</p>" for line in LINES) + "</body></html>").encode()
+HEAD = "<title>The ferry</title><meta name='date' content='2024-03-09'><meta name='robots' content='noarchive'>"
+HTML = (
+    f"<!DOCTYPE html><html lang='en-GB'><head>{HEAD}</head><body>"
+    + "".join(f"<p>{line}</p>" for line in LINES)
+    + "</body></html>"
+).encode()
 PAGE = Page(
     offset=12,
     record_id="<urn:uuid:1>",
@@ -39,11 +47,14 @@ PAGE = Page(
     truncated=None,
     payload=HTML,
     digest_ok=True,
+    headers={"link": '<https://tolvane.example/terms>; rel="license"'},
 )
+RULES = UrlRules(UrlRulesConfig(), read_list)
 
 
-def extract(page: Page, **config: Any) -> ExtractedPage:
-    return page_to_document(page, document_id="W:12", crawl="CC-MAIN-2026-46", config=ExtractionConfig(**config))
+def extract(page: Page, rules: UrlRules | None = RULES, **config: Any) -> ExtractedPage:
+    chosen = ExtractionConfig.model_validate(config)
+    return page_to_document(page, document_id="W:12", crawl="CC-MAIN-2026-46", config=chosen, rules=rules)
 
 
 def test_a_good_page_is_a_row_of_the_documents() -> None:
@@ -61,6 +72,11 @@ def test_a_good_page_is_a_row_of_the_documents() -> None:
         "language_score": 1.0,
         "text": text,
         "text_hash": xxhash.xxh3_128_hexdigest(text.encode()),
+        "title": "The ferry",
+        "published": "2024-03-09",
+        "declared_language": "en",
+        "robots": ["noarchive"],
+        "license": "https://tolvane.example/terms",
     }
     assert extracted.document["language_score"] > 0.9
     table = pa.Table.from_pylist([extracted.document], DOCUMENTS)
@@ -99,7 +115,62 @@ def test_a_page_without_a_document_says_why(change: dict[str, Any], reason: str)
 
 def test_every_reason_that_the_record_shows_is_named() -> None:
     bad = replace(PAGE, http_status=500, identified_type="image/png", truncated="time", digest_ok=False, payload=b"")
-    assert extract(bad).reasons == ["http_status", "not_html", "truncated", "bad_digest", "empty"]
+    expected = ["http_status", "not_html", "truncated", "bad_digest", "empty"]
+    assert extract(bad).reasons == expected
+    assert extract(replace(bad, url="https://betway.com/")).reasons == [*expected, "url_domain"]
+
+
+def test_an_address_that_is_refused_is_not_decoded() -> None:
+    extracted = extract(replace(PAGE, url="https://tolvane.example/casino/poker"))
+    assert extracted.reasons == ["url_soft_words"]
+    assert (extracted.signals["url_soft_words"], extracted.signals["charset"]) == (2, None)
+    assert extract(replace(PAGE, url="https://tolvane.example/casino/poker"), rules=None).document
+
+
+def test_a_page_surely_in_another_language_does_not_meet_the_extractor() -> None:
+    extracted = extract(PAGE, guess_languages=("de", "fr"))
+    assert extracted.reasons == ["language_guess"]
+    assert extracted.signals["guessed_language"] == "en"
+    assert extracted.signals["guessed_wanted_share"] < 0.2
+    assert extracted.signals["n_chars"] is None
+    guessed = extract(PAGE, guess_languages=("de", "en"))
+    assert guessed.document == extract(PAGE).document
+    assert guessed.signals["guessed_wanted_share"] > 0.9
+
+
+def test_a_page_that_asks_robots_to_stay_away_is_heeded_where_the_recipe_says_so() -> None:
+    assert extract(PAGE, drop_robots=("noai",)).document
+    assert extract(PAGE, drop_robots=("noai", "noarchive")).reasons == ["robots"]
+    by_header = extract(replace(PAGE, headers={"x-robots-tag": "noai"}), drop_robots=("noai",))
+    assert (by_header.reasons, by_header.signals["robots"]) == (["robots"], ["noai", "noarchive"])
+    with pytest.raises(ValidationError, match="noimageai"):
+        ExtractionConfig.model_validate({"drop_robots": ["no-ai"]})
+
+
+def test_the_same_page_is_read_once() -> None:
+    seen = SeenPages()
+
+    def read(page: Page, document_id: str) -> ExtractedPage:
+        config = ExtractionConfig()
+        return page_to_document(page, document_id=document_id, crawl="c", config=config, rules=RULES, seen=seen)
+
+    assert read(replace(PAGE, url="https://betway.com/"), "W:1").reasons == ["url_domain"]
+    assert read(replace(PAGE, http_status=404), "W:2").reasons == ["http_status"]
+    assert read(PAGE, "W:3").document
+    again = read(replace(PAGE, url="https://mirror.example/", offset=99), "W:4")
+    assert (again.reasons, again.signals["seen_as"], again.signals["charset"]) == (["seen"], "W:3", None)
+    for other in (
+        {"payload": HTML + b"<!-- -->"},
+        {"content_type": "text/html; charset=koi8-r"},
+        {"headers": {"x-robots-tag": "noai"}},
+    ):
+        assert read(replace(PAGE, **other), "W:5").document
+
+
+def test_the_other_extractor_keeps_paragraphs_apart() -> None:
+    extracted = extract(PAGE, extractor="resiliparse")
+    assert extracted.document
+    assert extracted.document["text"].split("\n\n") == list(LINES)
 
 
 def test_what_the_config_lets_pass_passes() -> None:
@@ -111,10 +182,10 @@ def test_what_the_config_lets_pass_passes() -> None:
 
 
 def test_an_extractor_that_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    def explode(html: str, url: str, config: ExtractionConfig) -> str:
+    def explode(tree: object, html: str, url: str, config: ExtractionConfig) -> str:
         raise RecursionError("deeper and deeper")
 
-    monkeypatch.setattr(page_extraction, "extract_text", explode)
+    monkeypatch.setattr(page_extraction, "main_text", explode)
     assert extract(PAGE).reasons == ["extractor_failed"]
 
 
@@ -133,21 +204,6 @@ def test_an_extractor_that_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch) -
 def test_mime_types(identified: str, sent: str, payload: bytes, mime: str) -> None:
     page = replace(PAGE, identified_type=identified, content_type=sent, payload=payload)
     assert mime_type(page) == mime
-
-
-@pytest.mark.parametrize(
-    ("url", "host"),
-    [
-        ("http://a.example.:80/x", "a.example"),
-        ("https://user:word@B.example/", "b.example"),
-        ("http://[::1]/", "::1"),
-        ("http://[broken/", ""),
-        ("dns:a.example", ""),
-        ("", ""),
-    ],
-)
-def test_hosts(url: str, host: str) -> None:
-    assert host_of(url) == host
 
 
 @settings(max_examples=80, deadline=None)

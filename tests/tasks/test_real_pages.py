@@ -1,4 +1,4 @@
-"""The readers on real archives: every record accounted for, text close to the gold, odd archives read as far as can be.
+"""The readers on real archives: every record accounted for, text close to the gold.
 
 Skipped where the shared crawl is not beside the repository.
 """
@@ -95,47 +95,3 @@ def four_gram_f1(text: str, gold: str) -> float:
 def _four_grams(text: str) -> Counter[tuple[str, ...]]:
     words = WORD.findall(text.lower())
     return Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
-
-
-ODD: list[tuple[str, int, dict[str, int], str | None]] = [
-    ("chatnoir-resiliparse__clipped.warc.gz", 0, {}, "clipped"),
-    ("dolma__sample-0000.warc.gz", 22, {"request": 22, "resource": 2, "warcinfo": 1, "metadata": 1}, None),
-    ("ipwb__sample-1.warc.gz", 70, {"request": 75, "metadata": 75, "revisit": 10, "warcinfo": 1}, None),
-    ("openwayback__sopa-wikipedia-homepage.warc.gz", 74, {"request": 86, "resource": 3, "warcinfo": 1}, None),
-    ("pywb__iana.warc.gz", 48, {"request": 171, "revisit": 123, "warcinfo": 1}, None),
-    (
-        "solrwayback__transfer_compression_brotli.warc.gz",
-        1,
-        {"warcinfo": 1, "request": 1, "metadata": 1, "resource": 1},
-        None,
-    ),
-    (
-        "solrwayback__transfer_compression_gzip.warc.gz",
-        1,
-        {"warcinfo": 1, "request": 1, "metadata": 1, "resource": 1},
-        None,
-    ),
-    ("solrwayback__transfer_compression_gzip_chunked.warc.gz", 1, {"warcinfo": 1, "request": 1}, None),
-    ("warc__20160901-00000.warc.gz", 9, {"warcinfo": 1, "request": 9}, None),
-    ("warcio__example-bad-non-chunked.warc.gz", 1, {"warcinfo": 2, "request": 2, "revisit": 1}, None),
-    ("warcio__example-iana.org-chunked.v2.warc", 1, {"warcinfo": 1, "request": 1}, None),
-    ("warcio__example-iana.org-chunked.warc", 1, {"warcinfo": 1, "request": 1}, None),
-    ("warcio__example-wrong-chunks.warc.gz", 1, {"request": 1}, None),
-    ("warcio__example.warc.gz", 1, {"warcinfo": 2, "request": 2, "revisit": 1}, None),
-]
-
-
-@pytest.mark.parametrize(("name", "pages", "others", "damage"), ODD, ids=[odd[0] for odd in ODD])
-def test_odd_archives_are_read(name: str, pages: int, others: dict[str, int], damage: str | None) -> None:
-    items, counts = read(Path("odd-warcs") / name)
-    assert (counts.pages, counts.others) == (pages, others)
-    assert [item.reason for item in items if isinstance(item, Unreadable)] == ([damage] if damage else [])
-    for item in items:
-        if isinstance(item, Page):
-            assert item.digest_ok is not False
-            if item.http_status == 200 and item.content_type.startswith("text/html") and item.payload:
-                assert b"<" in item.payload[:200], "chunks joined and content decoded"
-
-
-def test_every_odd_archive_is_in_the_list() -> None:
-    assert {path.name for path in (SHARED / "odd-warcs").glob("*.warc*")} == {odd[0] for odd in ODD}

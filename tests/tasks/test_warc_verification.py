@@ -39,6 +39,7 @@ def test_no_change_of_content_goes_unseen(tmp_path: Path, at: int, change: int) 
     data = WHOLE[:at] + bytes([WHOLE[at] ^ change]) + WHOLE[at + 1 :]
     check = verify_warc_payload_digests(write(tmp_path, data))
     found = [fault for fault in (check.broken_at, check.cut_at) if fault is not None]
+    assert (check.digest != verify_warc_payload_digests(write(tmp_path, WHOLE)).digest) == bool(found)
     if found:
         assert min(found) <= max(begin for begin in BEGINNINGS if begin <= at)
     else:  # gzip has a few bits, such as the time and the filling of its last byte, that change no content

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.filters.c4 import clean_lines
-from tasks.filters.text_units import TextUnits, split_words
+from tasks.filters.text_units import TextUnits
+from tasks.filters.words import split_words
 
 
 def cleaned(text: str) -> str:

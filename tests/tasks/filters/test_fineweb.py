@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.filters.c4 import CleanedLines
-from tasks.filters.fineweb import SENTENCE_TERMINALS, measure_fineweb
-from tasks.filters.text_units import split_words
+from tasks.filters.fineweb import SENTENCE_TERMINALS, measure_fineweb, measure_fineweb2
+from tasks.filters.text_units import TextUnits
+from tasks.filters.words import split_words
 
 
 def fineweb(text: str) -> dict[str, float]:
@@ -55,6 +56,15 @@ def test_repeated_lines_are_weighed_in_the_text_without_newlines() -> None:
 
 def test_newlines_are_divided_by_words_with_punctuation() -> None:
     assert fineweb("One, two\nthree.")["fineweb_newlines_ratio"] == 1 / 5
+
+
+def test_fineweb2_measures_lines_that_c4_would_drop() -> None:
+    signals = measure_fineweb2(TextUnits("One.\n\nOne.\nTwo"))
+    assert signals == {
+        "fineweb2_sentence_lines_ratio": 2 / 3,
+        "fineweb2_duplicate_line_chars_ratio": 4 / 11,
+        "fineweb2_newlines_ratio": 3 / 5,
+    }
 
 
 @given(st.text(alphabet=st.sampled_from('ab. \n"。'), max_size=60))

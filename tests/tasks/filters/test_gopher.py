@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.filters.gopher_quality import SYMBOLS, measure_quality
 from tasks.filters.gopher_repetition import count_repeated, measure_repetition
+from tasks.filters.stop_words import GOPHER_STOP_WORDS
 from tasks.filters.text_units import TextUnits
 
 TEXTS = st.lists(
@@ -18,7 +19,7 @@ TEXTS = st.lists(
 
 
 def quality(text: str) -> dict[str, float]:
-    return measure_quality(TextUnits(text))
+    return measure_quality(TextUnits(text), GOPHER_STOP_WORDS)
 
 
 def repetition(text: str) -> dict[str, float]:

@@ -1,0 +1,227 @@
+"""What a recipe will fetch, before it does: WARC files, requests, bytes, pages, time.
+
+Notable: where the recipe selects pages, the numbers are those of the selection itself, which is made in the store for
+it and used by the run. Elsewhere a few files' sizes and footers are asked for, and each number says how it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from rich.table import Table
+
+from flows.finished_dataset import finished_manifest
+from flows.plan import plan_stages
+from flows.recipe import Recipe
+from flows.selecting import SELECTING, fetch_cost, selecting_jobs
+from flows.stage_plan import StagePlan
+from tasks.byte_source import byte_source
+from tasks.columnar_index import IndexFile, list_index_files
+from tasks.config import Config
+from tasks.crawl_listing import SourceConfig, list_warcs, resolve_crawl
+from tasks.errors import PermanentError
+from tasks.manifest import Manifest
+from tasks.part_runner import run_part
+from tasks.range_fetching import file_size
+from tasks.store import Store
+
+BYTES_PER_PAGE = 35_000
+"""Bytes of a WARC file for each page in it, about, in Common Crawl's crawls: 1.1 GB and some 30,000 pages."""
+BYTES_PER_SECOND = 20_000_000
+"""What one connection brings, about; where requests are few and large it, and not their pace, decides the time."""
+MOST_MEASURED = 5
+"""Files whose size or footer is asked for, spread over all of them."""
+PARTS_AT_ONCE = 2
+
+T = TypeVar("T")
+OnPart = Callable[[str, int, int], None]
+"""Told of a stage's parts, done and in all."""
+
+
+class AcquisitionCost(Config):
+    """What bringing a recipe's pages to this machine takes."""
+
+    base: str
+    crawl: str
+    warcs: int
+    whole_warcs: int
+    """WARC files that come in one request, whole or from their first wanted record to their last."""
+    requests: int
+    """Requests for WARC files, listings and retries left out."""
+    pages: int
+    fetched_bytes: int
+    wanted_bytes: int
+    index_bytes: int
+    """Bytes of the columnar index that were read to select pages."""
+    seconds: float | None
+    """Shortest time that the configured politeness and a common line allow; None where nothing goes over a network."""
+    basis: dict[str, str]
+    """How a number is known, by field."""
+
+
+def acquisition_cost(recipe: Recipe, store: Store, on_part: OnPart) -> AcquisitionCost:
+    """Count or estimate. Raises PermanentError for a crawl or an index that is not there, TemporaryError for a source
+    that does not answer."""
+    if recipe.madeup:
+        return _nothing(recipe)
+    source = recipe.source.model_copy(update={"crawl": resolve_crawl(recipe.source)})
+    return _of_selection(recipe, source, store, on_part) if source.select else _of_whole_files(source)
+
+
+def _nothing(recipe: Recipe) -> AcquisitionCost:
+    assert recipe.madeup
+    return AcquisitionCost(
+        base="the made-up web",
+        crawl="made up on this machine",
+        warcs=recipe.madeup.warcs,
+        whole_warcs=recipe.madeup.warcs,
+        requests=0,
+        pages=0,
+        fetched_bytes=0,
+        wanted_bytes=0,
+        index_bytes=0,
+        seconds=None,
+        basis={"pages": "nothing is fetched"},
+    )
+
+
+def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: OnPart) -> AcquisitionCost:
+    assert source.select
+    plans = plan_stages(recipe, source.crawl, {"conversations": "", "questions": ""})
+    manifests: dict[str, Manifest] = {}
+    for name in SELECTING:
+        manifests[name] = _build(store, source, plans[name], manifests, on_part)
+    cost = fetch_cost(store, plans["wanted"], source.select)
+    return AcquisitionCost(
+        base=source.base,
+        crawl=source.crawl,
+        warcs=cost.warcs,
+        whole_warcs=cost.whole_warcs,
+        requests=cost.requests,
+        pages=cost.pages,
+        fetched_bytes=cost.fetched_bytes,
+        wanted_bytes=cost.wanted_bytes,
+        index_bytes=manifests["selection"].counters["index_bytes"],
+        seconds=_seconds(source, cost.requests, cost.fetched_bytes),
+        basis={
+            "pages": "counted in the columnar index",
+            "fetched_bytes": "summed from the columnar index",
+            "seconds": _pace(source),
+        },
+    )
+
+
+def _build(
+    store: Store, source: SourceConfig, plan: StagePlan, manifests: dict[str, Manifest], on_part: OnPart
+) -> Manifest:
+    jobs = selecting_jobs(store, source, plan, manifests)
+    footers = []
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as workers:
+        for footer in workers.map(run_part, jobs):
+            footers.append(footer)
+            on_part(plan.name, len(footers), len(jobs))
+    return finished_manifest(store, plan, footers)
+
+
+def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
+    warcs = list_warcs(source)
+    place = byte_source(source.base, source.transfer)
+    sizes = [file_size(place, warc.path, source.transfer) for warc in _spread(warcs)]
+    taken = [size if source.bytes_per_warc is None else min(size, source.bytes_per_warc) for size in sizes]
+    total = sum(taken) * len(warcs) // len(taken)
+    pages_per_byte, basis = _density(source, sum(sizes) / len(sizes))
+    return AcquisitionCost(
+        base=source.base,
+        crawl=source.crawl,
+        warcs=len(warcs),
+        whole_warcs=len(warcs),
+        requests=len(warcs),
+        pages=round(total * pages_per_byte),
+        fetched_bytes=total,
+        wanted_bytes=total,
+        index_bytes=0,
+        seconds=_seconds(source, len(warcs), total),
+        basis={
+            "fetched_bytes": f"from the sizes of {len(sizes):,} of {len(warcs):,} files",
+            "pages": basis,
+            "seconds": _pace(source),
+        },
+    )
+
+
+def _density(source: SourceConfig, bytes_per_warc: float) -> tuple[float, str]:
+    """Pages for each byte of a WARC file, and how that is known."""
+    try:
+        files = list_index_files(source)
+    except PermanentError:
+        return 1 / BYTES_PER_PAGE, f"estimated at {BYTES_PER_PAGE:,} bytes a page"
+    counted = [IndexFile(source.base, path, source.transfer).rows for path in _spread(files)]
+    pages = sum(counted) * len(files) / len(counted)
+    warcs = len(list_warcs(source.model_copy(update={"warcs": "all"})))
+    basis = f"from the footers of {len(counted):,} of {len(files):,} index files"
+    return pages / (warcs * bytes_per_warc), basis
+
+
+def _spread(items: Sequence[T]) -> list[T]:
+    """A few of `items`, evenly spread."""
+    places = {round(step * (len(items) - 1) / (MOST_MEASURED - 1)) for step in range(MOST_MEASURED)}
+    return [items[place] for place in sorted(places)]
+
+
+def _is_remote(source: SourceConfig) -> bool:
+    return "://" in source.base and not source.base.startswith(("file://", "memory://"))
+
+
+def _seconds(source: SourceConfig, requests: int, fetched_bytes: int) -> float | None:
+    if not _is_remote(source):
+        return None
+    transfer = source.transfer
+    return max(requests / transfer.requests_per_second, fetched_bytes / (transfer.connections * BYTES_PER_SECOND))
+
+
+def _pace(source: SourceConfig) -> str:
+    if not _is_remote(source):
+        return ""
+    transfer = source.transfer
+    return (
+        f"at most {transfer.requests_per_second:g} requests/s; {transfer.connections} connections"
+        f" at {BYTES_PER_SECOND / 1e6:g} MB/s are assumed"
+    )
+
+
+def cost_table(cost: AcquisitionCost) -> Table:
+    """The cost as a person reads it."""
+    table = Table(title=f"{cost.crawl} from {cost.base}")
+    table.add_column("to fetch")
+    table.add_column("", justify="right")
+    table.add_column("how it is known")
+    share = cost.wanted_bytes / cost.fetched_bytes if cost.fetched_bytes else 0.0
+    rows = {
+        "warcs": ("WARC files", f"{cost.warcs:,}"),
+        "whole_warcs": ("of them in one request", f"{cost.whole_warcs:,}"),
+        "requests": ("requests", f"{cost.requests:,}"),
+        "fetched_bytes": ("bytes", in_bytes(cost.fetched_bytes)),
+        "wanted_bytes": ("of them wanted", f"{share:.0%}"),
+        "pages": ("pages", f"{cost.pages:,}"),
+        "index_bytes": ("read of the index", in_bytes(cost.index_bytes)),
+        "seconds": ("time, at least", in_time(cost.seconds)),
+    }
+    for field, (name, value) in rows.items():
+        table.add_row(name, value, cost.basis.get(field, ""))
+    return table
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes as a person says it."""
+    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.2f} MB"
+
+
+def in_time(seconds: float | None) -> str:
+    """Seconds as a person says them."""
+    if seconds is None:
+        return "no network"
+    if seconds < 90:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

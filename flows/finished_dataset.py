@@ -1,0 +1,29 @@
+"""The end of every stage: a manifest over its finished parts, and nothing else in the dataset's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.stage_plan import StagePlan
+from tasks.manifest import Manifest, read_manifest, write_manifest
+from tasks.parts import PartFooter, part_name
+from tasks.store import Store
+
+
+def finished_manifest(store: Store, plan: StagePlan, footers: Sequence[PartFooter]) -> Manifest:
+    """Write a dataset's manifest, unless the one that is there lists just these parts; returns it."""
+    there = read_manifest(store, plan.name, plan.fingerprint)
+    if there and [(part.digest, part.inputs, part.counters) for part in there.parts] == [
+        (footer.digest, footer.inputs, footer.counters) for footer in footers
+    ]:
+        return there
+    _remove_parts_from(store, plan, len(footers))
+    return write_manifest(store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers)
+
+
+def _remove_parts_from(store: Store, plan: StagePlan, count: int) -> None:
+    """Remove what an earlier run with more parts left under the same fingerprint."""
+    wanted = {part_name(index) for index in range(count)}
+    for name in store.names(plan.folder):
+        if name.startswith("part-") and name not in wanted:
+            store.remove(f"{plan.folder}/{name}")

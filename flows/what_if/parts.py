@@ -1,0 +1,265 @@
+"""What changes in one part of a crawl when its decisions are judged again: counts, and who the changed documents are.
+
+Notable: the decisions of the judging stages are read side by side. A stage's decisions are about the documents that the
+stage before kept, in their order, so rows are joined by place; that there are as many of them is checked for each part.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from heapq import nsmallest
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flows.domain_counts import count_domains, keep_frequent
+from tasks.errors import PermanentError
+from tasks.language import UNKNOWN
+from tasks.rejudging import Bools, Rejudging, SignalTest, passing, stored_reasons
+from tasks.store import Store
+
+Rows = npt.NDArray[np.int64]
+
+NEWLY_KEPT, NEWLY_DROPPED = "newly_kept", "newly_dropped"
+
+
+@dataclass(frozen=True)
+class StageDecisions:
+    """One judging stage's decisions in the store, and how they are judged again."""
+
+    stage: str
+    folder: str
+    before: tuple[SignalTest, ...]
+    after: tuple[SignalTest, ...]
+    rejudging: Rejudging
+    not_measured: tuple[str, ...] = ()
+    """Tests of the recipe that cannot be made, for the run did not measure what they need."""
+
+
+@dataclass(frozen=True)
+class JudgedPart:
+    """One part of a stage's decisions, judged again; all arrays are in their order."""
+
+    stage: StageDecisions
+    decisions: pa.Table
+    records: Rows
+    """The rows of the extract stage's decisions that these are about."""
+    reached: Bools
+    """Which documents would still reach the stage."""
+    stored: Mapping[str, Bools]
+    """Who failed what."""
+    failing: Mapping[str, Bools]
+    """Who would fail what."""
+    kept_before: Bools
+    kept_after: Bools
+
+    @property
+    def newly_kept(self) -> Bools:
+        """Who would be kept and was not."""
+        return self.kept_after & ~self.kept_before
+
+    @property
+    def newly_dropped(self) -> Bools:
+        """Who was kept, would reach the stage and would not be kept."""
+        return self.reached & self.kept_before & ~self.kept_after
+
+
+class Place(NamedTuple):
+    """Where a document's decisions are, in the order of a blind draw."""
+
+    draw: int
+    part: str
+    record: int
+    """Its row in the extract stage's decisions."""
+    row: int
+    """Its row in those of the stage that changed its mind."""
+
+
+@dataclass
+class Tally:
+    """What was counted of one stage; documents that have a decision there and would reach it again."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """read_before, kept_before, read_after, kept_after, newly_kept, newly_dropped; `fixed`: documents kept out only by
+    reasons that no test gives; `lost`: those without such reasons that would not reach the stage."""
+    failed_before: Counter[str] = field(default_factory=Counter)
+    failed_after: Counter[str] = field(default_factory=Counter)
+    languages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By language and kept_before, kept_after, newly_kept or newly_dropped."""
+    domains: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By domain and newly_kept or newly_dropped."""
+    chosen: dict[str, list[Place]] = field(default_factory=lambda: {NEWLY_KEPT: [], NEWLY_DROPPED: []})
+    """Some documents of each changed side."""
+
+    def add(self, other: Tally, samples: int) -> None:
+        """Count another part's documents too."""
+        for mine, theirs in (
+            (self.counts, other.counts),
+            (self.failed_before, other.failed_before),
+            (self.failed_after, other.failed_after),
+        ):
+            mine.update(theirs)
+        self.languages.update(other.languages)
+        self.domains = keep_frequent(self.domains + other.domains)
+        for side, places in other.chosen.items():
+            self.chosen[side] = nsmallest(samples, [*self.chosen[side], *places])
+
+
+def judge_part(
+    store: Store, part: str, stages: Sequence[StageDecisions], more_columns: Sequence[str] = ()
+) -> Iterator[JudgedPart]:
+    """One part of every stage, judged again, with `more_columns` of the last one.
+
+    `stages` begins with extract and leaves none out that lies between two of them.
+    """
+    records: Rows = np.arange(0)
+    reached: Bools = np.ones(0, np.bool_)
+    for place, stage in enumerate(stages):
+        path = f"{stage.folder}/{part}"
+        more = more_columns if stage is stages[-1] else ()
+        decisions = read_columns(store, path, ["kept", *stage.rejudging.columns, *more])
+        if place == 0:
+            records, reached = np.arange(decisions.num_rows), np.ones(decisions.num_rows, np.bool_)
+        if decisions.num_rows != len(records):
+            raise PermanentError(
+                f"{store.location(path)} has {decisions.num_rows:,} decisions, but the stage before kept "
+                f"{len(records):,} documents. Run the recipe of that run again; it rebuilds what does not fit."
+            )
+        stored = stored_reasons(decisions["reasons"])
+        failing = stage.rejudging.failing(decisions, stored)
+        before: Bools = decisions["kept"].to_numpy()
+        after = passing(failing.values(), len(records)) & reached
+        yield JudgedPart(stage, decisions, records, reached, stored, failing, before, after)
+        records, reached = records[before], after[before]
+
+
+def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisions], samples: int) -> dict[str, Tally]:
+    """Count one part of every stage."""
+    addresses = _Addresses(store, f"{stages[0].folder}/{part}")
+    tallies = {}
+    for judged in judge_part(store, part, stages):
+        tally = _counted(judged)
+        _count_languages(tally, addresses.languages(judged.records), judged)
+        for side, changed in ((NEWLY_KEPT, judged.newly_kept), (NEWLY_DROPPED, judged.newly_dropped)):
+            rows = np.flatnonzero(changed)
+            domains = addresses.domains(judged.records[rows])
+            tally.domains.update({(domain, side): count for domain, count in domains.items()})
+            tally.chosen[side] = _draw(part, index, judged.records, rows, samples)
+        tallies[judged.stage.stage] = tally
+    return tallies
+
+
+def _counted(judged: JudgedPart) -> Tally:
+    reached, failing = judged.reached, judged.failing
+    names = {test.name for test in judged.stage.after}
+    by_tests = passing([who for name, who in failing.items() if name in names], len(reached))
+    by_others = passing([who for name, who in failing.items() if name not in names], len(reached))
+    tally = Tally()
+    tally.counts.update(
+        read_before=len(reached),
+        read_after=int(reached.sum()),
+        kept_before=int(judged.kept_before.sum()),
+        kept_after=int(judged.kept_after.sum()),
+        newly_kept=int(judged.newly_kept.sum()),
+        newly_dropped=int(judged.newly_dropped.sum()),
+        fixed=int((reached & by_tests & ~by_others).sum()),
+        lost=int((by_others & ~reached).sum()),
+    )
+    tally.failed_before.update({name: int(who.sum()) for name, who in judged.stored.items()})
+    tally.failed_after.update({name: int((who & reached).sum()) for name, who in failing.items()})
+    return tally
+
+
+def _count_languages(tally: Tally, languages: pa.Array, judged: JudgedPart) -> None:
+    codes, names = languages.indices.to_numpy(), languages.dictionary.to_pylist()
+    for what, who in (
+        ("kept_before", judged.kept_before),
+        ("kept_after", judged.kept_after),
+        (NEWLY_KEPT, judged.newly_kept),
+        (NEWLY_DROPPED, judged.newly_dropped),
+    ):
+        counts = np.bincount(codes[who], minlength=len(names))
+        tally.languages.update({(name, what): int(count) for name, count in zip(names, counts, strict=True) if count})
+
+
+def _draw(part: str, index: int, records: Rows, rows: Rows, samples: int) -> list[Place]:
+    """Some of the rows, as chance that is the same every time has it."""
+    # SplitMix64 of the document's place.
+    mixed = (np.uint64(index) << np.uint64(40)) + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    least = np.argsort(mixed, kind="stable")[:samples]
+    return [Place(int(mixed[at]), part, int(records[rows[at]]), int(rows[at])) for at in least]
+
+
+class _Addresses:
+    """Languages and domains of a part's records; the addresses, its widest column, are read only when asked for."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store, self._path = store, path
+
+    def languages(self, records: Rows) -> pa.Array:
+        """Dictionary-encoded languages of these records, "un" where it is not known."""
+        return self._languages.take(pa.array(records))
+
+    def domains(self, records: Rows) -> Counter[str]:
+        """How many of these records each domain has."""
+        return count_domains(self._urls.take(pa.array(records))) if len(records) else Counter()
+
+    @cached_property
+    def _languages(self) -> pa.Array:
+        there = column_names(self._store, self._path)
+        # Of a page that was refused by its language, a guess is all that is known.
+        known = [name for name in ("language", "guessed_language") if name in there]
+        table = read_columns(self._store, self._path, known)
+        return pc.coalesce(*(table[name].combine_chunks() for name in known), UNKNOWN).dictionary_encode()
+
+    @cached_property
+    def _urls(self) -> pa.Array:
+        return read_columns(self._store, self._path, ["url"])["url"].combine_chunks()
+
+
+def read_columns(store: Store, path: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a whole part. Raises `PermanentError` naming the file where it is missing or damaged."""
+    with _reading(store, path) as parquet:
+        # One thread: a column of a row group is small, and handing it over costs more than reading it.
+        return parquet.read(columns=list(dict.fromkeys(columns)), use_threads=False)
+
+
+def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.Table:
+    """A table of one row, from its row group alone; columns that the part does not have are left out."""
+    with _reading(store, path) as parquet:
+        there = [name for name in parquet.schema_arrow.names if name in columns]
+        for group in range(parquet.num_row_groups):
+            rows = parquet.metadata.row_group(group).num_rows
+            if row < rows:
+                return parquet.read_row_group(group, columns=there, use_threads=False).slice(row, 1)
+            row -= rows
+        raise PermanentError(f"{store.location(path)} has changed while it was read: ask again.")
+
+
+def column_names(store: Store, path: str) -> list[str]:
+    """The columns that a part has."""
+    with _reading(store, path) as parquet:
+        return list(parquet.schema_arrow.names)
+
+
+@contextmanager
+def _reading(store: Store, path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with store.open(path) as file:
+            yield pq.ParquetFile(file)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise PermanentError(
+            f"The decisions {store.location(path)} cannot be read: {error}. Delete that part's file, here and under "
+            "datasets/, and run again to rebuild it."
+        ) from error

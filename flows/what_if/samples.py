@@ -1,0 +1,52 @@
+"""Some documents that change sides when a run is judged again: where they are, and what is against them on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flows.what_if.parts import Place, StageDecisions, read_row
+from tasks.config import Config
+from tasks.language import UNKNOWN
+from tasks.rejudging import SignalTest, stored_reasons
+from tasks.store import Store
+
+
+class Sample(Config):
+    """A document that changes sides."""
+
+    id: str
+    url: str
+    language: str
+    before: list[str]
+    """What the stage had against it, with the numbers, e.g. `gopher_min_words: words 31 < 50`."""
+    after: list[str]
+    """What it would have against it."""
+
+
+def changed_documents(store: Store, extract: str, stage: StageDecisions, places: Sequence[Place]) -> list[Sample]:
+    """The documents at these places of a stage's decisions; `extract` is the folder of the first stage's."""
+    return [_document(store, extract, stage, place) for place in places]
+
+
+def _document(store: Store, extract: str, stage: StageDecisions, place: Place) -> Sample:
+    columns = {name for test in (*stage.before, *stage.after) for name in test.columns}
+    row = read_row(store, f"{stage.folder}/{place.part}", {"reasons", *columns}, place.row)
+    stored = stored_reasons(row["reasons"])
+    failing = stage.rejudging.failing(row, stored)
+    values = row.to_pylist()[0]
+    names = ("id", "url", "language", "guessed_language")
+    address = read_row(store, f"{extract}/{place.part}", names, place.record).to_pylist()[0]
+    return Sample(
+        id=str(address["id"]),
+        url=str(address["url"] or ""),
+        language=str(address["language"] or address.get("guessed_language") or UNKNOWN),
+        before=_in_words(stored, stage.before, values),
+        after=_in_words([name for name, fails in failing.items() if fails[0]], stage.after, values),
+    )
+
+
+def _in_words(reasons: Iterable[str], tests: Sequence[SignalTest], values: Mapping[str, Any]) -> list[str]:
+    """Each reason with what was measured, where a test gave it."""
+    by_name = {test.name: test for test in tests if values.keys() >= set(test.columns)}
+    return [by_name[name].explain(values) if name in by_name else name for name in reasons]

@@ -1,0 +1,87 @@
+"""What a training step costs in arithmetic, and what the machine could do in that time.
+
+Notable:
+- FLOP per token are 6 N + 12 L H D T (PaLM, arXiv:2204.02311, appendix B): N counts the weights of the matrix products,
+  so the output head but no embedding, and attention is counted as if it were not causal, as everyone counts it.
+- A GPU's peak is its datasheet's dense bfloat16 rate, without sparsity. A CPU has no such number; its peak is measured,
+  so its utilization is the share of what its own matrix product reaches.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import torch
+
+from model.config import ModelShape
+
+_BFLOAT16_PEAKS: tuple[tuple[str, float], ...] = (
+    ("B200", 2250e12),
+    ("GH200", 989e12),
+    ("H200", 989e12),
+    ("H100 NVL", 835e12),
+    ("H100 PCIe", 756e12),
+    ("H100", 989e12),
+    ("H20", 148e12),
+    ("H800", 989e12),
+    ("A100", 312e12),
+    ("A800", 312e12),
+    ("L40S", 362e12),
+    ("L40", 181e12),
+    ("L4", 121e12),
+    ("A10G", 70e12),
+    ("A10", 125e12),
+    ("A40", 150e12),
+    ("A30", 165e12),
+    ("RTX 6000 Ada", 364e12),
+    ("RTX A6000", 155e12),
+    ("RTX 5090", 209e12),
+    ("RTX 4090", 165e12),
+    ("RTX 4080", 97e12),
+    ("RTX 3090", 71e12),
+    ("MI300X", 1307e12),
+    ("MI325X", 1307e12),
+    ("MI250X", 192e12),
+)
+"""Words of the device's name, and FLOP a second; the first that is in the name counts. NVIDIA's and AMD's datasheets;
+GeForce: bfloat16 with float32 sums; MI250X: one of its two dies, which is what torch calls a device."""
+
+_MEASURED_WIDTH = 1024
+_MEASURED_TIMES = 5
+
+
+def flop_per_token(shape: ModelShape) -> float:
+    """FLOP of training on one token, forward and backward, in sequences of `shape.context` positions."""
+    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    attention_weights = shape.width * (2 * queries + 2 * keys)
+    feed_forward_weights = 3 * shape.width * shape.feed_forward_width
+    weights = shape.layers * (attention_weights + feed_forward_weights) + shape.vocabulary_size * shape.width
+    return 6.0 * weights + 12.0 * shape.layers * queries * shape.context
+
+
+def peak_flop_per_second(device: torch.device, dtype: torch.dtype) -> float | None:
+    """The most FLOP a second that one process's device could do in `dtype`; None where that is not known."""
+    if device.type == "cpu":
+        return _measured_peak(dtype)
+    return named_peak(torch.cuda.get_device_name(device)) if dtype == torch.bfloat16 else None
+
+
+def named_peak(device_name: str) -> float | None:
+    """The dense bfloat16 rate of a GPU, FLOP a second, by the name that its driver gives; None if it is not listed."""
+    if "laptop" in device_name.lower():
+        return None  # sold under the names of faster ones
+    found = (peak for name, peak in _BFLOAT16_PEAKS if re.search(rf"\b{name}\b", device_name, re.IGNORECASE))
+    return next(found, None)
+
+
+def _measured_peak(dtype: torch.dtype) -> float:
+    """The fastest of a few matrix products: about 40 ms in float32 on one core."""
+    matrix = torch.ones(_MEASURED_WIDTH, _MEASURED_WIDTH, dtype=dtype)
+    torch.mm(matrix, matrix)
+    seconds = []
+    for _ in range(_MEASURED_TIMES):
+        began = time.perf_counter()
+        torch.mm(matrix, matrix)
+        seconds.append(time.perf_counter() - began)
+    return 2.0 * _MEASURED_WIDTH**3 / min(seconds)

@@ -1,0 +1,1 @@
+"""Personal data in texts: found kind by kind, counted, and replaced by placeholders."""

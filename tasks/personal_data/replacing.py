@@ -1,0 +1,128 @@
+"""Replaces personal data by placeholders, and counts it kind by kind.
+
+Notable:
+- A placeholder names what stood there: `[EMAIL]`. Square brackets make no HTML tag and no `<|special|>` token, the
+  pattern that splits text for our tokenizer makes `[EMAIL` and `]` of it (or ` [`, `EMAIL`, `]`), each soon one token,
+  and the same thing always becomes the same text. FineWeb takes turns between a few made-up addresses instead, so its
+  output hangs on the order of documents and on the process.
+- Kinds are sought one after the other, from the most to the least certain, and what one has found is hidden from the
+  next. So no two finds overlap, and the order of `KINDS` says what a stretch of text counts as.
+- Replacing twice changes nothing. What stood beside a find must therefore judge its neighbours as the find itself did:
+  where a finder looks at what comes before or after, a placeholder counts as a piece of what it replaced.
+- Work grows with the length of the text, whatever the text; 4 KB without long numbers cost a few scans in C, 0.05 ms,
+  and 0.2 ms with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pydantic import Field, field_validator
+
+from tasks.config import Config
+from tasks.personal_data.account_numbers import find_card_numbers, find_ibans
+from tasks.personal_data.emails import find_emails
+from tasks.personal_data.ip_addresses import find_ip_addresses
+from tasks.personal_data.phone_numbers import find_phone_numbers, has_long_number
+from tasks.personal_data.placeholders import PLACEHOLDERS, Spans
+from tasks.personal_data.secret_keys import find_secret_keys
+
+Kind = Literal["secret_keys", "emails", "ip_addresses", "ibans", "card_numbers", "phone_numbers"]
+"""What is looked for."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""All kinds, in the order in which they are looked for."""
+
+TOO_MUCH = "personal_data"
+"""The reason given where a document holds more than `max_per_document`."""
+
+_FINDERS: dict[Kind, Callable[[str], Spans]] = {
+    "secret_keys": find_secret_keys,
+    "emails": find_emails,
+    "ip_addresses": find_ip_addresses,
+    "ibans": find_ibans,
+    "card_numbers": find_card_numbers,
+    "phone_numbers": find_phone_numbers,
+}
+_FIRST_LONG_NUMBER: Kind = "ibans"  # this kind and those after it hold seven digits or more
+_MASK = "]"  # the character by which placeholders end
+
+
+class PersonalDataConfig(Config):
+    """What is done about personal data in the documents of the corpus."""
+
+    replace: tuple[Kind, ...] = ("emails", "ip_addresses")
+    """Kinds to replace by placeholders: secret_keys, emails, ip_addresses, ibans, card_numbers, phone_numbers. All
+    kinds are counted in any case. FineWeb replaces the two of the default."""
+    max_per_document: int | None = Field(default=None, ge=0)
+    """Most finds of the replaced kinds in a document; one with more is removed. None removes none; Dolma has 5."""
+
+    @field_validator("replace")
+    @classmethod
+    def _in_order(cls, replace: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        """Each kind once, in the order of `KINDS`: the same choice is the same recipe."""
+        return tuple(kind for kind in KINDS if kind in replace)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One piece of personal data."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A text after replacing."""
+
+    text: str
+    counts: Mapping[Kind, int]
+    """How often each kind was found, replaced or not."""
+
+
+def find_personal_data(text: str) -> list[Found]:
+    """Every piece of personal data in `text`, of all kinds, in the order of the text and without overlaps."""
+    found: list[Found] = []
+    masked = text
+    for kind in KINDS:
+        if kind == _FIRST_LONG_NUMBER and not has_long_number(masked):
+            break
+        spans = _FINDERS[kind](masked)
+        if spans:
+            found += [Found(start, end, kind) for start, end in spans]
+            masked = _masked(masked, spans)
+    return sorted(found, key=lambda one: one.start)
+
+
+def replace_personal_data(text: str, kinds: tuple[Kind, ...]) -> Replaced:
+    """`text` with what is of these `kinds` replaced by placeholders; all else stays as it is, byte for byte."""
+    found = find_personal_data(text)
+    counts = dict.fromkeys(KINDS, 0)
+    pieces = []
+    end = 0
+    for one in found:
+        counts[one.kind] += 1
+        if one.kind in kinds:
+            pieces += [text[end : one.start], PLACEHOLDERS[one.kind]]
+            end = one.end
+    return Replaced("".join([*pieces, text[end:]]) if pieces else text, counts)
+
+
+def is_too_much(counts: Mapping[Kind, int], config: PersonalDataConfig) -> bool:
+    """Whether a document with so many finds is to be removed."""
+    limit = config.max_per_document
+    return limit is not None and sum(counts[kind] for kind in config.replace) > limit
+
+
+def _masked(text: str, spans: Spans) -> str:
+    """The text with what was found blotted out, each character for itself, so that places stay the same."""
+    pieces = []
+    end = 0
+    for start, stop in spans:
+        pieces += [text[end:start], _MASK * (stop - start)]
+        end = stop
+    return "".join([*pieces, text[end:]])

@@ -1,0 +1,57 @@
+"""datatrove's filters over texts: run by `datatrove_environment.run_in_datatrove`, never imported by us.
+
+Reads JSON lines with `text`; writes for each what every filter says of it: null if it passes, else its first reason.
+Notable: a filter that fails does not end a text's way, so that each is heard on its own. FineWeb's filter gets the
+lines that C4's leaves, as in FineWeb; where C4's drops a text it leaves none, and FineWeb's is not asked.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from datatrove.data import Document
+from datatrove.pipeline.filters import (
+    C4QualityFilter,
+    FineWebQualityFilter,
+    GopherQualityFilter,
+    GopherRepetitionFilter,
+)
+from datatrove.utils.text import split_into_words
+
+REPETITION = GopherRepetitionFilter()
+QUALITY = GopherQualityFilter()
+C4 = C4QualityFilter(filter_no_terminal_punct=False)
+FINEWEB = FineWebQualityFilter()
+
+
+def first_reason(step: Any, document: Document) -> str | None:
+    """Why the filter drops a document; None if it keeps it."""
+    result = step.filter(document)
+    if isinstance(result, tuple):
+        return None if result[0] else str(result[1])
+    return None if result else "dropped"
+
+
+def judge(text: str) -> dict[str, Any]:
+    """All filters' verdicts, the text that C4's leaves, and the words that datatrove sees."""
+    document = Document(text=text, id="")
+    found: dict[str, Any] = {
+        "repetition": first_reason(REPETITION, document),
+        "quality": first_reason(QUALITY, document),
+        "c4": first_reason(C4, document),
+    }
+    if found["c4"] is None:
+        found["fineweb"] = first_reason(FINEWEB, document)
+    return {**found, "cleaned": document.text, "n_words": len(split_into_words(text, "eng"))}
+
+
+def main() -> None:
+    """From standard input to standard output."""
+    for line in sys.stdin:
+        print(json.dumps(judge(json.loads(line)["text"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The real extract stage on an archive of the test's own, in a child process, with what it cost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tasks.extraction import ExtractionConfig
+from tasks.isolation import ChildLimits, Progress, run_isolated
+from tasks.part_runner import run_part
+from tasks.parts import PartFooter
+from tasks.stages.stage import PartJob
+
+CRAWL = "CC-MAIN-2026-45"
+NAME = "mutated"
+WARC = f"crawl-data/{CRAWL}/segments/1.1/warc/{NAME}.warc.gz"
+LIMITS = ChildLimits(seconds=900, memory_bytes=2 << 30, stall_seconds=60)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What extraction took."""
+
+    footer: PartFooter
+    seconds: float
+    """Processor time of the child."""
+    worst: tuple[float, int]
+    """Most processor time between two records told, and the offset of the first."""
+    peak_bytes: int
+    """Most resident memory of the child."""
+    start_bytes: int
+    """Resident memory of the child at its start: the imports."""
+
+
+class _Stopwatch:
+    """Progress that notes how long each record takes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._at, self._since = -1, time.process_time()
+        self.worst = (0.0, -1)
+
+    def at(self, position: int) -> None:
+        """A record begins."""
+        now = time.process_time()
+        self.worst = max(self.worst, (now - self._since, self._at))
+        self._at, self._since = position, now
+        self._progress.at(position)
+
+
+def extract_and_measure(job: PartJob, progress: Progress) -> Cost:
+    """Build the part in this process, a child of its own."""
+    start, began = _resident("VmRSS"), time.process_time()
+    watch = _Stopwatch(progress)
+    footer = run_part(job, watch)
+    watch.at(-1)
+    return Cost(footer, time.process_time() - began, watch.worst, _resident("VmHWM"), start)
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith(field)]
+    return int(line.split()[1]) * 1024
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What became of an archive."""
+
+    documents: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    cost: Cost
+
+    def offsets(self) -> list[int]:
+        """Where each record decided on begins, in the order of the decisions."""
+        return [int(row["id"].rpartition(":")[2]) for row in self.decisions]
+
+
+def place(folder: Path) -> Path:
+    """Where the archive goes."""
+    path = folder / WARC
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def job(folder: Path, **config: Any) -> PartJob:
+    """The extraction of the archive in `folder`."""
+    values = ExtractionConfig.model_validate(config).model_dump(mode="json")
+    source = {"source": {"base": str(folder), "crawl": CRAWL}, "path": WARC}
+    return PartJob(str(folder / "store"), "extract", "f" * 16, 0, "inputs", values, {}, source)
+
+
+def extract(folder: Path, limits: ChildLimits = LIMITS, **config: Any) -> Extracted:
+    """Carry it out as a worker does. Raises ChildDied where the child crashes or breaks a limit."""
+    log: list[str] = []
+    work = job(folder, **config)
+    cost = run_isolated(extract_and_measure, work, limits, log.append, ("tasks.part_runner",))
+    store = folder / "store"
+    documents = pq.read_table(store / work.path)
+    decisions = pq.read_table(next((store / "decisions").rglob("*.parquet")))
+    for table in (documents, decisions):
+        table.validate(full=True)  # text is UTF-8
+    return Extracted(documents.to_pylist(), decisions.to_pylist(), cost)

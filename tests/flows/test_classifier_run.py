@@ -1,0 +1,128 @@
+"""Classifiers in a real run: trained, applied, explained; and recipes without them are what they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from flows.plan import plan_stages
+from flows.recipe import Recipe
+from flows.recipe_loading import RecipeError, validated
+from tasks.classifier_model import read_model
+from tests.conftest import TINY_RECIPE, Sluice, dataset_bytes, stage_statuses
+
+STAGES = ("classifiers", "scores", "thresholds", "corpus")
+QUALITY = {
+    "positive": ["builtin:quality-high.txt"],
+    "negative": ["builtin:quality-low.txt"],
+    "negatives_from_corpus": 10,
+    "keep_top": 0.5,
+}
+SPAM = {
+    "positive": ["builtin:quality-low.txt"],
+    "negative": ["builtin:quality-high.txt"],
+    "max_score": 0.3,
+    "ngrams": 1,
+}
+
+
+def recipe_with(classifiers: dict[str, Any]) -> Recipe:
+    return validated({**yaml.safe_load(TINY_RECIPE), "classifiers": classifiers}, "test")
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    sections = yaml.safe_load(TINY_RECIPE) | {"classifiers": {"quality": QUALITY, "spam": SPAM}}
+    path.write_text(yaml.safe_dump({name: sections[name] for name in sections if name not in ("pretrain", "sft")}))
+    return path
+
+
+def rows(store: Path, kind: str, stage: str, fingerprint: str) -> list[dict[str, Any]]:
+    parts = sorted((store / kind / stage / fingerprint).glob("*.parquet"))
+    return [row for part in parts for row in pq.read_table(part).to_pylist()]
+
+
+def test_a_run_with_classifiers(sluice: Sluice, prefect_server: str, recipe_file: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for store, workers in ((one, "1"), (two, "2")):
+        sluice("corpus", str(recipe_file), "--store", str(store), "--workers", workers)
+    assert dataset_bytes(one, *STAGES) == dataset_bytes(two, *STAGES)
+
+    stages = stage_statuses(prefect_server, two)
+    names = {name: stages[name]["fingerprint"] for name in ("filter", *STAGES)}
+    assert all(stages[name]["state"] == "done" for name in names)
+    passed = rows(two, "datasets", "filter", names["filter"])
+    scored = {row["id"]: row for row in rows(two, "datasets", "scores", names["scores"])}
+    judged = rows(two, "decisions", "corpus", names["corpus"])
+    assert [row["id"] for row in judged] == [row["id"] for row in passed]
+    for row in judged:
+        assert (row["id"] in scored) == (row["duplicate_of"] is None)
+        assert row["score_quality"] == scored.get(row["id"], {}).get("score_quality")
+        assert ("classifier_spam" in row["reasons"]) == ((row["score_spam"] or 0) > 0.3)
+    good = [row for row in judged if row["duplicate_of"] is None and "classifier_quality" not in row["reasons"]]
+    assert len(good) == round(0.5 * len(scored))
+    assert min(row["score_quality"] for row in good) >= max(
+        row["score_quality"] for row in judged if "classifier_quality" in row["reasons"]
+    )
+    for row in rows(two, "datasets", "classifiers", names["classifiers"]):
+        read_model(row["model"], row["name"])
+        assert json.loads(row["metrics"])["positives"] == 32
+    manifest = json.loads((two / "datasets" / "classifiers" / names["classifiers"] / "manifest.json").read_text())
+    assert manifest["counters"]["quality.negatives"] > manifest["counters"]["spam.negatives"]
+    assert manifest["counters"]["spam.auc_in_10000ths"] > 9000
+
+
+def test_another_threshold_trains_and_scores_nothing_again() -> None:
+    digests = {"conversations": "c", "questions": "q"}
+    half, most = (
+        plan_stages(recipe_with({"quality": QUALITY | {"keep_top": share}}), "CC-MAIN-2026-46", digests)
+        for share in (0.5, 0.9)
+    )
+    changed = [name for name in half if half[name].fingerprint != most[name].fingerprint]
+    assert changed[:2] == ["thresholds", "corpus"]
+
+
+def test_a_recipe_without_classifiers_has_none_of_their_stages() -> None:
+    plans = plan_stages(recipe_with({}), "CC-MAIN-2026-46", {"conversations": "c", "questions": "q"})
+    assert not {"classifiers", "scores", "thresholds"} & set(plans)
+    assert list(plans["corpus"].upstream) == ["filter", "duplicates"]
+
+
+def test_a_classifier_without_negatives_from_the_corpus_is_the_same_for_every_crawl() -> None:
+    digests = {"conversations": "c", "questions": "q"}
+    recipe = recipe_with({"spam": SPAM})
+    plans = [plan_stages(recipe, crawl, digests) for crawl in ("CC-MAIN-2026-46", "CC-MAIN-2026-51")]
+    assert plans[0]["classifiers"].upstream == {}
+    assert plans[0]["classifiers"].fingerprint == plans[1]["classifiers"].fingerprint
+    assert plans[0]["scores"].fingerprint != plans[1]["scores"].fingerprint
+    drawing = plan_stages(recipe_with({"quality": QUALITY}), "CC-MAIN-2026-46", digests)
+    assert list(drawing["classifiers"].upstream) == ["filter"]
+
+
+def test_the_order_of_classifiers_in_a_recipe_means_nothing() -> None:
+    digests = {"conversations": "c", "questions": "q"}
+    both = [
+        plan_stages(recipe_with(classifiers), "CC-MAIN-2026-46", digests)
+        for classifiers in ({"a": QUALITY, "b": SPAM}, {"b": SPAM, "a": QUALITY})
+    ]
+    assert both[0]["scores"].config == both[1]["scores"].config
+    assert both[0]["corpus"].fingerprint == both[1]["corpus"].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("classifiers", "said"),
+    [
+        ({"quality": QUALITY | {"keep_top": None}}, "classifiers.quality: give exactly one of"),
+        ({"quality": QUALITY | {"bucket_bit": 3}}, "bucket_bit: no such field; did you mean 'bucket_bits'"),
+        ({"Bad name": QUALITY}, "classifiers.Bad name"),
+    ],
+)
+def test_a_wrong_section_names_its_field(classifiers: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        recipe_with(classifiers)

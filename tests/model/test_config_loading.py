@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from model.config import PACE_FIELDS, LoopConfig, ModelShape, TrainingConfig
+from model.config import ADDED_FIELDS, PACE_FIELDS, SECTIONS, LoopConfig, ModelShape, TrainingConfig, deciding_fields
 from model.config_loading import config_as_json, load_config, parse_config
 from model.errors import BadInput
 from tests.model.tiny_corpus import REPOSITORY, SHAPE, write_json

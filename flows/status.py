@@ -6,12 +6,20 @@ kill and after parts were deleted by hand.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from flows.report.hostile_text import harmless
+from flows.report.missing import Missing, attempt
+from flows.report.training_log import read_training
 from flows.run_record import RunRecord, StageRecord, latest_run
 from flows.stage_plan import STAGE_NAMES
+from flows.troubled_warcs import TroubledWarc, troubled_warcs
 from tasks.config import Config
 from tasks.manifest import dataset_folder, read_manifest
-from tasks.parts import read_footer
+from tasks.parts import PartFooter, read_footer
 from tasks.store import Store
+
+_TROUBLED_WARCS, _TROUBLED_LINES = 1000, 12
 
 
 class StageStatus(Config):
@@ -41,23 +49,44 @@ class StoreStatus(Config):
     state: str
     error: str | None
     stages: list[StageStatus]
+    troubled_warcs: list[TroubledWarc]
+    """WARC files that could not be had, or are damaged at the source; at most 1,000."""
+    training: dict[str, str]
+    """How far each training stage is and what befell it, in words, for those that began."""
 
 
 def store_status(store: Store) -> StoreStatus:
     """Look at the latest run's datasets. Raises `PermanentError` where the store holds no run."""
     record = latest_run(store)
+    stages: list[StageStatus] = []
+    troubled: tuple[TroubledWarc, ...] = ()
+    for name in STAGE_NAMES:
+        parts = _finished_parts(store, name, record.stages.get(name))
+        stages.append(_stage_status(store, name, record.stages.get(name), parts))
+        if name == "fetch" and name in record.stages:
+            counters = ((file, footer.counters) for file, footer in parts.items())
+            troubled = troubled_warcs(store, record.stages[name].plan.fingerprint, counters, _TROUBLED_WARCS)
     return StoreStatus(
         run=record.run,
         recipe=str(record.recipe.get("name")),
         crawl=record.crawl,
         state=record.state_now(),
         error=record.error,
-        stages=[_stage_status(store, name, record) for name in STAGE_NAMES],
+        stages=stages,
+        troubled_warcs=list(troubled),
+        training=_training_notes(store, record),
     )
 
 
-def _stage_status(store: Store, name: str, record: RunRecord) -> StageStatus:
-    stage = record.stages.get(name)
+def _training_notes(store: Store, record: RunRecord) -> dict[str, str]:
+    logs = {
+        stage: attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
+        for stage in ("pretrain", "sft")
+    }
+    return {stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)}
+
+
+def _stage_status(store: Store, name: str, stage: StageRecord | None, parts: Mapping[str, PartFooter]) -> StageStatus:
     if stage is None:
         return StageStatus(
             name=name,
@@ -69,38 +98,34 @@ def _stage_status(store: Store, name: str, record: RunRecord) -> StageStatus:
             rows=0,
             bytes=0,
         )
-    done, failed, rows, size = _finished_parts(store, name, stage)
     manifest = read_manifest(store, name, stage.plan.fingerprint)
-    whole = manifest is not None and done == len(manifest.parts)
+    whole = manifest is not None and len(parts) == len(manifest.parts)
     return StageStatus(
         name=name,
-        state="done" if whole else "partial" if done else "missing",
+        state="done" if whole else "partial" if parts else "missing",
         fingerprint=stage.plan.fingerprint,
         path=store.location(stage.plan.folder),
-        parts_done=done,
+        parts_done=len(parts),
         parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
-        parts_failed=failed,
-        rows=rows,
-        bytes=size,
+        parts_failed=sum(footer.counters.get("failed", 0) for footer in parts.values()),
+        rows=sum(footer.rows for footer in parts.values()),
+        bytes=sum(store.size(f"{stage.plan.folder}/{file}") for file in parts),
     )
 
 
-def _finished_parts(store: Store, name: str, stage: StageRecord) -> tuple[int, int, int, int]:
-    """Parts, failed ones, rows and bytes of those parts that carry the stage's fingerprint."""
+def _finished_parts(store: Store, name: str, stage: StageRecord | None) -> dict[str, PartFooter]:
+    """The footers of those parts that carry the stage's fingerprint, by file name."""
+    if stage is None:
+        return {}
     folder = dataset_folder(name, stage.plan.fingerprint)
-    done = failed = rows = size = 0
-    for file in store.names(folder):
-        if not file.endswith(".parquet"):
-            continue
-        footer = read_footer(store, f"{folder}/{file}")
-        if footer and footer.fingerprint == stage.plan.fingerprint:
-            done, rows, size = done + 1, rows + footer.rows, size + store.size(f"{folder}/{file}")
-            failed += footer.counters.get("failed", 0)
-    return done, failed, rows, size
+    footers = {
+        file: read_footer(store, f"{folder}/{file}") for file in store.names(folder) if file.endswith(".parquet")
+    }
+    return {file: one for file, one in footers.items() if one and one.fingerprint == stage.plan.fingerprint}
 
 
 def status_table(status: StoreStatus) -> list[list[str]]:
-    """The stages as rows of text for a terminal: stage, state, parts, rows, bytes, fingerprint."""
+    """The recipe's stages as rows of text for a terminal: stage, state, parts, rows, bytes, fingerprint."""
     return [
         [
             stage.name,
@@ -112,4 +137,15 @@ def status_table(status: StoreStatus) -> list[list[str]]:
             stage.fingerprint or "",
         ]
         for stage in status.stages
+        if stage.fingerprint
     ]
+
+
+def troubled_lines(status: StoreStatus) -> list[str]:
+    """The WARC files in trouble as lines for a terminal, not more than fit."""
+    lines = [f"{warc.in_words}: {harmless(warc.path)}" for warc in status.troubled_warcs[:_TROUBLED_LINES]]
+    if len(status.troubled_warcs) > _TROUBLED_LINES:
+        lines.append(
+            f"and {len(status.troubled_warcs) - _TROUBLED_LINES:,} more: `sluice status --json` has their names"
+        )
+    return lines

@@ -62,6 +62,7 @@ def _inflate_member(
     while not inflater.eof and position < len(packed) and len(inflated) < max_bytes:
         piece = packed[position : position + window]
         inflated += inflater.decompress(piece, max_bytes - len(inflated))
-        position += len(piece) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
+        # At a stream's end zlib may give what follows by both names.
+        position += len(piece) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
         window = min(2 * window, _LARGEST_WINDOW_BYTES)
     return position, inflater.eof

@@ -158,7 +158,8 @@ def _read_member(
             unpacked += _inflate_to_error(before, packed)
             damage, detail = "damaged_gzip", f"the gzip member cannot be unpacked: {error}"
             continue
-        position += len(packed) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
+        # At a member's end zlib may give what follows by both names.
+        position += len(packed) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
         total = held + len(unpacked)
         if total > limits.max_bytes and total > limits.max_inflation * (position - start):
             damage, detail = "decompression_bomb", f"{position - start} bytes unpacked to {total} and more"

@@ -25,12 +25,12 @@ class HeaderLines:
         self.first_line = first.strip()
         self._fields: list[tuple[str, str]] = []
         self._first: dict[str, str] = {}
-        for line in _unfolded(lines):
+        for line in _unfolded(lines) if b"\n " in head or b"\n\t" in head else lines:
             name, colon, value = line.partition(":")
             if colon:
-                self._fields.append((name.strip(), value.strip()))
-        for name, value in self._fields:
-            self._first.setdefault(name.lower(), value)
+                name, value = name.strip(), value.strip()
+                self._fields.append((name, value))
+                self._first.setdefault(name.lower(), value)
 
     def get(self, name: str) -> str | None:
         """The value of the first field of this name, None where there is none."""

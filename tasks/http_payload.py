@@ -82,7 +82,8 @@ def digest_agrees(digest: str, *bodies: bytes) -> bool | None:
     wanted = _digest_bytes(value.strip(), _DIGESTS[algorithm])
     if wanted is None:
         return False
-    return any(hashlib.new(algorithm, body, usedforsecurity=False).digest() == wanted for body in dict.fromkeys(bodies))
+    different = {id(body): body for body in bodies}.values()  # where nothing was to undo, they are one object
+    return any(hashlib.new(algorithm, body, usedforsecurity=False).digest() == wanted for body in different)
 
 
 def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:

@@ -107,6 +107,7 @@ class RecordFramer:
         self._position = 0  # in the file, of the buffer's first byte, where it is not compressed
         self._member = 0  # offset of the gzip member being read
         self._begun = 0  # records begun in that member
+        self._silent = True  # whether nothing was given of that member
         self._start: int | None = None  # offset of the record being read
         self._head: _Head | None = None
         self._skip = 0  # bytes of the present record still to pass over
@@ -120,14 +121,14 @@ class RecordFramer:
                 yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
             elif self._lost:
                 self._reset()
-            self._member, self._begun = piece.offset, 0
+            self._member, self._begun, self._silent = piece.offset, 0, True
         if not self._compressed and not self._buffer:
             self._position = piece.offset
         self._buffer += piece.data
         doubt = Doubt(piece.damage, piece.detail) if piece.damage not in (None, "clipped") else None
         silent = True
         for item in self._take(piece.last, doubt):
-            silent = False
+            silent = self._silent = False
             yield item
         if piece.damage is not None:
             unfinished = self._in_record or (not self._lost and bool(self._buffer.strip())) or self._begun == 0
@@ -135,7 +136,7 @@ class RecordFramer:
                 if piece.damage == "clipped" and self._head:
                     yield from self._end_inside(self._head, piece.detail)
                 else:
-                    yield self._fail(piece.damage, piece.detail, self._member if silent else None)
+                    yield self._fail(piece.damage, piece.detail, self._member if self._silent else None)
             self._reset()
 
     def finish(self) -> Iterator[RawRecord | Unreadable]:

@@ -1,4 +1,8 @@
-"""Environments of their own for programs that ours are compared with, since they pin other versions of what we need."""
+"""Environments of their own for programs that ours are compared with, since they pin other versions of what we need.
+
+Notable: made on first use and kept under `.cache` in the repository, in a folder named by what was asked for; a file
+that is written last says that it is complete, so one whose making was cut short is made again.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +16,33 @@ import pytest
 import xxhash
 
 ROOT = Path(__file__).parent.parent
+_BUILD_SECONDS = 900
 
 
 def environment_with(name: str, requirements: Sequence[str]) -> Path:
-    """The Python of an environment that holds `requirements`, made on first use and kept under .cache/.
+    """The Python of an environment that holds `requirements`.
 
     The test is skipped, with pip's last words, where it cannot be made: without a network, say.
     """
     digest = xxhash.xxh3_64_hexdigest("\n".join([sys.version, *requirements]))
     folder = ROOT / ".cache" / f"{name}-{digest}"
-    python = folder / "bin" / "python"
-    if (folder / "complete").exists():
+    python, complete = folder / "bin" / "python", folder / "complete"
+    if complete.exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
-    done = subprocess.run(install, capture_output=True, text=True)
-    if done.returncode:
-        shutil.rmtree(folder)
-        pytest.skip(f"{name} cannot be installed: {done.stderr[-300:]}")
-    (folder / "complete").touch()
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    try:
+        for command in ([sys.executable, "-m", "venv", folder], install):
+            subprocess.run([*map(str, command)], check=True, capture_output=True, text=True, timeout=_BUILD_SECONDS)
+    except (subprocess.SubprocessError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        said = str(getattr(error, "stderr", None) or error).strip()
+        pytest.skip(f"{name} cannot be installed: {said[-300:]}")
+    complete.touch()
     return python
+
+
+def requirements_in(file: Path) -> list[str]:
+    """The lines of a requirements file, comments left out."""
+    lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]

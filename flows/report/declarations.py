@@ -1,4 +1,4 @@
-"""What the pages say about themselves: licence, what robots may do, language, date; and counts that judges kept.
+"""What the pages say about themselves: licence, what robots may do, language, date; and counts that stages kept.
 
 Notable: a page's word is unproven. It is counted over a bounded sample of the documents, and what an older store does
 not have is left out.
@@ -22,7 +22,7 @@ from tasks.store import Store
 _SHOWN = 8
 _COLUMNS = ("title", "published", "declared_language", "license", "robots")
 _FUNNEL_COUNTERS = frozenset(("read", "kept", "bytes"))
-_FUNNEL_PREFIXES = ("removed.", "other_records.")
+_SHOWN_ELSEWHERE = ("removed.", "other_records.", "personal_data.", "harm.")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class StageDeclarations:
 
 @dataclass(frozen=True)
 class Counted:
-    """Something that a judging stage counted beside its verdicts."""
+    """Something that a judging stage counted and no other table shows."""
 
     stage: str
     what: str
@@ -102,11 +102,11 @@ def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
 
 
 def read_counted(store: Store, record: RunRecord) -> tuple[Counted, ...]:
-    """What the judging stages counted beside read, kept and removed, such as personal data replaced."""
+    """What the judging stages counted beside read, kept and removed, such as charsets that were guessed."""
     return tuple(
         Counted(stage, what.replace("_", " ").replace(".", ": "), count)
         for stage in JUDGING_STAGES
         if (dataset := count_dataset(store, record, stage))
         for what, count in sorted(dataset.counters.items())
-        if count and what not in _FUNNEL_COUNTERS and not what.startswith(_FUNNEL_PREFIXES)
+        if count and what not in _FUNNEL_COUNTERS and not what.startswith(_SHOWN_ELSEWHERE)
     )

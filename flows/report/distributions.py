@@ -1,6 +1,7 @@
 """How languages and text lengths are spread over the documents, kept and removed, as the filter saw them.
 
-Notable: it reads decisions, not texts, and a bounded number of row groups; `documents` says how many were looked at.
+Notable: the languages also count pages that no filter saw, for a guess of theirs had them dropped before extraction. It
+reads decisions, not texts, and a bounded number of row groups; `documents` says how many were looked at.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import numpy as np
 
 from flows.report.datasets import sampled_rows, stage_decisions
 from flows.run_record import RunRecord
+from tasks.language import UNKNOWN
+from tasks.stage_tests import GuessedLanguage
 from tasks.store import Store
 
-_LANGUAGES = 10
+_LANGUAGES = 12
 OTHER_LANGUAGES = "other"
 
 
@@ -26,6 +29,8 @@ class LanguageCount:
     """ISO 639-1; `un` for unknown, `other` for all that follow."""
     kept: int
     removed: int
+    unread: int
+    """Pages that were not even extracted, for a guess said that they are in this language."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Distributions:
 
     documents: int
     """Documents looked at."""
+    unread: int
+    """Pages looked at that were dropped by a guess of their language."""
     languages: tuple[LanguageCount, ...]
     """Most frequent first."""
     rules: tuple[RuleCount, ...]
@@ -63,6 +70,7 @@ def read_distributions(store: Store, record: RunRecord) -> Distributions:
     """Distributions over a bounded sample of the filter's decisions."""
     kept_languages: Counter[str] = Counter()
     removed_languages: Counter[str] = Counter()
+    unread = _unread_languages(store, record)
     failed: Counter[str] = Counter()
     alone: Counter[str] = Counter()
     words: tuple[list[int], list[int]] = ([], [])
@@ -76,20 +84,32 @@ def read_distributions(store: Store, record: RunRecord) -> Distributions:
                 alone.update(row["reasons"])
     return Distributions(
         documents=kept_languages.total() + removed_languages.total(),
-        languages=_language_counts(kept_languages, removed_languages),
+        unread=unread.total(),
+        languages=_language_counts(kept_languages, removed_languages, unread),
         rules=tuple(RuleCount(rule, count, alone[rule]) for rule, count in _frequent(failed)),
         words_kept=tuple(words[0]),
         words_removed=tuple(words[1]),
     )
 
 
-def _language_counts(kept: Counter[str], removed: Counter[str]) -> tuple[LanguageCount, ...]:
-    names = [language for language, _ in _frequent(kept + removed)]
-    shown = [LanguageCount(name, kept[name], removed[name]) for name in names[:_LANGUAGES]]
+def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
+    """The guessed languages of pages that were dropped for them."""
+    languages: Counter[str] = Counter()
+    folder = stage_decisions(record, "extract")
+    for _, rows in sampled_rows(store, folder, ["reasons", "guessed_language"]):
+        guesses = (row.get("guessed_language") for row in rows if GuessedLanguage.name in row["reasons"])
+        languages.update(guess or UNKNOWN for guess in guesses)
+    return languages
+
+
+def _language_counts(kept: Counter[str], removed: Counter[str], unread: Counter[str]) -> tuple[LanguageCount, ...]:
+    names = [language for language, _ in _frequent(kept + removed + unread)]
+    shown = [LanguageCount(name, kept[name], removed[name], unread[name]) for name in names[:_LANGUAGES]]
     rest = names[_LANGUAGES:]
     if rest:
-        others = LanguageCount(OTHER_LANGUAGES, sum(kept[n] for n in rest), sum(removed[n] for n in rest))
-        shown.append(others)
+        shown.append(
+            LanguageCount(OTHER_LANGUAGES, *(sum(who[name] for name in rest) for who in (kept, removed, unread)))
+        )
     return tuple(shown)
 
 

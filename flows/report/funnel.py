@@ -13,6 +13,7 @@ from flows.judging_stages import JUDGING_STAGES
 from flows.report.datasets import DatasetCount, count_dataset, count_decisions
 from flows.run_record import RunRecord
 from tasks.duplicate_clusters import EXACT, NEAR
+from tasks.mixture import OWN
 from tasks.store import Store
 
 _REMOVED = "removed."
@@ -63,6 +64,15 @@ class TokenCount:
 
 
 @dataclass(frozen=True)
+class Compression:
+    """What a tokenizer makes of the held-out text."""
+
+    name: str
+    """`own`, or the recipe's name for another one."""
+    bytes_per_token: float
+
+
+@dataclass(frozen=True)
 class PackingCount:
     """The training sequences."""
 
@@ -84,10 +94,16 @@ class Funnel:
 
     warcs: int
     warc_bytes: int
+    failed_warcs: int
+    """Those that could not be had, and are not among `warcs`."""
+    damaged_warcs: int
+    """Those of `warcs` that are damaged at the source, and were read as far as they go."""
     stages: tuple[FunnelStage, ...]
     """Those that have at least one finished part."""
     tokens: TokenCount | None
     packing: PackingCount | None
+    compression: tuple[Compression, ...] = ()
+    """Of the run's tokenizer and those it is compared with; none where the recipe asks for no comparison."""
 
     def stage(self, name: str) -> FunnelStage | None:
         """One stage of the funnel."""
@@ -108,9 +124,12 @@ def read_funnel(store: Store, record: RunRecord) -> Funnel:
     return Funnel(
         warcs=fetched.rows if fetched else 0,
         warc_bytes=fetched.counters["bytes"] if fetched else 0,
+        failed_warcs=fetched.counters["failed"] if fetched else 0,
+        damaged_warcs=fetched.counters["damaged"] if fetched else 0,
         stages=tuple(stages),
         tokens=_token_count(tokens) if tokens else None,
         packing=_packing_count(packing) if packing else None,
+        compression=_compression(count_dataset(store, record, "compression")),
     )
 
 
@@ -137,6 +156,17 @@ def _token_count(dataset: DatasetCount) -> TokenCount:
     return TokenCount(counters["documents"], counters["tokens"], counters["train_tokens"], counters["bytes"])
 
 
+def _compression(dataset: DatasetCount | None) -> tuple[Compression, ...]:
+    counters = dataset.counters if dataset else {}
+    tokens = {name.removeprefix("tokens."): count for name, count in counters.items() if name.startswith("tokens.")}
+    # The own one first, the others by name.
+    return tuple(
+        Compression(name, counters["bytes"] / count)
+        for name, count in sorted(tokens.items(), key=lambda item: (item[0] != OWN, item[0]))
+        if count
+    )
+
+
 def _packing_count(dataset: DatasetCount) -> PackingCount:
     counters = dataset.counters
     return PackingCount(counters["sequences"], counters["tokens"], counters["padding"])
@@ -155,7 +185,12 @@ def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
     damage = [dataset.damage for dataset in counted.values() if dataset.damage]
     datasets = {name: dataset for name, dataset in counted.items() if dataset.finished}
     decisions = {name: count_decisions(store, record, name) for name in JUDGING_STAGES if name in datasets}
-    return [*damage, *_within_stages(datasets, decisions), *_between_stages(datasets), *_in_tokens(record, datasets)]
+    between = _between_stages(datasets, _has_other_corpora(record))
+    return [*damage, *_within_stages(datasets, decisions), *between, *_in_tokens(record, datasets)]
+
+
+def _has_other_corpora(record: RunRecord) -> bool:
+    return "tokens" in record.stages and bool(record.stages["tokens"].plan.config.get("others"))
 
 
 def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]) -> Iterator[str]:
@@ -180,7 +215,7 @@ def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, Datas
                 )
 
 
-def _between_stages(datasets: dict[str, DatasetCount]) -> Iterator[str]:
+def _between_stages(datasets: dict[str, DatasetCount], has_other_corpora: bool) -> Iterator[str]:
     """What one stage keeps is what the next one reads, part by part."""
     for before, after, counter in (
         ("extract", "filter", "read"),
@@ -192,6 +227,8 @@ def _between_stages(datasets: dict[str, DatasetCount]) -> Iterator[str]:
             continue
         given = {part.name: part.rows for part in datasets[before].parts}
         taken = {part.name: part.counters.get(counter, 0) for part in datasets[after].parts}
+        if after == "tokens" and has_other_corpora:  # their parts come after the run's own
+            taken = {name: count for name, count in taken.items() if name in given}
         for name in sorted(given.keys() | taken.keys()):
             if given.get(name, 0) != taken.get(name, 0):
                 yield f"{name}: {before} gives {given.get(name, 0):,} documents, {after} takes {taken.get(name, 0):,}."
@@ -209,7 +246,7 @@ def _between_stages(datasets: dict[str, DatasetCount]) -> Iterator[str]:
 
 
 def _in_tokens(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator[str]:
-    """The rows of the plan hold the tokens of the training documents and padding, and nothing else."""
+    """The rows of the plan hold the tokens of the training documents, as often as a mixture draws them, and padding."""
     if "packing" not in datasets:
         return
     packed = datasets["packing"].counters
@@ -220,5 +257,6 @@ def _in_tokens(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator
             f"{packed['tokens']:,} tokens and {packed['padding']:,} of padding."
         )
     trained = datasets["tokens"].counters["train_tokens"] if "tokens" in datasets else 0
+    trained = packed.get("drawn_tokens", trained)
     if packed["tokens"] < trained:
         yield f"packing: {trained:,} tokens are for training, but the plan holds only {packed['tokens']:,}."

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flows.planning.ladder_result import LadderResult, newest_ladder
+from flows.report.corpus_judges import CorpusJudges, read_corpus_judges
+from flows.report.datasets import count_dataset
 from flows.report.declarations import Counted, StageDeclarations, read_counted, read_declarations
 from flows.report.distributions import Distributions, read_distributions
 from flows.report.domains import Domains, read_domains
@@ -26,7 +29,10 @@ from flows.report.signals import StageSignals, read_signals
 from flows.report.training_log import Training, read_training
 from flows.report.truth_score import TruthScore, read_truth_score
 from flows.run_record import RunRecord
+from flows.troubled_warcs import TroubledWarc, troubled_warcs
 from tasks.store import Store
+
+_TROUBLED_WARCS = 50
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,15 @@ class Report:
 
     run: RunFacts | Missing
     funnel: Funnel | Missing
+    troubled: tuple[TroubledWarc, ...] | Missing
+    """WARC files that could not be had, or are damaged at the source; the first of them."""
     discrepancies: list[str] | Missing
     distributions: Distributions | Missing
     signals: tuple[StageSignals, ...] | Missing
     domains: Domains | Missing
     declarations: tuple[StageDeclarations, ...] | Missing
+    judges: CorpusJudges | Missing
+    """Personal data, harm and classifiers."""
     counted: tuple[Counted, ...] | Missing
     """What judges counted beside their verdicts."""
     kept: tuple[TextSample, ...] | Missing
@@ -49,6 +59,8 @@ class Report:
     duplicates: tuple[DuplicatePair, ...] | Missing
     pretraining: Training | Missing
     finetuning: Training | Missing
+    ladder: LadderResult | Missing | None
+    """The scaling law of the recipe; None where none was measured."""
     evaluation: Evaluation | Missing
     truth: TruthScore | Missing
     card: ModelCard | Missing
@@ -64,11 +76,13 @@ def gather(store: Store, record: RunRecord) -> Report:
     return Report(
         run=attempt("The run", lambda: read_run_facts(store, record)),
         funnel=funnel,
+        troubled=attempt("WARC files in trouble", lambda: _troubled(store, record)),
         discrepancies=attempt("The check of the counts", lambda: funnel_discrepancies(store, record)),
         distributions=attempt("The distributions", lambda: read_distributions(store, record)),
         signals=attempt("The signals", lambda: read_signals(store, record)),
         domains=attempt("The domains", lambda: read_domains(store, record)),
         declarations=attempt("What pages declare", lambda: read_declarations(store, record)),
+        judges=attempt("Other judges of the corpus", lambda: read_corpus_judges(store, record)),
         counted=attempt("Other counts", lambda: read_counted(store, record)),
         kept=attempt("Kept texts", lambda: kept_samples(store, record)),
         removed=attempt("Removed texts", lambda: removed_samples(store, record)),
@@ -76,8 +90,15 @@ def gather(store: Store, record: RunRecord) -> Report:
         duplicates=attempt("Duplicates", lambda: duplicate_pairs(store, record)),
         pretraining=pretraining,
         finetuning=attempt("Finetuning", lambda: read_training(store, record, "sft")),
+        ladder=attempt("The scaling law", lambda: newest_ladder(store, str(record.recipe.get("name")))),
         evaluation=evaluation,
         truth=attempt("The score against the truth", lambda: read_truth_score(store, record)),
         card=attempt("The model card", lambda: read_model_card(store, record, funnel, pretraining, evaluation)),
         has_truth=bool(record.recipe.get("madeup")),
     )
+
+
+def _troubled(store: Store, record: RunRecord) -> tuple[TroubledWarc, ...]:
+    fetched = count_dataset(store, record, "fetch")
+    parts = ((part.name, part.counters) for part in fetched.parts) if fetched else ()
+    return troubled_warcs(store, record.stages["fetch"].plan.fingerprint, parts, _TROUBLED_WARCS)

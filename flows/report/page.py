@@ -16,6 +16,7 @@ from markupsafe import Markup
 from flows.report import numbers
 from flows.report.gather import Report, gather
 from flows.report.hostile_text import harmless_value
+from flows.report.ladder_plot import ladder_plot
 from flows.report.missing import Missing, attempt
 from flows.report.plots import length_plot, loss_plot, signals_plot
 from flows.report.signals import SignalHistogram
@@ -39,6 +40,7 @@ def render(report: Report) -> str:
     plots = {
         "pretraining": _loss_plot(report.pretraining),
         "finetuning": _loss_plot(report.finetuning),
+        "ladder": _ladder_plot(report),
         "lengths": _length_plot(report),
         "signals": _signal_plots(report),
     }
@@ -49,6 +51,13 @@ def _loss_plot(training: Training | Missing) -> Markup | Missing:
     if isinstance(training, Missing):
         return training
     return attempt("The plot of the losses", lambda: loss_plot(training))
+
+
+def _ladder_plot(report: Report) -> Markup | Missing | None:
+    ladder = report.ladder
+    if ladder is None or isinstance(ladder, Missing):
+        return ladder
+    return attempt("The plot of the scaling law", lambda: ladder_plot(ladder))
 
 
 def _length_plot(report: Report) -> Markup | Missing:

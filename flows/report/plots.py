@@ -1,71 +1,29 @@
 """The page's plots as inline SVG: losses by step, how long documents are, how their signals are spread.
 
-Notable:
-- Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are
-  text in the page's own font.
-- The same numbers give the same bytes: no date, no random ids.
-- A drawing has at most `_MAX_POINTS` points a line, whatever the length of training.
+Notable: a drawing has at most `_MAX_POINTS` points a line, whatever the length of training.
 """
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from flows.report.distributions import Distributions
+from flows.report.drawing import ACCENT, INK, KEPT, NARROW, REMOVED, WIDE, drawing, label_ends
 from flows.report.numbers import short
 from flows.report.signals import SignalHistogram
 from flows.report.training_log import Training
 
-# matplotlib wants real colours; each of these stands for a variable of the page's style sheet.
-_INK, _MUTED, _GRID, _KEPT, _REMOVED, _ACCENT = (f"#{3 * f'{n:02x}'}" for n in range(1, 7))
-_VARIABLES = {
-    _INK: "var(--ink)",
-    _MUTED: "var(--muted)",
-    _GRID: "var(--line)",
-    _KEPT: "var(--kept)",
-    _REMOVED: "var(--removed)",
-    _ACCENT: "var(--accent)",
-}
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "text.parse_math": False,
-    "axes.edgecolor": _GRID,
-    "axes.labelcolor": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.8,
-    "text.color": _INK,
-    "xtick.color": _GRID,
-    "ytick.color": _GRID,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "ytick.major.size": 0,
-}
-# In inches of 72 units. A drawing is stretched to its place, so these decide how large its letters come out.
-_WIDE, _NARROW = (9.6, 2.8), (4.9, 2.6)
 _ACROSS, _PANEL_HEIGHT = 4, 1.12
 _FLOOR = 0.7  # where bars on a logarithmic axis begin, so that a single document shows
 _MAX_POINTS = 500
 _SMOOTHING_SHARE = 0.04
-_LABEL_SPACE, _LABEL_HEIGHT = 0.12, 0.085
+_LABEL_SPACE = 0.12
 _BINS = 40
 _STEEP = 20
 
@@ -75,17 +33,17 @@ def loss_plot(training: Training) -> Markup:
     steps = np.array([step.step for step in training.steps])
     losses = np.array([step.loss for step in training.steps])
     smooth = _running_mean(losses)
-    with _drawing(f"loss-{training.stage}", _WIDE) as (figure, out):
+    with drawing(f"loss-{training.stage}", WIDE) as (figure, out):
         axes = figure.add_subplot()
         shown = _spread(len(steps))
-        axes.plot(steps[shown], losses[shown], color=_KEPT, alpha=0.28, linewidth=0.8)
-        axes.plot(steps[shown], smooth[shown], color=_KEPT, linewidth=1.9)
-        ends = [(float(smooth[-1]), f"training {smooth[-1]:.2f}", _KEPT)]
+        axes.plot(steps[shown], losses[shown], color=KEPT, alpha=0.28, linewidth=0.8)
+        axes.plot(steps[shown], smooth[shown], color=KEPT, linewidth=1.9)
+        ends = [(float(smooth[-1]), f"training {smooth[-1]:.2f}", KEPT)]
         if training.held_out:
             scores = [score.loss for score in training.held_out]
             at = [score.step for score in training.held_out]
-            axes.plot(at, scores, color=_ACCENT, linewidth=1.4, marker="o", markersize=4)
-            ends.append((scores[-1], f"held out {scores[-1]:.2f}", _ACCENT))
+            axes.plot(at, scores, color=ACCENT, linewidth=1.4, marker="o", markersize=4)
+            ends.append((scores[-1], f"held out {scores[-1]:.2f}", ACCENT))
         _steps_axis(axes, float(steps[0]), float(steps[-1]))
         axes.set_xlabel("step")
         axes.set_ylabel("nats per token")
@@ -96,7 +54,7 @@ def loss_plot(training: Training) -> Markup:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.yaxis.set_minor_locator(NullLocator())
-        _label_ends(axes, float(steps[-1]), ends)
+        label_ends(axes, float(steps[-1]), ends)
     return Markup(out[0])
 
 
@@ -106,10 +64,10 @@ def length_plot(distributions: Distributions) -> Markup:
     longest = max(10, int(max(kept.max(initial=0), removed.max(initial=0))))
     # A document may have no word at all; on a logarithmic axis it counts as one.
     edges = np.geomspace(1, longest + 1, _BINS + 1)
-    with _drawing("lengths", _NARROW) as (figure, out):
+    with drawing("lengths", NARROW) as (figure, out):
         axes = figure.add_subplot()
         values = [np.maximum(kept, 1), np.maximum(removed, 1)]
-        axes.hist(values, bins=list(edges), stacked=True, color=[_KEPT, _REMOVED], label=["kept", "removed"])
+        axes.hist(values, bins=list(edges), stacked=True, color=[KEPT, REMOVED], label=["kept", "removed"])
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -117,7 +75,7 @@ def length_plot(distributions: Distributions) -> Markup:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         axes.set_xlabel("words in the document")
         axes.set_ylabel("documents")
-        axes.legend(frameon=False, loc="upper left", labelcolor=_INK, handlelength=1.0)
+        axes.legend(frameon=False, loc="upper left", labelcolor=INK, handlelength=1.0)
     return Markup(out[0])
 
 
@@ -126,7 +84,7 @@ def signals_plot(name: str, histograms: Sequence[SignalHistogram]) -> Markup:
     rows = -(-len(histograms) // _ACROSS)
     tallest = max(max(*one.kept, *one.removed) for one in histograms)
     height = _PANEL_HEIGHT * rows
-    with _drawing(f"signals-{name}", (_WIDE[0], height), layout=None) as (figure, out):
+    with drawing(f"signals-{name}", (WIDE[0], height), layout=None) as (figure, out):
         # Letters and panels are of known sizes here, and asking matplotlib for a layout would double the time.
         panels = figure.subplots(rows, _ACROSS, sharey=True, squeeze=False)
         margins = {"left": 0.032, "right": 0.996, "bottom": 0.22 / height, "top": 1 - 0.24 / height}
@@ -157,48 +115,14 @@ def _signal_panel(axes: Axes, one: SignalHistogram) -> None:
     for test in one.thresholds:
         limit = one.boundary(test)
         failing = (low, limit) if test.comparison.startswith("<") else (limit, high)
-        axes.axvspan(*failing, color=_REMOVED, alpha=0.1, linewidth=0)
-        axes.axvline(limit, color=_REMOVED, linewidth=0.9, linestyle=(0, (3, 2)))
+        axes.axvspan(*failing, color=REMOVED, alpha=0.1, linewidth=0)
+        axes.axvline(limit, color=REMOVED, linewidth=0.9, linestyle=(0, (3, 2)))
     kept, removed = (np.maximum(counts, _FLOOR) for counts in (one.kept, one.removed))
-    axes.stairs(kept, one.edges, baseline=_FLOOR, fill=True, color=_KEPT, alpha=0.7)
-    axes.stairs(removed, one.edges, baseline=_FLOOR, color=_REMOVED, linewidth=1.2)
+    axes.stairs(kept, one.edges, baseline=_FLOOR, fill=True, color=KEPT, alpha=0.7)
+    axes.stairs(removed, one.edges, baseline=_FLOOR, color=REMOVED, linewidth=1.2)
     axes.set_xlim(low, high)
-    axes.set_title(one.signal.replace("_", " "), fontsize=8.5, loc="left", color=_INK)
+    axes.set_title(one.signal.replace("_", " "), fontsize=8.5, loc="left", color=INK)
     axes.tick_params(labelsize=7.5, pad=2)
-
-
-@contextmanager
-def _drawing(
-    name: str, size: tuple[float, float], layout: Literal["constrained"] | None = "constrained"
-) -> Iterator[tuple[Figure, list[str]]]:
-    """A figure to draw on, and a list that holds its SVG afterwards."""
-    out: list[str] = []
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=size, layout=layout)
-        yield figure, out
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        out.append(_inline(file.getvalue(), name))
-
-
-def _inline(svg: str, name: str) -> str:
-    """The `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
-    svg = re.sub(r'\b(d|x|y)="[^"]*"', lambda places: re.sub(r"(\.\d)\d+", r"\1", places[0]), svg)
-    svg = re.sub(r"\s*\n\s*", " ", svg)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return svg.replace("<svg", '<svg class="plot" role="img"', 1)
 
 
 def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -220,22 +144,3 @@ def _steps_axis(axes: Axes, first: float, last: float) -> None:
     width = max(last - first, 1.0)
     axes.set_xticks([tick for tick in MaxNLocator(8, integer=True).tick_values(first, last) if first <= tick <= last])
     axes.set_xlim(first - 0.01 * width, last + _LABEL_SPACE * width)
-
-
-def _label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Name each line at its end; names that would touch are moved apart."""
-    to_axes = axes.transData + axes.transAxes.inverted()
-    height = -float("inf")
-    for y, label, colour in sorted(ends):
-        height = max(float(to_axes.transform((x, y))[1]), height + _LABEL_HEIGHT)
-        place = (x, height)
-        axes.annotate(
-            label,
-            place,
-            (6, 0),
-            xycoords=axes.get_xaxis_transform(),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            annotation_clip=False,
-        )

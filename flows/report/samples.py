@@ -22,7 +22,7 @@ from tasks.rejudging import SignalTest
 from tasks.store import Store
 
 _SAMPLES = 6
-_REASONS = 10
+_REASONS = 40
 _SAMPLES_OF_A_REASON = 2
 _CANDIDATES = 12
 _PAIRS = 4

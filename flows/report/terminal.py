@@ -64,6 +64,8 @@ def _funnel(funnel: Funnel | Missing) -> RenderableType:
     if not funnel.stages:
         return Text("No part of the extraction is finished, so there is nothing to count yet.", style="dim")
     read_from = f"from {grouped(funnel.warcs)} WARC files, {size(funnel.warc_bytes)}"
+    if funnel.failed_warcs:
+        read_from += f"; {grouped(funnel.failed_warcs)} more could not be had"
     rows = [("records", grouped(funnel.records), _bar(1.0), read_from)]
     for stage in funnel.stages:
         kept = _bar(stage.kept / funnel.records if funnel.records else 0.0)
@@ -127,6 +129,8 @@ def _losses(training: Training) -> Text:
     if training.planned_steps and training.planned_steps != training.last.step:
         line.append(f" of {grouped(training.planned_steps)}", style="dim")
     line.append(f" steps, {short(training.tokens_per_second)} tokens/s", style="dim")
+    for words in training.incidents:
+        line.append(f"; {harmless(words)}", style="dim")
     return line
 
 

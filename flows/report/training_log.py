@@ -56,7 +56,11 @@ class Training:
     resumes: int
     """Times it went on from a checkpoint."""
     skipped: int
-    """Steps without effect, because their gradient was not finite."""
+    """Steps without effect, because their loss or gradient was not finite or far too high."""
+    rewinds: int
+    """Times it went back to a checkpoint and past the batches since."""
+    ended_early: str | None
+    """Why it ended before its last step."""
 
     @property
     def last(self) -> TrainingStep:
@@ -68,6 +72,21 @@ class Training:
         """The middle one of all logged speeds."""
         speeds = sorted(step.tokens_per_second for step in self.steps)
         return speeds[len(speeds) // 2]
+
+    @property
+    def incidents(self) -> list[str]:
+        """What was out of the ordinary, in words: resumes, returns to a checkpoint, skipped steps, an early end."""
+        counted = {"resumed": self.resumes, "went back to a checkpoint": self.rewinds}
+        words = [f"{what} {count:,} time{'' if count == 1 else 's'}" for what, count in counted.items() if count]
+        if self.skipped:
+            words.append(f"{self.skipped:,} step{'' if self.skipped == 1 else 's'} skipped")
+        return [*words, f"ended early: {self.ended_early}"] if self.ended_early else words
+
+    @property
+    def note(self) -> str:
+        """How far it is, and its incidents."""
+        of = f" of {self.planned_steps:,}" if self.planned_steps and self.planned_steps != self.last.step else ""
+        return "; ".join([f"step {self.last.step:,}{of}, loss {self.last.loss:.3f}", *self.incidents])
 
 
 def read_training(store: Store, record: RunRecord, stage: str) -> Training | Missing:
@@ -104,6 +123,8 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         data=next((_counts(event) for event in events if event["event"] == "data"), {}),
         resumes=sum(event["event"] == "resume" for event in events),
         skipped=sum(event["event"] == "skipped" for event in events),
+        rewinds=sum(event["event"] == "rewind" for event in events),
+        ended_early=next((event["reason"] for event in events if event["event"] == "done" and "reason" in event), None),
     )
 
 

@@ -6,28 +6,50 @@ Notable: the share is one of all documents, so the score is found in two passes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from flows.report.datasets import sampled_tables, stage_folder
 from flows.what_if.judging import JudgedRun
 from flows.what_if.parts import StageDecisions, judge_part
-from tasks.classifier_judging import Float32s, ScoreCounts
+from tasks.classifier_judging import THRESHOLDS, Float32s, ScoreCounts, read_thresholds
 from tasks.rejudging import Rejudging, SignalTest
 from tasks.stage_tests import KeepTop
 from tasks.store import Store
 
 
 def with_scores_to_keep(store: Store, run: JudgedRun) -> JudgedRun:
-    """The run with every share to keep as a threshold, unless all stays as it was."""
+    """The run with every share to keep as a threshold: the one that it came to, or would come to."""
     corpus = run.stages[-1]
-    shares = [test for test in corpus.after if isinstance(test, KeepTop)]
-    reached_as_before = not any(stage.rejudging.changes for stage in run.stages[:-1])
-    if not shares or (reached_as_before and set(shares) <= set(corpus.before)):
+    shares = [test for test in (*corpus.before, *corpus.after) if isinstance(test, KeepTop)]
+    if not shares:
         return run
-    found: dict[SignalTest, SignalTest] = {test: test.at(_lowest_kept(store, run, test)) for test in shares}
-    after = tuple(found.get(test, test) for test in corpus.after)
-    changed = replace(corpus, after=after, rejudging=Rejudging(corpus.before, after))
+    before = _at(corpus.before, _scores_of_run(store, run))
+    reached_as_before = not any(stage.rejudging.changes for stage in run.stages[:-1])
+    if reached_as_before and {test for test in corpus.after if test in shares} <= set(corpus.before):
+        # Nobody changes sides: what the run said of these is taken over, and of those with just that score some go.
+        changed = replace(corpus, before=before, after=_at(corpus.after, _scores_of_run(store, run)))
+    else:
+        lowest = {test.classifier: _lowest_kept(store, run, test) for test in corpus.after if isinstance(test, KeepTop)}
+        after = _at(corpus.after, lowest)
+        changed = replace(corpus, before=before, after=after, rejudging=Rejudging(corpus.before, after))
     return replace(run, stages=(*run.stages[:-1], changed))
+
+
+def _at(tests: Sequence[SignalTest], scores: Mapping[str, float]) -> tuple[SignalTest, ...]:
+    """The tests, with a threshold for each share to keep of a classifier whose score is known."""
+    return tuple(
+        test.at(scores[test.classifier]) if isinstance(test, KeepTop) and test.classifier in scores else test
+        for test in tests
+    )
+
+
+def _scores_of_run(store: Store, run: JudgedRun) -> dict[str, float]:
+    """The scores at which documents parted in the run, by classifier."""
+    if "thresholds" not in run.record.stages:
+        return {}
+    rows = sampled_tables(store, stage_folder(run.record, "thresholds"), THRESHOLDS.names)
+    return {found.name: found.score for _, table in rows for found in read_thresholds(table)}
 
 
 def _lowest_kept(store: Store, run: JudgedRun, test: KeepTop) -> float:

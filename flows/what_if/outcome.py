@@ -111,15 +111,14 @@ def stage_changes(store: Store, stages: Sequence[StageDecisions], tallies: Mappi
         tally = tallies[stage.stage]
         counts = tally.counts
         pass_rate = counts["kept_before"] / counts["read_before"] if counts["read_before"] else 0.0
-        # A duplicate stays if the document kept in its place goes; how many do is not known without the texts.
-        returning = counts["fixed"] if stage.stage == "corpus" and counts["lost"] else 0
+        likely_back, most_back = tally.lost_keepers.returning()
         found.append(
             StageChange(
                 stage=stage.stage,
                 read_before=counts["read_before"],
                 read_after=_reckoned(counts["read_after"], likely, unmeasured),
                 kept_before=counts["kept_before"],
-                kept_after=_kept_after(stage, counts, likely * pass_rate, unmeasured + returning),
+                kept_after=_kept_after(stage, counts, likely * pass_rate + likely_back, unmeasured + most_back),
                 newly_kept=counts[NEWLY_KEPT],
                 newly_dropped=counts[NEWLY_DROPPED],
                 rules=_rule_changes(stage, tally),
@@ -210,6 +209,10 @@ def _notes_on_stages(run: JudgedRun, stages: Sequence[StageChange], tallies: Map
         if decisions.not_measured:
             rules = ", ".join(decisions.not_measured)
             yield f"The run did not measure what {decisions.stage} needs for {rules}: not judged."
+    judgements = run.plans["thresholds"].config["classifiers"] if "thresholds" in run.plans else {}
+    keeps_shares = any(rule.get("keep_top") is not None for rule in judgements.values())
+    if keeps_shares and any(stage.newly_kept for stage in stages[:-1]):
+        yield "The score at which a classifier keeps its share is found without documents that were never scored."
     fixed = tallies["extract"].counts["fixed"]
     if fixed:
         yield f"{fixed:,} records gave no text for reasons that are no thresholds: they stay out."
@@ -226,11 +229,11 @@ def _notes_on_duplicates(run: JudgedRun, stages: Sequence[StageChange], corpus: 
     if corpus is None:
         yield "The run has not looked for duplicates in all of these parts, so this ends with the filter."
         return
-    lost, duplicates = corpus.counts["lost"], corpus.counts["fixed"]
-    if lost and duplicates:
+    likely, most = corpus.lost_keepers.returning()
+    if most:
         yield (
-            f"{lost:,} documents would go that are no duplicates; of the {duplicates:,} duplicates that are left, some "
-            "may be theirs and would return. The most counts all of them."
+            f"Clusters of duplicates lose documents: {likely:,} lose the one that was kept, and are likely to keep "
+            f"another; the most counts all {most:,} duplicates that may return."
         )
     if any(stage.newly_kept for stage in stages if stage.stage != "corpus"):
         yield "The corpus keeps the least only if no new document joins two clusters of duplicates into one."

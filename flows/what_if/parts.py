@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.domain_counts import count_domains, keep_frequent
+from flows.what_if.lost_keepers import COLUMNS, LostKeepers
 from tasks.errors import PermanentError
 from tasks.language import UNKNOWN
 from tasks.rejudging import Bools, Rejudging, SignalTest, passing, stored_reasons
@@ -89,7 +90,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     """read_before, kept_before, read_after, kept_after, newly_kept, newly_dropped; `fixed`: documents kept out only by
-    reasons that no test gives; `lost`: those without such reasons that would not reach the stage."""
+    reasons that no test gives."""
     failed_before: Counter[str] = field(default_factory=Counter)
     failed_after: Counter[str] = field(default_factory=Counter)
     languages: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -98,6 +99,8 @@ class Tally:
     """By domain and newly_kept or newly_dropped."""
     chosen: dict[str, list[Place]] = field(default_factory=lambda: {NEWLY_KEPT: [], NEWLY_DROPPED: []})
     """Some documents of each changed side."""
+    lost_keepers: LostKeepers = field(default_factory=LostKeepers)
+    """Clusters of duplicates that lose a document."""
 
     def add(self, other: Tally, samples: int) -> None:
         """Count another part's documents too."""
@@ -109,6 +112,7 @@ class Tally:
             mine.update(theirs)
         self.languages.update(other.languages)
         self.domains = keep_frequent(self.domains + other.domains)
+        self.lost_keepers.add(other.lost_keepers)
         for side, places in other.chosen.items():
             self.chosen[side] = nsmallest(samples, [*self.chosen[side], *places])
 
@@ -147,6 +151,9 @@ def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisi
     tallies = {}
     for judged in judge_part(store, part, stages):
         tally = _counted(judged)
+        if judged.stage.stage == "corpus" and not judged.reached.all():
+            decisions = read_columns(store, f"{judged.stage.folder}/{part}", COLUMNS)
+            tally.lost_keepers = LostKeepers.of_part(decisions, judged.reached, _waiting(judged))
         _count_languages(tally, addresses.languages(judged.records), judged)
         for side, changed in ((NEWLY_KEPT, judged.newly_kept), (NEWLY_DROPPED, judged.newly_dropped)):
             rows = np.flatnonzero(changed)
@@ -157,11 +164,17 @@ def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisi
     return tallies
 
 
+def _waiting(judged: JudgedPart) -> Bools:
+    """Which documents are kept out only by reasons that no test gives."""
+    names = {test.name for test in judged.stage.after}
+    by_tests = passing([who for name, who in judged.failing.items() if name in names], len(judged.reached))
+    by_others = passing([who for name, who in judged.failing.items() if name not in names], len(judged.reached))
+    waiting: Bools = judged.reached & by_tests & ~by_others
+    return waiting
+
+
 def _counted(judged: JudgedPart) -> Tally:
     reached, failing = judged.reached, judged.failing
-    names = {test.name for test in judged.stage.after}
-    by_tests = passing([who for name, who in failing.items() if name in names], len(reached))
-    by_others = passing([who for name, who in failing.items() if name not in names], len(reached))
     tally = Tally()
     tally.counts.update(
         read_before=len(reached),
@@ -170,8 +183,7 @@ def _counted(judged: JudgedPart) -> Tally:
         kept_after=int(judged.kept_after.sum()),
         newly_kept=int(judged.newly_kept.sum()),
         newly_dropped=int(judged.newly_dropped.sum()),
-        fixed=int((reached & by_tests & ~by_others).sum()),
-        lost=int((by_others & ~reached).sum()),
+        fixed=int(_waiting(judged).sum()),
     )
     tally.failed_before.update({name: int(who.sum()) for name, who in judged.stored.items()})
     tally.failed_after.update({name: int((who & reached).sum()) for name, who in failing.items()})

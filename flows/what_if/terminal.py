@@ -35,7 +35,7 @@ def _blocks(found: WhatIf) -> Iterator[RenderableType]:
         yield _changes(found)
     yield _funnel(found)
     for stage in found.stages:
-        if stage.changes or any(rule.failed_before != rule.failed_after for rule in stage.rules):
+        if stage.changes or any(map(_has_changed, stage.rules)):
             yield _rules(stage)
         if stage.changes:
             yield _sides(stage)
@@ -111,18 +111,24 @@ def _sum_of_sides(stage: StageChange) -> Text:
 
 def _rules(stage: StageChange) -> Table:
     table = _table(f"{stage.stage}: rule", "fail, run", "fail, recipe", "", "threshold")
-    for rule in stage.rules:
+    changed = [rule for rule in stage.rules if _has_changed(rule)]
+    for rule in changed:
         differs = rule.failed_before != rule.failed_after
         difference = f"{rule.failed_after - rule.failed_before:+,}".replace("-", "−") if differs else ""
-        style = "bold" if differs or rule.limit_before != rule.limit_after else "dim"
         table.add_row(
-            Text(harmless(rule.rule), style=style),
-            Text(grouped(rule.failed_before), style=style),
-            Text(grouped(rule.failed_after), style=style),
+            Text(harmless(rule.rule), style="bold"),
+            grouped(rule.failed_before),
+            grouped(rule.failed_after),
             Text(difference, style="green" if rule.failed_after < rule.failed_before else "red"),
-            Text(_limits(rule), style=style),
+            _limits(rule),
         )
+    if len(changed) < len(stage.rules):
+        table.add_row(Text(f"and {len(stage.rules) - len(changed)} as before", style="dim"))
     return table
+
+
+def _has_changed(rule: RuleChange) -> bool:
+    return rule.failed_before != rule.failed_after or rule.limit_before != rule.limit_after
 
 
 def _limits(rule: RuleChange) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ CRAWL = "CC-MAIN-2026-45"
 NAME = "mutated"
 WARC = f"crawl-data/{CRAWL}/segments/1.1/warc/{NAME}.warc.gz"
 LIMITS = ChildLimits(seconds=900, memory_bytes=2 << 30, stall_seconds=60)
+RECORDS_PER_SAMPLE = 500
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,28 @@ class Cost:
     """Most resident memory of the child."""
     start_bytes: int
     """Resident memory of the child at its start: the imports."""
+    resident_bytes: list[int] = field(default_factory=list)
+    """Resident memory of the child at every `RECORDS_PER_SAMPLE`-th record."""
 
 
 class _Stopwatch:
-    """Progress that notes how long each record takes."""
+    """Progress that notes how long each record takes, and the memory from time to time."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._at, self._since = -1, time.process_time()
         self.worst = (0.0, -1)
+        self.resident: list[int] = []
+        self._told = 0
 
     def at(self, position: int) -> None:
         """A record begins."""
         now = time.process_time()
         self.worst = max(self.worst, (now - self._since, self._at))
         self._at, self._since = position, now
+        self._told += 1
+        if self._told % RECORDS_PER_SAMPLE == 0:
+            self.resident.append(_resident("VmRSS"))
         self._progress.at(position)
 
 
@@ -58,7 +66,8 @@ def extract_and_measure(job: PartJob, progress: Progress) -> Cost:
     watch = _Stopwatch(progress)
     footer = run_part(job, watch)
     watch.at(-1)
-    return Cost(footer, time.process_time() - began, watch.worst, _resident("VmHWM"), start)
+    seconds = time.process_time() - began
+    return Cost(footer, seconds, watch.worst, _resident("VmHWM"), start, watch.resident)
 
 
 def _resident(field: str) -> int:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from flows.stage_plan import STAGE_NAMES
+from tasks.store import Store
 from tests.conftest import Sluice, dataset_bytes, run_sluice, sluice_command, sluice_environment
 
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]
@@ -122,3 +123,39 @@ def test_ended_during_pretraining(
     sluice(*arguments)
     assert '"event": "resume"' in (model / "metrics.jsonl").read_text()
     assert losses(store, 300) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_machine_is_lost_during_pretraining(
+    prefect_server: str,
+    sluice: Sluice,
+    finished_store: Path,
+    tiny_recipe: Path,
+    s3_bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the store in a bucket, another machine goes on from the newest checkpoint that was sent there."""
+    store = Store(s3_bucket)
+    store.fs.put(str(finished_store / "datasets"), store.full("datasets"), recursive=True)
+    store.fs.put(str(finished_store / "tokenizers"), store.full("tokenizers"), recursive=True)
+    steps = 2000
+    arguments = ("pretrain", str(tiny_recipe), "--store", s3_bucket, *LONGER)
+    arguments += ("--set", f"pretrain.loop.steps={steps}")
+
+    def sent() -> list[str]:
+        found = [f"models/{model}/checkpoints" for model in store.names("models")]
+        return [path for path in found for name in store.names(path) if store.exists(f"{path}/{name}/digests.json")]
+
+    for machine in ("lost", "fresh"):
+        (tmp_path / machine).mkdir()
+    monkeypatch.chdir(tmp_path / "lost")
+    kill_when(start(prefect_server, *arguments), lambda: bool(sent()))
+    shutil.rmtree(tmp_path / "lost" / ".sluice-scratch")
+    monkeypatch.chdir(tmp_path / "fresh")
+    sluice(*arguments)
+    (log,) = (tmp_path / "fresh" / ".sluice-scratch" / "models").glob("*/metrics.jsonl")
+    events: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
+    (resumed,) = [event["step"] for event in events if event["event"] == "resume"]
+    assert 50 <= resumed < steps
+    assert [event["step"] for event in events if event["event"] == "step"] == list(range(1, steps + 1))

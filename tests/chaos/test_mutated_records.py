@@ -110,6 +110,7 @@ def test_mutated_records_are_documents_or_decisions(seed: int, madeup: list[Capt
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_ten_thousand_mutated_records(madeup: list[Capture], tmp_path: Path) -> None:
     """Made-up pages, and real ones where they are to be had."""
     real = [capture(found.url, found.payload) for found in islice(html_pages(COMMON_CRAWL / "crawl-data"), 0, None, 9)]

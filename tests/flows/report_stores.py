@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from flows.mixed_corpora import pin_mixture
 from flows.plan import plan_stages
 from flows.recipe import Recipe
 from flows.run_record import Recorder, RunRecord
@@ -83,7 +84,7 @@ def crawl(folder: Path, changes: dict[str, Any]) -> RunRecord:
 
 
 def _crawl(folder: Path, recipe: dict[str, Any] = RECIPE) -> Recorder:
-    chosen = pin_data_files(Recipe.model_validate(recipe), Store(str(folder)))
+    chosen = pin_mixture(pin_data_files(Recipe.model_validate(recipe), Store(str(folder))), Store(str(folder)))
     web = generate_madeup_web(folder / "madeup", chosen.madeup)
     plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
     settings = RunSettings.model_validate({"store": str(folder), "workers": 1})
@@ -106,9 +107,12 @@ def _jobs(recorder: Recorder, name: str, source: SourceConfig, manifests: dict[s
     warcs = list_warcs(source)
     mapped = name == "fetch" or any(not upstream.all_parts for upstream in stage.upstream)
     count = stage.parts(plan.job_config) if stage.parts else len(warcs) if mapped else 1
+    further = stage.further_parts(plan.job_config) if stage.further_parts else []
     jobs = []
-    for index in range(count):
+    for index in range(count + len(further)):
         inputs = digest(warcs[index].path) if name == "fetch" else inputs_digest(stage, index, count, manifests)
+        if index >= count:
+            inputs = inputs_digest(stage, index, count, manifests, further[index - count])
         reads = (
             {"source": source.model_dump(mode="json"), "path": warcs[index].path}
             if name in ("fetch", "extract")

@@ -13,8 +13,11 @@ import yaml
 from flows.plan import plan_stages
 from flows.recipe import Recipe
 from flows.recipe_loading import RecipeError, validated
+from flows.status import store_status
 from tasks.classifier_model import read_model
-from tests.conftest import TINY_RECIPE, Sluice, dataset_bytes, stage_statuses
+from tasks.store import Store
+from tests.conftest import TINY_RECIPE, Sluice, dataset_bytes
+from tests.flows.report_stores import RECIPE, crawl
 
 STAGES = ("classifiers", "scores", "thresholds", "corpus")
 QUALITY = {
@@ -35,28 +38,23 @@ def recipe_with(classifiers: dict[str, Any]) -> Recipe:
     return validated({**yaml.safe_load(TINY_RECIPE), "classifiers": classifiers}, "test")
 
 
-@pytest.fixture(scope="module")
-def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
-    sections = yaml.safe_load(TINY_RECIPE) | {"classifiers": {"quality": QUALITY, "spam": SPAM}}
-    path.write_text(yaml.safe_dump({name: sections[name] for name in sections if name not in ("pretrain", "sft")}))
-    return path
-
-
 def rows(store: Path, kind: str, stage: str, fingerprint: str) -> list[dict[str, Any]]:
     parts = sorted((store / kind / stage / fingerprint).glob("*.parquet"))
     return [row for part in parts for row in pq.read_table(part).to_pylist()]
 
 
-def test_a_run_with_classifiers(sluice: Sluice, prefect_server: str, recipe_file: Path, tmp_path: Path) -> None:
+def test_a_run_with_classifiers(sluice: Sluice, tmp_path: Path) -> None:
+    """A run on two workers gives what its stages give by themselves, part after part."""
     one, two = tmp_path / "one", tmp_path / "two"
-    for store, workers in ((one, "1"), (two, "2")):
-        sluice("corpus", str(recipe_file), "--store", str(store), "--workers", workers)
+    recipe, classifiers = tmp_path / "tiny.yaml", {"classifiers": {"quality": QUALITY, "spam": SPAM}}
+    recipe.write_text(yaml.safe_dump(RECIPE | classifiers))
+    sluice("corpus", str(recipe), "--store", str(two), "--workers", "2")
+    crawl(one, classifiers)
     assert dataset_bytes(one, *STAGES) == dataset_bytes(two, *STAGES)
 
-    stages = stage_statuses(prefect_server, two)
-    names = {name: stages[name]["fingerprint"] for name in ("filter", *STAGES)}
-    assert all(stages[name]["state"] == "done" for name in names)
+    stages = {stage.name: stage for stage in store_status(Store(str(two))).stages}
+    names = {name: stages[name].fingerprint or "" for name in ("filter", *STAGES)}
+    assert all(stages[name].state == "done" for name in names)
     passed = rows(two, "datasets", "filter", names["filter"])
     scored = {row["id"]: row for row in rows(two, "datasets", "scores", names["scores"])}
     judged = rows(two, "decisions", "corpus", names["corpus"])

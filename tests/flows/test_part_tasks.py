@@ -94,7 +94,7 @@ def test_groups_hold_every_part_once(count: int, workers: int) -> None:
 
 
 def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path: Path) -> None:
-    """Ninety thousand paragraphs do not fit a worker of 300 MB; the pages around them go on."""
+    """Ninety thousand elements, if the recipe lets them in, do not fit a worker of 300 MB; the other pages go on."""
     giant = http_response(b"<html><body>" + b"<p>So many <b>words</b> of no use to anybody at all.</p>" * 45_000)
     content = members([page(1), record(giant, url="https://tolvane.example/giant"), page(2)])
     (tmp_path / WARC).parent.mkdir(parents=True)
@@ -105,7 +105,7 @@ def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path:
         fingerprint="f" * 16,
         index=0,
         inputs="inputs",
-        config=ExtractionConfig().model_dump(mode="json"),
+        config=ExtractionConfig(max_elements=1_000_000).model_dump(mode="json"),
         upstream={"fetch": "0" * 16},
         source={"source": {"base": str(tmp_path), "crawl": "CC-MAIN-2026-45"}, "path": WARC},
     )

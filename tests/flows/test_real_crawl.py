@@ -1,8 +1,9 @@
-"""Real pages over HTTP: a mirror that misbehaves gives the same corpus, byte for byte, as the folder behind it."""
+"""Real pages: the same corpus, byte for byte, from a folder and a mirror that misbehaves, on few workers and many."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import subprocess
 import sys
@@ -33,11 +34,11 @@ CHOSEN = {
 }
 
 
-def corpus_of(base: object, store: Path, **fields: str) -> list[str]:
+def corpus_of(base: object, store: Path, workers: int = WORKERS, /, **fields: str) -> list[str]:
     """The arguments that make a corpus of the chosen pages."""
     settings = [f"{field}={value}" for field, value in {**CHOSEN, "source.base": str(base), **fields}.items()]
     sets = [argument for setting in settings for argument in ("--set", setting)]
-    return ["corpus", "first-crawl", "--store", str(store), "--workers", str(WORKERS), *sets]
+    return ["corpus", "first-crawl", "--store", str(store), "--workers", str(workers), *sets]
 
 
 @pytest.fixture
@@ -78,6 +79,15 @@ def test_the_same_corpus_from_a_bad_mirror_and_a_folder(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_same_corpus_on_any_number_of_workers(
+    workers: int, sluice: Sluice, common_crawl: Path, from_folder: dict[str, bytes], tmp_path: Path
+) -> None:
+    sluice(*corpus_of(common_crawl, tmp_path / "store", workers))
+    assert dataset_bytes(tmp_path / "store", *STAGES) == from_folder
+
+
+@pytest.mark.slow
 def test_a_missing_warc_is_left_out_and_fetched_by_a_later_run(
     sluice: Sluice, prefect_server: str, common_crawl: Path, from_folder: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -91,6 +101,8 @@ def test_a_missing_warc_is_left_out_and_fetched_by_a_later_run(
     sluice(*lenient)
     status = stage_statuses(prefect_server, store)
     assert (status["fetch"]["parts_done"], status["fetch"]["parts_failed"], status["fetch"]["rows"]) == (5, 1, 4)
+    listed = json.loads(sluice("status", "--json", "--store", str(store)).stdout)["troubled_warcs"]
+    assert [(warc["path"], warc["reason"]) for warc in listed] == [(paths[5], "missing")]
     (decided,) = (pq.read_table(file) for file in (store / "decisions" / "fetch").rglob("part-00004.parquet"))
     assert decided.select(["kept", "reasons", "path"]).to_pylist() == [
         {"kept": False, "reasons": ["missing"], "path": paths[5]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -29,19 +28,6 @@ from tasks.manifest import decisions_folder
 from tasks.parts import PartWriter, part_name, read_footer
 from tasks.stages.filter import DECISIONS
 from tasks.store import Store
-from tests.flows.report_stores import made_up_run
-
-
-@pytest.fixture(scope="module")
-def crawled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
-    folder = tmp_path_factory.mktemp("crawled") / "store"
-    return Store(str(folder)), made_up_run(folder).record
-
-
-@pytest.fixture
-def copied(crawled: tuple[Store, RunRecord], tmp_path: Path) -> tuple[Store, RunRecord]:
-    shutil.copytree(crawled[0].root, tmp_path / "store")
-    return Store(str(tmp_path / "store")), crawled[1]
 
 
 def rows(store: Store, folder: str, columns: list[str]) -> list[dict[str, Any]]:
@@ -199,14 +185,14 @@ def test_a_new_judge_of_the_corpus_shows_by_itself(copied: tuple[Store, RunRecor
         scores = pa.array([place / table.num_rows for place in range(table.num_rows)], pa.float32())
         pq.write_table(table.append_column("harm_score", scores), path)
     manifest = f"{record.stages['corpus'].plan.folder}/manifest.json"
-    counted = store.read_bytes(manifest).replace(b'"read": ', b'"personal_data.emails": 7, "read": ')
+    counted = store.read_bytes(manifest).replace(b'"read": ', b'"tone.rude_words": 7, "read": ')
     store.write_bytes(manifest, counted)
     assert "harm_score" in histograms(store, record, "corpus")
     group = next(group for group in removed_samples(store, record) if group.reason == "harmful")
     assert group.stage == "corpus" and group.samples[0].document.text
-    assert [one.what for one in read_counted(store, record) if one.stage == "corpus"] == ["personal data: emails"]
+    assert [one.what for one in read_counted(store, record) if one.stage == "corpus"] == ["tone: rude words"]
     html = render(gather(store, record))
-    assert "harm score" in html and "personal data: emails" in html
+    assert "harm score" in html and "tone: rude words" in html
 
 
 def test_other_judges_of_the_corpus_are_no_discrepancy_with_the_duplicates(copied: tuple[Store, RunRecord]) -> None:

@@ -22,7 +22,7 @@ from flows.what_if.terminal import print_what_if
 from tasks.errors import PermanentError, UsageError
 from tasks.manifest import decisions_folder
 from tasks.store import Store
-from tests.flows.report_stores import RECIPE, crawl, made_up_run
+from tests.flows.report_stores import RECIPE, crawl
 
 EVERY = 10_000
 """More samples than there are documents."""
@@ -36,18 +36,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "every language": {"languages": [], "min_language_score": 0.99, "profiles": ["c4"]},
     "nothing": {},
 }
-
-
-@pytest.fixture(scope="module")
-def crawled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
-    folder = tmp_path_factory.mktemp("crawled") / "store"
-    return Store(str(folder)), made_up_run(folder).record
-
-
-@pytest.fixture
-def copied(crawled: tuple[Store, RunRecord], tmp_path: Path) -> tuple[Store, RunRecord]:
-    shutil.copytree(crawled[0].root, tmp_path / "store")
-    return Store(str(tmp_path / "store")), crawled[1]
 
 
 def recipe(**filter_changes: Any) -> Recipe:

@@ -10,8 +10,8 @@ Skipped where the archives are not beside the repository.
 
 from __future__ import annotations
 
-import gzip
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,16 @@ EXPECTED = json.loads(GOLDEN.read_text())
 def odd_warcs(common_crawl: Path) -> Path:
     """Their folder."""
     return common_crawl / "odd-warcs"
+
+
+def unpacked(data: bytes) -> bytes:
+    """All gzip members, the last as far as it goes."""
+    whole = b""
+    while data:
+        member = zlib.decompressobj(31)
+        whole += member.decompress(data)
+        data = member.unused_data
+    return whole
 
 
 def test_every_archive_is_expected(odd_warcs: Path) -> None:
@@ -63,10 +73,8 @@ def test_an_archive_without_its_last_bytes_gives_all_before_them(name: str, odd_
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name.endswith(".gz")])
 def test_unpacked_it_gives_the_same_pages(name: str, odd_warcs: Path, tmp_path: Path) -> None:
-    """A reader of uncompressed files sees the same records; only their places differ."""
-    if "clipped" in name:
-        pytest.skip("gzip cannot unpack it")
-    (tmp_path / name).write_bytes(gzip.decompress((odd_warcs / name).read_bytes()))
+    """A reader of uncompressed files sees the same records, the clipped one too; only their places differ."""
+    (tmp_path / name).write_bytes(unpacked((odd_warcs / name).read_bytes()))
     plain = contents(tmp_path / name)
     assert [row[1:] for row in plain["items"]] == [row[1:] for row in EXPECTED[name]["items"]]
     assert plain["others"] == EXPECTED[name]["others"]

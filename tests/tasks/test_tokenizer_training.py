@@ -11,12 +11,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 from tokenizers import Tokenizer
 
+from model import chat_format
 from tasks.errors import PermanentError
 from tasks.tokenizer_training import (
     SPECIAL_TOKENS,
+    TOOL_TOKENS,
     TokenizerConfig,
+    bytes_per_token,
     clipped,
     encoder,
     sample_documents,
@@ -109,3 +115,31 @@ def test_the_sample_depends_on_the_documents_alone() -> None:
 def test_a_small_corpus_is_sampled_whole() -> None:
     assert len(sampled(documents(invented_texts(20)), TokenizerConfig())) == 20
     assert sampled(documents([]).cast(pa.schema([("id", pa.string()), ("text", pa.string())])), CONFIG) == []
+
+
+def test_tokens_of_tools_follow_those_of_turns_where_they_are_asked_for(tokenizer: Tokenizer) -> None:
+    with_tools = train_tokenizer(iter(invented_texts()), CONFIG.model_copy(update={"tools": True}))
+    assert [with_tools.id_to_token(place) for place in range(7)] == [*SPECIAL_TOKENS, *TOOL_TOKENS]
+    assert with_tools.get_vocab_size() == 600
+    assert tokenizer.token_to_id("<tool_call>") is None
+    text = "a<tool_call>b</tool_response>"
+    careful = encoder(with_tools.to_str())
+    ids = careful.encode(text, add_special_tokens=False).ids
+    assert min(ids) >= 7 and careful.decode(ids) == text
+    with pytest.raises(ValidationError, match="vocab_size must be at least 263"):
+        TokenizerConfig(vocab_size=262, tools=True)
+
+
+def test_tokens_names_are_those_of_the_model_half() -> None:
+    """The two halves share no code, so here is what keeps their names the same."""
+    assert (chat_format.END_OF_TEXT, chat_format.START_OF_TURN, chat_format.END_OF_TURN) == SPECIAL_TOKENS
+    assert chat_format.TOOL_TOKENS == TOOL_TOKENS
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(st.text(), st.sampled_from([*SPECIAL_TOKENS, "e\u0301 \r\n\t\x00 🙂"])))
+def test_the_bytes_of_a_texts_tokens_are_the_texts_bytes(tokenizer: Tokenizer, text: str) -> None:
+    sizes = bytes_per_token(tokenizer)
+    ids = encoder(tokenizer.to_str()).encode(text, add_special_tokens=False).ids
+    assert sizes[ids].sum() == len(text.encode())
+    assert sizes[:3].tolist() == [0, 0, 0] and sizes[3:].min() == 1

@@ -173,6 +173,25 @@ def test_of_a_damaged_member_the_records_before_the_last_are_believed_if_their_d
     assert reasons(items) == ["page", "page", "damaged_gzip", "page", "damaged_gzip"]
 
 
+@pytest.mark.parametrize("size", [3_000_000, 4_200_000, 9_000_000, 30_000_000])
+def test_after_a_member_that_comes_in_pieces_the_next_is_found_where_it_begins(size: int) -> None:
+    long = record(http_response(b"<p>" * (size // 3)), url="https://tolvane.example/long")
+    data = members([page(0), long, *map(page, range(2, 400))])
+    items, _ = read(data)
+    assert reasons(items) == ["page"] * 400
+    assert items[2].offset == len(members([page(0), long]))
+
+
+def test_a_long_member_that_lies_and_is_damaged_is_told_twice_at_two_places() -> None:
+    """The lie shows in its first megabytes, the damage at its end; each is a decision with an id of its own."""
+    lying = record(http_response(), Content_Length="10").rstrip() + b"and more of it " * 500_000
+    member = bytearray(gzip.compress(lying))
+    member[-8] ^= 1
+    items, _ = read(members([page(0)]) + bytes(member) + members([page(2)]))
+    assert reasons(items) == ["page", "wrong_length", "damaged_gzip", "page"]
+    assert items[2].offset == items[1].offset + 1
+
+
 def test_a_member_that_breaks_off_inside_the_file_hides_none_of_the_next() -> None:
     packed = [gzip.compress(one) for one in (page(0), page(1), page(2))]
     items, _ = read(packed[0] + packed[1][:100] + packed[2])

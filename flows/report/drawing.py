@@ -1,0 +1,107 @@
+"""The page a plot is drawn on: its colours, letters and sizes, and how a drawing becomes inline SVG.
+
+Notable:
+- Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are
+  text in the page's own font.
+- The same numbers give the same bytes: no date, no random ids.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# matplotlib wants real colours; each of these stands for a variable of the page's style sheet.
+INK, MUTED, GRID, KEPT, REMOVED, ACCENT = (f"#{3 * f'{n:02x}'}" for n in range(1, 7))
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--line)",
+    KEPT: "var(--kept)",
+    REMOVED: "var(--removed)",
+    ACCENT: "var(--accent)",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "text.parse_math": False,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "ytick.major.size": 0,
+}
+# In inches of 72 units. A drawing is stretched to its place, so these decide how large its letters come out.
+WIDE, NARROW = (9.6, 2.8), (4.9, 2.6)
+_LABEL_HEIGHT = 0.085
+
+
+@contextmanager
+def drawing(
+    name: str, size: tuple[float, float], layout: Literal["constrained"] | None = "constrained"
+) -> Iterator[tuple[Figure, list[str]]]:
+    """A figure to draw on, and a list that holds its SVG afterwards."""
+    out: list[str] = []
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout=layout)
+        yield figure, out
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        out.append(_inline(file.getvalue(), name))
+
+
+def _inline(svg: str, name: str) -> str:
+    """The `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    svg = re.sub(r'\b(d|x|y)="[^"]*"', lambda places: re.sub(r"(\.\d)\d+", r"\1", places[0]), svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return svg.replace("<svg", '<svg class="plot" role="img"', 1)
+
+
+def label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Name each line at its end; names that would touch are moved apart."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    height = -float("inf")
+    for y, label, colour in sorted(ends):
+        height = max(float(to_axes.transform((x, y))[1]), height + _LABEL_HEIGHT)
+        place = (x, height)
+        axes.annotate(
+            label,
+            place,
+            (6, 0),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            annotation_clip=False,
+        )

@@ -1,0 +1,26 @@
+"""What tests of readers of a store share: a store in which the real stages have run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.run_record import RunRecord
+from tasks.store import Store
+from tests.flows.report_stores import made_up_run
+
+
+@pytest.fixture(scope="module")
+def crawled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
+    """The store of the data half of a small made-up web, with the run's record; read only."""
+    folder = tmp_path_factory.mktemp("crawled") / "store"
+    return Store(str(folder)), made_up_run(folder).record
+
+
+@pytest.fixture
+def copied(crawled: tuple[Store, RunRecord], tmp_path: Path) -> tuple[Store, RunRecord]:
+    """The same to change."""
+    shutil.copytree(crawled[0].root, tmp_path / "store")
+    return Store(str(tmp_path / "store")), crawled[1]

@@ -84,36 +84,30 @@ def corpus(
     _run_flow("crawl_to_corpus", recipe, overrides, _settings(store, workers, worker_memory), as_json)
 
 
-@app.command()
-def pretrain(
-    recipe: RecipeArgument,
-    store: StoreOption = "./store",
-    overrides: SetOption = None,
-    processes: ProcessesOption = 1,
-    accelerate: AccelerateOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Pretrain on a corpus that is in the store."""
-    _run_flow("pretrain", recipe, overrides, _settings(store, processes=processes, accelerate=accelerate), as_json)
+def _training_verb(name: str, words: str) -> None:
+    """Add a verb that trains on what is in the store."""
+
+    @app.command(name, help=words)
+    def verb(
+        recipe: RecipeArgument,
+        store: StoreOption = "./store",
+        overrides: SetOption = None,
+        processes: ProcessesOption = 1,
+        accelerate: AccelerateOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _run_flow(name, recipe, overrides, _settings(store, processes=processes, accelerate=accelerate), as_json)
 
 
-@app.command()
-def finetune(
-    recipe: RecipeArgument,
-    store: StoreOption = "./store",
-    overrides: SetOption = None,
-    processes: ProcessesOption = 1,
-    accelerate: AccelerateOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Finetune the pretrained model on conversations, judge it and export it."""
-    _run_flow("finetune", recipe, overrides, _settings(store, processes=processes, accelerate=accelerate), as_json)
+_training_verb("pretrain", "Pretrain on a corpus that is in the store.")
+_training_verb("finetune", "Finetune the pretrained model on conversations, judge it and export it.")
+_training_verb("ladder", "Train a series of small models on a corpus in the store and fit a scaling law to them.")
 
 
 @app.command()
 def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """What is done and what is left of the latest run."""
-    from flows.status import status_table, store_status
+    from flows.status import status_table, store_status, troubled_lines
 
     found = store_status(Store(store))
     if as_json:
@@ -125,6 +119,10 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     for row in status_table(found):
         table.add_row(*row)
     output.print(table)
+    for line in troubled_lines(found):
+        output.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for stage, note in found.training.items():
+        output.print(f"{stage}: {harmless(note)}", markup=False, highlight=False)
     if found.error:
         output.print(found.error, style="red", markup=False)
 
@@ -146,13 +144,25 @@ def plan(
     recipe: RecipeArgument,
     store: StoreOption = "./store",
     overrides: SetOption = None,
+    gpu: Annotated[str | None, typer.Option(help="h100, a100 and others; or such as 400TFLOP/s,48GiB.")] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    hours: Annotated[float | None, typer.Option(help="A budget: hours of those GPUs.")] = None,
+    flops: Annotated[float | None, typer.Option(help="A budget: FLOP of training, such as 1e20.")] = None,
+    tokens_per_parameter: Annotated[float | None, typer.Option(help="In place of the law's best.")] = None,
+    law: Annotated[str | None, typer.Option(help="chinchilla-replicated, chinchilla, or this store's ladder.")] = None,
+    mfu: Annotated[float | None, typer.Option(help="Share of the peak that training reaches; default: 0.4.")] = None,
+    price: Annotated[float | None, typer.Option(help="US dollars for a GPU-hour.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Times that each token is seen; default: 1.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a recipe will fetch, before it does: WARC files, requests, GB, pages, time."""
+    """What a recipe will fetch and train, before it does; or, from a budget, the best model and what it takes."""
     from flows.cost_plan import plan_costs, print_costs
+    from flows.planning.training_budget import training_budget
     from flows.recipe_loading import load_recipe
 
-    found = plan_costs(load_recipe(recipe, overrides or ()), Store(store), messages)
+    amounts = {"gpu": gpu, "gpus": gpus, "hours": hours, "flops": flops, "law": law, "mfu": mfu, "price": price}
+    budget = training_budget(amounts | {"tokens_per_parameter": tokens_per_parameter, "epochs": epochs})
+    found = plan_costs(load_recipe(recipe, overrides or ()), Store(store), messages, budget)
     if as_json:
         _print_json(found.model_dump(mode="json"))
     else:
@@ -258,10 +268,15 @@ def recipes() -> None:
 
 def _show_outcome(store: Store) -> None:
     """Show what the latest run came to, and where its report is."""
+    from flows.planning.ladder_result import newest_ladder
+    from flows.planning.ladder_table import print_ladder
     from flows.report.terminal import print_outcome
 
     record = latest_run(store)
-    print_outcome(output, store, record)
+    if "ladder" in record.stages and (result := newest_ladder(store, record.recipe["name"])):
+        print_ladder(output, result)
+    else:
+        print_outcome(output, store, record)
     report_path = f"reports/{record.run}.html"
     if store.exists(report_path):
         output.print(f"Report: {store.location(report_path)}", highlight=False, soft_wrap=True)
@@ -323,6 +338,7 @@ def _run_flow(name: str, recipe_name: str, overrides: list[str] | None, settings
 def _flow(name: str) -> Callable[..., Any]:
     from flows.chat import crawl_to_chat
     from flows.corpus import crawl_to_corpus
+    from flows.ladder import ladder
     from flows.training import finetune as finetune_flow
     from flows.training import pretrain as pretrain_flow
 
@@ -331,6 +347,7 @@ def _flow(name: str) -> Callable[..., Any]:
         "crawl_to_corpus": crawl_to_corpus,
         "pretrain": pretrain_flow,
         "finetune": finetune_flow,
+        "ladder": ladder,
     }[name]
 
 

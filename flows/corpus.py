@@ -93,7 +93,12 @@ def dataset_jobs(run: Run, plan: StagePlan) -> list[PartJob]:
         mapped = [upstream.stage for upstream in stage.upstream if not upstream.all_parts]
         count = len(run.manifests[mapped[0]].parts) if mapped else 1
     manifests = {name: run.manifests[name] for name in plan.upstream}
-    return [_job(run, plan, index, inputs_digest(stage, index, count, manifests)) for index in range(count)]
+    further = stage.further_parts(plan.job_config) if stage.further_parts else []
+    jobs = [_job(run, plan, index, inputs_digest(stage, index, count, manifests)) for index in range(count)]
+    return jobs + [
+        _job(run, plan, count + place, inputs_digest(stage, count + place, count, manifests, made_from))
+        for place, made_from in enumerate(further)
+    ]
 
 
 def fetch_and_extract(run: Run, warcs: Sequence[WarcAddress]) -> None:

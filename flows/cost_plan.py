@@ -1,6 +1,6 @@
 """`sluice plan`: what a recipe will cost, before it does. Each kind of cost is a section of `RecipePlan` and a table.
 
-Notable: only what a recipe fetches is counted so far; what training reaches and takes is to stand beside it.
+Notable: a budget asks what could be trained, not what the recipe would fetch, so with one the source is not asked.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flows.acquisition_cost import AcquisitionCost, acquisition_cost, cost_table
+from flows.planning.training_budget import TrainingBudget
+from flows.planning.training_plan import TrainingPlan, plan_training
+from flows.planning.training_table import training_tables
 from flows.recipe import Recipe
 from tasks.config import Config
 from tasks.store import Store
@@ -19,12 +22,20 @@ class RecipePlan(Config):
 
     recipe: str
     """The recipe's name."""
-    acquisition: AcquisitionCost
-    """Bringing the pages here."""
+    acquisition: AcquisitionCost | None
+    """Bringing the pages here; None where a budget is planned."""
+    training: TrainingPlan | None
+    """Pretraining; None where the recipe trains no decoder and no budget is given."""
 
 
-def plan_costs(recipe: Recipe, store: Store, messages: Console) -> RecipePlan:
+def plan_costs(recipe: Recipe, store: Store, messages: Console, budget: TrainingBudget) -> RecipePlan:
     """Count or estimate all costs; `messages` shows how far that is, where it takes long."""
+    training = plan_training(recipe, store, budget)
+    acquisition = None if budget.is_given else _acquisition(recipe, store, messages)
+    return RecipePlan(recipe=recipe.name, acquisition=acquisition, training=training)
+
+
+def _acquisition(recipe: Recipe, store: Store, messages: Console) -> AcquisitionCost:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True) as progress:
         bars = {}
@@ -34,11 +45,14 @@ def plan_costs(recipe: Recipe, store: Store, messages: Console) -> RecipePlan:
                 bars[stage] = progress.add_task(stage, total=total)
             progress.update(bars[stage], completed=done)
 
-        return RecipePlan(recipe=recipe.name, acquisition=acquisition_cost(recipe, store, on_part))
+        return acquisition_cost(recipe, store, on_part)
 
 
 def print_costs(output: Console, plan: RecipePlan) -> None:
     """Show a plan in the terminal."""
-    output.print(cost_table(plan.acquisition))
-    if plan.acquisition.index_bytes:
-        output.print("The selection is in the store; a run of this recipe goes on from it.")
+    if plan.acquisition:
+        output.print(cost_table(plan.acquisition))
+        if plan.acquisition.index_bytes:
+            output.print("The selection is in the store; a run of this recipe goes on from it.")
+    for table in training_tables(plan.training) if plan.training else ():
+        output.print(table)

@@ -15,6 +15,7 @@ from model.config import SECTIONS, deciding_fields
 from tasks.classifier_training import JudgementConfig
 from tasks.fingerprint import fingerprint
 from tasks.madeup.generation import VERSION as MADEUP_VERSION
+from tasks.mixture import MixtureConfig
 from tasks.stages.registry import STAGES
 
 PROGRAM_VERSIONS = {"pretrain": 1, "sft": 1, "evaluate": 1, "export": 1}
@@ -51,10 +52,18 @@ def meaning(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     for section in SECTIONS:
         if isinstance(decisive.get(section), Mapping):
             decisive[section] = deciding_fields(section, decisive[section])
+    if decisive.get("objective") == "causal":
+        del decisive["objective"]  # as it was before there were others
     return decisive
 
 
-_NOT_DECISIVE = {"candidates": ("partitions",), "sft": ("conversations",), "evaluate": ("questions",)}
+_NOT_DECISIVE = {
+    "candidates": ("partitions",),
+    "tokens": ("stores",),
+    "packing": ("stores",),
+    "sft": ("conversations",),
+    "evaluate": ("questions",),
+}
 
 
 def upstream_names(name: str, recipe: Recipe) -> list[str]:
@@ -75,6 +84,10 @@ def upstream_names(name: str, recipe: Recipe) -> list[str]:
 
 def _left_out(name: str, recipe: Recipe) -> tuple[str, ...]:
     """The optional stages that `name` does not build on in this recipe."""
+    if name == "packing":
+        mixture = recipe.mixture or MixtureConfig()
+        read = {"duplicates": bool(mixture.by_duplicates), "scores": bool(mixture.by_quality)}
+        return tuple(stage for stage, is_read in read.items() if not is_read)
     if name == "classifiers" and not any(config.negatives_from_corpus for config in recipe.classifiers.values()):
         return ("filter",)
     return () if recipe.classifiers else ("scores", "thresholds")
@@ -102,10 +115,13 @@ def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dic
         "candidates": recipe.duplicates.model_dump(mode="json"),
         "duplicates": {},
         "corpus": _corpus_config(recipe),
-        "tokenizer": recipe.tokenizer.model_dump(mode="json"),
-        "tokens": recipe.tokens.model_dump(mode="json"),
-        "packing": recipe.packing.model_dump(mode="json"),
+        "tokenizer": _tokenizer_config(recipe),
+        "tokens": recipe.tokens.model_dump(mode="json") | _other_corpora(recipe),
+        "packing": recipe.packing.model_dump(mode="json") | _other_corpora(recipe) | _mixture_config(recipe),
     }
+    if recipe.compression:
+        held_out = {"held_out": recipe.tokens.model_dump(mode="json")}
+        configs["compression"] = recipe.compression.model_dump(mode="json") | held_out
     if recipe.classifiers:
         configs |= _classifier_configs(recipe)
     if recipe.pretrain:
@@ -114,7 +130,8 @@ def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dic
             configs["sft"] = recipe.sft.model_dump(mode="json") | {"digest": chat_digests["conversations"]}
         evaluate = recipe.evaluate.model_dump(mode="json")
         configs["evaluate"] = evaluate | {"digest": chat_digests.get("questions")}
-        configs["export"] = recipe.export.model_dump(mode="json")
+        if recipe.pretrain.objective == "causal":
+            configs["export"] = recipe.export.model_dump(mode="json")
     return configs
 
 
@@ -130,6 +147,35 @@ def _corpus_config(recipe: Recipe) -> dict[str, Any]:
     """The sections that judge kept documents; one that the recipe does not have leaves no trace in the fingerprint."""
     sections = {"harm": recipe.harm, "personal_data": recipe.personal_data}
     return {name: section.model_dump(mode="json") for name, section in sections.items() if section}
+
+
+def _tokenizer_config(recipe: Recipe) -> dict[str, Any]:
+    """The tokenizer section; fields that came later leave no trace in the fingerprint where they are false."""
+    added = {"tools": recipe.tokenizer.tools, "without_held_out": recipe.tokenizer.without_held_out}
+    config = recipe.tokenizer.model_dump(mode="json", exclude={name for name, given in added.items() if not given})
+    if recipe.tokenizer.without_held_out:
+        config["held_out"] = recipe.tokens.model_dump(mode="json")
+    return config
+
+
+def _other_corpora(recipe: Recipe) -> dict[str, Any]:
+    """The further corpora of the mixture; a recipe without any leaves no trace in the fingerprint."""
+    others = recipe.mixture.others if recipe.mixture else {}
+    if not others:
+        return {}
+    return {
+        "others": {name: other.corpus for name, other in others.items()},
+        "stores": {name: other.store for name, other in others.items()},
+    }
+
+
+def _mixture_config(recipe: Recipe) -> dict[str, Any]:
+    """How often documents count; where the other corpora lie is said elsewhere."""
+    if recipe.mixture is None:
+        return {}
+    places = {name: {"store", "crawl", "corpus"} for name in recipe.mixture.others}
+    mixture = recipe.mixture.model_dump(mode="json", exclude={"others": places})
+    return {"mixture": mixture}
 
 
 def _classifier_configs(recipe: Recipe) -> dict[str, dict[str, Any]]:

@@ -134,12 +134,19 @@ def export_path(run: Run) -> str:
 def _training_summary(stage: str) -> Callable[[Run, StagePlan], dict[str, Any]]:
     def summary(run: Run, plan: StagePlan) -> dict[str, Any]:
         events = [json.loads(line) for line in (model_folder(run, stage) / "metrics.jsonl").read_text().splitlines()]
-        steps = [event for event in events if event["event"] == "step"]
-        evaluations = [event for event in events if event["event"] == "eval"]
-        found = {"model": model_path(run, stage), "steps": steps[-1]["step"], "tokens": steps[-1]["tokens"]}
-        found["last_loss"] = steps[-1]["loss"]
-        if evaluations:
-            found |= {"held_out_loss": evaluations[-1]["loss"], "bits_per_byte": evaluations[-1].get("bits_per_byte")}
+        of = {
+            kind: [event for event in events if event["event"] == kind] for kind in ("step", "eval", "skipped", "done")
+        }
+        end = of["done"][-1]
+        found = {"model": model_path(run, stage), "steps": end["step"], "tokens": end["tokens"]}
+        if of["step"]:
+            found["last_loss"] = of["step"][-1]["loss"]
+        if of["eval"]:
+            found |= {"held_out_loss": of["eval"][-1]["loss"], "bits_per_byte": of["eval"][-1].get("bits_per_byte")}
+        if of["skipped"]:
+            found["skipped_steps"] = len(of["skipped"])
+        if "reason" in end:
+            found["ended_early"] = end["reason"]
         return found
 
     return summary

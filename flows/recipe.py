@@ -7,14 +7,17 @@ exists once. The same model is every flow's parameter, and Prefect draws its for
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from flows.planning.rungs import LadderConfig
+from model.config import ONE_DOCUMENT, LoopConfig, ModelShape, ObjectiveName, OptimizerConfig, ScheduleConfig
+from model.sizes import reserved_ids, sizes_of_depth
 from tasks.classifier_training import ClassifierConfig
+from tasks.compression import CompressionConfig
 from tasks.config import Config
 from tasks.crawl_listing import SourceConfig
 from tasks.duplicate_clusters import DuplicatesConfig
@@ -23,6 +26,7 @@ from tasks.filters.filtering import FilterConfig
 from tasks.harm import HarmConfig
 from tasks.madeup import MadeupConfig
 from tasks.minhash import MinHashConfig
+from tasks.mixture import MixtureConfig
 from tasks.packing import PackingConfig
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.tokenization import TokensConfig
@@ -30,29 +34,41 @@ from tasks.tokenizer_training import TokenizerConfig
 
 
 class _SizesFollow:
-    """Marks a `ModelShape` whose vocabulary and context a recipe may leave out, so that its JSON schema says so too."""
+    """Marks a `ModelShape` whose sizes a recipe may leave out, or give as a depth, so that its JSON schema says so."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler(core)
         definition = handler.resolve_ref_schema(schema)
-        definition["required"] = [name for name in definition["required"] if name not in _FOLLOWED_SIZES]
+        del definition["required"]  # with a depth, none is
+        depth = {"type": "integer", "minimum": 1, "title": "Depth", "description": _DEPTH}
+        definition["properties"] = {"depth": depth} | definition["properties"]
         return schema
 
 
-_FOLLOWED_SIZES = ("vocabulary_size", "context")
+_DEPTH = "Sets layers, widths and heads together, less those that are named (model/sizes.py)."
 
 
 class PretrainSection(Config):
     """Pretraining: the model's sizes and how it learns."""
 
     shape: Annotated[ModelShape, _SizesFollow()]
-    """Sizes of the model; its vocabulary and context follow the tokenizer and the packing unless given."""
+    """Sizes of the model; its vocabulary and context follow the tokenizer and the packing unless given. `depth` sets
+    all others that are not given (model/sizes.py)."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and its constants."""
     schedule: ScheduleConfig = ScheduleConfig()
     """Learning rate over the run."""
+    objective: ObjectiveName = "causal"
+    """`causal`: a decoder that says the next token. `masked`: an encoder that names masked tokens. `span_corruption`:
+    an encoder, and a decoder that writes the spans missing from a text. Only the first becomes a chat model."""
+
+    @model_validator(mode="after")
+    def _gaps_stay_in_documents(self) -> Self:
+        if self.objective != "causal" and not self.loop.document_mask:
+            raise ValueError(f"loop.{ONE_DOCUMENT}")
+        return self
 
 
 class SftSection(Config):
@@ -120,8 +136,15 @@ class Recipe(Config):
     """The vocabulary and what it is trained on."""
     tokens: TokensConfig = TokensConfig()
     """Encoding, and the split by document."""
+    mixture: MixtureConfig | None = None
+    """Other corpora to train on as well, and how often documents count; without it the run's own, each once."""
     packing: PackingConfig = PackingConfig()
     """From documents to training sequences."""
+    ladder: LadderConfig = LadderConfig()
+    """The small models that `sluice ladder` trains to measure a scaling law; a run does not train them."""
+    compression: CompressionConfig | None = None
+    """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
+    measured."""
     pretrain: PretrainSection | None = None
     """Pretraining; without it the run ends with packed tokens."""
     sft: SftSection | None = None
@@ -134,17 +157,23 @@ class Recipe(Config):
     @model_validator(mode="before")
     @classmethod
     def _sizes_follow(cls, values: Any) -> Any:
-        """Fill the model's vocabulary and context from the tokenizer and the packing where they are not given."""
+        """Fill in the model's vocabulary, context and what follows its depth, where they are not given."""
         if not isinstance(values, dict) or not isinstance(values.get("pretrain"), dict):
             return values
-        shape = values["pretrain"].get("shape")
+        shape, objective = values["pretrain"].get("shape"), values["pretrain"].get("objective", "causal")
         if not isinstance(shape, dict):
             return values
-        followed = {
-            "vocabulary_size": _given(values, "tokenizer", "vocab_size", TokenizerConfig()),
-            "context": _given(values, "packing", "context", PackingConfig()),
-        }
-        return values | {"pretrain": values["pretrain"] | {"shape": followed | shape}}
+        vocabulary = _given(values, "tokenizer", "vocab_size", TokenizerConfig())
+        context = _given(values, "packing", "context", PackingConfig())
+        if type(vocabulary) is type(context) is int and objective in get_args(ObjectiveName):
+            vocabulary += reserved_ids(objective, context)
+        sizes = {"vocabulary_size": vocabulary, "context": context} | shape
+        if (depth := sizes.pop("depth", None)) is not None:
+            try:
+                sizes |= sizes_of_depth(depth, sizes)
+            except ValueError as error:
+                raise ValueError(f"pretrain.shape: {error}") from error
+        return values | {"pretrain": values["pretrain"] | {"shape": sizes}}
 
     @model_validator(mode="after")
     def _stages_agree(self) -> Self:
@@ -160,17 +189,40 @@ class Recipe(Config):
                     f"pretrain.shape.context is {self.pretrain.shape.context}, but packing.context is "
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
+            self._objective_agrees(self.pretrain)
         elif self.sft:
             raise ValueError("sft needs a pretrain section: there is no model to finetune")
         if self.source.select and not self.source.select.may_be_in(self.filter.languages):
             raise ValueError(
                 "source.select.languages and filter.languages have no language in common, so nothing would be kept"
             )
+        if self.mixture:
+            self._mixture_agrees(self.mixture)
         if self.madeup and self.source.select:
             raise ValueError("source.select needs a columnar index: the made-up web has none")
         if not self.madeup and "madeup" in (self.evaluate.questions, self.sft and self.sft.conversations):
             raise ValueError("`madeup` chat data needs a madeup section")
         return self
+
+    def _objective_agrees(self, pretrain: PretrainSection) -> None:
+        reserved = reserved_ids(pretrain.objective, pretrain.shape.context)
+        if pretrain.shape.vocabulary_size < self.tokenizer.vocab_size + reserved:
+            raise ValueError(
+                f"pretrain.objective {pretrain.objective} needs {reserved} ids beside the tokenizer's, and "
+                f"pretrain.shape.vocabulary_size is {pretrain.shape.vocabulary_size}; leave it out and it follows"
+            )
+        if pretrain.objective != "causal" and (self.sft or self.evaluate.questions):
+            raise ValueError(
+                f"a model of pretrain.objective {pretrain.objective} cannot be finetuned to chat or asked questions; "
+                "leave sft and evaluate.questions out, or set pretrain.objective to causal"
+            )
+
+    def _mixture_agrees(self, mixture: MixtureConfig) -> None:
+        if unknown := sorted(mixture.by_quality.keys() - self.classifiers.keys()):
+            raise ValueError(f"mixture.by_quality names {', '.join(unknown)}, which is not among the classifiers")
+        for name, other in mixture.others.items():
+            if other.store is None and other.crawl is None and other.corpus is None:
+                raise ValueError(f"mixture.others.{name} says no store, no crawl and no corpus: give one of them")
 
 
 def _given(values: dict[str, Any], section: str, field: str, default: Config) -> Any:

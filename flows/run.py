@@ -19,6 +19,7 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
+from flows.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.plan import plan_stages
 from flows.recipe import Recipe
 from flows.report.page import write_report
@@ -94,9 +95,10 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     _name_flow_run(recipe.source.crawl, source.crawl)
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
-    pinned = pin_data_files(recipe.model_copy(update={"source": source}), store)
+    pinned = pin_mixture(pin_data_files(recipe.model_copy(update={"source": source}), store), store)
     source = pinned.source
     plans = plan_stages(pinned, source.crawl, digests)
+    refuse_own_corpus(plans)
     recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
     logger.info("run %s in %s", recorder.record.run, store.url)
     try:

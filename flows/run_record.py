@@ -108,6 +108,12 @@ class Recorder:
         self.record = self.record.model_copy(update={"stages": stages})
         self.save()
 
+    def add_stage(self, plan: StagePlan) -> None:
+        """Plan one more stage, which the recipe's other flows do not have, and save."""
+        stages = {**self.record.stages, plan.name: StageRecord(plan=plan)}
+        self.record = self.record.model_copy(update={"stages": stages})
+        self.save()
+
     def finish(self, error: BaseException | None = None) -> None:
         """Write how the run ended."""
         self.record = self.record.model_copy(

@@ -27,6 +27,7 @@ STAGE_NAMES = (
     "tokenizer",
     "tokens",
     "packing",
+    "compression",
     "pretrain",
     "sft",
     "preference",

@@ -12,13 +12,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from prefect import flow, get_run_logger
 
+from flows.checkpoint_transfer import CheckpointTransfer
 from flows.corpus import DATA_STAGES, finish_dataset
 from flows.launcher import run_program
 from flows.part_tasks import part_task
@@ -58,11 +59,12 @@ def finetune(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str,
 
 
 def finish_model(run: Run) -> dict[str, Any]:
-    """Everything after pretraining, inside a flow run: finetuning where the recipe has it, evaluation, export."""
+    """Everything after pretraining, inside a flow run: finetuning, evaluation, export, where the recipe has them."""
     if "sft" in run.plans:
         run_program_stage(run, "sft")
     found = run_program_stage(run, "evaluate")
-    run_program_stage(run, "export")
+    if "export" in run.plans:
+        run_program_stage(run, "export")
     return found
 
 
@@ -110,9 +112,29 @@ def launch_command(module: str, config: Path, is_training: bool, settings: RunSe
 def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
     """Run a program to its end, its output going to the task's log.
 
+    A training that broke off after it had saved a new checkpoint is started again at once, however often: on machines
+    that come and go, only tries that lead nowhere are to be counted.
+
     Raises `PermanentError` for a wrong config or input, `TemporaryError` for anything else that another try, which
     resumes from the newest checkpoint, may get past.
     """
+    while True:
+        before = newest_checkpoint(config.parent)
+        try:
+            return _run_once(command, config, metrics, stage, steps)
+        except TemporaryError as error:
+            if newest_checkpoint(config.parent) <= before:
+                raise
+            get_run_logger().warning("%s It has saved a checkpoint, and goes on from there.", error)
+
+
+def newest_checkpoint(folder: Path) -> int:
+    """Steps of training that the newest checkpoint of a model's folder holds; 0 without one."""
+    names = (path.name.removeprefix("step-") for path in folder.glob("checkpoints/step-*"))
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int) -> None:
     logger = get_run_logger()
     outcome_path(config).unlink(missing_ok=True)
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
@@ -198,10 +220,8 @@ def _launch_program(run: Run, plan: StagePlan) -> None:
     program = PROGRAMS[plan.name]
     values = program.config(run, plan)
     folder = model_folder(run, plan.name if program.is_training else last_trained(run))
-    if not run.store.is_local:
-        for stage in (stage for stage in ("pretrain", "sft") if stage in run.plans):
-            if run.store.exists(model_path(run, stage)):
-                run.store.download_folder(model_path(run, stage), model_folder(run, stage))
+    for stage in (stage for stage in ("pretrain", "sft") if stage in run.plans and not run.store.is_local):
+        _transfer(run, stage).restore()
     config = folder / ("config.json" if program.is_training else f"{plan.name}.json")
     with explaining_full_disk(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
@@ -211,9 +231,14 @@ def _launch_program(run: Run, plan: StagePlan) -> None:
     command = launch_command(program.module, config, program.is_training, run.settings)
     # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
     label = f"{plan.name} {run.recipe.name} {run.crawl}"
-    part_task(run_to_its_end, plan.name)(command, config, metrics, plan.name, steps, label)
+    with _transfer(run, plan.name).sending() if program.is_training and not run.store.is_local else nullcontext():
+        part_task(run_to_its_end, plan.name)(command, config, metrics, plan.name, steps, label)
     if not run.store.is_local:
-        run.store.upload_folder(folder, f"models/{folder.name}")
+        run.store.upload_folder(folder, f"models/{folder.name}", leave=("checkpoints",))
+
+
+def _transfer(run: Run, stage: str) -> CheckpointTransfer:
+    return CheckpointTransfer(run.store, model_path(run, stage), model_folder(run, stage), run.logger)
 
 
 def _write_result(run: Run, plan: StagePlan, inputs: str) -> PartFooter:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
 from dataclasses import dataclass
 
 _WINDOW = 128
@@ -89,8 +88,9 @@ class BadSteps:
             return f"the {name} is not finite"
         if not self._sigma or len(accepted) < _FEWEST:
             return None
-        mean = statistics.fmean(accepted)
-        deviation = max(statistics.pstdev(accepted, mean), _SMALLEST_DEVIATION * abs(mean))
+        mean = math.fsum(accepted) / len(accepted)
+        variance = math.fsum((kept - mean) ** 2 for kept in accepted) / len(accepted)
+        deviation = max(math.sqrt(variance), _SMALLEST_DEVIATION * abs(mean))
         above = value - mean
         if above <= self._sigma * deviation:
             return None

@@ -1,4 +1,4 @@
-"""Finetuning data: conversations as packed sequences in which only the assistant's words are learnt.
+"""Finetuning data: conversations as packed sequences in which only the assistant's words and calls of tools are learnt.
 
 Notable:
 - Conversations of any length are accounted for: one longer than a sequence is cut at its end, and one in which nothing
@@ -12,12 +12,12 @@ import bisect
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import xxhash
 
-from model.chat_format import ChatFormat, Message, Role
+from model.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
 from model.errors import BadInput
 from model.packed_sequences import PackedSequences, Packing
 
@@ -92,7 +92,7 @@ def pack(lengths: list[int], room: int) -> Packing:
 
 
 def read_conversations(path: Path) -> list[list[Message]]:
-    """The conversations of a JSONL file, in order.
+    """The conversations of a JSONL file, in order, each with its `tools` described in its system turn.
 
     Raises:
         BadInput: the file is missing or a line is malformed.
@@ -106,11 +106,38 @@ def read_conversations(path: Path) -> list[list[Message]]:
 
 def _conversation(line: str, where: str) -> list[Message]:
     try:
-        messages = json.loads(line)["messages"]
-        found = [Message(message["role"], message["content"]) for message in messages]
-    except (ValueError, KeyError, TypeError) as error:
+        values = json.loads(line)
+        found = [_message(message) for message in values["messages"]]
+        tools = values.get("tools") or []
+        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+            raise TypeError("tools must be a list of objects")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
     for message in found:
         if message.role not in get_args(Role) or not isinstance(message.content, str):
             raise BadInput(f"{where}: role must be one of {', '.join(get_args(Role))} and content a string")
-    return found
+        if message.calls and message.role != "assistant":
+            raise BadInput(f"{where}: only an assistant calls tools, not a {message.role}")
+    return with_tools(found, tools)
+
+
+def _message(values: dict[str, Any]) -> Message:
+    calls = tuple(_call(call) for call in values.get("tool_calls") or ())
+    content: Any = values.get("content") or "" if calls else values["content"]
+    return Message(values["role"], content, calls)
+
+
+def _call(values: dict[str, Any]) -> ToolCall:
+    """A call in the form of the chat APIs, {"function": {"name", "arguments"}}, or that inner object alone."""
+    function = values.get("function") or values
+    name, arguments = function["name"], function["arguments"]
+    if isinstance(arguments, str):
+        if not isinstance(json.loads(arguments), dict):
+            raise TypeError("the arguments of a call must be an object")
+    elif not isinstance(arguments, dict):
+        raise TypeError("the arguments of a call must be an object")
+    else:
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    if not isinstance(name, str):
+        raise TypeError("the name of a call must be a string")
+    return ToolCall(name, arguments)

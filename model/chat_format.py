@@ -4,14 +4,17 @@ Notable:
 - Text is never read as control tokens: a message that contains `<|im_end|>` stays text, so a user cannot end a turn.
 - Contents are stripped of white space at both ends, here and in the chat template, so that the border between a role
   and its content is always a border between tokens; both then give equal ids.
+- A tokenizer trained with `tools` has markers around calls and results of tools. A call is JSON, as Qwen3 writes it, so
+  that the parsers of the usual servers read it; a result is a turn of its own, which nobody learns to write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
@@ -21,6 +24,9 @@ from model.errors import BadInput
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
+CALL, END_OF_CALL = "<tool_call>", "</tool_call>"
+RESULT, END_OF_RESULT = "<tool_response>", "</tool_response>"
+TOOL_TOKENS = (CALL, END_OF_CALL, RESULT, END_OF_RESULT)
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -30,7 +36,50 @@ CHAT_TEMPLATE = (
 )
 """The same format as a Jinja template, for transformers and the servers that read its folders."""
 
-Role = Literal["system", "user", "assistant"]
+TOOL_CHAT_TEMPLATE = (
+    "{% if tools %}"
+    "{% set scene = (messages[0]['content'] | trim) if messages[0]['role'] == 'system' else '' %}"
+    "{{ '<|im_start|>system\n' + (scene + '\n\n' if scene else '') + 'Tools you can call, one a line:' }}"
+    "{% for tool in tools %}{{ '\n' + (tool | tojson) }}{% endfor %}"
+    "{{ '<|im_end|>' + '\n' }}"
+    "{% endif %}"
+    "{% for message in messages %}"
+    "{% if not (tools and loop.first and message['role'] == 'system') %}"
+    "{% set content = (message['content'] or '') | trim %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['role'] == 'tool' %}{{ '<tool_response>' + content + '</tool_response>' }}"
+    "{% else %}{{ content }}{% endif %}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{% set function = call['function'] if call['function'] else call %}"
+    "{{ '<tool_call>{\"name\": ' + (function['name'] | tojson) + ', \"arguments\": ' }}"
+    "{% if function['arguments'] is string %}{{ function['arguments'] }}"
+    "{% else %}{{ function['arguments'] | tojson }}{% endif %}"
+    "{{ '}</tool_call>' }}"
+    "{% endfor %}"
+    "{{ '<|im_end|>' + '\n' }}"
+    "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""The template of a tokenizer with tools: as above, with `tools`, messages' `tool_calls` and the role `tool`."""
+
+_TOOLS_HEAD = "Tools you can call, one a line:"
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """What an assistant asks a tool for."""
+
+    name: str
+    arguments: str
+    """A JSON object, as it is written in the text."""
+
+    @property
+    def text(self) -> str:
+        """The call as JSON."""
+        return f'{{"name": {json.dumps(self.name, ensure_ascii=False)}, "arguments": {self.arguments}}}'
 
 
 @dataclass(frozen=True)
@@ -39,6 +88,20 @@ class Message:
 
     role: Role
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    """The calls of tools that follow an assistant's content."""
+
+
+def with_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """The conversation with a system turn that describes `tools`, JSON objects of any form; as it is without any."""
+    if not tools:
+        return list(messages)
+    has_scene = bool(messages) and messages[0].role == "system"
+    scene = messages[0].content.strip() if has_scene else ""
+    lines = [_TOOLS_HEAD, *(json.dumps(tool, ensure_ascii=False) for tool in tools)]
+    described = "\n".join(lines)
+    head = Message("system", f"{scene}\n\n{described}" if scene else described)
+    return [head, *messages[1 if has_scene else 0 :]]
 
 
 class ChatFormat:
@@ -54,6 +117,17 @@ class ChatFormat:
         """Id that opens a turn."""
         self.end_of_turn = _special(tokenizer, END_OF_TURN)
         """Id that ends a turn."""
+        self._tools = {token: found for token in TOOL_TOKENS if (found := tokenizer.token_to_id(token)) is not None}
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether there are tokens around calls and results of tools."""
+        return len(self._tools) == len(TOOL_TOKENS)
+
+    @property
+    def template(self) -> str:
+        """The format as a Jinja template."""
+        return TOOL_CHAT_TEMPLATE if self.has_tools else CHAT_TEMPLATE
 
     @property
     def stop_tokens(self) -> frozenset[int]:
@@ -70,17 +144,37 @@ class ChatFormat:
             )
 
     def conversation(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
-        """The ids of a whole conversation, and which of them an assistant writes: its contents and their ends."""
+        """The ids of a whole conversation, and which of them an assistant writes: its contents, calls and their ends.
+
+        Raises:
+            BadInput: it uses tools, and the tokenizer has no tokens for them.
+        """
         ids: list[int] = []
         written: list[bool] = []
         line_end = self.encode("\n")
         for message in messages:
             head = [self.start_of_turn, *self.encode(f"{message.role}\n")]
-            content = [*self.encode(message.content.strip()), self.end_of_turn]
+            content = [*self._content(message), self.end_of_turn]
             ids += head + content + line_end
             by_assistant = message.role == "assistant"
             written += [False] * len(head) + [by_assistant] * len(content) + [False] * len(line_end)
         return ids, written
+
+    def _content(self, message: Message) -> list[int]:
+        """The ids between the role and the end of a turn."""
+        text = self.encode(message.content.strip())
+        if message.role != "tool" and not message.calls:
+            return text
+        if not self.has_tools:
+            raise BadInput(
+                "the conversation uses tools, but the tokenizer has no tokens for them; train it with "
+                "tokenizer.tools = true"
+            )
+        if message.role == "tool":
+            return [self._tools[RESULT], *text, self._tools[END_OF_RESULT]]
+        for call in message.calls:
+            text += [self._tools[CALL], *self.encode(call.text), self._tools[END_OF_CALL]]
+        return text
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """The ids after which the assistant's next content begins."""
@@ -92,8 +186,12 @@ class ChatFormat:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; special ones are left out."""
-        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        """The text of ids; special ones are left out, but for those of tools: who runs the tools has to see them."""
+        if not self.has_tools:
+            text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+            return text
+        turns = (self.end_of_text, self.start_of_turn, self.end_of_turn)
+        text = self._tokenizer.decode([token for token in ids if token not in turns], skip_special_tokens=False)
         return text
 
 

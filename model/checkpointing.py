@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 import xxhash
@@ -40,6 +40,8 @@ from model.config import ModelShape
 from model.config_loading import config_as_json, parse_config
 from model.errors import BadInput
 from model.run_end import EndMemory
+
+_T = TypeVar("_T")
 
 _DIGESTS = "digests.json"
 _PROGRESS = "training.json"
@@ -72,36 +74,47 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimizers: list[Optimizer], keep: int) -> Path:
+    """`write_checkpoint` of the state as it is now."""
+    return write_checkpoint(folder, progress, training_state(model, optimizers), keep)
+
+
+def training_state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
+    """What a checkpoint holds of a model and its optimizers, by name; tensors share the memory of the model's."""
+    return {"model": get_model_state_dict(model), "optimizer": get_optimizer_state_dict(model, optimizers)}
+
+
+def write_checkpoint(
+    folder: Path, progress: Progress, state: dict[str, Any], keep: int, group: dist.ProcessGroup | None = None
+) -> Path:
     """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep` checkpoints; every process calls this.
+
+    Args:
+        folder: of the checkpoints.
+        progress: where the run stands.
+        state: from `training_state`, or a copy.
+        keep: checkpoints to keep.
+        group: for the exchanges; the default one where there is none.
 
     Returns:
         The checkpoint's folder.
 
     Raises:
-        BadInput: the disk is full or cannot be written.
+        BadInput: the disk is full or cannot be written; on every process, whichever it was.
     """
     final = folder / f"step-{progress.step:08d}"
     temporary = folder / f"{final.name}.tmp"
-    if _rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.glob("step-*.tmp"):
-            shutil.rmtree(stale)
-    _barrier()
     try:
-        _write(temporary, progress, model, optimizers)
+        _on_main_process(lambda: _make_empty(folder), group)
+        _save_shards(temporary, state, group)
+        digests = _shared(lambda: _digests_of_own(temporary), group)
+        _on_main_process(lambda: _finish(temporary, final, progress, digests, keep), group)
     except (CheckpointException, OSError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if _rank() == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
         raise BadInput(
             f"cannot write the checkpoint {final}: {_cause(error)}; make room and start again, the checkpoints before "
             "it are as they were"
         ) from error
-    if _rank() == 0:
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
-        _sync(folder)
-        for old in _checkpoint_folders(folder)[keep:]:
-            shutil.rmtree(old)
-    _barrier()
     return final
 
 
@@ -140,7 +153,7 @@ def load_model(checkpoint: Checkpoint, model: nn.Module) -> None:
 
 def load_training_state(checkpoint: Checkpoint, model: nn.Module, optimizers: list[Optimizer]) -> None:
     """Reads the checkpoint's weights and optimizer state, on any number of processes."""
-    state = _state(model, optimizers)
+    state = training_state(model, optimizers)
     _read(checkpoint, state)
     set_model_state_dict(model, state["model"])
     set_optimizer_state_dict(model, optimizers, state["optimizer"])
@@ -159,16 +172,57 @@ def refuse_other_run(checkpoint: Checkpoint, shape: ModelShape, settings: dict[s
             )
 
 
-def _write(folder: Path, progress: Progress, model: nn.Module, optimizers: list[Optimizer]) -> None:
+def _make_empty(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("step-*.tmp"):
+        shutil.rmtree(stale)
+
+
+def _save_shards(folder: Path, state: dict[str, Any], group: dist.ProcessGroup | None) -> None:
+    """Every process writes and syncs its own; fails on all of them or on none."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
-        save(_state(model, optimizers), checkpoint_id=folder, no_dist=not dist.is_initialized())
-    _barrier()
-    if _rank() == 0:
-        _write_json(folder / _PROGRESS, config_as_json(progress))
-        _write_json(folder / _DIGESTS, {file.name: _digest(file) for file in sorted(folder.iterdir())})
-        for file in (*folder.iterdir(), folder):
-            _sync(file)
+        save(state, checkpoint_id=folder, process_group=group, no_dist=not dist.is_initialized())
+
+
+def _digests_of_own(folder: Path) -> dict[str, str]:
+    """Digests of what this process has just written, while the system still holds it in memory."""
+    written = [*folder.glob(f"__{_rank()}_*"), *(folder.glob(".metadata") if _rank() == 0 else ())]
+    return {file.name: _digest(file) for file in sorted(written)}
+
+
+def _finish(temporary: Path, final: Path, progress: Progress, digests: list[dict[str, str]], keep: int) -> None:
+    _write_json(temporary / _PROGRESS, config_as_json(progress))
+    digests.append({_PROGRESS: _digest(temporary / _PROGRESS)})
+    _write_json(temporary / _DIGESTS, {name: part[name] for part in digests for name in part})
+    _sync(temporary)
+    shutil.rmtree(final, ignore_errors=True)
+    temporary.rename(final)
+    _sync(final.parent)
+    for old in _checkpoint_folders(final.parent)[keep:]:
+        shutil.rmtree(old)
+
+
+def _on_main_process(action: Callable[[], None], group: dist.ProcessGroup | None) -> None:
+    """Runs `action` on the main process; returns, or raises its OSError, on all."""
+    _shared(action if _rank() == 0 else lambda: None, group)
+
+
+def _shared(action: Callable[[], _T], group: dist.ProcessGroup | None) -> list[_T]:
+    """Runs `action` everywhere; returns the results of all processes, or raises one's OSError on all of them."""
+    result: _T | OSError
+    try:
+        result = action()
+    except OSError as error:
+        result = error
+    results: list[Any] = [result]
+    if dist.is_initialized():
+        results = [None] * dist.get_world_size()
+        dist.all_gather_object(results, result, group=group)
+    for found in results:
+        if isinstance(found, OSError):
+            raise found
+    return results
 
 
 def _cause(error: CheckpointException | OSError) -> str:
@@ -176,10 +230,6 @@ def _cause(error: CheckpointException | OSError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return "; ".join(str(failure[0]) for failure in error.failures.values())
-
-
-def _state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
-    return {"model": get_model_state_dict(model), "optimizer": get_optimizer_state_dict(model, optimizers)}
 
 
 def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
@@ -221,6 +271,7 @@ def _blocks(stream: Any) -> Iterable[bytes]:
 
 def _write_json(file: Path, values: Any) -> None:
     file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    _sync(file)
 
 
 def _sync(path: Path) -> None:
@@ -233,8 +284,3 @@ def _sync(path: Path) -> None:
 
 def _rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _barrier() -> None:
-    if dist.is_initialized():
-        dist.barrier()

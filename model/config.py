@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+ObjectiveName = Literal["causal", "masked", "span_corruption"]
+"""What a model is trained to do."""
+ONE_DOCUMENT = "document_mask must be true where the objective is not causal: gaps are filled from their own document"
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -42,6 +46,15 @@ class ModelShape:
     """Added to the mean square inside each RMSNorm."""
     tied_embeddings: bool = True
     """Whether the output head is the embedding itself."""
+    rope_scaling: Literal["none", "linear", "yarn"] = "none"
+    """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
+    slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
+    rope_factor: float = 1.0
+    """This context over the one that the frequencies were made for; above 1 with `rope_scaling`."""
+    sliding_window: int = 0
+    """Positions that a token sees in a layer with a window, its own included; 0: every layer sees the whole context."""
+    window_pattern: str = "SSSL"
+    """Which layers have the window, a letter each, repeated over the layers: S short, with the window; L long."""
 
     def __post_init__(self) -> None:
         if self.head_width == 0 and self.heads > 0:
@@ -50,6 +63,18 @@ class ModelShape:
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
         _require(self.head_width >= 2 and self.head_width % 2 == 0, "head_width must be even and at least 2")
+        scaled = self.rope_scaling != "none"
+        right = self.rope_factor > 1 if scaled else self.rope_factor == 1
+        _require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
+        _require(self.sliding_window >= 0, "sliding_window must not be negative")
+        letters = set(self.window_pattern)
+        _require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The window of each layer, in positions; 0 where it sees the whole context."""
+        short = (self.window_pattern[layer % len(self.window_pattern)] == "S" for layer in range(self.layers))
+        return tuple(self.sliding_window if is_short else 0 for is_short in short)
 
 
 @dataclass(frozen=True)
@@ -121,6 +146,15 @@ class LoopConfig:
     compile: bool = False
     """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU the operations between the matrix
     products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step."""
+    parallelism: Literal["ddp", "fsdp"] = "ddp"
+    """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
+    optimizer state (FSDP2), for models that do not fit into one GPU's memory. One process holds the whole of it."""
+    float8: bool = False
+    """Whether the blocks' linear layers multiply in float8 while training (model/float8.py): faster for large models on
+    GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of 16."""
+    activation_checkpointing: bool = False
+    """Whether each block's activations are computed again in the backward pass instead of being kept: the memory of
+    one block's instead of all, for about a third more arithmetic."""
     threads: int = 0
     """CPU threads of each process; 0 shares the machine's cores among its processes."""
     log_every: int = 1
@@ -133,15 +167,19 @@ class LoopConfig:
     """Steps between two checkpoints; the last step is always one."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
-    spike_sigma: float = 6.0
+    background_checkpoint_mib: int = 64
+    """Weights and optimizer state of at least so many MiB, over all processes, are copied and then written while
+    training goes on; smaller ones, which take no time, and that of the last step are written at once."""
+    spike_sigma: float = 0.0
     """A step whose loss or gradient norm lies more than this many standard deviations above the last 128 accepted steps
-    is skipped (model/bad_steps.py); 0 skips only what is not finite."""
+    is skipped (model/bad_steps.py); 6 is usual for long runs with large batches; 0 skips only what is not finite."""
     max_hours: float = 0.0
-    """Hours of training, over all resumes, after which the run ends as it is, with a checkpoint; 0 sets no limit. Two
-    runs under a limit are not the same run: how far they come is the machine's doing."""
+    """Hours of training, over all resumes, after which the run ends as it is, with a checkpoint; 0 sets no limit. The
+    learning rate follows `steps` alone, so a run that is cut here misses its decay. Two runs under a limit are not the
+    same run: how far they come is the machine's doing."""
     patience: int = 0
-    """Evaluations on held-out documents without a new best loss after which the run ends as it is; 0 never does. Needs
-    `evaluate_every`."""
+    """Evaluations on held-out documents without a new best loss after which the run ends as it is, not at its best; 0
+    never does. Needs `evaluate_every`."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Where the metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
     folder. W&B obeys its own environment variables, such as WANDB_MODE=offline."""
@@ -149,18 +187,19 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "sequences_per_step", "log_every", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("threads", "evaluate_every", "evaluation_documents", "seed"):
+        for name in ("threads", "evaluate_every", "evaluation_documents", "seed", "background_checkpoint_mib"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("spike_sigma", "max_hours", "patience"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         _require(self.micro_batch >= -1, "micro_batch must be at least -1")
+        _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
         _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
 
 
 PACE_FIELDS: frozenset[str] = frozenset(
     {
-        *("micro_batch", "compile", "threads", "log_every", "trackers"),
-        *("evaluate_every", "checkpoint_every", "keep_checkpoints"),
+        *("micro_batch", "compile", "threads", "log_every", "trackers", "parallelism", "activation_checkpointing"),
+        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "background_checkpoint_mib"),
     }
 )
 """The fields of `LoopConfig` that decide where and how fast a run goes and what it notes on the way, and never, beyond
@@ -173,7 +212,8 @@ RESUME_FIELDS: frozenset[str] = frozenset({"steps", "max_hours", "patience", "sp
 which steps are skipped on the way."""
 
 ADDED_FIELDS: dict[str, frozenset[str]] = {
-    "loop": frozenset({"spike_sigma", "max_hours", "patience"}),
+    "shape": frozenset({"rope_scaling", "rope_factor", "sliding_window", "window_pattern"}),
+    "loop": frozenset({"spike_sigma", "max_hours", "patience", "float8"}),
 }
 """Deciding fields that came after the first release, by section. At its default such a field leaves a run what it was
 before, so it has no part in the run's name or in what a checkpoint must agree with: old stores and checkpoints hold."""
@@ -213,10 +253,10 @@ class TrainingConfig:
 
     folder: Path
     """The model folder: config.json, metrics.jsonl and checkpoints/ are written here."""
-    tokens: Path
-    """The tokens dataset, a folder of part-NNNNN.parquet."""
-    packing: Path
-    """The packing plan, a folder of part-NNNNN.parquet."""
+    tokens: str
+    """The tokens dataset: a folder of part-NNNNN.parquet, or the URL of one that fsspec knows, such as s3://..."""
+    packing: str
+    """The packing plan, likewise."""
     cache: Path
     """Folder for the memory-mapped copy of the tokens, on a local disk; may be shared between runs."""
     shape: ModelShape
@@ -227,6 +267,13 @@ class TrainingConfig:
     """Optimizer and its constants."""
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     """Learning rate over the run."""
+    objective: ObjectiveName = "causal"
+    """`causal`: a decoder that says the next token. `masked`: an encoder that names masked tokens (BERT,
+    arXiv:1810.04805). `span_corruption`: an encoder and a decoder that writes the spans missing from a text (T5,
+    arXiv:1910.10683). Only the first can be finetuned, exported and talked to."""
+
+    def __post_init__(self) -> None:
+        _require(self.objective == "causal" or self.loop.document_mask, f"loop.{ONE_DOCUMENT}")
 
 
 @dataclass(frozen=True)
@@ -257,8 +304,9 @@ class EvaluateConfig:
     """The model to judge: a model folder (its newest valid checkpoint) or an export folder."""
     result: Path
     """The JSON file to write."""
-    tokens: Path | None = None
-    """The tokens dataset whose validation documents are scored; without it bits per byte are left out."""
+    tokens: str | None = None
+    """The tokens dataset, a folder or a URL, whose validation documents are scored; without it bits per byte are left
+    out."""
     cache: Path | None = None
     """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     validation_documents: int = 0

@@ -5,7 +5,8 @@ alone says nothing about a small corpus. The same model and data give the same f
 
 Result: {"parameters", "validation": {"documents", "tokens", "text_bytes", "loss", "bits_per_byte",
 "unigram_bits_per_byte"}, "questions": {group: {"accuracy", "right", "n"}}}; a part that was not asked for is null, as
-is "validation" for a corpus too small to hold documents out.
+is "validation" for a corpus too small to hold documents out. A model that fills gaps has no bits per byte; in their
+place stands "gaps": {"objective", "documents", "tokens", "loss", "unigram_loss"}, the losses in nats per token.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from model.chat_format import load_chat_format
@@ -23,10 +26,11 @@ from model.config_loading import load_config
 from model.device import best_device, use_threads
 from model.full_disk import writing
 from model.held_out import held_out_documents, score_documents, unigram_score
-from model.model_loading import load_trained
+from model.model_loading import load_any, load_trained
+from model.objectives import CAUSAL, LanguageModel, Objective
 from model.program import EXIT_DONE, run_program
 from model.questions import accuracy_by_group, ask, read_questions, write_replies
-from model.token_cache import open_token_cache
+from model.token_cache import TokenCache, open_token_cache
 from model.token_data import check_vocabulary
 from model.transformer import Transformer
 
@@ -35,12 +39,15 @@ def evaluate(config_path: Path) -> int:
     """Runs the whole of evaluation and returns the exit code."""
     config = load_config(config_path, EvaluateConfig)
     use_threads(config.threads)
-    model = load_trained(config.model, getattr(torch, config.precision)).to(best_device())
-    result: dict[str, Any] = {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "validation": _validation(config, model),
-        "questions": _questions(config, model),
-    }
+    model, objective = load_any(config.model, getattr(torch, config.precision))
+    model = model.to(best_device())
+    result: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
+    if isinstance(model, Transformer) and objective is CAUSAL:
+        result |= {"validation": _validation(config, model), "questions": _questions(config, model)}
+    else:
+        if config.questions is not None:
+            load_trained(config.model, torch.float32)  # says why this model cannot be asked
+        result |= {"validation": None, "gaps": _gaps(config, model, objective), "questions": None}
     config.result.parent.mkdir(parents=True, exist_ok=True)
     with writing(config.result):
         config.result.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -48,13 +55,8 @@ def evaluate(config_path: Path) -> int:
 
 
 def _validation(config: EvaluateConfig, model: Transformer) -> dict[str, Any] | None:
-    if config.tokens is None or config.cache is None:
-        return None
-    cache = open_token_cache(config.tokens, config.cache)
-    check_vocabulary(cache, model.shape)
-    documents = held_out_documents(cache, config.validation_documents)
-    if not len(documents):
-        print(f"{config.tokens} holds no validation documents; bits per byte are left out", file=sys.stderr)
+    cache, documents = _held_out(config, model, CAUSAL)
+    if cache is None:
         return None
     score = score_documents(model, model.shape.context, cache, documents, config.batch, best_device())
     baseline = unigram_score(cache, documents, model.shape.vocabulary_size)
@@ -66,6 +68,36 @@ def _validation(config: EvaluateConfig, model: Transformer) -> dict[str, Any] | 
         "bits_per_byte": score.bits_per_byte,
         "unigram_bits_per_byte": baseline.bits_per_byte,
     }
+
+
+def _gaps(config: EvaluateConfig, model: LanguageModel, objective: Objective) -> dict[str, Any] | None:
+    cache, documents = _held_out(config, model, objective)
+    if cache is None:
+        return None
+    score = objective.score(model, model.shape.context, cache, documents, config.batch, best_device())
+    return {
+        "objective": objective.name,
+        "documents": score.documents,
+        "tokens": score.tokens,
+        "loss": score.loss,
+        "unigram_loss": unigram_score(cache, documents, model.shape.vocabulary_size).loss,
+    }
+
+
+def _held_out(
+    config: EvaluateConfig, model: LanguageModel, objective: Objective
+) -> tuple[TokenCache | None, npt.NDArray[np.int64]]:
+    """The dataset and its validation documents; no dataset where there is none to score."""
+    nothing = np.empty(0, dtype=np.int64)
+    if config.tokens is None or config.cache is None:
+        return None, nothing
+    cache = open_token_cache(config.tokens, config.cache)
+    check_vocabulary(cache, model.shape, objective.name)
+    documents = held_out_documents(cache, config.validation_documents)
+    if not len(documents):
+        print(f"{config.tokens} holds no validation documents; they are not scored", file=sys.stderr)
+        return None, nothing
+    return cache, documents
 
 
 def _questions(config: EvaluateConfig, model: Transformer) -> dict[str, Any] | None:

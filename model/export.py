@@ -27,13 +27,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, START_OF_TURN, ChatFormat, load_chat_format
+from model.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, TOOL_TOKENS, ChatFormat, load_chat_format
 from model.config import ExportConfig, ModelShape
 from model.config_loading import load_config
 from model.errors import BadInput
 from model.full_disk import system_error_in, writing
-from model.model_loading import SHAPE_FIELDS, exported_weights, load_export, load_trained
+from model.model_loading import exported_weights, load_export, load_trained
 from model.program import EXIT_DONE, run_program
+from model.qwen3_config import qwen3_config
 from model.transformer import Transformer
 
 REPORT = "export_report.json"
@@ -80,8 +81,8 @@ def _write_model(folder: Path, model: Transformer, chat: ChatFormat, tokenizer: 
     _write_json(folder / "config.json", _config(model.shape, chat, dtype))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     with writing(folder / "chat_template.jinja"):
-        (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
-    _write_json(folder / "tokenizer_config.json", _tokenizer_config(model.shape))
+        (folder / "chat_template.jinja").write_text(chat.template, encoding="utf-8")
+    _write_json(folder / "tokenizer_config.json", _tokenizer_config(model.shape, chat))
     _write_json(
         folder / "generation_config.json",
         {
@@ -101,17 +102,13 @@ def _write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str, Any]:
-    sizes = {theirs: getattr(shape, own) for own, theirs in SHAPE_FIELDS.items()}
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
-        **sizes,
+        **qwen3_config(shape),
         "hidden_act": "silu",
         "attention_bias": False,
         "attention_dropout": 0.0,
-        "rope_theta": shape.rope_base,
-        "rope_scaling": None,
-        "use_sliding_window": False,
         "initializer_range": 0.02,
         "use_cache": True,
         "bos_token_id": chat.end_of_text,
@@ -121,17 +118,17 @@ def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str
     }
 
 
-def _tokenizer_config(shape: ModelShape) -> dict[str, Any]:
+def _tokenizer_config(shape: ModelShape, chat: ChatFormat) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": shape.context,
         "bos_token": None,
         "eos_token": END_OF_TURN,
         "pad_token": END_OF_TEXT,
-        "additional_special_tokens": [START_OF_TURN],
+        "additional_special_tokens": [START_OF_TURN, *(TOOL_TOKENS if chat.has_tools else ())],
         "add_bos_token": False,
         "clean_up_tokenization_spaces": False,
-        "chat_template": CHAT_TEMPLATE,
+        "chat_template": chat.template,
     }
 
 
@@ -164,7 +161,8 @@ def _prove(folder: Path, model: Transformer, dtype: torch.dtype, compare: bool) 
 def _probe(shape: ModelShape) -> torch.Tensor:
     """Token ids (2, T) that reach every part of the model."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(shape.vocabulary_size, (2, min(shape.context, 64)), generator=generator)
+    length = min(shape.context, max(64, 2 * shape.sliding_window))
+    return torch.randint(shape.vocabulary_size, (2, length), generator=generator)
 
 
 def _transformers_logits(folder: Path, tokens: torch.Tensor) -> torch.Tensor | None:

@@ -5,6 +5,7 @@ Notable:
   weights, sizes, tokenizer and chat template are all inside.
 - llama.cpp knows the architecture as `qwen3` and the tokenizer's split pattern as `qwen2`. Its rotation pairs channel i
   with i + D/2, as ours does, so no weight is permuted.
+- llama.cpp's `qwen3` knows no sliding window, so a model with one is refused.
 - Norm scales stay float32 at every precision, as llama.cpp expects.
 - Format: github.com/ggml-org/ggml, docs/gguf.md; written by the `gguf` package.
 """
@@ -21,12 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN
+from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, TOOL_CHAT_TEMPLATE, TOOL_TOKENS
 from model.config import ModelShape
 from model.errors import BadInput
 from model.full_disk import writing
 from model.model_loading import load_export
 from model.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.rotary import original_context
 from model.transformer import Transformer
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -51,8 +53,8 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     """Writes the model of an export folder to one GGUF file, which appears whole or not at all.
 
     Raises:
-        BadInput: the folder is not an export, the precision is unknown, the `gguf` package is missing, or the disk is
-            full.
+        BadInput: the folder is not an export, the precision is unknown, the `gguf` package is missing, llama.cpp could
+            not run the model, or the disk is full.
     """
     if precision not in PRECISIONS:
         raise BadInput(f"a GGUF file can be {', '.join(PRECISIONS)}, not {precision!r}")
@@ -61,6 +63,12 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     except ImportError as error:
         raise BadInput("writing GGUF needs the gguf package: pip install 'sluice[gguf]'") from error
     model = load_export(folder, torch.float32)
+    if any(model.shape.windows):
+        raise BadInput(
+            f"the model in {folder} has layers with a sliding window of {model.shape.sliding_window} positions, which "
+            "llama.cpp's qwen3 would read as the whole context; train with shape.sliding_window = 0 to write GGUF, or "
+            "use the folder in transformers"
+        )
     tokenizer = _tokenizer(folder)
     kinds = {
         "float32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
@@ -72,6 +80,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
     try:
         _add_sizes(writer, model.shape, file_kind)
+        _add_positions(writer, model.shape, gguf.RopeScalingType)
         _add_tokenizer(writer, gguf.TokenType, tokenizer, model.shape.vocabulary_size)
         for name, weight in _tensors(model):
             stored = kind if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
@@ -99,8 +108,15 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any) -> None:
     writer.add_key_length(shape.head_width)
     writer.add_value_length(shape.head_width)
     writer.add_layer_norm_rms_eps(shape.norm_epsilon)
-    writer.add_rope_freq_base(shape.rope_base)
     writer.add_vocab_size(shape.vocabulary_size)
+
+
+def _add_positions(writer: Any, shape: ModelShape, kinds: Any) -> None:
+    writer.add_rope_freq_base(shape.rope_base)
+    if shape.rope_scaling != "none":
+        writer.add_rope_scaling_type(kinds.LINEAR if shape.rope_scaling == "linear" else kinds.YARN)
+        writer.add_rope_scaling_factor(shape.rope_factor)
+        writer.add_rope_scaling_orig_ctx_len(original_context(shape))
 
 
 def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocabulary_size: int) -> None:
@@ -124,7 +140,8 @@ def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocabular
     writer.add_eos_token_id(special[END_OF_TURN])
     writer.add_pad_token_id(special[END_OF_TEXT])
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    has_tools = special.keys() >= set(TOOL_TOKENS)
+    writer.add_chat_template(TOOL_CHAT_TEMPLATE if has_tools else CHAT_TEMPLATE)
 
 
 def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:

@@ -11,15 +11,16 @@ Notable:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from model.packed_sequences import IGNORED
 from model.token_cache import TokenCache
@@ -45,6 +46,14 @@ class Score:
         return self.nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
 
 
+Entry = TypeVar("Entry")
+ScoreDocuments = Callable[
+    [nn.Module, int, TokenCache, npt.NDArray[np.int64], int, torch.device],
+    Score,
+]
+"""Scores documents, as `score_documents` does: model, context, cache, documents, batch, device."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A stretch of a document that fits the context."""
@@ -55,6 +64,9 @@ class Window:
     """Tokens, at most context + 1."""
     scored_from: int
     """Position in the document of the first token scored here."""
+
+
+_NO_WINDOW = Window(0, 1, 1)
 
 
 def document_windows(length: int, context: int) -> list[Window]:
@@ -92,12 +104,32 @@ def score_documents(
         for window in document_windows(_text_end(cache, int(document)), context)
     ]
     windows.sort(key=lambda entry: entry[1].length)
-    nats, tokens = 0.0, 0
-    for start in range(0, len(windows), batch):
-        inputs, targets = _rows(windows[start : start + batch], cache, device)
-        nats += float(model(inputs, targets))
-        tokens += int((targets != IGNORED).sum())
+    nats, tokens = sum_over_passes(
+        model, windows, batch, lambda chosen: _rows(chosen or [(0, _NO_WINDOW)], cache, device)
+    )
     return Score(nats, tokens, int(cache.byte_counts[documents].sum()), len(documents))
+
+
+def sum_over_passes(
+    model: nn.Module, entries: Sequence[Entry], batch: int, tensors_of: Callable[[Sequence[Entry]], tuple[Tensor, ...]]
+) -> tuple[float, int]:
+    """Nats and number of predicted tokens of `entries`, at most `batch` of them in a pass.
+
+    Args:
+        model: gives the summed loss.
+        entries: what is scored, such as windows.
+        batch: entries of a pass.
+        tensors_of: what the model is called with for some entries, the targets second. Called with none where this
+            process has fewer passes to make than others; there is nothing to predict then.
+    """
+    nats, tokens = 0.0, 0
+    passes = -(-len(entries) // batch)
+    for start in range(0, _passes_together(model, passes) * batch, batch):
+        # A process that has no windows left sends nothing to be predicted through a sharded model.
+        inputs, targets, *segments = tensors_of(entries[start : start + batch])
+        nats += float(model(inputs, targets, *segments))
+        tokens += int((targets != IGNORED).sum())
+    return nats, tokens
 
 
 def score_shared(
@@ -107,13 +139,14 @@ def score_shared(
     documents: npt.NDArray[np.int64],
     batch: int,
     device: torch.device,
+    score: ScoreDocuments = score_documents,
 ) -> Score:
-    """`score_documents`, each process taking its share of `documents` and all getting the score of all."""
+    """`score`, each process taking its share of `documents` and all getting the score of all."""
     if not dist.is_initialized():
-        return score_documents(model, context, cache, documents, batch, device)
+        return score(model, context, cache, documents, batch, device)
     share = documents[dist.get_rank() :: dist.get_world_size()]
-    score = score_documents(model, context, cache, share, batch, device)
-    sums = torch.tensor([score.nats, score.tokens, score.text_bytes, score.documents], dtype=torch.float64)
+    own = score(model, context, cache, share, batch, device)
+    sums = torch.tensor([own.nats, own.tokens, own.text_bytes, own.documents], dtype=torch.float64)
     sums = sums.to(device)
     dist.all_reduce(sums)
     nats, *counts = sums.tolist()
@@ -136,7 +169,16 @@ def unigram_score(cache: TokenCache, documents: npt.NDArray[np.int64], vocabular
     return Score(nats, tokens, int(cache.byte_counts[documents].sum()), len(documents))
 
 
-def _rows(entries: list[tuple[int, Window]], cache: TokenCache, device: torch.device) -> tuple[Tensor, Tensor]:
+def _passes_together(model: nn.Module, passes: int) -> int:
+    """How many passes this process has to make if it needs `passes`: as many as any other, where `model` is sharded."""
+    if not isinstance(model, FSDPModule):
+        return passes
+    most = torch.tensor(passes, device=next(model.parameters()).device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    return int(most.item())
+
+
+def _rows(entries: Sequence[tuple[int, Window]], cache: TokenCache, device: torch.device) -> tuple[Tensor, Tensor]:
     width = max(window.length for _, window in entries) - 1
     inputs = np.zeros((len(entries), max(1, width)), dtype=np.int64)
     targets = np.full_like(inputs, IGNORED)

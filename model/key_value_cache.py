@@ -56,14 +56,21 @@ class KeyValueCache:
         columns = torch.arange(self.length, self.length + length, device=self._keys.device).unsqueeze(0)
         return columns if self._padding is None else (columns - self._padding[:, None]).clamp(min=0)
 
-    def mask(self, length: int) -> Tensor | None:
-        """(B or 1, 1, length, filled + length) for the next `length` positions; None where attention is just causal."""
-        if self._padding is None and (self.length == 0 or length == 1):
-            return None
+    def mask(self, length: int, window: int = 0) -> Tensor | None:
+        """What the next `length` positions may look at, in a layer with a window of so many positions, 0 for none.
+
+        Returns:
+            (B or 1, 1, length, filled + length); None where attention is just causal.
+        """
         end = self.length + length
+        window = 0 if window >= end else window
+        if not window and self._padding is None and (self.length == 0 or length == 1):
+            return None
         columns = torch.arange(end, device=self._keys.device)
         rows = columns[self.length :, None]
         allowed = (columns <= rows).unsqueeze(0)
+        if window:
+            allowed = allowed & (rows - columns < window)
         if self._padding is not None:
             # A padding position looks at itself, since a softmax over nothing is not a number.
             allowed = (allowed & (columns >= self._padding[:, None, None])) | (columns == rows)

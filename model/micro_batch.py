@@ -93,11 +93,12 @@ class MicroBatch:
         return not failed.item()
 
     def _try_pass(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape) -> bool:
-        tokens = torch.zeros(self.rows, shape.context, dtype=torch.int64, device=accelerator.device)
+        columns = accelerator.unwrap_model(model).parts_of_row * shape.context
+        tokens = torch.zeros(self.rows, columns, dtype=torch.int64, device=accelerator.device)
         segments = torch.zeros_like(tokens) if self._document_mask else None
         try:
             with accelerator.no_sync(model):
-                model(tokens, tokens, segments).backward()
+                model(tokens, tokens[:, -shape.context :], segments).backward()
         except RuntimeError as error:
             if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
                 raise

@@ -4,55 +4,54 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from model.checkpointing import load_model, newest_valid_checkpoint
-from model.config import ModelShape
 from model.errors import BadInput
+from model.objectives import CAUSAL, OBJECTIVE_SETTING, LanguageModel, Objective, objective_of
+from model.qwen3_config import shape_of
 from model.transformer import Transformer
 
 _PREFIX = "model."
 _HEAD = "lm_head.weight"
 
-SHAPE_FIELDS = {
-    "vocabulary_size": "vocab_size",
-    "layers": "num_hidden_layers",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
-    "head_width": "head_dim",
-    "feed_forward_width": "intermediate_size",
-    "context": "max_position_embeddings",
-    "norm_epsilon": "rms_norm_eps",
-    "tied_embeddings": "tie_word_embeddings",
-}
-"""Our name of a size to transformers' name in config.json; the rotary base stands apart there."""
-
 
 def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
-    """The model in `folder`, ready to be used, with activations of type `dtype`.
+    """The model in `folder`, which generates text, ready to be used, with activations of type `dtype`.
 
     Args:
         folder: a model folder (models/<name>) or an export folder (models/<name>/export).
         dtype: float32 or bfloat16.
 
     Raises:
-        BadInput: the folder holds neither a valid checkpoint nor an export.
+        BadInput: the folder holds neither a valid checkpoint nor an export, or a model of another objective.
     """
+    model, objective = load_any(folder, dtype)
+    if not isinstance(model, Transformer) or objective is not CAUSAL:
+        raise BadInput(
+            f"the model in {folder} was pretrained with the objective {objective.name}: it fills gaps and cannot be "
+            "finetuned to chat, exported or asked questions; set pretrain.objective to causal for a model that can"
+        )
+    return model
+
+
+def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective]:
+    """The model in `folder`, whatever it was trained to do, and what that is; like `load_trained` otherwise."""
     if (folder / "model.safetensors").is_file():
-        return load_export(folder, dtype)
+        return load_export(folder, dtype), CAUSAL
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
     if checkpoint is None:
         raise BadInput(
             f"{folder} holds neither model.safetensors nor a valid checkpoint; train or export a model first"
         )
-    model = Transformer(checkpoint.progress.shape, dtype)
+    shape = checkpoint.progress.shape
+    objective = objective_of(checkpoint.progress.settings.get(OBJECTIVE_SETTING, CAUSAL.name), shape)
+    model = objective.build(shape, dtype)
     load_model(checkpoint, model)
-    return model.eval()
+    return model.eval(), objective
 
 
 def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
@@ -84,19 +83,3 @@ def exported_weights(model: Transformer, dtype: torch.dtype) -> dict[str, torch.
         for name, weight in model.state_dict().items()
         if not (name == _HEAD and model.shape.tied_embeddings)
     }
-
-
-def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
-    """The shape in transformers' config.json.
-
-    Raises:
-        BadInput: another architecture than Qwen3, or a size is missing.
-    """
-    if config.get("model_type") != "qwen3":
-        raise BadInput(f"{folder}/config.json is of model type {config.get('model_type')}; only qwen3 can be read")
-    try:
-        sizes = {own: config[theirs] for own, theirs in SHAPE_FIELDS.items()}
-        rope_base = config["rope_theta"] if "rope_theta" in config else config["rope_parameters"]["rope_theta"]
-        return ModelShape(**sizes, rope_base=float(rope_base))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{folder}/config.json does not describe a whole model: {error!r}") from error

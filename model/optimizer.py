@@ -5,7 +5,8 @@ Notable:
   orthonormal rows or columns. Embeddings, head and norm scales stay with AdamW.
 - The orthogonal factor comes from five Polar Express steps (arXiv:2505.16932, section 4), which are matrix products
   only; matrices of one shape go through them as a single batch.
-- Under DDP every process holds the same averaged gradient and makes the same update, so nothing is exchanged.
+- Under DDP every process holds the same averaged gradient and makes the same update, so nothing is exchanged. Under
+  FSDP2 momentum and weights stay sharded, and only the updates are brought together (model/muon_shards.py).
 - AdamW is torch's fused one.
 """
 
@@ -17,9 +18,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
 from model.config import OptimizerConfig
+from model.muon_shards import on_whole_matrices
 
 _POLAR_EXPRESS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
@@ -63,20 +66,32 @@ class Muon(Optimizer):
                 self._update(parameters, group)
 
     def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        gradients = [_held_here(parameter.grad) for parameter in parameters if parameter.grad is not None]
+        buffers = [_held_here(self.state[parameter]["momentum_buffer"]) for parameter in parameters]
         torch._foreach_lerp_(buffers, gradients, 1.0 - group["momentum"])
         updates = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))
-        matrices: list[Tensor] = [*parameters]
+        matrices = [_held_here(parameter) for parameter in parameters]
         rows, columns = parameters[0].shape
         scale = group["lr"] * max(1.0, rows / columns) ** 0.5
-        orthogonal = orthogonalise(updates, self._dtype).to(parameters[0].dtype)
+        orthogonal = self._orthogonal(updates, parameters[0]).to(parameters[0].dtype)
         if group["weight_decay"]:
             torch._foreach_mul_(matrices, 1.0 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(matrices, list(orthogonal.unbind(0)), alpha=-scale)
+
+    def _orthogonal(self, updates: Tensor, like: Tensor) -> Tensor:
+        """The orthogonal factors of whole matrices, or this process's rows of them if `like` is sharded."""
+        if not isinstance(like, DTensor):
+            return orthogonalise(updates, self._dtype)
+        group = like.device_mesh.get_group()
+        return on_whole_matrices(updates, len(like), group, lambda whole: orthogonalise(whole, self._dtype))
+
+
+def _held_here(tensor: Tensor) -> Tensor:
+    """The tensor, or this process's rows of it if it is sharded; shares its memory."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype) -> Tensor:

@@ -7,10 +7,13 @@ Notable:
   and padding is never predicted.
 - A batch whose sequences each hold a single segment carries no segment ids, so that attention takes its plain causal
   path: padding stands at the end, where causal attention keeps it out of sight.
+- Pages of a mapped token file are let go every few hundred segments. They stay in the system's cache, but not in this
+  process's memory, which an epoch would otherwise fill with the whole dataset.
 """
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +27,8 @@ PADDING_SEGMENT = -1
 """Segment id of padding."""
 
 _WIDTH_STEP = 32
+_MAPPED_SEGMENTS = 512
+"""Segments between two releases of mapped pages: touching one maps 64 KiB on Linux."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -94,6 +99,7 @@ class PackedSequences:
         self._filled = _sums(packing.lengths, packing.offsets)
         self._targets = _sums(self._targets_of_segments(), packing.offsets)
         self._order = lru_cache(maxsize=2)(self._order_of_epoch)
+        self._touched = 0
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """The share of process `rank` of `world_size` in step number `step`, from 0.
@@ -102,8 +108,7 @@ class PackedSequences:
         (more processes than sequences) gets one sequence of padding, since every process has to take part in the step.
         """
         chosen = self.sequences_of_step(step)
-        first, last = (len(chosen) * edge // world_size for edge in (rank, rank + 1))
-        inputs, targets, segments = self._rows(chosen[first:last])
+        inputs, targets, segments = self._rows(chosen[share(len(chosen), rank, world_size)])
         return Batch(inputs, targets, segments, int(self._targets[chosen].sum()), int(self._filled[chosen].sum()))
 
     def sequences_of_step(self, step: int) -> IntArray:
@@ -116,6 +121,14 @@ class PackedSequences:
             here = epochs == epoch
             chosen[here] = self._order(int(epoch))[positions[here] % count]
         return chosen
+
+    def segments_of(self, sequence: int) -> list[IntArray]:
+        """The tokens of each segment of a sequence, in order."""
+        first, last = self._packing.offsets[sequence : sequence + 2]
+        ends = zip(self._packing.starts[first:last], self._packing.lengths[first:last], strict=True)
+        found = [self._tokens[start : start + length].astype(np.int64) for start, length in ends]
+        self._let_pages_go(len(found))
+        return [tokens for tokens in found if len(tokens)]
 
     def _order_of_epoch(self, epoch: int) -> IntArray:
         return np.random.default_rng([self._seed, epoch]).permutation(self._packing.sequences)
@@ -141,8 +154,15 @@ class PackedSequences:
                     trained = True if self._trained is None else self._trained[start + 1 : start + length]
                     counted[row, at + 1 : at + length] = trained
                 at += length
+        self._let_pages_go(int((packing.offsets[chosen + 1] - packing.offsets[chosen]).sum()))
         targets = np.where(counted[:, 1:], tokens[:, 1:], IGNORED)
         return tokens[:, :-1].copy(), targets, segments[:, :-1].copy() if several else None
+
+    def _let_pages_go(self, touched: int) -> None:
+        self._touched += touched
+        if self._touched >= _MAPPED_SEGMENTS:
+            self._touched = 0
+            _release_pages(self._tokens)
 
     def _targets_of_segments(self) -> IntArray:
         packing = self._packing
@@ -152,6 +172,19 @@ class PackedSequences:
         return before[packing.starts + packing.lengths] - before[packing.starts + 1]
 
 
+def share(count: int, rank: int, world_size: int) -> slice:
+    """Which of `count` rows process `rank` of `world_size` takes: a run as long as the others' or one shorter."""
+    first, last = (count * edge // world_size for edge in (rank, rank + 1))
+    return slice(first, last)
+
+
 def _sums(values: IntArray, offsets: IntArray) -> IntArray:
     running = np.concatenate([[0], np.cumsum(values)])
     return running[offsets[1:]] - running[offsets[:-1]]
+
+
+def _release_pages(tokens: npt.NDArray[Any]) -> None:
+    """Take the pages of a memory-mapped array out of this process's memory; the next access maps them again."""
+    mapping = getattr(tokens, "_mmap", None)
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)

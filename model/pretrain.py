@@ -11,6 +11,8 @@ from pathlib import Path
 
 from model.config import TrainingConfig
 from model.config_loading import load_config
+from model.dataset_parts import local_dataset
+from model.objectives import CAUSAL, objective_of
 from model.program import run_program
 from model.token_cache import open_token_cache
 from model.token_data import open_training_data, training_bytes_per_token
@@ -21,11 +23,13 @@ from model.transformer import initialise
 def pretrain(config_path: Path) -> int:
     """Runs the whole of pretraining and returns the exit code."""
     config = load_config(config_path, TrainingConfig)
+    objective = objective_of(config.objective, config.shape)
     accelerator = start_accelerator(config.loop)
     with accelerator.local_main_process_first():
         cache = open_token_cache(config.tokens, config.cache)
+        packing = local_dataset(config.packing, config.cache)
     data, digest = open_training_data(
-        cache, config.packing, config.shape, config.loop.sequences_per_step, config.loop.seed
+        cache, packing, config.shape, config.loop.sequences_per_step, config.loop.seed, config.objective
     )
     return train(
         accelerator,
@@ -38,8 +42,9 @@ def pretrain(config_path: Path) -> int:
             data=data,
             data_digest=digest,
             initialise=lambda model: initialise(model, config.loop.seed),
-            bytes_per_token=training_bytes_per_token(cache),
+            bytes_per_token=training_bytes_per_token(cache) if objective is CAUSAL else None,
             held_out=cache,
+            objective=objective,
         ),
     )
 

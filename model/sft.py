@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from model.chat_data import open_chat_data
 from model.chat_format import load_chat_format
@@ -18,7 +19,6 @@ from model.config_loading import load_config
 from model.model_loading import load_trained
 from model.program import run_program
 from model.training_loop import Run, start_accelerator, train
-from model.transformer import Transformer
 
 
 def finetune(config_path: Path) -> int:
@@ -32,7 +32,7 @@ def finetune(config_path: Path) -> int:
         config.conversations, chat, base.shape.context, config.loop.sequences_per_step, config.loop.seed
     )
 
-    def copy_base(model: Transformer) -> None:
+    def copy_base(model: nn.Module) -> None:
         model.load_state_dict(base.state_dict())
 
     return train(

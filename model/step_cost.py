@@ -2,7 +2,8 @@
 
 Notable:
 - FLOP per token are 6 N + 12 L H D T (PaLM, arXiv:2204.02311, appendix B): N counts the weights of the matrix products,
-  so the output head but no embedding, and attention is counted as if it were not causal, as everyone counts it.
+  so the output head but no embedding, and attention is counted as if it were not causal, as everyone counts it. Of a
+  layer with a window, T is the window.
 - A GPU's peak is its datasheet's dense bfloat16 rate, without sparsity. A CPU has no such number; its peak is measured,
   so its utilization is the share of what its own matrix product reaches.
 """
@@ -57,7 +58,23 @@ def flop_per_token(shape: ModelShape) -> float:
     attention_weights = shape.width * (2 * queries + 2 * keys)
     feed_forward_weights = 3 * shape.width * shape.feed_forward_width
     weights = shape.layers * (attention_weights + feed_forward_weights) + shape.vocabulary_size * shape.width
-    return 6.0 * weights + 12.0 * shape.layers * queries * shape.context
+    seen = sum(min(window or shape.context, shape.context) for window in shape.windows)
+    return 6.0 * weights + 12.0 * queries * seen
+
+
+def encoder_decoder_flop_per_token(shape: ModelShape) -> float:
+    """The same for a token of text under span corruption, which hides 15% of it in spans of three.
+
+    The encoder then reads 0.9 positions for each token of text, which the decoder's layers make keys of once more, and
+    the decoder 0.2.
+    """
+    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    reading, asking = 2 * shape.width * keys, 2 * shape.width * queries
+    feed_forward = 3 * shape.width * shape.feed_forward_width
+    in_encoder = shape.layers * (2 * reading + asking + feed_forward)
+    in_decoder = shape.layers * (reading + 2 * asking + feed_forward) + shape.vocabulary_size * shape.width
+    attention = 12.0 * queries * shape.layers * shape.context * (0.9 * 0.9 + 0.2 * 0.2 + 0.2 * 0.9)
+    return 6.0 * (0.9 * in_encoder + 0.2 * in_decoder) + attention
 
 
 def peak_flop_per_second(device: torch.device, dtype: torch.dtype) -> float | None:

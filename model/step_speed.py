@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import resource
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ class StepSpeed:
         dtype: torch.dtype,
         processes: int,
         bytes_per_token: float | None,
+        cost: Callable[[ModelShape], float] = flop_per_token,
     ) -> None:
         """
         Args:
@@ -34,8 +36,9 @@ class StepSpeed:
             dtype: type of the activations.
             processes: how many train.
             bytes_per_token: UTF-8 bytes of text that a predicted token stands for on average; None where not known.
+            cost: FLOP of training on one token.
         """
-        self._flop_per_token = flop_per_token(shape)
+        self._flop_per_token = cost(shape)
         peak = peak_flop_per_second(device, dtype)
         self.peak_flop_per_second = None if peak is None else peak * processes
         """The most FLOP a second that all processes' devices could do together; None where it is not known."""

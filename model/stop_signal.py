@@ -1,4 +1,8 @@
-"""Turns SIGTERM into a question the training loop asks after each step."""
+"""Turns SIGTERM into a question the training loop asks after each step.
+
+Notable: a step and a checkpoint have to fit into the time that is left before SIGKILL: 30 s under accelerate and
+torchrun, 25 s under `sluice`, and whatever Slurm or Kubernetes gives.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """A memory-mapped local copy of a tokens dataset: decoded from Parquet once, then read like an array.
 
 Notable:
-- The copy is keyed by the names, sizes and times of the parts, built aside and renamed, so that several processes may
-  build it at once and a killed build leaves nothing half done under the final name.
+- The copy is keyed by the digests of the parts, built aside and renamed. Of several processes that want it at once one
+  builds and the others wait; a killed build leaves nothing half done under the final name, and the next one clears it.
 - Memory is bounded by one row group of Parquet, however large the dataset is.
-- What cannot be trained on (an unreadable part, ids beyond the vocabulary, no tokens at all) is found here, before the
-  first step.
+- What cannot be trained on (a damaged part, ids beyond the vocabulary, no tokens at all) is found here, before the
+  first step: every part is checked against the digest that its manifest lists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
+from model.dataset_parts import Part, check_part, dataset_parts, local_dataset, read_row_groups
 from model.errors import BadInput
+from model.folder_lock import turn_in
 from model.full_disk import writing
 
-_VERSION = 1
-_MANIFEST = "manifest.json"
+_VERSION = 2
 _COLUMNS = ("id", "tokens", "n_bytes", "split")
 
 
@@ -52,91 +52,61 @@ class TokenCache:
     """xxh3-128 of all ids: what training calls the data's identity."""
 
 
-def open_token_cache(dataset: Path, cache: Path) -> TokenCache:
-    """The copy of `dataset` under the folder `cache`, built first where it is missing.
+def open_token_cache(dataset: str | Path, cache: Path) -> TokenCache:
+    """The copy of `dataset` (a folder, or the URL of one) under the folder `cache`, built first where it is missing.
 
     Raises:
-        BadInput: no parts, a part that cannot be read, wrong columns, or not a single token.
+        BadInput: no parts, a part that is damaged, wrong columns, or not a single token.
     """
-    parts = part_files(dataset)
-    key = xxhash.xxh3_64_hexdigest(
-        repr((_VERSION, [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in parts])).encode()
-    )
+    folder_of_parts = local_dataset(dataset, cache)
+    parts = dataset_parts(folder_of_parts)
+    key = xxhash.xxh3_64_hexdigest(repr((_VERSION, [part.identity for part in parts])).encode())
     folder = cache / f"tokens-{key}"
-    if not folder.is_dir():
-        _build(parts, dataset, folder)
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return TokenCache(
-        tokens=np.memmap(folder / "tokens.bin", dtype=summary["dtype"], mode="r"),
-        offsets=np.load(folder / "offsets.npy", mmap_mode="r"),
-        parts=np.load(folder / "parts.npy"),
-        byte_counts=np.load(folder / "byte_counts.npy", mmap_mode="r"),
-        validation=np.load(folder / "validation.npy", mmap_mode="r"),
-        largest_token=summary["largest_token"],
-        digest=summary["digest"],
-    )
+    opened = _opened(folder)
+    if opened is None:
+        with turn_in(folder) as alone:
+            if _opened(folder) is None:
+                _build(parts, folder_of_parts, folder, alone)
+        opened = _opened(folder)
+    if opened is None:
+        raise BadInput(f"the copy of {dataset} in {folder} is damaged as soon as it is written; check that disk")
+    return opened
 
 
-def part_files(dataset: Path) -> list[Path]:
-    """The parts of a dataset in order, checked to be numbered from 0 without a gap.
-
-    Where the folder has a manifest.json they are the ones that it lists, since others may be left from a longer
-    listing; without one they are all that are there.
-
-    Raises:
-        BadInput: no parts, one that is missing, or a manifest that cannot be read.
-    """
-    listed = _listed_parts(dataset / _MANIFEST)
-    found = sorted(dataset.glob("part-*.parquet"))
-    parts = found if listed is None else [dataset / name for name in listed]
-    if not parts:
-        raise BadInput(f"{dataset} holds no part-00000.parquet; is it the folder of a finished dataset?")
-    for number, part in enumerate(parts):
-        if part.name != f"part-{number:05d}.parquet":
-            raise BadInput(f"{dataset}: part-{number:05d}.parquet is missing; run the stage that makes it again")
-        if part not in found:
-            raise BadInput(f"{part} is missing, but {_MANIFEST} lists it; run the stage that makes it again")
-    return parts
-
-
-def _listed_parts(manifest: Path) -> list[str] | None:
+def _opened(folder: Path) -> TokenCache | None:
+    """The copy in `folder`; None where it is missing or a file is not as long as it must be."""
     try:
-        names = [str(part["path"]) for part in json.loads(manifest.read_text(encoding="utf-8"))["parts"]]
-        if strange := [name for name in names if name != Path(name).name]:
-            raise ValueError(f"{strange[0]} is not a file's name")
-        return names
-    except FileNotFoundError:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        found = TokenCache(
+            tokens=np.memmap(folder / "tokens.bin", dtype=summary["dtype"], mode="r"),
+            offsets=np.load(folder / "offsets.npy", mmap_mode="r"),
+            parts=np.load(folder / "parts.npy"),
+            byte_counts=np.load(folder / "byte_counts.npy", mmap_mode="r"),
+            validation=np.load(folder / "validation.npy", mmap_mode="r"),
+            largest_token=summary["largest_token"],
+            digest=summary["digest"],
+        )
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise BadInput(f"{manifest} is damaged ({error!r}); delete it and run the stage that makes it again") from error
+    documents = int(found.parts[-1])
+    whole = len(found.offsets) == documents + 1 and found.offsets[-1] == len(found.tokens)
+    return found if whole and len(found.byte_counts) == len(found.validation) == documents else None
 
 
-def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-    """The row groups of a part.
-
-    Raises:
-        BadInput: the file is damaged or lacks a column.
-    """
-    try:
-        with pq.ParquetFile(part) as file:
-            missing = [column for column in columns if column not in file.schema_arrow.names]
-            if missing:
-                raise BadInput(
-                    f"{part} has no column {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}"
-                )
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{part} cannot be read ({error}); delete it and run the stage that makes it again") from error
-
-
-def _build(parts: list[Path], dataset: Path, folder: Path) -> None:
-    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+def _build(parts: list[Part], dataset: Path, folder: Path, alone: bool) -> None:
+    """Decode the parts aside, then give the copy its name; `alone`: no other process can be at it."""
+    if alone:
+        for abandoned in folder.parent.glob(f"{folder.name}.tmp-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+    with writing(folder):
+        # A process id would not do: the folder may be shared by several machines.
+        temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
+        temporary.mkdir()
     try:
         with writing(folder):
             _decode(parts, dataset, temporary)
+        if _opened(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             temporary.rename(folder)
         except OSError:
@@ -146,12 +116,13 @@ def _build(parts: list[Path], dataset: Path, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode(parts: list[Path], dataset: Path, folder: Path) -> None:
+def _decode(parts: list[Part], dataset: Path, folder: Path) -> None:
     lengths, byte_counts, validation, first_documents = [], [], [], [0]
     digest, largest, dtype = xxhash.xxh3_128(), -1, None
     with (folder / "tokens.bin").open("wb") as file:
-        for part in parts:
-            documents = 0
+        for listed in parts:
+            check_part(listed)
+            part, documents = listed.path, 0
             for table in read_row_groups(part, _COLUMNS):
                 flat, counts = _flatten(table["tokens"], part)
                 dtype = _same_dtype(dtype, flat.dtype, part)

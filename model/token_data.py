@@ -13,13 +13,24 @@ import pyarrow as pa
 import xxhash
 
 from model.config import ModelShape
+from model.corrupted_sequences import CorruptedSequences
+from model.corruption import corruption_of
+from model.dataset_parts import check_part, dataset_parts, read_row_groups
 from model.errors import BadInput
 from model.packed_sequences import IntArray, PackedSequences, Packing
-from model.token_cache import TokenCache, part_files, read_row_groups
+from model.sizes import reserved_ids
+from model.token_cache import TokenCache
 
 
-def check_vocabulary(cache: TokenCache, shape: ModelShape) -> None:
-    """Raises BadInput where a token of the dataset has no row in the model's embedding."""
+def check_vocabulary(cache: TokenCache, shape: ModelShape, objective: str = "causal") -> None:
+    """Raises BadInput where a token of the dataset has no row in the model's embedding, or the objective's own."""
+    reserved = reserved_ids(objective, shape.context)
+    if reserved and cache.largest_token >= shape.vocabulary_size - reserved:
+        raise BadInput(
+            f"the objective {objective} needs the {reserved} topmost ids of the vocabulary, but shape.vocabulary_size "
+            f"is {shape.vocabulary_size} and the tokens dataset holds id {cache.largest_token}; set it to at least "
+            f"{cache.largest_token + 1 + reserved}"
+        )
     if cache.largest_token >= shape.vocabulary_size:
         raise BadInput(
             f"the tokens dataset holds id {cache.largest_token}, but shape.vocabulary_size is {shape.vocabulary_size}; "
@@ -28,7 +39,7 @@ def check_vocabulary(cache: TokenCache, shape: ModelShape) -> None:
 
 
 def open_training_data(
-    cache: TokenCache, plan: Path, shape: ModelShape, sequences_per_step: int, seed: int
+    cache: TokenCache, plan: Path, shape: ModelShape, sequences_per_step: int, seed: int, objective: str = "causal"
 ) -> tuple[PackedSequences, str]:
     """The training sequences, and a digest of data and plan: equal digests mean equal batches.
 
@@ -37,17 +48,23 @@ def open_training_data(
         plan: the packing plan's folder.
         shape: gives the context and the vocabulary.
         sequences_per_step: sequences of a step over all processes.
-        seed: seeds the order.
+        seed: seeds the order, and what is hidden.
+        objective: what is hidden and predicted: `causal`, `masked` or `span_corruption`.
 
     Raises:
         BadInput: a damaged plan, or one that does not fit the dataset or the context.
     """
-    check_vocabulary(cache, shape)
+    check_vocabulary(cache, shape, objective)
     packing = _read_plan(plan, cache, shape.context)
     digest = xxhash.xxh3_128(cache.digest.encode())
     for array in (packing.offsets, packing.starts, packing.lengths):
         digest.update(np.ascontiguousarray(array).tobytes())
-    return PackedSequences(cache.tokens, packing, shape.context, sequences_per_step, seed), digest.hexdigest()
+    corruption = corruption_of(objective, shape)
+    if corruption is None:
+        data = PackedSequences(cache.tokens, packing, shape.context, sequences_per_step, seed)
+    else:
+        data = CorruptedSequences(cache.tokens, packing, shape.context, sequences_per_step, seed, corruption)
+    return data, digest.hexdigest()
 
 
 def training_bytes_per_token(cache: TokenCache) -> float | None:
@@ -59,7 +76,9 @@ def training_bytes_per_token(cache: TokenCache) -> float | None:
 
 def _read_plan(plan: Path, cache: TokenCache, context: int) -> Packing:
     counts, starts, lengths = [], [], []
-    for part in part_files(plan):
+    for listed in dataset_parts(plan):
+        check_part(listed)
+        part = listed.path
         for table in read_row_groups(part, ("sequence", "segments")):
             segments = table["segments"].combine_chunks()
             counts.append(segments.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))

@@ -5,8 +5,8 @@ Notable:
   optimizer state and a few numbers, and a resumed run has the losses of an uninterrupted one.
 - The loss of a step is summed over all its predicted tokens and divided by their number, over micro-batches and
   processes alike, so neither changes the gradient.
-- accelerate gives the device, the process group and the wrapping (DDP); data, schedule and checkpoints are our own,
-  since its loader repeats samples and its saved state is not atomic.
+- accelerate gives the device and the process group (model/parallelism.py wraps the model); data, schedule and
+  checkpoints are our own, since its loader repeats samples and its saved state is not atomic.
 - One exchange between processes a step besides the gradient: the loss, the gradient's norm, and whether to stop.
 - A step that would harm the model is skipped, and where that does not help training goes back to a checkpoint and past
   the batches since (model/bad_steps.py).
@@ -30,9 +30,9 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from model.bad_steps import IN_A_ROW, REWINDS, BadSteps, StepMemory
+from model.checkpoint_writer import CheckpointWriter
 from model.checkpointing import (
     Checkpoint,
     Progress,
@@ -40,7 +40,6 @@ from model.checkpointing import (
     newest_valid_checkpoint,
     refuse_other_run,
     remove_checkpoints_after,
-    save_checkpoint,
 )
 from model.config import (
     PACE_FIELDS,
@@ -57,8 +56,10 @@ from model.errors import BadInput, Diverged
 from model.folder_lock import locked_folder
 from model.held_out import held_out_documents, score_shared
 from model.micro_batch import MicroBatch
+from model.objectives import CAUSAL, OBJECTIVE_SETTING, Objective
 from model.optimizer import build_optimizers, set_learning_rates
 from model.packed_sequences import Batch, PackedSequences
+from model.parallelism import accumulating, clip_gradient, wrap_for_training
 from model.program import EXIT_DONE, EXIT_STOPPED
 from model.run_end import EndMemory, RunEnd
 from model.run_log import RunLog, SilentLog
@@ -66,7 +67,6 @@ from model.schedule import learning_rate_factor
 from model.step_speed import StepSpeed
 from model.stop_signal import StopSignal
 from model.token_cache import TokenCache
-from model.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,14 @@ class Run:
     data: PackedSequences
     data_digest: str
     """Equal digests mean equal batches."""
-    initialise: Callable[[Transformer], None]
+    initialise: Callable[[nn.Module], None]
     """Fills in the weights of a run that starts at step 0."""
     bytes_per_token: float | None = None
     """UTF-8 bytes of text that a predicted token stands for on average; None where not known."""
     held_out: TokenCache | None = None
     """Dataset whose validation documents are scored during training."""
+    objective: Objective = CAUSAL
+    """Which model is built, and how held-out documents are scored; `data` has its batches."""
     data_facts: dict[str, int] = field(default_factory=dict)
     """Counts to log once, such as what was cut or left out."""
 
@@ -133,6 +135,8 @@ def decisive_settings(run: Run) -> dict[str, Any]:
         for name, value in deciding_fields(section, config_as_json(getattr(run, section))).items():
             if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS:
                 settings[f"{section}.{name}"] = value
+    if run.objective.name != CAUSAL.name:
+        settings[OBJECTIVE_SETTING] = run.objective.name
     return settings | {"the digest of the data": run.data_digest}
 
 
@@ -156,13 +160,12 @@ class _Trainer:
         self._accelerator, self._run = accelerator, run
         self._started = time.perf_counter()
         dtype: torch.dtype = getattr(torch, run.loop.precision)
-        model = Transformer(run.shape, dtype)
+        model = run.objective.build(run.shape, dtype)
         if checkpoint is None:
             run.initialise(model)
-        prepared = accelerator.prepare(model, *build_optimizers(model, run.optimizer, dtype))
-        self._model: nn.Module = prepared[0]
-        # accelerate's wrapper only adds gradient scaling and accumulation, which are not used here.
-        self._optimizers: list[Optimizer] = [wrapper.optimizer for wrapper in prepared[1:]]
+        self._model, self._optimizers = wrap_for_training(
+            accelerator, model, run.loop, lambda wrapped: build_optimizers(wrapped, run.optimizer, dtype)
+        )
         if checkpoint is not None:
             load_training_state(checkpoint, self._model, self._optimizers)
         if run.loop.compile:
@@ -179,14 +182,17 @@ class _Trainer:
         self._has_optimizer_state = checkpoint is not None
         self._checkpoint_due = False
         self._reader = ThreadPoolExecutor(max_workers=1)
+        self._checkpoints = CheckpointWriter(run.folder / "checkpoints", run.loop)
         self._log: RunLog | SilentLog = SilentLog()
         if accelerator.is_main_process:
-            speed = StepSpeed(run.shape, accelerator.device, dtype, accelerator.num_processes, run.bytes_per_token)
+            processes, cost = accelerator.num_processes, run.objective.flop_per_token
+            speed = StepSpeed(run.shape, accelerator.device, dtype, processes, run.bytes_per_token, cost)
             self._log = RunLog(run.folder, run.loop.trackers, decisive_settings(run), speed, self._step)
         self._log.write("resume" if checkpoint else "data", self._step, **({} if checkpoint else run.data_facts))
 
     def close(self) -> None:
         self._reader.shutdown(cancel_futures=True)
+        self._checkpoints.close()
         self._log.close()
 
     def train(self, stop: StopSignal) -> int:
@@ -214,7 +220,7 @@ class _Trainer:
             self._checkpoint_due |= self._step % loop.checkpoint_every == 0
             # Amid bad steps the weights may be what is bad, so a checkpoint of them is put off.
             if ending or outcome.stopping or (self._checkpoint_due and outcome.fault is None):
-                self._save()
+                self._save(at_once=ending or outcome.stopping)
             if outcome.stopping and not ending:
                 return EXIT_STOPPED
         reason = self._reason_to_end()
@@ -250,7 +256,7 @@ class _Trainer:
         accelerator = self._accelerator
         total = self._gradient(batch)
         clip = self._run.optimizer.gradient_clip or math.inf
-        norm = accelerator.clip_grad_norm_(self._model.parameters(), clip)
+        norm = clip_gradient(accelerator, self._model, clip)
         # The clocks of processes differ: the main one's counts.
         late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
         flags = torch.tensor([float(stop.raised), float(late)], device=total.device)
@@ -280,7 +286,7 @@ class _Trainer:
                 None if tensor is None else tensor.to(accelerator.device, non_blocking=True)
                 for tensor in self._micro_batch.cut(batch, number)
             ]
-            with nullcontext() if number == passes - 1 else accelerator.no_sync(self._model):
+            with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
                 loss = self._model(*moved)
                 (loss * scale).backward()
             total += loss.detach()
@@ -296,6 +302,7 @@ class _Trainer:
     def _rewind(self, outcome: _StepOutcome) -> None:
         """Goes on from the newest checkpoint that was saved between good steps, past all batches seen since."""
         accelerator, folder = self._accelerator, self._run.folder / "checkpoints"
+        self._checkpoints.wait()
         checkpoint = _shared_checkpoint(accelerator, folder, _between_bad_steps)
         if checkpoint is None or not self._bad_steps.may_rewind_to(checkpoint.progress.step):
             raise Diverged(self._divergence(outcome, checkpoint))
@@ -328,13 +335,14 @@ class _Trainer:
         if not len(documents):
             return
         model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
-        score = score_shared(model, run.shape.context, run.held_out, documents, rows, accelerator.device)
-        self._end.saw_held_out_loss(score.loss)
-        self._log.write(
-            "eval", self._step, loss=score.loss, bits_per_byte=score.bits_per_byte, documents=score.documents
+        score = score_shared(
+            model, run.shape.context, run.held_out, documents, rows, accelerator.device, run.objective.score
         )
+        self._end.saw_held_out_loss(score.loss)
+        known = {"bits_per_byte": score.bits_per_byte} if score.text_bytes else {}
+        self._log.write("eval", self._step, loss=score.loss, **known, documents=score.documents)
 
-    def _save(self) -> None:
+    def _save(self, at_once: bool) -> None:
         run = self._run
         progress = Progress(
             self._step,
@@ -344,7 +352,7 @@ class _Trainer:
             self._bad_steps.memory,
             self._end.memory(self._trained_seconds()),
         )
-        save_checkpoint(run.folder / "checkpoints", progress, self._model, self._optimizers, run.loop.keep_checkpoints)
+        self._checkpoints.save(progress, self._model, self._optimizers, at_once)
         self._checkpoint_due = False
 
     def _trained_seconds(self) -> float:

@@ -6,7 +6,7 @@ Notable:
 - Weights are float32 and are cast to the type of the activations inside each linear layer, so there is one master copy
   and no autocast; a step casts each weight once.
 - Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
-  a segment needs no positions of its own.
+  a segment needs no positions of its own. Some layers may see a window only (model/attention_mask.py).
 - Parameters bear the names that transformers gives them, less the prefix `model.`.
 - Nothing here knows of parallelism or of training; `_no_split_modules` and the embedding accessors tell accelerate
   where FSDP2 may cut.
@@ -14,14 +14,18 @@ Notable:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.attention_mask import AttentionMask, added_to_scores, self_attention_mask
 from model.config import ModelShape
 from model.cross_entropy import linear_cross_entropy
 from model.key_value_cache import KeyValueCache
 from model.operations import attention, normed_rotation, rms_norm, swiglu
+from model.rotary import rotary_tables
 
 
 class Linear(nn.Linear):
@@ -29,10 +33,11 @@ class Linear(nn.Linear):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
+        self.product: Callable[[Tensor, Tensor], Tensor] = F.linear
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
-        return F.linear(input, self.weight.to(input.dtype))
+        return self.product(input, self.weight.to(input.dtype))
 
 
 class RMSNorm(nn.Module):
@@ -49,16 +54,8 @@ class RMSNorm(nn.Module):
         return rms_norm(input, self.weight, self.epsilon, self.fused)
 
 
-def rotary_tables(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, each (positions, head_width), of RoFormer's rotation (arXiv:2104.09864, equation 34)."""
-    frequencies = base ** -(torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
-    angles = torch.outer(torch.arange(positions, dtype=torch.float32), frequencies)
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
-
-
 class Attention(nn.Module):
-    """Causal grouped-query attention with normed queries and keys."""
+    """Grouped-query attention with normed queries and keys."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -75,7 +72,7 @@ class Attention(nn.Module):
         self,
         input: Tensor,
         rotary: tuple[Tensor, Tensor],
-        mask: Tensor | None,
+        mask: AttentionMask,
         cache: KeyValueCache | None,
         layer: int,
     ) -> Tensor:
@@ -121,7 +118,7 @@ class Block(nn.Module):
         self,
         stream: Tensor,
         rotary: tuple[Tensor, Tensor],
-        mask: Tensor | None,
+        mask: AttentionMask,
         cache: KeyValueCache | None,
         layer: int,
     ) -> Tensor:
@@ -149,6 +146,10 @@ class Transformer(nn.Module):
     """The whole decoder."""
 
     _no_split_modules = ("Block",)
+    causal = True
+    """Whether a position looks only at itself and those before it."""
+    parts_of_row = 1
+    """Sequences of up to `context` positions that a row of inputs is made of."""
 
     def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
         """
@@ -165,7 +166,7 @@ class Transformer(nn.Module):
         self.lm_head = Head(shape)
         if shape.tied_embeddings:
             self.embed_tokens.weight = self.lm_head.weight
-        cosines, sines = rotary_tables(shape.context, shape.head_width, shape.rope_base)
+        cosines, sines = rotary_tables(shape)
         self.register_buffer("cosines", cosines, persistent=False)
         self.register_buffer("sines", sines, persistent=False)
         self.cosines: Tensor
@@ -184,7 +185,7 @@ class Transformer(nn.Module):
         Args:
             tokens: (B, T) token ids; T and what the cache holds must fit the context.
             targets: (B, T) token ids to predict, negative where none is.
-            segments: (B, T) numbers; a position attends only to earlier ones with its own number.
+            segments: (B, T) numbers; a position attends only to those with its own number.
             cache: keys and values of earlier tokens, extended by these; not together with `segments`.
             last_only: whether logits are wanted for the last position alone.
 
@@ -192,16 +193,15 @@ class Transformer(nn.Module):
             Without targets float32 logits (B, T or 1, vocabulary); with targets the summed cross-entropy in nats.
         """
         length = tokens.shape[1]
-        allowed = None if segments is None else segment_mask(segments)
+        masks = {window: self._mask(tokens, segments, cache, window) for window in set(self.shape.windows)}
         if cache is None:
             positions = torch.arange(length, device=tokens.device).unsqueeze(0)
         else:
-            allowed, positions = cache.mask(length), cache.positions(length)
+            positions = cache.positions(length)
         rotary = (self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2))
         stream = self.embed_tokens(tokens).to(self.dtype)
-        mask = None if allowed is None else torch.where(allowed, 0.0, -torch.inf).to(self.dtype)
-        for layer, block in enumerate(self.layers):
-            stream = block(stream, rotary, mask, cache, layer)
+        for layer, (block, window) in enumerate(zip(self.layers, self.shape.windows, strict=True)):
+            stream = block(stream, rotary, masks[window], cache, layer)
         if cache is not None:
             cache.advance(length)
         if last_only:
@@ -209,15 +209,20 @@ class Transformer(nn.Module):
         logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
         return logits_or_loss
 
+    def _mask(self, tokens: Tensor, segments: Tensor | None, cache: KeyValueCache | None, window: int) -> AttentionMask:
+        if cache is None:
+            return self_attention_mask(tokens, segments, self.causal, window, self.dtype)
+        allowed = cache.mask(tokens.shape[1], window)
+        return None if allowed is None else added_to_scores(allowed, self.dtype)
+
     def compile_for(self, device: torch.device) -> None:
         """Let torch.compile make training faster: whole blocks on a GPU, on a CPU what stands between the products."""
-        if device.type == "cpu":
-            for module in self.modules():
-                if isinstance(module, RMSNorm | Attention | FeedForward | Head):
-                    module.fused = True
-        else:
-            for block in self.layers:
-                block.compile()
+        compile_parts(self, (Block,), device)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers: the units that may be sharded."""
+        return list(self.layers)
 
     def get_input_embeddings(self) -> nn.Module:
         """The token embedding (accelerate shards it as a unit of its own)."""
@@ -228,14 +233,17 @@ class Transformer(nn.Module):
         return self.lm_head
 
 
-def segment_mask(segments: Tensor) -> Tensor:
-    """(B, 1, T, T): whether position i may look at j, that is j <= i in the same segment, from (B, T) numbers."""
-    same = segments.unsqueeze(2) == segments.unsqueeze(1)
-    return same.tril().unsqueeze(1)
+def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device: torch.device) -> None:
+    """Compiles the modules of the types `blocks` on a GPU; on a CPU, the operations in all that know `fused`."""
+    for module in model.modules():
+        if device.type == "cpu" and hasattr(module, "fused"):
+            vars(module)["fused"] = True
+        elif device.type != "cpu" and isinstance(module, blocks):
+            module.compile()
 
 
 @torch.no_grad()
-def initialise(model: Transformer, seed: int) -> None:
+def initialise(model: nn.Module, seed: int) -> None:
     """Fills in initial weights, the same ones for a seed on any device or number of processes.
 
     Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero,

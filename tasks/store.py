@@ -126,9 +126,7 @@ class Store:
             with tempfile.TemporaryDirectory(prefix="sluice-") as folder, explaining_full_disk(f"{self.url}/{path}"):
                 temporary = Path(folder) / "part"
                 yield temporary
-                if self.fs.protocol != "memory":
-                    self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
-                self.fs.put_file(str(temporary), self.full(path))
+                self._put(temporary, path)
 
     def download_folder(self, path: str, folder: Path) -> None:
         """Copy a folder of the store to a local folder; files that are there with the same size are kept."""
@@ -138,11 +136,28 @@ class Store:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self.fs.get_file(name, str(target))
 
-    def upload_folder(self, folder: Path, path: str) -> None:
-        """Copy a local folder into the store, file by file; locks and temporary files, which begin with a dot, stay."""
+    def upload_folder(self, folder: Path, path: str, leave: tuple[str, ...] = ()) -> None:
+        """Copy a local folder into the store, file by file; locks and temporary files, which begin with a dot, stay.
+
+        So do the folders inside it that `leave` names.
+        """
         for file in sorted(p for p in folder.rglob("[!.]*") if p.is_file()):
-            with self.writing(f"{path}/{file.relative_to(folder).as_posix()}") as temporary:
+            inside = file.relative_to(folder)
+            if inside.parts[0] not in leave:
+                self.upload_file(file, f"{path}/{inside.as_posix()}")
+
+    def upload_file(self, file: Path, path: str) -> None:
+        """Copy a local file into the store, whole or not at all."""
+        if self.is_local:
+            with self.writing(path) as temporary:
                 shutil.copyfile(file, temporary)
+        else:
+            self._put(file, path)
+
+    def _put(self, file: Path, path: str) -> None:
+        if self.fs.protocol != "memory":
+            self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
+        self.fs.put_file(str(file), self.full(path))
 
 
 def sync_file(path: Path) -> None:

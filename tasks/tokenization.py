@@ -96,14 +96,20 @@ def split_of(text_hashes: pa.ChunkedArray, config: TokensConfig) -> pa.Array:
     return pc.if_else(pa.array(held_out), VALIDATION, TRAIN)
 
 
-def check_tokenizer(tokenizer: Tokenizer) -> None:
-    """Raise `PermanentError` unless the tokenizer has this project's special tokens at their places."""
+def check_tokenizer(tokenizer: Tokenizer, vocab_size: int | None = None) -> None:
+    """Raise `PermanentError` unless the tokenizer has this project's special tokens at their places, and `vocab_size`
+    tokens where that is given."""
     for place, name in enumerate(SPECIAL_TOKENS):
         if tokenizer.id_to_token(place) != name:
             raise PermanentError(
                 f"The tokenizer has {tokenizer.id_to_token(place)!r} as token {place} where {name!r} belongs: use one "
                 "that the stage `tokenizer` trained."
             )
+    if vocab_size is not None and tokenizer.get_vocab_size() != vocab_size:
+        raise PermanentError(
+            f"The tokenizer has {tokenizer.get_vocab_size()} tokens, its manifest says {vocab_size}: the file is not "
+            "the one that the stage `tokenizer` wrote. Delete its dataset and run again to train it anew."
+        )
 
 
 def tokens_table(documents: pa.Table, tokenizer: Tokenizer, config: TokensConfig) -> pa.Table:

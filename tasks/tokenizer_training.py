@@ -9,12 +9,13 @@ decoded is what was encoded. No special token can come out of text; that holds i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tasks.config import Config
@@ -27,6 +28,9 @@ TURN_END = "<|im_end|>"
 SPECIAL_TOKENS = (END_OF_TEXT, TURN_START, TURN_END)
 """In the order of their ids, from 0. The first stands before and after each document, begins and pads."""
 END_OF_TEXT_ID = 0
+TOOL_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+"""Around each call of a tool and each result of one; their ids follow those above in a tokenizer with tools. The names
+are those of Qwen3, which the servers' parsers of tool calls look for."""
 
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -48,6 +52,23 @@ class TokenizerConfig(Config):
     """How often a pair of tokens must occur to be merged."""
     seed: int = Field(default=1, ge=0)
     """Seed of the choice of documents."""
+    tools: bool = False
+    """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call
+    them."""
+
+    without_held_out: bool = False
+    """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The special tokens in the order of their ids, from 0."""
+        return SPECIAL_TOKENS + TOOL_TOKENS if self.tools else SPECIAL_TOKENS
+
+    @model_validator(mode="after")
+    def _holds_all_bytes(self) -> Self:
+        if self.vocab_size < 256 + len(self.special_tokens):
+            raise ValueError(f"with tools, vocab_size must be at least {256 + len(self.special_tokens)}")
+        return self
 
 
 def clipped(texts: pa.ChunkedArray, config: TokenizerConfig) -> pa.ChunkedArray:
@@ -106,7 +127,7 @@ def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,
         min_frequency=config.min_frequency,
-        special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS],
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in config.special_tokens],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -126,3 +147,16 @@ def encoder(tokenizer_json: str) -> Tokenizer:
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def bytes_per_token(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
+    """The UTF-8 bytes that each id stands for, [vocab_size]; 0 of special tokens.
+
+    Summed over the tokens of a text they give the text's bytes, so nats over them give bits per byte of any stretch.
+    """
+    sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int32)
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    for token, number in tokenizer.get_vocab().items():
+        # In a byte-level vocabulary each character of a token stands for one byte.
+        sizes[number] = 0 if number in special else len(token)
+    return sizes

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tasks.stages import (
     candidates,
     classifiers,
+    compression,
     corpus,
     duplicates,
     extract,
@@ -41,5 +42,6 @@ STAGES: Mapping[str, Stage] = {
         tokenizer.STAGE,
         tokens.STAGE,
         packing.STAGE,
+        compression.STAGE,
     )
 }

@@ -122,6 +122,8 @@ class Stage:
     decisions_schema: Callable[[PartContext], pa.Schema] | None = None
     parts: Callable[[dict[str, Any]], int] | None = None
     """How many parts the configuration asks for; None: as many as upstream has, or one if it joins them all."""
+    further_parts: Callable[[dict[str, Any]], list[str]] | None = None
+    """Digests of what the parts are made from that the configuration adds to those of upstream, one for each."""
 
 
 def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
@@ -134,16 +136,22 @@ def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
     return manifest
 
 
-def inputs_digest(stage: Stage, index: int, count: int, manifests: Mapping[str, Manifest]) -> str:
+def inputs_digest(
+    stage: Stage, index: int, count: int, manifests: Mapping[str, Manifest], further: str | None = None
+) -> str:
     """Digest of all that part `index` of `count` is made from: the content of upstream parts, by stage.
 
-    `manifests` holds those of the datasets that the plan builds on.
+    `manifests` holds those of the datasets that the plan builds on; `further` is the digest of what a part that the
+    configuration adds is made from.
     """
     found = {}
     for upstream in stage.upstream:
         if upstream.optional and upstream.stage not in manifests:
             continue
         manifest = manifests[upstream.stage]
-        found[upstream.stage] = manifest.digest if upstream.all_parts else manifest.parts[index].digest
+        if upstream.all_parts:
+            found[upstream.stage] = manifest.digest
+        elif index < len(manifest.parts):
+            found[upstream.stage] = manifest.parts[index].digest
     share = {"index": index, "parts": count} if stage.parts else {"index": index}
-    return digest({**share, "upstream": found})
+    return digest({**share, "upstream": found, **({"further": further} if further else {})})

@@ -11,29 +11,34 @@ from typing import Literal
 from model.config import LoopConfig, OptimizerConfig, ScheduleConfig
 from model.training_loop import Run, start_accelerator, train
 from model.transformer import initialise
-from tests.bench.packed_corpus import SEQUENCES, SHAPE, open_packed_corpus
-
-TOKENS_PER_STEP = SEQUENCES * SHAPE.context
-"""Positions that a step trains on, whoever makes it."""
+from tests.bench.packed_corpus import TWO_MILLION, Sizes, open_packed_corpus
 
 
 def our_training(
-    corpus: Path, optimizer: Literal["muon", "adamw"], warmup: int, steps: int, document_mask: bool = True
+    corpus: Path,
+    optimizer: Literal["muon", "adamw"],
+    warmup: int,
+    steps: int,
+    document_mask: bool = True,
+    compile: bool = False,
+    sizes: Sizes = TWO_MILLION,
 ) -> Callable[[], float]:
     """A worker that trains a new model for `warmup` + `steps` steps and returns the tokens/s of the latter.
 
     Without `document_mask` attention is plainly causal, as it is in the other loops. The checkpoint at the end is
-    outside the time, since the others write none.
+    outside the time, since the others write none; so is compiling, as long as `warmup` is not 0.
     """
-    loop = LoopConfig(steps=warmup + steps, sequences_per_step=SEQUENCES, document_mask=document_mask)
+    loop = LoopConfig(
+        steps=warmup + steps, sequences_per_step=sizes.sequences, document_mask=document_mask, compile=compile
+    )
     accelerator = start_accelerator(loop)
-    data, digest, _ = open_packed_corpus(corpus)
+    data, digest, _ = open_packed_corpus(corpus, sizes)
 
     def work() -> float:
         folder = Path(tempfile.mkdtemp(prefix="model-", dir=corpus))
         run = Run(
             folder=folder,
-            shape=SHAPE,
+            shape=sizes.shape,
             loop=loop,
             optimizer=OptimizerConfig(name=optimizer, lr=1e-3),
             schedule=ScheduleConfig(),
@@ -45,6 +50,6 @@ def our_training(
         lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
         seconds = [line["seconds"] for line in lines if line["event"] == "step"]
         assert len(seconds) == warmup + steps
-        return steps * TOKENS_PER_STEP / (seconds[-1] - seconds[warmup - 1])
+        return steps * sizes.tokens_per_step / (seconds[-1] - seconds[warmup - 1])
 
     return work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +17,38 @@ from model.token_data import open_training_data
 from tasks.packing import best_fit, plan_table
 from tasks.schemas import tokens_schema
 
-SHAPE = ModelShape(vocabulary_size=2048, layers=4, width=192, heads=4, kv_heads=4, feed_forward_width=512, context=256)
-"""2.2M parameters. As many key heads as query heads, so that its matrices are as large as nanoGPT's: SwiGLU's three of
-512 hold what GELU's two of 768 do."""
-SEQUENCES = 16
-"""Sequences of a step."""
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is trained in a measurement: as many key heads as query heads, so that our matrices are as large as
+    nanoGPT's: SwiGLU's three of 8/3 the width hold what GELU's two of four times the width do."""
+
+    shape: ModelShape
+    sequences: int
+    """Sequences of a step."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Positions that a step trains on, whoever makes it."""
+        return self.sequences * self.shape.context
+
+
+TWO_MILLION = Sizes(
+    ModelShape(vocabulary_size=2048, layers=4, width=192, heads=4, kv_heads=4, feed_forward_width=512, context=256), 16
+)
+"""2.2M parameters."""
+TWELVE_MILLION = Sizes(
+    ModelShape(vocabulary_size=4096, layers=6, width=384, heads=6, kv_heads=6, feed_forward_width=1024, context=256), 8
+)
+"""12.2M parameters."""
 _MEDIAN_TOKENS, _SPREAD = 400, 1.0
 
 
-def write_packed_corpus(folder: Path, documents: int) -> None:
+def write_packed_corpus(folder: Path, documents: int, context: int = TWO_MILLION.shape.context) -> None:
     """Writes `documents` documents of log-normal length to folder/tokens and their plan to folder/packing."""
     draws = np.random.default_rng(1)
     lengths = np.clip(draws.lognormal(np.log(_MEDIAN_TOKENS), _SPREAD, documents), 16, 20_000).astype(np.int32)
-    tokens = draws.integers(3, SHAPE.vocabulary_size, int(lengths.sum()), dtype=np.uint16)
+    tokens = draws.integers(3, TWO_MILLION.shape.vocabulary_size, int(lengths.sum()), dtype=np.uint16)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     columns = [
         pa.array([f"made:{number}" for number in range(documents)]),
@@ -36,18 +56,18 @@ def write_packed_corpus(folder: Path, documents: int) -> None:
         pa.array(lengths * 4),
         pa.array(["train"] * documents),
     ]
-    _write(folder / "tokens", pa.table(columns, schema=tokens_schema(SHAPE.vocabulary_size)))
+    _write(folder / "tokens", pa.table(columns, schema=tokens_schema(TWO_MILLION.shape.vocabulary_size)))
     parts, rows = np.zeros(documents, np.int32), np.arange(documents, dtype=np.int32)
-    _write(folder / "packing", plan_table(parts, rows, best_fit(lengths, SHAPE.context + 1)))
+    _write(folder / "packing", plan_table(parts, rows, best_fit(lengths, context + 1)))
 
 
-def open_packed_corpus(folder: Path) -> tuple[PackedSequences, str, npt.NDArray[np.uint16]]:
+def open_packed_corpus(folder: Path, sizes: Sizes = TWO_MILLION) -> tuple[PackedSequences, str, npt.NDArray[np.uint16]]:
     """The sequences with their digest, and the same documents' tokens in one row."""
     cache = open_token_cache(folder / "tokens", folder / "cache")
-    data, digest = open_training_data(cache, folder / "packing", SHAPE, SEQUENCES, seed=1)
+    data, digest = open_training_data(cache, folder / "packing", sizes.shape, sizes.sequences, seed=1)
     return data, digest, cache.tokens
 
 
 def _write(folder: Path, table: pa.Table) -> None:
     folder.mkdir(parents=True)
-    pq.write_table(table, folder / "part-00000.parquet")
+    pq.write_table(table, folder / "part-00000.parquet", row_group_size=10_000)

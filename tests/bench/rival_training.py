@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelShape
-from tests.bench.our_training import TOKENS_PER_STEP
-from tests.bench.packed_corpus import SEQUENCES, SHAPE
+from tests.bench.packed_corpus import Sizes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+CPU = torch.device("cpu")
 
 
 class GptBlock(nn.Module):
@@ -64,27 +65,40 @@ class Gpt(nn.Module):
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.view(-1))
 
 
-def nanogpt_style(tokens: npt.NDArray[np.uint16], warmup: int, steps: int) -> Callable[[], float]:
-    """A worker that goes on training a GPT of our sizes and returns its tokens/s."""
+@dataclass(frozen=True)
+class Rival:
+    """A model of another loop."""
+
+    model: nn.Module
+    loss: Loss
+    """The mean cross-entropy of (B, T) inputs and (B, T) targets."""
+
+
+def nanogpt_style(shape: ModelShape) -> Rival:
+    """A GPT of our sizes, its weights drawn as nanoGPT draws them."""
     torch.manual_seed(1)
-    model = Gpt(SHAPE)
-    return _worker(model, model, tokens, warmup, steps)
+    model = Gpt(shape)
+    for name, parameter in model.named_parameters():
+        into_stream = name.endswith(("attention_out.weight", "down.weight"))
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.02 / (2 * shape.layers) ** 0.5 if into_stream else 0.02)
+    return Rival(model, model)
 
 
-def transformers_style(tokens: npt.NDArray[np.uint16], warmup: int, steps: int) -> Callable[[], float]:
-    """A worker that goes on training transformers' Qwen3 of our very shape and returns its tokens/s."""
+def transformers_style(shape: ModelShape) -> Rival:
+    """transformers' Qwen3 of our very shape."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(1)
     config = Qwen3Config(
-        vocab_size=SHAPE.vocabulary_size,
-        hidden_size=SHAPE.width,
-        intermediate_size=SHAPE.feed_forward_width,
-        num_hidden_layers=SHAPE.layers,
-        num_attention_heads=SHAPE.heads,
-        num_key_value_heads=SHAPE.kv_heads,
-        head_dim=SHAPE.head_width,
-        max_position_embeddings=SHAPE.context,
+        vocab_size=shape.vocabulary_size,
+        hidden_size=shape.width,
+        intermediate_size=shape.feed_forward_width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_width,
+        max_position_embeddings=shape.context,
         tie_word_embeddings=True,
         use_cache=False,
         attn_implementation="sdpa",
@@ -95,40 +109,53 @@ def transformers_style(tokens: npt.NDArray[np.uint16], warmup: int, steps: int) 
         mean: Tensor = model(input_ids=inputs, labels=targets, shift_labels=targets).loss
         return mean
 
-    return _worker(model, loss, tokens, warmup, steps)
+    return Rival(model, loss)
 
 
-def _worker(
-    model: nn.Module, loss: Loss, tokens: npt.NDArray[np.uint16], warmup: int, steps: int
+def rival_speed(
+    rival: Rival, tokens: npt.NDArray[np.uint16], warmup: int, steps: int, sizes: Sizes
 ) -> Callable[[], float]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
-    batches = _batches(tokens)
-
-    def step() -> float:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            mean = loss(*next(batches))
-        mean.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return mean.item()
+    """A worker that goes on training a rival and returns its tokens/s."""
+    trained = rival_steps(rival, tokens, sizes, lambda step: 1e-3)
 
     def work() -> float:
         for _ in range(warmup):
-            step()
+            next(trained)
         began = time.perf_counter()
-        losses = [step() for _ in range(steps)]
+        losses = [next(trained) for _ in range(steps)]
         seconds = time.perf_counter() - began
         assert np.isfinite(losses).all()
-        return steps * TOKENS_PER_STEP / seconds
+        return steps * sizes.tokens_per_step / seconds
 
     return work
 
 
-def _batches(tokens: npt.NDArray[np.uint16]) -> Iterator[tuple[Tensor, Tensor]]:
+def rival_steps(
+    rival: Rival,
+    tokens: npt.NDArray[np.uint16],
+    sizes: Sizes,
+    rate: Callable[[int], float],
+    device: torch.device = CPU,
+) -> Iterator[float]:
+    """The loss of each optimizer step, without end; `rate` gives its learning rate, from step 0."""
+    parameters = list(rival.model.parameters())
+    optimizer = torch.optim.AdamW(parameters, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    for step, (inputs, targets) in enumerate(_batches(tokens, sizes)):
+        optimizer.param_groups[0]["lr"] = rate(step)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            mean = rival.loss(inputs.to(device), targets.to(device))
+        mean.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        yield mean.item()
+
+
+def _batches(tokens: npt.NDArray[np.uint16], sizes: Sizes) -> Iterator[tuple[Tensor, Tensor]]:
     """Random stretches of one long row of tokens, as nanoGPT draws them."""
     draws = np.random.default_rng(1)
+    context = sizes.shape.context
     while True:
-        starts = draws.integers(0, len(tokens) - SHAPE.context - 1, SEQUENCES)
-        rows = np.stack([tokens[start : start + SHAPE.context + 1].astype(np.int64) for start in starts])
+        starts = draws.integers(0, len(tokens) - context - 1, sizes.sequences)
+        rows = np.stack([tokens[start : start + context + 1].astype(np.int64) for start in starts])
         yield torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy())

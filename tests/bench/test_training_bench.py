@@ -1,4 +1,8 @@
-"""Our training loop beside one like nanoGPT's and one around transformers' Qwen3: equal sizes, batch and precision."""
+"""Our training loop beside one like nanoGPT's and one around transformers' Qwen3: equal sizes, batch and precision.
+
+Notable: ours with `compile` is what a user of a CPU would take; the rivals are eager, since compiled whole they are
+several times slower here (docs/log.md). Ours also runs eager, so that both differences can be seen.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +13,40 @@ import torch
 
 from model.device import available_cores
 from tests.bench.our_training import our_training
-from tests.bench.packed_corpus import open_packed_corpus
-from tests.bench.rival_training import nanogpt_style, transformers_style
+from tests.bench.packed_corpus import TWELVE_MILLION, TWO_MILLION, Sizes, open_packed_corpus
+from tests.bench.rival_training import nanogpt_style, rival_speed, transformers_style
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 
-WARMUP, STEPS, ROUNDS = 2, 8, 4
+WARMUP, ROUNDS = 2, 4
 
 
 @pytest.mark.bench
-def test_tokens_per_second_beside_other_loops(packed_corpus: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "sizes", "steps"), [("2.2M", TWO_MILLION, 8), ("12.2M", TWELVE_MILLION, 6)], ids=["2.2M", "12.2M"]
+)
+def test_tokens_per_second_beside_other_loops(packed_corpus: Path, name: str, sizes: Sizes, steps: int) -> None:
     """Ours trains on packed documents, each hidden from its neighbours, which the others cannot; so once without."""
     pytest.importorskip("transformers")
-    tokens = open_packed_corpus(packed_corpus)[2]
+    tokens = open_packed_corpus(packed_corpus, sizes)[2]
     workers = {
-        "adamw": our_training(packed_corpus, "adamw", WARMUP, STEPS),
-        "adamw, no document mask": our_training(packed_corpus, "adamw", WARMUP, STEPS, document_mask=False),
-        "muon": our_training(packed_corpus, "muon", WARMUP, STEPS),
-        "nanogpt": nanogpt_style(tokens, WARMUP, STEPS),
-        "transformers": transformers_style(tokens, WARMUP, STEPS),
+        "adamw": our_training(packed_corpus, "adamw", WARMUP, steps, compile=True, sizes=sizes),
+        "adamw, no document mask": our_training(
+            packed_corpus, "adamw", WARMUP, steps, document_mask=False, compile=True, sizes=sizes
+        ),
+        "adamw, eager": our_training(packed_corpus, "adamw", WARMUP, steps, sizes=sizes),
+        "muon": our_training(packed_corpus, "muon", WARMUP, steps, compile=True, sizes=sizes),
+        "nanogpt": rival_speed(nanogpt_style(sizes.shape), tokens, WARMUP, steps, sizes),
+        "transformers": rival_speed(transformers_style(sizes.shape), tokens, WARMUP, steps, sizes),
     }
     torch.set_num_threads(available_cores())
     rates = rates_in_turn(workers, ROUNDS)
     ratios = {
         f"{ours} over {rival}": median_ratio(rates[ours], rates[rival])
-        for ours in ("adamw", "adamw, no document mask", "muon")
+        for ours in ("adamw", "adamw, no document mask", "adamw, eager", "muon")
         for rival in ("nanogpt", "transformers")
     }
-    show("Training at 2.2M parameters, tokens/s of ours over theirs", ratios)
-    assert ratios["adamw over nanogpt"] >= 0.8
-    assert ratios["adamw over transformers"] >= 1.2
-    assert ratios["muon over nanogpt"] >= 0.7
-    assert ratios["muon over transformers"] >= 1.1
+    show(f"Training at {name} parameters, tokens/s of ours over theirs", ratios)
+    assert ratios["adamw over nanogpt"] >= 1.0
+    assert ratios["adamw over transformers"] >= 1.4
+    assert ratios["muon over nanogpt"] >= 0.85
+    assert ratios["muon over transformers"] >= 1.2

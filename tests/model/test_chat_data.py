@@ -110,7 +110,7 @@ def test_nothing_to_learn_is_refused(tmp_path: Path, chat: ChatFormat) -> None:
     [
         ("{", "line 2: a conversation looks like"),
         ('{"text": "a"}', "line 2: a conversation looks like"),
-        ('{"messages": [{"role": "tool", "content": "a"}]}', "line 2: role must be one of system, user, assistant"),
+        ('{"messages": [{"role": "robot", "content": "a"}]}', "line 2: role must be one of system, user, assistant"),
         ('{"messages": [{"role": "user", "content": 3}]}', "line 2: role must be one of"),
     ],
 )

@@ -101,7 +101,7 @@ def test_pace_fields_are_fields_of_the_loop() -> None:
     names = {field.name for field in dataclasses.fields(LoopConfig)}
     assert names > PACE_FIELDS
     deciding = {"steps", "sequences_per_step", "seed", "precision", "document_mask", "evaluation_documents"}
-    deciding |= {"spike_sigma", "max_hours", "patience"}
+    deciding |= {"spike_sigma", "max_hours", "patience", "float8"}
     assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
 
 
@@ -109,8 +109,8 @@ def test_an_added_field_leaves_no_trace_at_its_default() -> None:
     before = {"steps": 3, "sequences_per_step": 4, "seed": 0}
     values = config_as_json(LoopConfig(steps=3, sequences_per_step=4))
     assert set(deciding_fields("loop", values)) == {*before, "precision", "document_mask", "evaluation_documents"}
-    changed = deciding_fields("loop", {**values, "spike_sigma": 0.0})
-    assert changed == {**deciding_fields("loop", values), "spike_sigma": 0.0}
+    changed = deciding_fields("loop", {**values, "spike_sigma": 6.0})
+    assert changed == {**deciding_fields("loop", values), "spike_sigma": 6.0}
     for section, names in ADDED_FIELDS.items():
         fields = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
         assert all(fields[name] is not dataclasses.MISSING for name in names)

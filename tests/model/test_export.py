@@ -102,6 +102,34 @@ def test_a_bfloat16_export_is_read_back_as_rounded(corpus: TinyCorpus, trained: 
         assert torch.equal(one.bfloat16().float(), other)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layers": 4, "sliding_window": 6},
+        {"rope_scaling": "yarn", "rope_factor": 2.0, "kv_heads": 1, "tied_embeddings": False},
+        {"rope_scaling": "linear", "rope_factor": 2.0, "kv_heads": 4},
+    ],
+    ids=["windows", "yarn, one key head, untied", "linear, every head its own keys"],
+)
+def test_every_shape_is_exported_with_equal_logits(corpus: TinyCorpus, tmp_path: Path, changes: dict[str, Any]) -> None:
+    pytest.importorskip("transformers")
+    config = corpus.pretrain_config(tmp_path / "base", 8)
+    values = json.loads(config.read_text())
+    assert pretrain(write_json(config, {**values, "shape": values["shape"] | changes})) == 0
+    assert export(export_config(corpus, tmp_path / "base", tmp_path / "export")) == 0
+    report = json.loads((tmp_path / "export" / REPORT).read_text())
+    assert report["own_max_difference"] == 0.0 and report["transformers_max_difference"] < 1e-4
+    ours = load_export(tmp_path / "export", torch.float32)
+    theirs = load_trained(tmp_path / "base", torch.float32)
+    assert ours.shape.windows == theirs.shape.windows
+    prompt = [5, 9, 14, 3, 8, 30, 11, 4, 17, 6]
+    full = list(prompt)
+    with torch.no_grad():
+        for _ in range(8):
+            full.append(int(ours(torch.tensor([full]))[0, -1].argmax()))
+    assert generate(ours, [prompt], Sampling(max_new_tokens=8), set())[0] == full[len(prompt) :]
+
+
 def test_evaluation_is_the_same_twice_and_beats_the_unigram_model(
     corpus: TinyCorpus, trained: Path, tmp_path: Path
 ) -> None:

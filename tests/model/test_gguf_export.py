@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from model.chat_format import Message, load_chat_format
+from model.chat_format import TOOL_CHAT_TEMPLATE, TOOL_TOKENS, Message, load_chat_format
 from model.errors import BadInput
 from model.export import export
 from model.generation import Sampling, generate
 from model.gguf_export import main, write_gguf
 from model.model_loading import load_export
 from model.pretrain import pretrain
+from model.qwen3_config import qwen3_config, shape_of
 from model.sft import finetune
+from model.transformer import Transformer
 from tests.environments import environment_with
-from tests.model.tiny_corpus import TinyCorpus, write_json
+from tests.model.tiny_corpus import CONTEXT, TinyCorpus, write_json
+from tests.model.tool_tokenizer import tool_tokenizer
 
 gguf = pytest.importorskip("gguf")
 
@@ -60,6 +65,32 @@ def exported(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return root / "export"
 
 
+def reshaped(exported: Path, folder: Path, **changes: Any) -> Path:
+    """The export with the same weights under another shape."""
+    shutil.copytree(exported, folder)
+    config = json.loads((folder / "config.json").read_text())
+    shape = dataclasses.replace(shape_of(config, folder), **changes)
+    write_json(folder / "config.json", config | qwen3_config(shape))
+    return folder
+
+
+def said_by_llama(python: Path, file: Path, prompts: list[list[int]]) -> dict[str, Any]:
+    """What llama.cpp makes of the prompts, and of `TEXTS`."""
+    command = [str(python), "-c", LLAMA, str(file), json.dumps(prompts), json.dumps(TEXTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+@torch.no_grad()
+def assert_same_logits(model: Transformer, prompts: list[list[int]], said: dict[str, Any]) -> None:
+    """The logits after each prompt, ours and llama.cpp's, which keeps keys and values in half precision."""
+    for prompt, answer in zip(prompts, said["answers"], strict=True):
+        logits = model(torch.tensor([prompt]))[0, -1]
+        torch.testing.assert_close(torch.tensor(answer["logits"]), logits, atol=5e-3, rtol=0)
+
+
 def field(reader: Any, name: str) -> Any:
     """A value of the file's header."""
     return reader.get_field(name).contents()
@@ -97,6 +128,38 @@ def test_half_precision_halves_the_matrices_and_keeps_the_scales(exported: Path,
         assert types["blk.0.attn_norm.weight"] == types["output_norm.weight"] == "F32"
 
 
+def test_tokens_of_tools_are_control_tokens(exported: Path, corpus: TinyCorpus, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    shutil.copytree(exported, folder)
+    tool_tokenizer(corpus).save(str(folder / "tokenizer.json"))
+    write_gguf(folder, tmp_path / "m.gguf", "float32")
+    reader = gguf.GGUFReader(tmp_path / "m.gguf")
+    tokens, kinds = (field(reader, f"tokenizer.ggml.{name}") for name in ("tokens", "token_type"))
+    first = tokens.index(TOOL_TOKENS[0])
+    assert tokens[first : first + 4] == list(TOOL_TOKENS)
+    assert kinds[first - 1 : first + 5] == [1, 3, 3, 3, 3, 5], "a control token each; after them unused rows"
+    assert field(reader, "tokenizer.chat_template") == TOOL_CHAT_TEMPLATE
+
+
+@pytest.mark.parametrize("kind", ["linear", "yarn"])
+def test_stretched_positions_are_written(exported: Path, tmp_path: Path, kind: str) -> None:
+    folder = reshaped(exported, tmp_path / "export", rope_scaling=kind, rope_factor=4.0)
+    write_gguf(folder, tmp_path / "m.gguf", "float32")
+    reader = gguf.GGUFReader(tmp_path / "m.gguf")
+    assert field(reader, "qwen3.rope.scaling.type") == kind
+    assert field(reader, "qwen3.rope.scaling.factor") == 4.0
+    assert field(reader, "qwen3.rope.scaling.original_context_length") == CONTEXT // 4
+
+
+def test_a_sliding_window_is_refused(exported: Path, tmp_path: Path) -> None:
+    folder = reshaped(exported, tmp_path / "export", sliding_window=8)
+    with pytest.raises(BadInput, match=r"sliding window of 8 positions, .* train with shape\.sliding_window = 0"):
+        write_gguf(folder, tmp_path / "m.gguf")
+    assert not (tmp_path / "m.gguf").exists()
+    layers_see_all = reshaped(exported, tmp_path / "all", sliding_window=8, window_pattern="L")
+    write_gguf(layers_see_all, tmp_path / "m.gguf")
+
+
 def test_bad_input_is_said_in_words(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can be float32, float16, bfloat16, not 'q4'"):
         write_gguf(exported, tmp_path / "m.gguf", "q4")
@@ -113,16 +176,24 @@ def test_llama_cpp_has_the_same_logits_and_says_the_same(corpus: TinyCorpus, exp
     write_gguf(exported, tmp_path / "m.gguf", "float32")
     chat = load_chat_format(corpus.tokenizer)
     prompts = [chat.prompt([Message("user", f"What sells {town}?")]) for town in ("Karam", "Bovosk", "Linel", "Teram")]
-    command = [str(python), "-c", LLAMA, str(tmp_path / "m.gguf"), json.dumps(prompts), json.dumps(TEXTS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    said = json.loads(done.stdout.splitlines()[-1])
+    said = said_by_llama(python, tmp_path / "m.gguf", prompts)
     model = load_export(exported, torch.float32)
     ours = generate(model, prompts, Sampling(max_new_tokens=12), chat.stop_tokens)
     assert [answer["reply"] for answer in said["answers"]] == ours and all(ours)
-    for prompt, answer in zip(prompts, said["answers"], strict=True):
-        with torch.no_grad():
-            logits = model(torch.tensor([prompt]))[0, -1]
-        # llama.cpp keeps its cache of keys and values in half precision.
-        torch.testing.assert_close(torch.tensor(answer["logits"]), logits, atol=5e-3, rtol=0)
+    assert_same_logits(model, prompts, said)
     assert said["texts"] == [chat.encode(text) for text in TEXTS]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("kind", ["linear", "yarn"])
+def test_llama_cpp_stretches_positions_alike(exported: Path, tmp_path: Path, kind: str) -> None:
+    python = environment_with("llama", ["llama-cpp-python==0.3.36"])
+    changes = {"context": 64, "rope_scaling": kind, "rope_factor": 2.0, "rope_base": 50.0}
+    folder = reshaped(exported, tmp_path / "export", **changes)
+    write_gguf(folder, tmp_path / "m.gguf", "float32")
+    prompts = [[5, 300, 41, 9] * 12, list(range(3, 50))]
+    said = said_by_llama(python, tmp_path / "m.gguf", prompts)
+    assert_same_logits(load_export(folder, torch.float32), prompts, said)
+    with pytest.raises(AssertionError):
+        assert_same_logits(load_export(exported, torch.float32), [prompt[:32] for prompt in prompts], said)

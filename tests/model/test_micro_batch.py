@@ -11,11 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.config import LoopConfig, ModelShape
 from model.errors import BadInput
+from model.micro_batch import MicroBatch
 from model.pretrain import pretrain
-from model.transformer import Transformer
+from model.token_cache import open_token_cache
+from model.token_data import open_training_data
+from model.transformer import Transformer, initialise
 from tests.model.test_training import TWO_PROCESSES, losses
-from tests.model.tiny_corpus import TinyCorpus, read_metrics, run_program
+from tests.model.tiny_corpus import SHAPE, TinyCorpus, read_metrics, run_program
 
 
 @contextmanager
@@ -36,6 +40,32 @@ def room_for(rows: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def found_rows(folder: Path) -> list[int]:
     """What each search found."""
     return [event["rows"] for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "micro_batch"]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_neither_passes_nor_processes_change_the_gradient(corpus: TinyCorpus, rows: int, processes: int) -> None:
+    """Sequences of unequal length, with several documents each: every predicted token weighs the same."""
+    loop, shape = LoopConfig(steps=1, sequences_per_step=5, micro_batch=rows), ModelShape(**SHAPE)
+    data, _ = open_training_data(open_token_cache(corpus.tokens, corpus.root / "cache"), corpus.packing, shape, 5, 0)
+
+    def gradient(cut: MicroBatch, processes: int) -> tuple[float, Tensor]:
+        model = Transformer(shape, torch.float32)
+        initialise(model, 0)
+        total = 0.0
+        for rank in range(processes):
+            batch = data.batch(0, rank, processes)
+            assert batch.targets_in_step == data.batch(0, 0, 1).targets_in_step and batch.segments is not None
+            for number in range(cut.passes):
+                loss = model(*cut.cut(batch, number)) / batch.targets_in_step
+                loss.backward()
+                total += loss.item()
+        return total, torch.cat([parameter.grad.flatten() for parameter in model.parameters()])  # type: ignore[union-attr]
+
+    loss, expected = gradient(MicroBatch(LoopConfig(steps=1, sequences_per_step=5), 1), 1)
+    found_loss, found = gradient(MicroBatch(loop, processes), processes)
+    assert found_loss == pytest.approx(loss, rel=1e-6)
+    assert (found - expected).norm() < 1e-6 * expected.norm()
 
 
 def test_the_search_halves_until_a_pass_fits(
@@ -95,7 +125,7 @@ def test_one_process_out_of_memory_halves_the_rows_of_all(corpus: TinyCorpus, tm
         "with room_for(rows, pytest.MonkeyPatch()):\n"
         "    sys.exit(run_program(pretrain, sys.argv[1:], 'usage'))\n"
     )
-    code, output = run_program("limited", config, TWO_PROCESSES, path=tmp_path)
+    code, output = run_program("limited", config, TWO_PROCESSES, PYTHONPATH=str(tmp_path))
     assert code == 0, output
     assert found_rows(folder) == [2, 2], "of eight"
     assert sorted(losses(folder)) == [1, 2, 3, 4]

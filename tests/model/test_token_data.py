@@ -115,7 +115,7 @@ def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
         open_token_cache(tmp_path / "tokens", tmp_path / "cache")
     with pytest.raises(BadInput, match=r"holds no part-00000\.parquet"):
         open_token_cache(tmp_path / "nothing", tmp_path / "cache")
-    assert not list((tmp_path / "cache").iterdir()), "nothing half built is left"
+    assert not list((tmp_path / "cache").glob("[!.]*")), "nothing half built is left"
 
 
 def test_an_empty_plan_is_refused(folder: Path) -> None:

@@ -29,6 +29,7 @@ def test_tensorboard_shows_the_curves_of_the_log(corpus: TinyCorpus, tmp_path: P
     assert scores == [(step, pytest.approx(score)) for step, score in evaluations(folder)]
 
 
+@pytest.mark.slow
 def test_wandb_keeps_a_run_offline(corpus: TinyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")

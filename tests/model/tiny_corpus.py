@@ -146,7 +146,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def start_program(module: str, config: Path, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def start_program(
+    module: str, config: Path, launcher: tuple[str, ...] = (), **environment: str
+) -> subprocess.Popen[str]:
     """Starts `python -m module config`, in its own process group, under `launcher` where one is given."""
     command = [sys.executable, *launcher, "-m", module, str(config)]
     return subprocess.Popen(
@@ -156,13 +158,13 @@ def start_program(module: str, config: Path, launcher: tuple[str, ...] = ()) -> 
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", **environment},
     )
 
 
-def run_program(module: str, config: Path, launcher: tuple[str, ...] = ()) -> tuple[int, str]:
+def run_program(module: str, config: Path, launcher: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
     """Runs a program to its end and returns its exit code and output."""
-    process = start_program(module, config, launcher)
+    process = start_program(module, config, launcher, **environment)
     output, _ = process.communicate(timeout=300)
     return process.returncode, output
 

@@ -1,0 +1,203 @@
+"""ladder: a series of small models trained on the store's corpus, and the scaling law that their losses follow.
+
+Notable:
+- Each model is a retried task of its own with a dataset of its own, one row of what it came to. A ladder that was
+  killed goes on inside the model that it was at; one with more sizes trains only those that are new.
+- The law is fitted twice: without the model that took most arithmetic, to say how well it foretells that one, and with
+  all of them, for `sluice plan`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from prefect import flow
+
+from flows.corpus import DATA_STAGES
+from flows.finished_dataset import finished_manifest
+from flows.part_tasks import part_task
+from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, LawFit, ladder_path
+from flows.planning.law_fit import fit_law
+from flows.planning.rungs import Rung, ladder_rungs
+from flows.program_stages import dataset
+from flows.recipe import Recipe
+from flows.run import Run, open_run, working_folder
+from flows.settings import RunSettings
+from flows.stage_plan import StagePlan
+from flows.training import launch_command, run_to_its_end, take_finished
+from tasks.errors import PermanentError
+from tasks.fingerprint import digest, fingerprint
+from tasks.manifest import part_path
+from tasks.parts import PartWriter, read_footer, read_part
+from tasks.store import explaining_full_disk
+
+VERSION = 1
+"""Raised when the same models come out otherwise."""
+STAGE = "ladder"
+_RESULT = pa.schema([("model", pa.string())])
+_UPSTREAM = ("tokens", "packing")
+_PROGRAM = "model.pretrain"
+
+
+@flow(name="ladder", flow_run_name="{recipe.name}: {recipe.source.crawl} ladder", persist_result=False)
+def ladder(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+    """Train the ladder's models on the corpus that is in the store and fit a scaling law; returns the law."""
+    with open_run(recipe, settings, goes_on=True) as run:
+        take_finished(run, [name for name in DATA_STAGES if name in run.plans])
+        result = climb(run)
+        return result.fit.law.model_dump(mode="json")
+
+
+def climb(run: Run) -> LadderResult:
+    """Train every model that is not there yet, inside a flow run; fit, and write the result to the store."""
+    rungs, left_out = _rungs(run)
+    plans = [_plan(rung, run) for rung in rungs]
+    whole = _whole_plan(run, plans)
+    run.plans[STAGE] = whole
+    run.recorder.add_stage(whole)
+    with run.stage(STAGE):
+        run.recorder.stage(STAGE, parts_expected=len(rungs))
+        models = []
+        for rung, plan in zip(rungs, plans, strict=True):
+            models.append(_model(run, rung, plan))
+            run.progress(STAGE, len(models), len(rungs))
+        result = fitted(run.recipe.name, run.crawl, models, left_out)
+        path = ladder_path(run.recipe.name, whole.fingerprint)
+        run.store.write_bytes(path, result.model_dump_json(indent=1).encode())
+        law = result.fit.law.model_dump(mode="json", exclude={"source"})
+        run.recorder.stage(STAGE, parts_built=len(models), summary={"result": path, "law": law})
+        return result
+
+
+def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Sequence[str]) -> LadderResult:
+    """The law of all models, and how the law of all but the largest foretells that one.
+
+    Raises `PermanentError` where the models are too few to know a law from.
+    """
+    source = f"measured by the ladder of {recipe} on {crawl}"
+    fit = fit_law(models, source)
+    largest = max(models, key=lambda model: model.flop)
+    rest = [model for model in models if model is not largest]
+    check = None
+    if without := _fit_or_none(rest, source):
+        predicted = without.law.loss(largest.parameters, largest.tokens)
+        check = LawCheck(fit=without, held_back=largest, predicted=predicted)
+    return LadderResult(
+        recipe=recipe, crawl=crawl, models=tuple(models), left_out=tuple(left_out), fit=fit, check=check
+    )
+
+
+def _fit_or_none(models: Sequence[LadderModel], source: str) -> LawFit | None:
+    try:
+        return fit_law(models, source)
+    except PermanentError:
+        return None
+
+
+def _rungs(run: Run) -> tuple[list[Rung], list[str]]:
+    recipe = run.recipe
+    if recipe.pretrain is None:
+        raise PermanentError(
+            f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder makes smaller."
+        )
+    if recipe.pretrain.objective != "causal":
+        raise PermanentError("A ladder is of decoders: set pretrain.objective to causal.")
+    counted = run.manifests["tokens"].counters
+    if counted["tokens"] == counted["train_tokens"]:
+        raise PermanentError(
+            "A ladder compares losses on held-out documents, and this corpus has none: raise tokens.validation_fraction"
+            " and run `sluice corpus` again."
+        )
+    packed = run.manifests["packing"].counters
+    rungs, left_out = ladder_rungs(recipe.pretrain, recipe.ladder, packed["targets"], packed["sequences"])
+    for words in left_out:
+        run.logger.warning("left out, more than ladder.max_epochs (%g): %s", recipe.ladder.max_epochs, words)
+    if not rungs:
+        raise PermanentError(
+            f"The corpus has {packed['targets']:,} tokens to learn from, too few for any model of the ladder: lower"
+            " ladder.sizes or ladder.tokens_per_parameter, or fetch more."
+        )
+    return rungs, left_out
+
+
+def _plan(rung: Rung, run: Run) -> StagePlan:
+    upstream = {name: run.plans[name].fingerprint for name in _UPSTREAM}
+    return StagePlan(
+        name=STAGE,
+        version=VERSION,
+        fingerprint=fingerprint(STAGE, VERSION, rung.meaning, upstream),
+        config=rung.meaning,
+        job_config=rung.config,
+        upstream=upstream,
+    )
+
+
+def _whole_plan(run: Run, plans: Sequence[StagePlan]) -> StagePlan:
+    upstream = {name: run.plans[name].fingerprint for name in _UPSTREAM}
+    config = {"models": [plan.fingerprint for plan in plans]}
+    return StagePlan(
+        name=STAGE,
+        version=VERSION,
+        fingerprint=fingerprint(STAGE, VERSION, config, upstream),
+        config=config,
+        job_config=config,
+        upstream=upstream,
+    )
+
+
+def _model(run: Run, rung: Rung, plan: StagePlan) -> LadderModel:
+    """What one model came to; trained now unless it was before."""
+    path = part_path(STAGE, plan.fingerprint, 0)
+    inputs = digest({stage: run.manifests[stage].digest for stage in plan.upstream})
+    footer = read_footer(run.store, path)
+    if footer is None or not footer.matches(STAGE, plan.fingerprint, inputs):
+        folder = _train(run, rung, plan)
+        row = {"model": _outcome(rung, plan, folder).model_dump_json()}
+        with PartWriter(run.store, path, _RESULT, STAGE, plan.fingerprint, inputs) as writer:
+            writer.write(pa.Table.from_pylist([row], _RESULT))
+            footer = writer.commit({})
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # they served to go on, and nothing is made of them
+    finished_manifest(run.store, plan, [footer])
+    (table,) = read_part(run.store, path)
+    return LadderModel.model_validate_json(table["model"][0].as_py())
+
+
+def _train(run: Run, rung: Rung, plan: StagePlan) -> Path:
+    """Train one model to its end; returns its folder."""
+    local = working_folder(run.store, run.settings)
+    folder = local / "models" / f"{run.recipe.name}-{STAGE}-{plan.fingerprint[:8]}"
+    places = {"folder": folder, "tokens": dataset(run, "tokens"), "packing": dataset(run, "packing")}
+    values = rung.config | {name: str(place) for name, place in (places | {"cache": local / "cache"}).items()}
+    config = folder / "config.json"
+    with explaining_full_disk(str(config)):
+        folder.mkdir(parents=True, exist_ok=True)
+        config.write_text(json.dumps(values, indent=1, sort_keys=True))
+    run.logger.info("ladder: %s", rung.name)
+    command = launch_command(_PROGRAM, config, True, run.settings)
+    label = f"{STAGE} {run.recipe.name}: {rung.name}"
+    steps = rung.config["loop"]["steps"]
+    # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
+    part_task(run_to_its_end, STAGE)(command, config, folder / "metrics.jsonl", STAGE, steps, label)
+    return folder
+
+
+def _outcome(rung: Rung, plan: StagePlan, folder: Path) -> LadderModel:
+    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    end = next(event for event in reversed(events) if event["event"] == "done")
+    score = next(event for event in reversed(events) if event["event"] == "eval")
+    return LadderModel(
+        parameters=rung.parameters,
+        tokens=end["tokens"],
+        loss=score["loss"],
+        layers=rung.shape.layers,
+        width=rung.shape.width,
+        tokens_per_parameter=rung.tokens_per_parameter,
+        bits_per_byte=score.get("bits_per_byte"),
+        flop=end["tokens"] * rung.flop / (rung.tokens_per_parameter * rung.parameters),
+        fingerprint=plan.fingerprint,
+    )

@@ -1,0 +1,61 @@
+"""Batch and learning rates for a model's size, by rules from the literature.
+
+Notable: the rules count the parameters outside the embedding. A recipe's own values are not touched: the rules give
+those of a plan, and carry a recipe's values over to the other sizes of a ladder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from flows.planning.model_cost import count_parameters
+from model.config import ModelShape, OptimizerConfig
+from tasks.config import Config
+
+SOURCE = (
+    "batch and AdamW's rate: OLMo-core's ladder, 2048*160*(N/108M)^(2/3) tokens, to the nearest power of two of"
+    " sequences on each GPU, and 0.0047*(N/108M)^(-1/3)/2; Muon's rate: nanochat's, 0.02*sqrt(batch/524,288)"
+)
+_SIZE, _BATCH, _RATE = 108e6, 2048 * 160, 0.0047 / 2
+_MUON_RATE, _MUON_BATCH = 0.02, 1 << 19
+
+
+class LearningRates(Config):
+    """How a planned model learns."""
+
+    batch_tokens: int
+    """Positions of one optimizer step."""
+    sequences_per_step: int
+    lr: float
+    """Peak learning rate of AdamW."""
+    matrix_lr: float
+    """Peak learning rate of Muon."""
+    source: str
+
+
+def learning_rules(shape: ModelShape, gpus: int) -> LearningRates:
+    """Batch and rates of a model; each of `gpus` GPUs gets a power of two of sequences, which passes divide."""
+    size = count_parameters(shape).matrices / _SIZE
+    share = 1 << max(0, round(math.log2(_BATCH * size ** (2 / 3) / shape.context / gpus)))
+    batch = share * gpus * shape.context
+    return LearningRates(
+        batch_tokens=batch,
+        sequences_per_step=share * gpus,
+        lr=_RATE * size ** (-1 / 3),
+        matrix_lr=_MUON_RATE * (batch / _MUON_BATCH) ** 0.5,
+        source=SOURCE,
+    )
+
+
+def carried_over(
+    optimizer: OptimizerConfig, sequences_per_step: int, tuned: ModelShape, shape: ModelShape
+) -> tuple[OptimizerConfig, int]:
+    """The optimizer and the batch that go with `shape` as the given ones go with `tuned`, by the same rules."""
+    size = count_parameters(shape).matrices / count_parameters(tuned).matrices
+    sequences = max(1, round(sequences_per_step * size ** (2 / 3)))
+    rates = {
+        "lr": optimizer.lr * size ** (-1 / 3),
+        "matrix_lr": optimizer.matrix_lr * (sequences / sequences_per_step) ** 0.5,
+    }
+    return dataclasses.replace(optimizer, **rates), sequences

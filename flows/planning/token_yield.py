@@ -1,0 +1,93 @@
+"""How many tokens a WARC file comes to: measured in this store, or what is typical.
+
+Notable: what is removed as a duplicate grows with the corpus, so a measured yield of a few files promises too much for
+many; how many it was measured on is said with it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from flows.recipe import Recipe
+from flows.run_record import RunRecord, read_run, run_names
+from tasks.config import Config
+from tasks.manifest import Manifest, read_manifest
+from tasks.store import Store
+
+TYPICAL_TOKENS_PER_WARC = 2_000_000
+TYPICAL_BYTES_PER_WARC = 1_100_000_000
+TYPICAL_SOURCE = (
+    "assumed, nothing is measured in this store: FineWeb (arXiv:2406.17557) has 15T English tokens of 96 crawls, about"
+    " 80,000 files of 1.1 GB each"
+)
+
+
+class TokenYield(Config):
+    """What a WARC file comes to."""
+
+    tokens_per_warc: float
+    """Tokens for training, after all filters."""
+    bytes_per_warc: float
+    """Bytes fetched of each."""
+    tokens_available: int | None
+    """Tokens for training that are in the store; None where there are none."""
+    source: str
+
+
+class WarcsNeeded(Config):
+    """What must be fetched for a number of tokens."""
+
+    warcs: int
+    fetched_bytes: int
+    source: str
+
+
+def token_yield(store: Store, recipe: Recipe) -> TokenYield:
+    """The yield of the newest corpus of this recipe in the store, else of the newest one of another, else the typical.
+
+    What the made-up web yields says nothing of a real one, so the two are never taken for each other.
+    """
+    others: TokenYield | None = None
+    for name in reversed(run_names(store)):
+        record = read_run(store, name)
+        if bool(record.recipe.get("madeup")) != bool(recipe.madeup):
+            continue
+        is_same = record.recipe.get("name") == recipe.name
+        if (is_same or others is None) and (measured := _measured(store, record)):
+            if is_same:
+                return measured
+            others = measured.model_copy(update={"tokens_available": None})
+    return others or TokenYield(
+        tokens_per_warc=TYPICAL_TOKENS_PER_WARC,
+        bytes_per_warc=TYPICAL_BYTES_PER_WARC,
+        tokens_available=None,
+        source=TYPICAL_SOURCE,
+    )
+
+
+def warcs_needed(tokens: float, found: TokenYield) -> WarcsNeeded:
+    """The WARC files that so many different tokens take."""
+    warcs = math.ceil(tokens / found.tokens_per_warc)
+    return WarcsNeeded(warcs=warcs, fetched_bytes=int(warcs * found.bytes_per_warc), source=found.source)
+
+
+def _measured(store: Store, record: RunRecord) -> TokenYield | None:
+    fetched, corpus, tokens = (_manifest(store, record, stage) for stage in ("fetch", "corpus", "tokens"))
+    if fetched is None or corpus is None or tokens is None:
+        return None
+    # Parts of a mixture's other corpora come after the run's own.
+    own = sum(part.counters.get("train_tokens", 0) for part in tokens.parts[: len(corpus.parts)])
+    if own == 0:
+        return None
+    warcs = max(1, fetched.counters.get("kept", len(fetched.parts)))
+    return TokenYield(
+        tokens_per_warc=own / warcs,
+        bytes_per_warc=fetched.counters.get("bytes", 0) / warcs,
+        tokens_available=tokens.counters["train_tokens"],
+        source=f"measured in this store: {own:,} tokens of {warcs:,} WARC files, run {record.run}",
+    )
+
+
+def _manifest(store: Store, record: RunRecord, stage: str) -> Manifest | None:
+    planned = record.stages.get(stage)
+    return read_manifest(store, stage, planned.plan.fingerprint) if planned else None

@@ -1,0 +1,240 @@
+"""The training section of `sluice plan`: from a budget, or from the recipe as it stands, to a model and what it takes.
+
+Notable: every number bears its source. What a budget buys is decided by a scaling law; the recipe's proportions, its
+vocabulary and its context are kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.planning.ladder_result import LadderResult, newest_ladder
+from flows.planning.learning_rules import LearningRates, learning_rules
+from flows.planning.memory import MemoryFit, memory_fits
+from flows.planning.model_cost import attention_flop_per_token, count_parameters, flop_per_token
+from flows.planning.scaling_law import (
+    PUBLISHED_LAWS,
+    Allocation,
+    ScalingLaw,
+    allocation_at_ratio,
+    best_allocation,
+)
+from flows.planning.token_yield import TokenYield, WarcsNeeded, token_yield, warcs_needed
+from flows.planning.training_budget import MFU_SOURCE, TrainingBudget
+from flows.planning.training_speed import measured_speed
+from flows.recipe import PretrainSection, Recipe
+from model.config import ModelShape
+from model.sizes import sizes_of_depth
+from tasks.config import Config
+from tasks.errors import PermanentError
+from tasks.store import Store
+
+FARTHEST = 1000.0
+"""Times its largest model's FLOP up to which a ladder's law is preferred to the published ones."""
+_USUAL_DEPTH = 12
+
+
+class LawOutcome(Config):
+    """What one law says of the budget."""
+
+    law: ScalingLaw
+    parameters: int
+    tokens: int
+    loss: float
+    """Nats per token."""
+
+
+class TrainingPlan(Config):
+    """A model, its training, and what that takes."""
+
+    asked: str
+    shape: ModelShape
+    parameters: int
+    tokens: int
+    """Tokens trained on, repeated ones counted each time."""
+    steps: int
+    learning: LearningRates
+    flop: float
+    attention_share: float
+    """Of the FLOP."""
+    outcomes: tuple[LawOutcome, ...]
+    """By law, the one that decided first."""
+    hardware: str
+    seconds: float | None
+    """Of training; None where no speed is known."""
+    usd: float | None
+    memory: tuple[MemoryFit, ...]
+    """By way of training; without a GPU, what each takes."""
+    memory_bytes: int | None
+    """Of one GPU."""
+    tokens_available: int | None
+    """Different tokens that are in the store."""
+    needed: WarcsNeeded | None
+    """To fetch for the tokens; None where the recipe says itself what is fetched."""
+    basis: dict[str, str]
+    """How a number is known, by field."""
+
+
+def plan_training(recipe: Recipe, store: Store, budget: TrainingBudget) -> TrainingPlan | None:
+    """The plan; None where there is no budget and the recipe trains no decoder. With a budget it is always one.
+
+    Raises `UsageError` for a GPU that is not known, `PermanentError` where a ladder is asked for and there is none.
+    """
+    is_decoder = recipe.pretrain is not None and recipe.pretrain.objective == "causal"
+    if not budget.is_given and not is_decoder:
+        return None
+    ladder = newest_ladder(store, recipe.name)
+    found = token_yield(store, recipe)
+    if budget.is_given:
+        law = _deciding_law(ladder, budget, budget.amount)
+        allocation = _allocation(_proportions(recipe), law, budget)
+        learning = learning_rules(allocation.shape, budget.gpus)
+        steps = max(1, allocation.tokens // learning.batch_tokens)
+    else:
+        assert recipe.pretrain
+        allocation, learning, steps = _as_it_stands(recipe.pretrain)
+        law = _deciding_law(ladder, budget, allocation.tokens * flop_per_token(allocation.shape))
+    return _plan(recipe, store, budget, ladder, found, law, allocation, learning, steps)
+
+
+def _plan(
+    recipe: Recipe,
+    store: Store,
+    budget: TrainingBudget,
+    ladder: LadderResult | None,
+    found: TokenYield,
+    law: ScalingLaw,
+    allocation: Allocation,
+    learning: LearningRates,
+    steps: int,
+) -> TrainingPlan:
+    shape, tokens = allocation.shape, allocation.tokens
+    flop = tokens * flop_per_token(shape)
+    seconds, hardware = _time(store, recipe, budget, flop)
+    usd, price = _cost(budget, seconds)
+    gpu = budget.hardware
+    optimizer = recipe.pretrain.optimizer.name if recipe.pretrain else "muon"
+    return TrainingPlan(
+        asked=budget.in_words(),
+        shape=shape,
+        parameters=count_parameters(shape).total,
+        tokens=tokens,
+        steps=steps,
+        learning=learning,
+        flop=flop,
+        attention_share=attention_flop_per_token(shape) / flop_per_token(shape),
+        outcomes=_outcomes(recipe, budget, law, ladder, allocation),
+        hardware=hardware,
+        seconds=seconds,
+        usd=usd,
+        memory=memory_fits(
+            shape, optimizer, learning.sequences_per_step, budget.gpus, gpu.memory_bytes if gpu else None
+        ),
+        memory_bytes=gpu.memory_bytes if gpu else None,
+        tokens_available=found.tokens_available,
+        needed=warcs_needed(tokens / budget.epochs, found) if budget.is_given else None,
+        basis={
+            "parameters": "counted from the shape, embeddings included",
+            "tokens": _tokens_basis(budget, law),
+            "learning": learning.source,
+            "flop": "6 for each weight of a matrix product and token, and 12 L H D T for attention (arXiv:2204.02311)",
+            "loss": _loss_basis(law, ladder, allocation),
+            "seconds": hardware,
+            "usd": price,
+            "memory": "weights, gradients, optimizer state exactly; activations by an estimate",
+            "needed": found.source,
+        },
+    )
+
+
+def _proportions(recipe: Recipe) -> ModelShape:
+    """The shape whose proportions a budget's model has: the recipe's, or a usual one."""
+    if recipe.pretrain:
+        return recipe.pretrain.shape
+    named: dict[str, Any] = {"vocabulary_size": recipe.tokenizer.vocab_size, "context": recipe.packing.context}
+    return ModelShape(**named, **sizes_of_depth(_USUAL_DEPTH, named))
+
+
+def _deciding_law(ladder: LadderResult | None, budget: TrainingBudget, flop: float) -> ScalingLaw:
+    if budget.law == "ladder" and ladder is None:
+        raise PermanentError("--law ladder: this store holds no ladder of the recipe yet; `sluice ladder` makes one.")
+    if budget.law and budget.law != "ladder":
+        return PUBLISHED_LAWS[budget.law]
+    if ladder and (budget.law == "ladder" or flop <= FARTHEST * ladder.reach):
+        return ladder.fit.law
+    return next(iter(PUBLISHED_LAWS.values()))
+
+
+def _allocation(proportions: ModelShape, law: ScalingLaw, budget: TrainingBudget) -> Allocation:
+    if budget.tokens_per_parameter:
+        return allocation_at_ratio(proportions, budget.tokens_per_parameter, budget.amount)
+    return best_allocation(proportions, law, budget.amount)
+
+
+def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates, int]:
+    loop, optimizer = section.loop, section.optimizer
+    batch = loop.sequences_per_step * section.shape.context
+    learning = LearningRates(
+        batch_tokens=batch,
+        sequences_per_step=loop.sequences_per_step,
+        lr=optimizer.lr,
+        matrix_lr=optimizer.matrix_lr,
+        source="the recipe",
+    )
+    return Allocation(section.shape, batch * loop.steps), learning, loop.steps
+
+
+def _outcomes(
+    recipe: Recipe, budget: TrainingBudget, law: ScalingLaw, ladder: LadderResult | None, allocation: Allocation
+) -> tuple[LawOutcome, ...]:
+    """What each law would make of the budget; of a fixed model and its tokens, the loss it expects."""
+    laws = {law.name: law} | PUBLISHED_LAWS | ({"ladder": ladder.fit.law} if ladder else {})
+    is_fixed = not budget.is_given or budget.tokens_per_parameter is not None
+    outcomes = []
+    for one in laws.values():
+        chosen = allocation if is_fixed or one is law else _allocation(_proportions(recipe), one, budget)
+        parameters = count_parameters(chosen.shape).total
+        loss = one.loss(parameters, chosen.tokens)
+        outcomes.append(LawOutcome(law=one, parameters=parameters, tokens=chosen.tokens, loss=loss))
+    return tuple(outcomes)
+
+
+def _time(store: Store, recipe: Recipe, budget: TrainingBudget, flop: float) -> tuple[float | None, str]:
+    if gpu := budget.hardware:
+        rate = budget.gpus * gpu.flop_per_second * budget.mfu
+        peak = f"{gpu.flop_per_second / 1e12:g} TFLOP/s each ({gpu.source})"
+        why = MFU_SOURCE if budget.mfu == TrainingBudget().mfu else "as given"
+        return flop / rate, f"{budget.gpus} x {gpu.name}, {peak}; {budget.mfu:.0%} of it is reached ({why})"
+    if speed := measured_speed(store, recipe.name):
+        return flop / speed.flop_per_second, speed.source
+    return None, "not known: nothing was trained in this store yet; name a GPU with --gpu"
+
+
+def _cost(budget: TrainingBudget, seconds: float | None) -> tuple[float | None, str]:
+    gpu = budget.hardware
+    if gpu is None or seconds is None:
+        return None, ""
+    price = gpu.usd_per_hour if budget.price is None else budget.price
+    if price is None:
+        return None, "no price is known for it; give --price"
+    source = "as given" if budget.price is not None else "assumed, of the order of what rents it; --price"
+    return budget.gpus * seconds / 3600 * price, f"{price:g} US dollars a GPU-hour ({source})"
+
+
+def _tokens_basis(budget: TrainingBudget, law: ScalingLaw) -> str:
+    if not budget.is_given:
+        return "the recipe's steps, their sequences wholly filled"
+    if budget.tokens_per_parameter:
+        return "as many for each parameter as given"
+    return f"what the law {law.name!r} expects the lowest loss of"
+
+
+def _loss_basis(law: ScalingLaw, ladder: LadderResult | None, allocation: Allocation) -> str:
+    beyond = law.beyond(count_parameters(allocation.shape).total, allocation.tokens)
+    of_others = "of its own text and tokenizer, so not of this corpus"
+    if ladder is None:
+        of_others += ": `sluice ladder` measures one here"
+    elif law.name != "ladder":
+        of_others += f"; the ladder of this store ends at {ladder.reach:.2g} FLOP, too far below"
+    sources = [law.source, *([] if law.name == "ladder" else [of_others]), *([beyond] if beyond else [])]
+    return "; ".join(sources)

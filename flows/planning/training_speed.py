@@ -1,0 +1,40 @@
+"""How fast this machine has trained before: the speed of the newest model in the store, as arithmetic per second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from pydantic import TypeAdapter
+
+from flows.planning.model_cost import flop_per_token
+from flows.report.missing import Missing, attempt
+from flows.report.training_log import Training, read_training
+from flows.run_record import RunRecord, read_run, run_names
+from model.config import ModelShape
+from tasks.store import Store
+
+
+@dataclass(frozen=True)
+class MeasuredSpeed:
+    """What training has reached here."""
+
+    flop_per_second: float
+    source: str
+
+
+def measured_speed(store: Store, recipe: str) -> MeasuredSpeed | None:
+    """The speed of the newest pretraining of a recipe of this name; None where there was none."""
+    for name in reversed(run_names(store)):
+        record = read_run(store, name)
+        if record.recipe.get("name") == recipe and "pretrain" in record.stages:
+            training = attempt("The training log", partial(read_training, store, record, "pretrain"))
+            if not isinstance(training, Missing):
+                return _speed(training, record)
+    return None
+
+
+def _speed(training: Training, record: RunRecord) -> MeasuredSpeed:
+    shape = TypeAdapter(ModelShape).validate_python(record.stages["pretrain"].plan.config["shape"])
+    source = f"as the run {record.run} trained on {record.host}: {training.tokens_per_second:,.0f} tokens/s"
+    return MeasuredSpeed(training.tokens_per_second * flop_per_token(shape), source)

@@ -1,0 +1,52 @@
+"""Orthogonal factors of matrices whose rows are spread over processes, as FSDP2 spreads them.
+
+Notable: the factor of a matrix needs all its rows, so the matrices of one shape are dealt out: each goes whole to one
+process, which orthogonalises it as a single process would, and its rows go back to where they belong. That is two
+exchanges of the matrices' size for a batch of them, and no work is done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def on_whole_matrices(
+    shards: Tensor, rows: int, group: dist.ProcessGroup, function: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """This process's rows of `function` applied to whole matrices. Every process of the group calls this.
+
+    Args:
+        shards: (N, rows here, columns), this process's rows of N matrices; rows are split as `torch.chunk` does.
+        rows: rows of a whole matrix.
+        group: the processes that hold the rows.
+        function: takes (M, rows, columns) with M at least 1 and returns the same shape, of any type.
+
+    Returns:
+        (N, rows here, columns), of the type that `function` returns.
+    """
+    count, here, columns = shards.shape
+    size, rank = group.size(), group.rank()
+    owned = [count * (owner + 1) // size - count * owner // size for owner in range(size)]
+    heights = shard_heights(rows, size)
+    sent = [number * here * columns for number in owned]
+    kept = [owned[rank] * height * columns for height in heights]
+    received = shards.new_empty(sum(kept))
+    dist.all_to_all_single(received, shards.reshape(-1), kept, sent, group=group)
+    pieces = zip(received.split(kept), heights, strict=True)
+    whole = torch.cat([piece.view(owned[rank], height, columns) for piece, height in pieces], dim=1)
+    # An owner of nothing asks all the same, to learn the type of what comes back.
+    result = function(whole if owned[rank] else whole.new_zeros(1, rows, columns))[: owned[rank]]
+    back = torch.cat([piece.reshape(-1) for piece in result.split(heights, dim=1)])
+    returned = back.new_empty(sum(sent))
+    dist.all_to_all_single(returned, back, sent, kept, group=group)
+    return returned.view(shards.shape)
+
+
+def shard_heights(rows: int, processes: int) -> list[int]:
+    """Rows that each process holds of a matrix, as `torch.chunk` splits them; the last ones may hold none."""
+    most = -(-rows // processes)
+    return [max(0, min(most, rows - process * most)) for process in range(processes)]

@@ -1,0 +1,89 @@
+"""Training from scratch on a store's packed tokens, to the loss on its held-out documents."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.held_out import held_out_documents, score_documents
+from model.packed_sequences import IGNORED
+from model.schedule import learning_rate_factor
+from model.token_cache import open_token_cache
+from model.token_data import open_training_data
+from model.training_loop import Run, start_accelerator, train
+from model.transformer import initialise
+from tests.bench.packed_corpus import Sizes
+from tests.bench.rival_training import Rival, rival_steps
+
+SCORED_TOGETHER = 16
+"""Windows of held-out text in one forward pass."""
+
+
+def held_out_loss(
+    tokens: Path,
+    packing: Path,
+    shape: ModelShape,
+    loop: LoopConfig,
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+) -> float:
+    """Nats a token on all held-out documents, after a whole run of `loop.steps` steps."""
+    with tempfile.TemporaryDirectory(prefix="held-out-") as name:
+        folder = Path(name)
+        cache = open_token_cache(tokens, folder / "cache")
+        data, digest = open_training_data(cache, packing, shape, loop.sequences_per_step, loop.seed)
+        run = Run(
+            folder=folder / "model",
+            shape=shape,
+            loop=loop,
+            optimizer=optimizer,
+            schedule=schedule,
+            data=data,
+            data_digest=digest,
+            initialise=lambda model: initialise(model, loop.seed),
+            held_out=cache,
+        )
+        assert train(start_accelerator(loop), run) == 0
+        lines = map(json.loads, (folder / "model" / "metrics.jsonl").read_text().splitlines())
+        losses = [line["loss"] for line in lines if line["event"] == "eval"]
+    return float(losses[-1])
+
+
+def rival_held_out_loss(
+    tokens: Path, rival: Rival, sizes: Sizes, steps: int, lr: float, schedule: ScheduleConfig
+) -> float:
+    """Nats a token on all held-out documents, after training a rival on random stretches of the others."""
+    with tempfile.TemporaryDirectory(prefix="held-out-") as folder:
+        cache = open_token_cache(tokens, Path(folder))
+        trained = np.concatenate(
+            [
+                cache.tokens[cache.offsets[document] : cache.offsets[document + 1]]
+                for document in np.flatnonzero(~cache.validation)
+            ]
+        )
+        for _ in islice(
+            rival_steps(rival, trained, sizes, lambda step: lr * learning_rate_factor(schedule, step, steps)), steps
+        ):
+            pass
+        rival.model.eval()
+        context, documents = sizes.shape.context, held_out_documents(cache, 0)
+        return score_documents(_SummedLoss(rival), context, cache, documents, SCORED_TOGETHER, torch.device("cpu")).loss
+
+
+class _SummedLoss(nn.Module):
+    """A rival as `score_documents` calls a model: the sum over targets that are not ignored."""
+
+    def __init__(self, rival: Rival) -> None:
+        super().__init__()
+        self._rival = rival
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """(B, T) ids and (B, T) targets to nats."""
+        return self._rival.loss(inputs, targets) * (targets != IGNORED).sum()

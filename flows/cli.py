@@ -124,7 +124,7 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     for stage, note in found.training.items():
         output.print(f"{stage}: {harmless(note)}", markup=False, highlight=False)
     if found.error:
-        output.print(found.error, style="red", markup=False)
+        output.print(harmless(found.error), style="red", markup=False, highlight=False)
 
 
 @app.command()
@@ -249,19 +249,26 @@ def export(
 
 
 @app.command()
-def report(store: StoreOption = "./store") -> None:
+def report(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """Write the report of the latest run again and say where it is."""
     from flows.report.page import write_report
 
     place = Store(store)
-    output.print(place.location(write_report(place, latest_run(place))), highlight=False, soft_wrap=True)
+    location = place.location(write_report(place, latest_run(place)))
+    if as_json:
+        _print_json({"report": location})
+    else:
+        output.print(location, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
-def recipes() -> None:
+def recipes(as_json: JsonOption = False) -> None:
     """The recipes that come with Sluice."""
     from flows.recipe_loading import shipped_recipes
 
+    if as_json:
+        _print_json(shipped_recipes())
+        return
     for name in shipped_recipes():
         output.print(name)
 

@@ -77,8 +77,8 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
         try:
             return run_isolated(run_part, job, limits, logger.info, _PRELOAD)
         except ChildDied as death:
-            # A death in the same place twice, or before the first record, is not a page's doing.
-            if death.position is None or death.position in job.skip:
+            # A death in the same place twice, before the first record or by the clock is not a page's doing.
+            if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
                     raise PermanentError(
                         f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. Raise "

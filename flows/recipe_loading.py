@@ -90,9 +90,11 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _read(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         try:
             return str(path), path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"The recipe {path} is no UTF-8 text: {error}.") from error
         except OSError as error:
             raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"

@@ -2,7 +2,8 @@
 
 Notable:
 - Names from a listing become parts of addresses and of local paths, so they are checked before anybody uses them.
-- "latest" is the greatest name and not the first in the list: crawl names sort by time.
+- "latest" is the greatest name and not the first in the list: crawl names sort by time. Beside the crawls the bucket
+  has folders such as CC-NEWS, which are none, so where there are names of the usual form only these count.
 - A base without collinfo.json (the bucket itself, a plain folder) is listed instead.
 - collinfo.json has no checksum, as gzip's listings have, so it must come twice in the same way.
 """
@@ -37,6 +38,7 @@ OFFICIAL_INDEX = "https://index.commoncrawl.org"
 
 _MOST_LISTING_BYTES = 64 << 20
 _CRAWL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_USUAL_NAME = re.compile(r"CC-MAIN-[0-9]{4}.*")
 _WARC_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.warc(\.gz)?")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
@@ -116,7 +118,11 @@ def resolve_crawl(config: SourceConfig) -> str:
             f"{config.base}: no crawl is listed in collinfo.json or found under crawl-data/, so there is no latest one:"
             " check source.base, or name a crawl in source.crawl."
         )
-    return max(crawls)
+    return _newest(crawls)
+
+
+def _newest(crawls: Sequence[str]) -> str:
+    return max([name for name in crawls if _USUAL_NAME.fullmatch(name)] or crawls)
 
 
 def known_crawls(config: SourceConfig) -> list[str]:
@@ -199,7 +205,7 @@ def _advice(config: SourceConfig, crawl: str) -> str:
         return "Check source.base and source.crawl."
     near = difflib.get_close_matches(crawl, [name for name in crawls if name != crawl], n=1, cutoff=0.0)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"Set source.crawl to another crawl: {hint}The source has {len(crawls)}, the newest is {max(crawls)}."
+    return f"Set source.crawl to another crawl: {hint}The source has {len(crawls)}, the newest is {_newest(crawls)}."
 
 
 def _refuse_pages(body: bytes) -> None:

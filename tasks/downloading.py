@@ -204,6 +204,8 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
         except RangeRefused:
             _discard(partial)
             raise
+        if first_bytes is not None and partial.stat().st_size > first_bytes:
+            os.truncate(partial, first_bytes)  # a source that knows no ranges and tells no length
         if (have := partial.stat().st_size) != (wanted or have):
             raise Refused(f"{source.address(path)}: the body ended at {have:,} of {wanted:,} bytes.")
 

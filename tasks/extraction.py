@@ -30,6 +30,7 @@ from trafilatura.xml import xmltotxt
 
 from tasks.config import Config
 from tasks.html_limits import HtmlTooLargeError, check_markup
+from tasks.language_codes import LanguageCode
 from tasks.page_metadata import RobotsDirective
 from tasks.quick_pruning import quick_pruning
 from tasks.url_rules import UrlRulesConfig
@@ -49,7 +50,7 @@ class ExtractionConfig(Config):
     """Addresses that are refused."""
     drop_seen: bool = True
     """Drop a page that is, byte for byte, an earlier one of the same WARC file that was not refused itself."""
-    guess_languages: tuple[str, ...] | None = None
+    guess_languages: tuple[LanguageCode, ...] | None = None
     """Drop pages that are surely in none of these languages (ISO 639-1) before the text is taken out. Not given: those
     of `filter.languages`; none: no guess."""
     drop_robots: tuple[RobotsDirective, ...] = ()

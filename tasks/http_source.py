@@ -140,12 +140,13 @@ def _beginning(response: httpx.Response) -> str:
 def _extent(response: httpx.Response) -> tuple[int, int | None]:
     """Offset of the first byte of the body, and the whole file's length."""
     if response.status_code == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        extent = response.headers.get("Content-Range", "").strip()
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", extent)
         if found is None:
             raise Refused(f"{response.url}: an answer in part that does not say which part (no Content-Range).")
         return int(found[1]), None if found[2] == "*" else int(found[2])
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdecimal() else None
+    return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _retry_after(text: str | None) -> float:
@@ -154,6 +155,6 @@ def _retry_after(text: str | None) -> float:
         return 0.0
     if text.strip().isdecimal():
         return float(text)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return 0.0

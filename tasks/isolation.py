@@ -304,7 +304,7 @@ class _Watch:
         pid, _, rest = self._said.partition(b"\n")
         limits, now = self._limits, time.monotonic()
         if not pid and now - self._began > _BIRTH_SECONDS:
-            return "time", f"it was not even started after {_BIRTH_SECONDS:g} s"
+            return "stall", f"it was not even started after {_BIRTH_SECONDS:g} s"
         if not pid or rest:
             return None
         rss, cpu = _usage(int(pid))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
 _PAIRS = """
 aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis
 bm:bam bn:ben bo:bod br:bre bs:bos ca:cat ce:che ch:cha co:cos cr:cre cs:ces cu:chu cv:chv cy:cym da:dan de:deu
@@ -31,3 +35,14 @@ def three_letter_code(code: str) -> str:
     if len(code) == 3 and code.isascii() and code.isalpha() and code.islower():
         return code
     raise ValueError(f"{code!r} is no language code: give ISO 639-1, such as de, or ISO 639-3, such as ceb")
+
+
+def _as_documents_have_it(code: str) -> str:
+    two = next((two for two, three in THREE_LETTERS.items() if three == code), None)
+    if two is not None:
+        raise ValueError(f"documents in the language {code!r} are marked {two!r}, its ISO 639-1 code: give that")
+    return code
+
+
+LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$"), AfterValidator(_as_documents_have_it)]
+"""A language as documents are marked with it: ISO 639-1, or ISO 639-3 for a language that has no two-letter code."""

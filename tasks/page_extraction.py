@@ -72,7 +72,7 @@ hold two kinds more, each alone on its record:
 - of an archive's record that gives no page, the reasons of `tasks.warc_framing.Unreadable`: damaged_gzip, junk,
   decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
 - `extractor_timeout` of a page over `max_page_seconds`, and of a record that ended its worker `extractor_` with the
-  reason of `tasks.isolation.ChildDied`: extractor_memory, _time, _stall, _signal or _exit.
+  reason of `tasks.isolation.ChildDied`: extractor_memory, _stall, _signal or _exit.
 """
 
 _HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))

@@ -98,7 +98,7 @@ class PageMetadata:
     declared_language: str | None
     """ISO 639-1 code, or the three-letter one of a language that has none."""
     robots: list[str]
-    """Each a `RobotsDirective`, sorted."""
+    """Each a `RobotsDirective`, sorted; `none` stands beside noindex and nofollow, which it means."""
     license: str | None
     """Address of a licence."""
 
@@ -199,6 +199,8 @@ def _robots(metas: Mapping[str, list[str]], headers: Mapping[str, str]) -> list[
     reservations = [*metas.get("tdm-reservation", ()), headers.get("tdm-reservation", "")]
     if any(value.strip() == "1" for value in reservations):
         found.add("tdm-reservation")
+    if "none" in found:
+        found |= {"noindex", "nofollow"}
     return sorted(found & ROBOTS_DIRECTIVES)
 
 

@@ -122,6 +122,7 @@ class ByteSource(Protocol):
 
 
 def first_words(head: bytes) -> str:
-    """The beginning of a body as one line of plain text without tags, for a message."""
-    text = re.sub(r"<[^>]*>|\s+", " ", head[:4096].decode(errors="replace"))
-    return " ".join(text.split())[:_FIRST_WORDS_CHARACTERS]
+    """The beginning of a body as one line of plain text without tags or control characters, for a message."""
+    text = re.sub(r"<[^<>]*>", " ", head[:4096].decode(errors="replace"))
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:_FIRST_WORDS_CHARACTERS]

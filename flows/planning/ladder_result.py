@@ -11,6 +11,13 @@ from flows.run_record import read_run, run_names
 from tasks.config import Config
 from tasks.store import Store
 
+_REACH, _LOOSE_REACH = 1000.0, 10.0
+"""Times the FLOP of its largest model that a law is trusted for, and one whose powers are hardly known."""
+POWERS = (0.01, 3.0)
+"""Between which a fit looks for powers; one at either end is not determined by the models."""
+_LOOSE_POWER = 0.5
+"""Width of a power's interval from which on it is hardly known."""
+
 
 class LadderPoint(Config):
     """One trained model of a ladder."""
@@ -32,6 +39,15 @@ class LawFit(Config):
     """Of the logarithm of the loss: 0.01 is one percent."""
     intervals: dict[str, tuple[float, float]]
     """Where 80% of the resampled fits lie, by the law's constant."""
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether resampled fits disagree on the powers: the law describes its models and foretells no others."""
+        powers = [self.intervals.get(name) for name in ("parameter_power", "token_power")]
+        return any(
+            each is None or each[1] - each[0] > _LOOSE_POWER or each[0] <= POWERS[0] or each[1] >= POWERS[1]
+            for each in powers
+        )
 
 
 class LadderModel(LadderPoint):
@@ -74,9 +90,14 @@ class LadderResult(Config):
     """None where too few models are left without the largest."""
 
     @property
-    def reach(self) -> float:
-        """FLOP of the largest training."""
+    def largest_flop(self) -> float:
+        """Of the largest training."""
         return max(model.flop for model in self.models)
+
+    @property
+    def reach(self) -> float:
+        """FLOP up to which the law is worth more than a published one."""
+        return self.largest_flop * (_LOOSE_REACH if self.fit.is_loose else _REACH)
 
     def in_words(self) -> str:
         """What the law rests on and how far it can be trusted."""
@@ -87,6 +108,10 @@ class LadderResult(Config):
         )
         if self.check:
             said += f"; fitted without the largest it foretold its loss to {self.check.error:+.1%}"
+        if self.fit.is_loose:
+            said += (
+                "; its powers are hardly determined by them, so it describes these models and foretells no larger ones"
+            )
         return said
 
 

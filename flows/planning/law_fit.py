@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, nnls
 
-from flows.planning.ladder_result import LadderPoint, LawFit
+from flows.planning.ladder_result import POWERS, LadderPoint, LawFit
 from flows.planning.scaling_law import ScalingLaw
 from tasks.errors import PermanentError
 
@@ -24,7 +24,6 @@ HUBER_WIDTH = 1e-3
 RESAMPLES = 100
 _POWERS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.2, 1.6)
 _STARTS = 6
-_LEAST_POWER, _LARGEST_POWER = 0.01, 3.0
 _LEAST_POINTS, _LEAST_DISTINCT = 6, 3
 Floats = npt.NDArray[np.float64]
 
@@ -81,7 +80,7 @@ def _starts(inputs: Floats, losses: Floats) -> list[Floats]:
 
 
 def _minimised(inputs: Floats, losses: Floats, starts: Sequence[Floats]) -> Floats:
-    bounds = [(-20.0, 20.0)] * 3 + [(_LEAST_POWER, _LARGEST_POWER)] * 2
+    bounds = [(-20.0, 20.0)] * 3 + [POWERS] * 2
     options = {"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-12}
     tried = [
         minimize(_objective, start, (inputs, losses), jac=True, method="L-BFGS-B", bounds=bounds, options=options)

@@ -29,8 +29,6 @@ from tasks.config import Config
 from tasks.errors import PermanentError
 from tasks.store import Store
 
-FARTHEST = 1000.0
-"""Times its largest model's FLOP up to which a ladder's law is preferred to the published ones."""
 _USUAL_DEPTH = 12
 
 
@@ -160,7 +158,7 @@ def _deciding_law(ladder: LadderResult | None, budget: TrainingBudget, flop: flo
         raise PermanentError("--law ladder: this store holds no ladder of the recipe yet; `sluice ladder` makes one.")
     if budget.law and budget.law != "ladder":
         return PUBLISHED_LAWS[budget.law]
-    if ladder and (budget.law == "ladder" or flop <= FARTHEST * ladder.reach):
+    if ladder and (budget.law == "ladder" or flop <= ladder.reach):
         return ladder.fit.law
     return next(iter(PUBLISHED_LAWS.values()))
 
@@ -235,6 +233,7 @@ def _loss_basis(law: ScalingLaw, ladder: LadderResult | None, allocation: Alloca
     if ladder is None:
         of_others += ": `sluice ladder` measures one here"
     elif law.name != "ladder":
-        of_others += f"; the ladder of this store ends at {ladder.reach:.2g} FLOP, too far below"
-    sources = [law.source, *([] if law.name == "ladder" else [of_others]), *([beyond] if beyond else [])]
+        of_others += f"; the ladder of this store reaches to {ladder.reach:.2g} FLOP"
+    about = ladder.in_words() if ladder and law.name == "ladder" else f"{law.source}; {of_others}"
+    sources = [about, *([beyond] if beyond else [])]
     return "; ".join(sources)

@@ -16,10 +16,9 @@ import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
 from tasks.filters.text_units import TextUnits
+from tasks.top_level_domains import top_level_domains
 
 MAX_UPPERCASE = 0.5
 """Largest share of capital letters among a line's characters."""
@@ -51,12 +50,6 @@ _PHRASES = (
 )
 
 
-@cache
-def _top_level_domains() -> frozenset[str]:
-    listed = (resources.files("tasks") / "lists" / "top-level-domains.txt").read_text(encoding="utf-8")
-    return frozenset(name for line in listed.splitlines() if not line.startswith("#") for name in line.split())
-
-
 def strip_addresses(text: str) -> str:
     """The text without its addresses, and with at most two newlines in a row."""
     text = _without_hosts(text)
@@ -70,7 +63,7 @@ def _without_hosts(text: str) -> str:
     done = 0  # the text before this is in the pieces or gone
     for match in _DOT_LABEL.finditer(text):
         dot = match.start()
-        if dot < done or match[1] not in _top_level_domains():
+        if dot < done or match[1] not in top_level_domains():
             continue
         window = text[max(done, dot - _MAX_HOST) : dot]
         host = dot - len(window) + len(window.rstrip(_HOST_CHARACTERS))
@@ -106,7 +99,7 @@ def _address_end(text: str, host: int, dot: int) -> int:
     for match in _DOT_LABEL.finditer(text, dot):
         if match.start() >= last:
             break
-        if match[1] in _top_level_domains():
+        if match[1] in top_level_domains():
             end = match.end()
     rest = _REST.match(text, end)
     return rest.end() if rest else end

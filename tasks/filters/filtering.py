@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from tasks.config import Config
 from tasks.data_files import DataFile
@@ -29,11 +29,10 @@ from tasks.filters.gopher_repetition import measure_repetition
 from tasks.filters.profiles import CLEANINGS_OF, PROFILES, SIGNALS, Cleaning, ProfileName, Rule
 from tasks.filters.stop_words import BUILTIN_STOP_WORDS, StopWords, builtin_stop_words
 from tasks.filters.text_units import TextUnits
+from tasks.language_codes import LanguageCode
 
 # Scores are stored as 32-bit floats; a score at the minimum must pass before and after.
 SCORE_TOLERANCE = 1e-6
-
-LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$")]
 
 
 class FilterConfig(Config):
@@ -42,7 +41,7 @@ class FilterConfig(Config):
     profiles: tuple[ProfileName, ...] = ("fineweb",)
     """Sets of rules a document must pass: gopher, c4, fineweb (which has both), datatrove, fineweb2, dclm; with none,
     any passes."""
-    languages: tuple[str, ...] = ("en",)
+    languages: tuple[LanguageCode, ...] = ("en",)
     """Languages to keep, as ISO 639-1 codes; none keeps every language."""
     min_language_score: float = Field(default=0.65, ge=0, le=1)
     """Least share of the text that must be in its language, from 0 to 1; with no languages named it still holds."""

@@ -13,10 +13,9 @@ Notable:
 from __future__ import annotations
 
 import re
-from functools import cache
-from importlib import resources
 
 from tasks.personal_data.placeholders import PLACEHOLDERS, Spans
+from tasks.top_level_domains import top_level_domains
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 253
@@ -65,13 +64,10 @@ def _domain_end(text: str, start: int) -> int | None:
     if any(label[0] == "-" or label[-1] == "-" for label in labels[:-1]):
         return None
     last = _TOP_LEVEL.match(labels[-1])
-    if not last or (last["name"] and last["name"].lower() not in _top_level_domains()):
+    if not last or (last["name"] and not _is_top_level(last["name"].lower())):
         return None
     return start + len(".".join([*labels[:-1], last.group()]))
 
 
-@cache
-def _top_level_domains() -> frozenset[str]:
-    listed = (resources.files("tasks") / "lists" / "top-level-domains.txt").read_text(encoding="utf-8")
-    names = (name for line in listed.splitlines() if not line.startswith("#") for name in line.split())
-    return frozenset((*names, "example"))
+def _is_top_level(name: str) -> bool:
+    return name in top_level_domains() or name == "example"

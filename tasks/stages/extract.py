@@ -148,4 +148,4 @@ def decisions(context: PartContext) -> pa.Schema:
     return DECISIONS
 
 
-STAGE = Stage("extract", 2, (Upstream("fetch"),), run, schema, decisions)
+STAGE = Stage("extract", 3, (Upstream("fetch"),), run, schema, decisions)

@@ -139,7 +139,7 @@ def test_a_machine_is_lost_during_pretraining(
     store = Store(s3_bucket)
     store.fs.put(str(finished_store / "datasets"), store.full("datasets"), recursive=True)
     store.fs.put(str(finished_store / "tokenizers"), store.full("tokenizers"), recursive=True)
-    steps = 2000
+    steps = 1000
     arguments = ("pretrain", str(tiny_recipe), "--store", s3_bucket, *LONGER)
     arguments += ("--set", f"pretrain.loop.steps={steps}")
 

@@ -93,14 +93,14 @@ def test_a_killed_ladder_goes_on_and_a_plan_uses_its_law(
     def models() -> list[Path]:
         return sorted((store / "models").glob("tiny-ladder-*"), key=lambda folder: folder.stat().st_ctime)
 
-    def in_the_third() -> bool:
-        begun = [folder for folder in models() if list(folder.glob("checkpoints/step-*"))]
+    def in_the_second() -> bool:
+        begun = [folder for folder in models() if list(folder.glob("checkpoints/step-*[0-9]"))]
         done = list((store / "datasets" / "ladder").glob("*/manifest.json"))
-        return len(done) >= 2 and len(begun) == 1
+        return len(done) >= 1 and len(begun) == 1
 
-    kill_when(start(prefect_server, "ladder", *arguments), in_the_third)
+    kill_when(start(prefect_server, "ladder", *arguments), in_the_second)
     finished = {path: path.stat().st_mtime_ns for path in (store / "datasets" / "ladder").rglob("*.parquet")}
-    (killed,) = [folder for folder in models() if list(folder.glob("checkpoints/step-*"))]
+    (killed,) = [folder for folder in models() if list(folder.glob("checkpoints/step-*[0-9]"))]
 
     shown = sluice("ladder", *arguments).stdout
     assert "L(N, D) = " in shown

@@ -68,6 +68,12 @@ def test_noise_is_survived_and_shows_in_the_intervals() -> None:
     assert blurred.root_mean_square_residual > 10 * sharp.root_mean_square_residual
     for name, (low, high) in blurred.intervals.items():
         assert high - low > sharp.intervals[name][1] - sharp.intervals[name][0]
+    assert not sharp.is_loose
+
+
+def test_a_law_of_models_that_hardly_differ_says_that_it_foretells_nothing() -> None:
+    alike = points(law_at(1.0, 0.05, 0.05, 0.35, 0.35), 3e-2, sizes=(1e5, 1.2e5, 1.5e5))
+    assert fit_law(alike, "made up").is_loose
 
 
 def test_an_outlier_does_not_bend_the_law() -> None:

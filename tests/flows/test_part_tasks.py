@@ -93,22 +93,27 @@ def test_groups_hold_every_part_once(count: int, workers: int) -> None:
     assert all(1 <= len(group) <= 32 for group in groups)
 
 
-def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path: Path) -> None:
-    """Ninety thousand elements, if the recipe lets them in, do not fit a worker of 300 MB; the other pages go on."""
+def giant_archive(folder: Path) -> PartJob:
+    """The extraction of a page of ninety thousand elements, which the recipe lets in, between two small ones."""
     giant = http_response(b"<html><body>" + b"<p>So many <b>words</b> of no use to anybody at all.</p>" * 45_000)
     content = members([page(1), record(giant, url="https://tolvane.example/giant"), page(2)])
-    (tmp_path / WARC).parent.mkdir(parents=True)
-    (tmp_path / WARC).write_bytes(content)
-    job = PartJob(
-        store=str(tmp_path / "store"),
+    (folder / WARC).parent.mkdir(parents=True)
+    (folder / WARC).write_bytes(content)
+    return PartJob(
+        store=str(folder / "store"),
         stage="extract",
         fingerprint="f" * 16,
         index=0,
         inputs="inputs",
         config=ExtractionConfig(max_elements=1_000_000).model_dump(mode="json"),
         upstream={"fetch": "0" * 16},
-        source={"source": {"base": str(tmp_path), "crawl": "CC-MAIN-2026-45"}, "path": WARC},
+        source={"source": {"base": str(folder), "crawl": "CC-MAIN-2026-45"}, "path": WARC},
     )
+
+
+def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path: Path) -> None:
+    """The giant does not fit a worker of 300 MB; the other pages go on."""
+    job = giant_archive(tmp_path)
 
     @flow
     def one_part() -> None:
@@ -118,3 +123,16 @@ def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path:
     decisions = pq.read_table(tmp_path / "store" / "decisions" / "extract" / ("f" * 16)).to_pylist()
     assert [row["reasons"] for row in decisions if "giant" in row["url"]] == [["extractor_memory"]]
     assert len(decisions) == 3 and sum(row["kept"] for row in decisions) == 2
+
+
+def test_the_clock_of_a_part_condemns_no_page(server: None, tmp_path: Path) -> None:
+    """Whatever page is being read when a part's time is up, it is the part that takes too long."""
+    job = giant_archive(tmp_path)
+
+    @flow
+    def one_part() -> None:
+        build_part(job, RunSettings(store=job.store, part_hours=0.5 / 3600))
+
+    with pytest.raises(PermanentError, match=r"part_hours"):
+        one_part()
+    assert not list((tmp_path / "store").rglob("part-*.parquet"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,9 @@ def test_shipped_recipes_are_valid(name: str) -> None:
     ("override", "message"),
     [
         ("filter.languges=[en]", r"filter\.languges: no such field; did you mean 'languages'\?"),
+        ("filter.languages=[eng]", r"filter\.languages\.0: .*'eng' are marked 'en'"),
+        ("filter.languages=[German]", r"filter\.languages\.0"),
+        ("extract.guess_languages=[deu]", r"extract\.guess_languages.*'deu' are marked 'de'"),
         ("sorce.crawl=latest", r"sorce: no such field; did you mean 'source'\?"),
         ("pretrain.loop.stepz=3", r"pretrain\.loop\.stepz: no such field; did you mean 'steps'\?"),
         ("pretrain.optimizer.name=adam", r"pretrain\.optimizer\.name: .*'muon' or 'adamw'.*'adam'"),
@@ -44,6 +48,23 @@ def test_every_wrong_field_is_named_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("demo", ["filter.languges=[en]", "tokenizer.vocab=3"])
     assert "filter.languges" in str(caught.value) and "tokenizer.vocab" in str(caught.value)
+
+
+def test_shipped_recipes_are_listed_as_json() -> None:
+    listed = subprocess.run([sys.executable, "-m", "flows.cli", "recipes", "--json"], capture_output=True, check=True)
+    assert json.loads(listed.stdout) == shipped_recipes()
+
+
+def test_a_folder_called_like_a_recipe_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("demo").name == "demo"
+
+
+def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(RecipeError, match=r"x\.yaml is no UTF-8 text"):
+        load_recipe(str(tmp_path / "x.yaml"))
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from torch import Tensor
@@ -103,3 +105,20 @@ def test_a_model_is_the_same_under_flex_attention(
         model.zero_grad(set_to_none=True)
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")
+@torch.no_grad()
+def test_compiled_blocks_take_block_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"head_width": 16, "context": 128, "sliding_window": 16, "window_pattern": "SL"}
+    model, draws = Transformer(ModelShape(**{**SHAPE, **sizes})), torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=draws) * 0.1 + (parameter.ndim == 1))
+    tokens = torch.randint(SHAPE["vocabulary_size"], (B, 128), generator=draws)
+    segments = torch.arange(128).div(50, rounding_mode="floor").repeat(B, 1)
+    expected = model(tokens, segments=segments)
+    monkeypatch.setattr(attention_mask, "takes_block_masks", lambda device: True)
+    for block in model.blocks:
+        block.compile()
+    torch.testing.assert_close(model(tokens, segments=segments), expected, atol=1e-4, rtol=1e-4)

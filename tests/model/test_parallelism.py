@@ -45,17 +45,16 @@ def held_out(folder: Path) -> list[float]:
     return [event["loss"] for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "eval"]
 
 
-def with_shape(config: Path, optimizer: str = "muon", **shape: Any) -> Path:
-    """Changes the shape and the optimizer in a config; the learning rate does not depend on the number of steps."""
+def uneven(config: Path, optimizer: str = "muon", tied: bool = True) -> Path:
+    """Gives the model of a config matrices whose rows divide neither by two nor by three.
+
+    The learning rate does not depend on the number of steps.
+    """
     values = json.loads(config.read_text())
-    values["shape"] |= shape
+    values["shape"] |= {"feed_forward_width": 71, "kv_heads": 1, "tied_embeddings": tied}
     values["optimizer"] = {"name": optimizer, "weight_decay": 0.1, "lr": 1e-3, "matrix_lr": 5e-3}
     values["schedule"] = {"decay_fraction": 0.0}
     return write_json(config, values)
-
-
-UNEVEN: dict[str, Any] = {"feed_forward_width": 71, "kv_heads": 1, "tied_embeddings": False}
-"""Matrices whose rows do not divide by two or three."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def alone(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> dict[
     folders = {}
     for optimizer in ("muon", "adamw"):
         folders[optimizer] = tmp_path_factory.mktemp("alone") / "base"
-        assert pretrain(with_shape(corpus.pretrain_config(folders[optimizer], 16, **EXACT), optimizer)) == 0
+        assert pretrain(uneven(corpus.pretrain_config(folders[optimizer], 16, **EXACT), optimizer)) == 0
     return folders
 
 
@@ -87,7 +86,7 @@ def test_two_processes_have_the_losses_of_one(
     folder = tmp_path / "base"
     options = EXACT | {"parallelism": parallelism, "micro_batch": 2}
     code, output = run_program(
-        "model.pretrain", with_shape(corpus.pretrain_config(folder, 16, **options), optimizer), launcher
+        "model.pretrain", uneven(corpus.pretrain_config(folder, 16, **options), optimizer), launcher
     )
     assert code == 0, output
     expected = curve(alone[optimizer])
@@ -107,7 +106,7 @@ def test_two_processes_have_the_losses_of_one(
 def test_two_machines_train_as_one_process_does(corpus: TinyCorpus, alone: dict[str, Path], tmp_path: Path) -> None:
     """Two launchers, each of which believes to be on a machine of its own."""
     folder = tmp_path / "base"
-    config = with_shape(corpus.pretrain_config(folder, 16, **EXACT | {"parallelism": "fsdp"}))
+    config = uneven(corpus.pretrain_config(folder, 16, **EXACT | {"parallelism": "fsdp"}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -128,11 +127,11 @@ def test_another_number_of_processes_sees_the_same_tokens(corpus: TinyCorpus, tm
     folder.parent.mkdir()
     straight.parent.mkdir()
     module = "tests.model.recorded_pretraining"
-    code, output = run_program(module, with_shape(corpus.pretrain_config(straight, 16, **EXACT), **UNEVEN))
+    code, output = run_program(module, uneven(corpus.pretrain_config(straight, 16, **EXACT), tied=False))
     assert code == 0, output
     for number, parallelism, steps in ((1, "ddp", 4), (2, "fsdp", 8), (3, "ddp", 12), (3, "fsdp", 16)):
         config = corpus.pretrain_config(folder, steps, **EXACT | {"parallelism": parallelism})
-        code, output = run_program(module, with_shape(config, **UNEVEN), processes(number))
+        code, output = run_program(module, uneven(config, tied=False), processes(number))
         assert code == 0, output
     assert len(seen(folder)) == 16 and seen(folder) == seen(straight)
     for step, (loss, _) in curve(folder).items():
@@ -155,7 +154,7 @@ def seen(folder: Path) -> dict[int, list[str]]:
 
 def test_checkpointed_activations_change_nothing(corpus: TinyCorpus, alone: dict[str, Path], tmp_path: Path) -> None:
     folder = tmp_path / "base"
-    config = with_shape(corpus.pretrain_config(folder, 16, **EXACT | {"activation_checkpointing": True}))
+    config = uneven(corpus.pretrain_config(folder, 16, **EXACT | {"activation_checkpointing": True}))
     assert pretrain(config) == 0
     assert curve(folder) == curve(alone["muon"]), "to the last bit"
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.byte_source import TransferConfig, Unreachable
+from tasks.byte_source import TransferConfig, Unreachable, first_words
 from tasks.crawl_listing import SourceConfig, WarcAddress, list_warcs, resolve_crawl
 from tasks.errors import PermanentError, TemporaryError
 from tests.tasks.crawl_mirror import CRAWL, Mirror, refuse, running_mirror, warc_path, write_crawl
@@ -43,6 +43,13 @@ def test_latest_is_the_newest_crawl_over_http_and_in_a_folder(mirror: Mirror) ->
 
 def test_a_source_without_collinfo_is_listed(mirror: Mirror) -> None:
     (mirror.root / "collinfo.json").unlink()
+    assert resolve_crawl(config(str(mirror.root))) == CRAWL
+
+
+def test_folders_beside_the_crawls_are_not_the_latest(mirror: Mirror) -> None:
+    (mirror.root / "collinfo.json").unlink()
+    for name in ("CC-NEWS", "contrib"):
+        (mirror.root / "crawl-data" / name).mkdir()
     assert resolve_crawl(config(str(mirror.root))) == CRAWL
 
 
@@ -199,6 +206,10 @@ def test_a_refused_connection_names_the_base_and_what_to_do() -> None:
         with pytest.raises(Unreachable, match=rf"{base}.*answered 3 times.*check source.base") as caught:
             resolve_crawl(config(base))
     assert isinstance(caught.value, TemporaryError)
+
+
+def test_what_a_server_says_cannot_write_to_the_terminal() -> None:
+    assert first_words(b"<html>\x1b[2J\x1b]0;x\x07 Just <b>a\r\nmoment") == "[2J ]0;x Just a moment"
 
 
 def test_any_fsspec_url_is_a_base(tmp_path: Path) -> None:

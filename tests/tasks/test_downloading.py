@@ -135,6 +135,21 @@ def test_a_server_without_ranges_is_read_from_the_beginning(mirror: Mirror, whol
     assert fetch_warc(mirror.base, PATH, place, QUICK, first_bytes=len(whole) - 1).bytes < len(whole)
 
 
+def test_a_server_without_ranges_and_lengths_gives_the_same_first_bytes(
+    mirror: Mirror, whole: bytes, place: Path
+) -> None:
+    def until_closed(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(whole)
+        handler.close_connection = True
+
+    first = fetch_warc(mirror.base, PATH, place, QUICK, first_bytes=len(whole) // 2)
+    mirror.faults[:] = [until_closed]
+    assert fetch_warc(mirror.base, PATH, place.with_name("y.warc.gz"), QUICK, len(whole) // 2).digest == first.digest
+    assert place.with_name("y.warc.gz").read_bytes() == place.read_bytes()
+
+
 def test_retry_after_is_honoured_up_to_a_limit(mirror: Mirror, place: Path) -> None:
     slow = QUICK.model_copy(update={"longest_retry_after_seconds": 0.3})
     for header in ("1", formatdate(time.time() + 30, usegmt=True)):

@@ -104,7 +104,10 @@ def test_declared_languages(found: dict[str, Any], language: str | None) -> None
     [
         ({"head": meta("robots", "NoIndex, nofollow")}, ["nofollow", "noindex"]),
         ({"head": meta("ROBOTS", "noai noimageai")}, ["noai", "noimageai"]),
-        ({"head": meta("googlebot", "noarchive") + meta("robots", "none")}, ["noarchive", "none"]),
+        (
+            {"head": meta("googlebot", "noarchive") + meta("robots", "none")},
+            ["noarchive", "nofollow", "noindex", "none"],
+        ),
         ({"head": meta("robots", "index, follow, max-snippet:-1, max-image-preview:large")}, []),
         ({"head": meta("otherbot", "noindex")}, []),
         ({"headers": {"x-robots-tag": "noindex, noai"}}, ["noai", "noindex"]),

@@ -161,7 +161,7 @@ _SLOW_HOST = re.compile(
 def test_hosts_are_what_one_regular_expression_finds(pieces: list[str]) -> None:
     text = "".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dclm_lines, "_top_level_domains", lambda: frozenset(_DOMAINS.split("|")))
+        patch.setattr(dclm_lines, "top_level_domains", lambda: frozenset(_DOMAINS.split("|")))
         assert dclm_lines._without_hosts(text) == _SLOW_HOST.sub("", text)
 
 

@@ -61,11 +61,17 @@ class CheckpointTransfer:
         return None
 
     def send(self) -> None:
-        """Send what the store lacks of the checkpoints here, and remove there what is no longer kept here."""
+        """Send what the store lacks of the checkpoints here, and remove there what is no longer kept here.
+
+        One of the same name but other content is replaced: training went back before it and came to its step anew.
+        """
         here, sent = _whole(self._checkpoints), self._sent()
         for name in here:
-            if name not in sent:
-                self._send(name)
+            if name in sent:
+                if self._is_the_same(name):
+                    continue
+                self._remove(name)
+            self._send(name)
         for name in sent if here else ():
             if name not in _whole(self._checkpoints):
                 self._remove(name)
@@ -114,6 +120,14 @@ class CheckpointTransfer:
         """Names of the whole checkpoints in the store, oldest first."""
         place = f"{self._path}/checkpoints"
         return [name for name in self._store.names(place) if self._store.exists(f"{place}/{name}/{_DIGESTS}")]
+
+    def _is_the_same(self, name: str) -> bool:
+        """Whether the store's checkpoint of this name is the one here, or the one here has gone meanwhile."""
+        try:
+            here = (self._checkpoints / name / _DIGESTS).read_bytes()
+        except FileNotFoundError:
+            return True
+        return self._store.read_bytes(f"{self._path}/checkpoints/{name}/{_DIGESTS}") == here
 
     def _send(self, name: str) -> None:
         folder, place = self._checkpoints / name, f"{self._path}/checkpoints/{name}"

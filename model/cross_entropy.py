@@ -1,8 +1,10 @@
 """The output head and its loss in one operation, in chunks of positions.
 
-Notable: the full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and
-gradients are made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but
-scale. The gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
+Notable:
+- The full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and gradients are
+  made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but scale. The
+  gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
+- A chunk on a CPU fits its cache. A GPU takes larger ones: for each, the head's whole gradient is read and written.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from torch import Tensor
 from model.operations import compiled
 
 _LOGITS_PER_CHUNK = 1 << 20
+_LOGITS_PER_GPU_CHUNK = 1 << 26
+_LEAST_ROWS = 64
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -22,7 +26,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool) -> Tensor:
         needs_gradient = hidden.requires_grad or weight.requires_grad
         cast = weight.to(hidden.dtype)
-        rows = max(64, _LOGITS_PER_CHUNK // weight.shape[0])
+        logits = _LOGITS_PER_GPU_CHUNK if hidden.is_cuda else _LOGITS_PER_CHUNK
+        rows = max(_LEAST_ROWS, logits // weight.shape[0])
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if needs_gradient else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None

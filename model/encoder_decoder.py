@@ -75,7 +75,6 @@ class Stack(nn.Module):
 class EncoderDecoder(nn.Module):
     """The whole model."""
 
-    _no_split_modules = ("Block", "DecoderBlock")
     parts_of_row = 2
     """Sequences of up to `context` positions that a row of inputs is made of."""
 
@@ -140,14 +139,6 @@ class EncoderDecoder(nn.Module):
     def blocks(self) -> list[nn.Module]:
         """The layers of both halves: the units that may be sharded."""
         return [*self.encoder.layers, *self.decoder.layers]
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The token embedding."""
-        return self.embed_tokens
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The output head."""
-        return self.lm_head
 
     def _begin(
         self, tokens: Tensor, segments: Tensor, causal: bool

@@ -74,7 +74,7 @@ class _Float8Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         left, left_scale, right, right_scale = ctx.saved_tensors
-        gradient, scale = _quantised(gradients[0], torch.float8_e5m2)
+        gradient, scale = _quantised(gradients[0].contiguous(), torch.float8_e5m2)
         dtype = gradients[0].dtype
         # The hardware wants the rows of the first factor and the columns of the second one to be contiguous.
         of_rows = _product(gradient, scale, right.t().contiguous().t(), right_scale, dtype)

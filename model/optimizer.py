@@ -136,6 +136,6 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dty
 def set_learning_rates(optimizers: list[Optimizer], config: OptimizerConfig, factor: float) -> None:
     """Sets every optimizer's learning rate to `factor` of its peak."""
     for optimizer in optimizers:
-        peak = config.matrix_lr if isinstance(getattr(optimizer, "optimizer", optimizer), Muon) else config.lr
+        peak = config.matrix_lr if isinstance(optimizer, Muon) else config.lr
         for group in optimizer.param_groups:
             group["lr"] = peak * factor

@@ -22,13 +22,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
 
 from model.bad_steps import IN_A_ROW, REWINDS, BadSteps, StepMemory
@@ -68,6 +69,10 @@ from model.step_speed import StepSpeed
 from model.stop_signal import StopSignal
 from model.token_cache import TokenCache
 
+_LONGEST_WAIT = timedelta(hours=2)
+"""That processes wait for each other: the main one may be copying a large dataset or reading a large checkpoint. Where
+one has died the launcher ends the others sooner."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -99,7 +104,8 @@ def start_accelerator(loop: LoopConfig) -> Accelerator:
     on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
     # The rotary tables are the only buffers, and they are constants.
     wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[wrapping])
+    joining = InitProcessGroupKwargs(timeout=_LONGEST_WAIT)
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[wrapping, joining])
     use_threads(loop.threads)
     keep_freed_memory()
     return accelerator
@@ -283,7 +289,7 @@ class _Trainer:
         scale = accelerator.num_processes / max(1, batch.targets_in_step)
         for number in range(passes):
             moved = [
-                None if tensor is None else tensor.to(accelerator.device, non_blocking=True)
+                None if tensor is None else _moved(tensor, accelerator.device)
                 for tensor in self._micro_batch.cut(batch, number)
             ]
             with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
@@ -365,6 +371,11 @@ def _refuse_patience_without_held_out(run: Run) -> None:
             "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
             "tokens.validation_fraction"
         )
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on `device`. Only a copy out of pinned memory does not wait for what a GPU still has to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _any(progress: Progress) -> bool:

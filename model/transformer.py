@@ -8,8 +8,7 @@ Notable:
 - Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
   a segment needs no positions of its own. Some layers may see a window only (model/attention_mask.py).
 - Parameters bear the names that transformers gives them, less the prefix `model.`.
-- Nothing here knows of parallelism or of training; `_no_split_modules` and the embedding accessors tell accelerate
-  where FSDP2 may cut.
+- Nothing here knows of parallelism or of training; `blocks` are where a model may be cut (model/parallelism.py).
 """
 
 from __future__ import annotations
@@ -145,7 +144,6 @@ class Head(nn.Module):
 class Transformer(nn.Module):
     """The whole decoder."""
 
-    _no_split_modules = ("Block",)
     causal = True
     """Whether a position looks only at itself and those before it."""
     parts_of_row = 1
@@ -224,19 +222,12 @@ class Transformer(nn.Module):
         """The layers: the units that may be sharded."""
         return list(self.layers)
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The token embedding (accelerate shards it as a unit of its own)."""
-        return self.embed_tokens
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The output head (accelerate shards it as a unit of its own)."""
-        return self.lm_head
-
 
 def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device: torch.device) -> None:
-    """Compiles the modules of the types `blocks` on a GPU; on a CPU, the operations in all that know `fused`."""
+    """Compiles the modules of the types `blocks` and the head's loss on a GPU; on a CPU, the operations in all modules
+    that know `fused`."""
     for module in model.modules():
-        if device.type == "cpu" and hasattr(module, "fused"):
+        if isinstance(module, Head) or (device.type == "cpu" and hasattr(module, "fused")):
             vars(module)["fused"] = True
         elif device.type != "cpu" and isinstance(module, blocks):
             module.compile()

@@ -137,7 +137,7 @@ class FileSource:
         asked_at = polite.await_turn() if polite else 0.0
         try:
             yield
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(f"{address}: there is no such file.") from error
         except PermissionError as error:
             raise PermanentError(

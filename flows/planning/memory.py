@@ -3,7 +3,8 @@
 Notable:
 - Weights, gradients and optimizer state are float32 and exact. Activations are those that the blocks keep for their
   backward pass in bfloat16, with what stands between the matrix products compiled and so recomputed, not kept; and
-  attention that keeps no probabilities. It is an estimate; loop.micro_batch = -1 finds out for certain.
+  attention that keeps neither probabilities nor a table of its mask. It is an estimate; loop.micro_batch = -1 finds out
+  for certain.
 - Muon orthogonalises all matrices of one shape at once (model/optimizer.py), when no activations are left: the greater
   of the two counts.
 - The head's logits live in chunks (model/cross_entropy.py), so they cost the same whatever the batch.
@@ -19,8 +20,8 @@ from flows.planning.model_cost import count_parameters
 from model.config import ModelShape
 from tasks.config import Config
 
-LOGITS_PER_CHUNK = 1 << 20
-"""Logits that the head makes at a time, unless 64 rows of the vocabulary are more (model/cross_entropy.py)."""
+LOGITS_PER_CHUNK = 1 << 26
+"""Logits that the head makes at a time on a GPU, unless 64 rows of the vocabulary are more (model/cross_entropy.py)."""
 _LEAST_ROWS = 64
 _BYTES_PER_LOGIT = 12
 """In the activations' type, in float32, their gradient, and the copy in between."""
@@ -68,8 +69,7 @@ def activation_bytes(shape: ModelShape, checkpointing: bool) -> int:
     blocks_of_statistics = 1 if checkpointing else shape.layers
     # The stream that leaves the last block, its normed copy and its gradient.
     ends = 3 * shape.width
-    mask = _HALF * shape.context * shape.context
-    return shape.context * (_HALF * (kept + ends) + statistics * blocks_of_statistics) + mask
+    return shape.context * (_HALF * (kept + ends) + statistics * blocks_of_statistics)
 
 
 def update_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:

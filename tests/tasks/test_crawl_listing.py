@@ -208,6 +208,12 @@ def test_a_refused_connection_names_the_base_and_what_to_do() -> None:
     assert isinstance(caught.value, TemporaryError)
 
 
+def test_a_base_that_is_a_file_is_no_crawl(tmp_path: Path) -> None:
+    (tmp_path / "x.warc.gz").write_bytes(b"no folder")
+    with pytest.raises(PermanentError, match="no crawl is listed"):
+        resolve_crawl(config(str(tmp_path / "x.warc.gz")))
+
+
 def test_what_a_server_says_cannot_write_to_the_terminal() -> None:
     assert first_words(b"<html>\x1b[2J\x1b]0;x\x07 Just <b>a\r\nmoment") == "[2J ]0;x Just a moment"
 

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= ./store
+# Tests of one file stay together, for they share what is dear to make.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # Prefect and the trainers are ours to start here: nothing calls home, no hub is asked.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
@@ -27,11 +29,11 @@ demo: setup
 	$(BIN)/sluice run demo --store $(STORE)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not bench and not slow'
+	$(PYTEST) -m 'not bench and not slow'
 
 # What takes minutes each: thousands of mutated records, rivals in environments of their own.
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'slow and not bench'
+	$(PYTEST) -m 'slow and not bench'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

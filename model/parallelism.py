@@ -3,8 +3,8 @@
 Notable:
 - FSDP2 is torch's `fully_shard`, a unit for each block and one for the rest, so that a tied embedding and head stay one
   parameter. Optimizers are made of the shards; Muon brings rows together where it needs them (model/muon_shards.py).
-- Blocks are gathered in the type of the activations, which their layers would cast them to anyway, and gradients are
-  summed in float32.
+- Blocks are gathered in the type of the activations, which their linear layers would cast them to anyway, and gradients
+  are summed in float32. On a GPU, DDP keeps norm scales in float32, so in bfloat16 the two differ by their rounding.
 - Under FSDP2 every pass exchanges its gradient: to keep it would need room for the whole model's on each process.
 - Both leave the losses of one process as they are, to the rounding of sums, and read each other's checkpoints.
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
 from flows import checkpoint_transfer
 from flows.checkpoint_transfer import CheckpointTransfer
@@ -113,6 +114,20 @@ def test_what_is_no_longer_kept_here_goes_there(machine: Path, store: Store) -> 
     shutil.rmtree(machine / "checkpoints")
     transfer.send()
     assert names(store) == ["step-00000015"], "a machine without any takes nothing away"
+
+
+def test_one_that_training_came_to_anew_replaces_the_one_before(machine: Path, store: Store, tmp_path: Path) -> None:
+    transfer = CheckpointTransfer(store, PLACE, machine, LOGGER)
+    transfer.send()
+    step_15 = machine / "checkpoints" / "step-00000015"
+    digests = json.loads((step_15 / "digests.json").read_text())
+    (step_15 / "training.json").write_text("{}")
+    digests["training.json"] = xxhash.xxh3_128(b"{}").hexdigest()
+    (step_15 / "digests.json").write_text(json.dumps(digests))
+    transfer.send()
+    fresh = tmp_path / "elsewhere" / "tiny"
+    assert CheckpointTransfer(store, PLACE, fresh, LOGGER).restore() == "step-00000015"
+    assert (fresh / "checkpoints" / "step-00000015" / "training.json").read_text() == "{}"
 
 
 def test_they_are_sent_while_training_runs_and_a_failing_store_is_tried_again(

@@ -43,6 +43,7 @@ def rows(store: Path, kind: str, stage: str, fingerprint: str) -> list[dict[str,
     return [row for part in parts for row in pq.read_table(part).to_pylist()]
 
 
+@pytest.mark.slow
 def test_a_run_with_classifiers(sluice: Sluice, tmp_path: Path) -> None:
     """A run on two workers gives what its stages give by themselves, part after part."""
     one, two = tmp_path / "one", tmp_path / "two"

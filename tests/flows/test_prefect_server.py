@@ -99,6 +99,7 @@ def test_everything_is_recorded_and_the_server_ends_with_the_run(data_dir: Path,
     assert states(data_dir, "task_run") == {"part COMPLETED": 60}
 
 
+@pytest.mark.slow
 def test_a_killed_run_and_an_interrupted_one_leave_no_server_and_are_marked(data_dir: Path, started: Any) -> None:
     run = started("killed", 600)
     api_url = says(run, "server")

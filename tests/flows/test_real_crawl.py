@@ -66,6 +66,7 @@ def from_folder(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -
     return dataset_bytes(store, *STAGES)
 
 
+@pytest.mark.slow
 def test_the_same_corpus_from_a_bad_mirror_and_a_folder(
     sluice: Sluice, mirror: str, from_folder: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from tests.conftest import Sluice, dataset_bytes
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]
 
 
+@pytest.mark.slow
 def test_the_whole_way_in_a_bucket(
     sluice: Sluice,
     finished_store: Path,

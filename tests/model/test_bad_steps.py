@@ -161,6 +161,7 @@ def test_bad_steps_in_a_row_go_back_to_a_checkpoint_and_past_them(poisoned: Pois
         assert last is not None and last.progress.judged.batches_passed == 13
 
 
+@pytest.mark.slow
 def test_two_processes_go_back_together(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
     alone, together = (poisoned.copy(tmp_path / name) for name in ("alone", "together"))
     assert pretrain(poisoned.config(alone, 185)) == 0

@@ -112,6 +112,7 @@ def test_a_pass_that_fails_for_another_reason_is_no_matter_of_memory(
         pretrain(corpus.pretrain_config(tmp_path / "base", 3, micro_batch=-1))
 
 
+@pytest.mark.slow
 def test_one_process_out_of_memory_halves_the_rows_of_all(corpus: TinyCorpus, tmp_path: Path) -> None:
     folder = tmp_path / "base"
     config = corpus.pretrain_config(folder, 4, sequences_per_step=16, micro_batch=-1)

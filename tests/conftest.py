@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 # Read by libgomp when torch is loaded, which a test may do before it imports `model` and its own setting.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -89,11 +90,21 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_store(prefect_server: str, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of one undisturbed run of the tiny recipe, on two workers. Read only: copy it to change it."""
-    store = tmp_path_factory.mktemp("finished") / "store"
-    run_sluice(prefect_server, "run", str(tiny_recipe), "--store", str(store), "--workers", "2")
-    return store
+def finished_store(
+    prefect_server: str, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Path:
+    """The store of one undisturbed run of the tiny recipe, on two workers. Read only: copy it to change it.
+
+    Of several processes that test, the first one makes it for all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "finished"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "done").exists():
+            run_sluice(prefect_server, "run", str(tiny_recipe), "--store", str(folder / "store"), "--workers", "2")
+            (folder / "done").touch()
+    return folder / "store"
 
 
 Sluice = Callable[..., subprocess.CompletedProcess[str]]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,12 @@ def store(finished_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return copy
 
 
-@pytest.mark.parametrize("command", starting_with("sluice"))
+def quick_and_slow(commands: list[str]) -> list[Any]:
+    """Runs, which take the better part of a minute each, are slow tests."""
+    return [pytest.param(one, marks=[pytest.mark.slow] if one.startswith("sluice run") else []) for one in commands]
+
+
+@pytest.mark.parametrize("command", quick_and_slow(starting_with("sluice")))
 def test_sluice(
     command: str, prefect_server: str, store: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from tests.conftest import Sluice, dataset_bytes, stage_statuses
 STAGES = ("filter", "corpus", "tokens", "packing")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["deleted", "cut", "foreign"])
 def test_a_damaged_part_is_rebuilt(
     damage: str, prefect_server: str, sluice: Sluice, finished_store: Path, tiny_recipe: Path, tmp_path: Path
@@ -31,6 +32,7 @@ def test_a_damaged_part_is_rebuilt(
     assert dataset_bytes(store, *STAGES) == dataset_bytes(finished_store, *STAGES)
 
 
+@pytest.mark.slow
 def test_a_warc_that_another_recipe_left_is_fetched_again(
     sluice: Sluice, finished_store: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def undisturbed(
     return losses(store, 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "cancelled"])
 def test_ended_during_pretraining(
     prefect_server: str,

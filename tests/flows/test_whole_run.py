@@ -116,6 +116,7 @@ def test_the_model_answers(sluice: Sluice, finished_store: Path) -> None:
     assert drawn.stdout.startswith("The town")
 
 
+@pytest.mark.slow
 def test_the_corpus_is_the_same_bytes_on_one_worker(
     sluice: Sluice, finished_store: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:

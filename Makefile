@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= ./store
-# Tests of one file stay together, for they share what is dear to make.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Processes that test at once; 0 is one after another in this one. Tests of a file stay together, for they share what is
+# dear to make.
+WORKERS ?= 0
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # Prefect and the trainers are ours to start here: nothing calls home, no hub is asked.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1

@@ -13,6 +13,7 @@ from typing import Any
 from prefect import flow
 
 from flows.finished_dataset import finished_manifest
+from flows.part_job import part_job
 from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task, part_task_runner
 from flows.recipe import Recipe
 from flows.run import Run, open_run
@@ -94,9 +95,9 @@ def dataset_jobs(run: Run, plan: StagePlan) -> list[PartJob]:
         count = len(run.manifests[mapped[0]].parts) if mapped else 1
     manifests = {name: run.manifests[name] for name in plan.upstream}
     further = stage.further_parts(plan.job_config) if stage.further_parts else []
-    jobs = [_job(run, plan, index, inputs_digest(stage, index, count, manifests)) for index in range(count)]
+    jobs = [part_job(run.store, plan, index, inputs_digest(stage, index, count, manifests)) for index in range(count)]
     return jobs + [
-        _job(run, plan, count + place, inputs_digest(stage, count + place, count, manifests, made_from))
+        part_job(run.store, plan, count + place, inputs_digest(stage, count + place, count, manifests, made_from))
         for place, made_from in enumerate(further)
     ]
 
@@ -193,18 +194,5 @@ def _crawl_jobs(run: Run, place: int, warc: WarcAddress) -> tuple[PartJob, PartJ
     if run.source.select:
         source["wanted"] = run.plans["wanted"].fingerprint
         inputs["wanted"] = run.manifests["wanted"].digest
-    fetch = _job(run, run.plans["fetch"], place, digest(inputs))
-    extract = _job(run, run.plans["extract"], place, "")
-    return dataclasses.replace(fetch, source=source), dataclasses.replace(extract, source=source)
-
-
-def _job(run: Run, plan: StagePlan, index: int, inputs: str) -> PartJob:
-    return PartJob(
-        store=run.store.url,
-        stage=plan.name,
-        fingerprint=plan.fingerprint,
-        index=index,
-        inputs=inputs,
-        config=plan.job_config,
-        upstream=plan.upstream,
-    )
+    fetch = part_job(run.store, run.plans["fetch"], place, digest(inputs), source)
+    return fetch, part_job(run.store, run.plans["extract"], place, "", source)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from flows.part_job import part_job
 from flows.stage_plan import StagePlan
 from tasks.columnar_index import list_index_files
 from tasks.crawl_listing import SourceConfig, WarcAddress, list_warcs
@@ -36,16 +37,7 @@ def selecting_jobs(
     else:
         inputs = {"": inputs_digest(STAGES[plan.name], 0, 1, manifests)}
     return [
-        PartJob(
-            store=store.url,
-            stage=plan.name,
-            fingerprint=plan.fingerprint,
-            index=index,
-            inputs=made_from,
-            config=plan.job_config,
-            upstream=plan.upstream,
-            source={"source": source.model_dump(mode="json"), "path": path},
-        )
+        part_job(store, plan, index, made_from, {"source": source.model_dump(mode="json"), "path": path})
         for index, (path, made_from) in enumerate(inputs.items())
     ]
 

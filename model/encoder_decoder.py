@@ -15,22 +15,11 @@ from model.attention_mask import AttentionMask, added_to_scores, self_attention_
 from model.config import ModelShape
 from model.operations import attention
 from model.rotary import rotary_tables
-from model.transformer import Attention, Block, FeedForward, Head, Linear, RMSNorm, compile_parts
+from model.transformer import Attention, AttentionWeights, Block, FeedForward, Head, RMSNorm, compile_parts
 
 
-class CrossAttention(nn.Module):
-    """Grouped-query attention to another sequence, with normed queries and keys."""
-
-    def __init__(self, shape: ModelShape) -> None:
-        super().__init__()
-        self.head_width = shape.head_width
-        self.q_proj = Linear(shape.width, shape.heads * shape.head_width)
-        self.k_proj = Linear(shape.width, shape.kv_heads * shape.head_width)
-        self.v_proj = Linear(shape.width, shape.kv_heads * shape.head_width)
-        self.o_proj = Linear(shape.heads * shape.head_width, shape.width)
-        self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
-        self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
-        self.fused = False
+class CrossAttention(AttentionWeights):
+    """Attention to another sequence."""
 
     def forward(self, input: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """(B, T, width) to the same, from `memory` (B, S, width), where `mask` (B, 1, T, S) is not minus infinity."""

@@ -53,8 +53,8 @@ class RMSNorm(nn.Module):
         return rms_norm(input, self.weight, self.epsilon, self.fused)
 
 
-class Attention(nn.Module):
-    """Grouped-query attention with normed queries and keys."""
+class AttentionWeights(nn.Module):
+    """What grouped-query attention with normed queries and keys learns, to itself or to another sequence."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -66,6 +66,10 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
         self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
         self.fused = False
+
+
+class Attention(AttentionWeights):
+    """Attention of a sequence to itself."""
 
     def forward(
         self,

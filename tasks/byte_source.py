@@ -11,28 +11,7 @@ import re
 
 from tasks.file_source import FileSource
 from tasks.http_source import HttpSource
-from tasks.transfer import (
-    ByteSource,
-    NotFound,
-    RangeRefused,
-    Refused,
-    Reply,
-    TransferConfig,
-    Unreachable,
-    first_words,
-)
-
-__all__ = [
-    "ByteSource",
-    "NotFound",
-    "RangeRefused",
-    "Refused",
-    "Reply",
-    "TransferConfig",
-    "Unreachable",
-    "byte_source",
-    "first_words",
-]
+from tasks.transfer import ByteSource, TransferConfig
 
 
 def byte_source(base: str, transfer: TransferConfig) -> ByteSource:

@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tasks.byte_source import NotFound, TransferConfig, byte_source
+from tasks.byte_source import byte_source
 from tasks.crawl_listing import SourceConfig, listed_paths
 from tasks.errors import PermanentError
 from tasks.page_selection import SelectConfig, group_filter, row_filter
 from tasks.range_fetching import file_size, read_range
+from tasks.transfer import NotFound, TransferConfig
 
 WARC_COLUMNS = ("warc_filename", "warc_record_offset", "warc_record_length")
 _INDEX_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.parquet")

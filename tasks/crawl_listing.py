@@ -23,12 +23,13 @@ from typing import Annotated, Literal, Self
 import xxhash
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from tasks.byte_source import NotFound, TransferConfig, byte_source, first_words
+from tasks.byte_source import byte_source
 from tasks.config import Config
 from tasks.downloading import read_small
 from tasks.errors import PermanentError, TemporaryError
 from tasks.gzip_inflating import GZIP, inflate
 from tasks.page_selection import SelectConfig
+from tasks.transfer import NotFound, TransferConfig, first_words
 
 _log = logging.getLogger(__name__)
 

@@ -33,9 +33,10 @@ import fsspec
 import tenacity
 import xxhash
 
-from tasks.byte_source import ByteSource, RangeRefused, Refused, Reply, TransferConfig, Unreachable, byte_source
+from tasks.byte_source import byte_source
 from tasks.errors import PermanentError, TemporaryError
 from tasks.store import explaining_full_disk
+from tasks.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, Unreachable
 from tasks.warc_verification import NotAWarc, WarcCheck, holds_a_record, verify_warc_payload_digests
 
 _log = logging.getLogger(__name__)
@@ -241,18 +242,19 @@ def _wanted(total: int | None, first_bytes: int | None) -> int | None:
     return min(sizes) if total is not None else None
 
 
-def _note(partial: Path) -> Path:
+def note_beside(partial: Path) -> Path:
+    """Where it is written down what `partial` is the beginning of; `land` removes it."""
     return partial.with_name(partial.name + ".json")
 
 
 def _remember(partial: Path, reply: Reply) -> None:
-    _note(partial).write_text(json.dumps({"total": reply.total, "tag": reply.tag}))
+    note_beside(partial).write_text(json.dumps({"total": reply.total, "tag": reply.tag}))
 
 
 def _recall(partial: Path) -> tuple[int | None, str | None] | None:
     """Length and tag of the file whose beginning `partial` is; None if there is no telling."""
     try:
-        note = json.loads(_note(partial).read_text())
+        note = json.loads(note_beside(partial).read_text())
         return note["total"], note["tag"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -260,7 +262,7 @@ def _recall(partial: Path) -> tuple[int | None, str | None] | None:
 
 def _discard(partial: Path) -> None:
     partial.unlink(missing_ok=True)
-    _note(partial).unlink(missing_ok=True)
+    note_beside(partial).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

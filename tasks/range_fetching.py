@@ -24,20 +24,13 @@ from typing import IO
 import numpy as np
 import xxhash
 
-from tasks.byte_source import (
-    ByteSource,
-    RangeRefused,
-    Refused,
-    Reply,
-    TransferConfig,
-    byte_source,
-    first_words,
-)
-from tasks.downloading import DamagedWarc, Fetched, land, landing, patiently
+from tasks.byte_source import byte_source
+from tasks.downloading import DamagedWarc, Fetched, land, landing, note_beside, patiently
 from tasks.errors import PermanentError
 from tasks.page_selection import SelectConfig
 from tasks.range_planning import Records, spans
 from tasks.store import explaining_full_disk
+from tasks.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, first_words
 from tasks.warc_verification import NotAWarc, verify_warc_payload_digests
 
 _log = logging.getLogger(__name__)
@@ -128,7 +121,7 @@ def _download(source: ByteSource, records: Records, partial: Path, asked: np.nda
                         file.truncate(0)
                         raise Refused(f"{address}: the file changed while it was fetched; it is begun anew.")
                     tag = reply.tag
-                    _note(partial).write_text(json.dumps({"records": identity, "tag": tag}))
+                    note_beside(partial).write_text(json.dumps({"records": identity, "tag": tag}))
                     # A server that knows no ranges sends the whole file: then all that is wanted is taken from it.
                     last = stop if reply.first == at else int(records.ends[-1])
                     missing = _append(file, reply, records, at, last)
@@ -236,14 +229,10 @@ def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
             return
 
 
-def _note(partial: Path) -> Path:
-    return partial.with_name(partial.name + ".json")
-
-
 def _recall(partial: Path, identity: str) -> str | None:
     """The tag of the file whose records `partial` begins with; where they are not those wanted, it is emptied."""
     try:
-        note = json.loads(_note(partial).read_text())
+        note = json.loads(note_beside(partial).read_text())
         if note["records"] == identity:
             return str(note["tag"]) if note["tag"] is not None else None
     except (OSError, ValueError, KeyError, TypeError):

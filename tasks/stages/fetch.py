@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.byte_source import NotFound, byte_source
+from tasks.byte_source import byte_source
 from tasks.crawl_listing import SourceConfig, warc_name
 from tasks.downloading import DamagedWarc, Fetched, fetch_warc
 from tasks.errors import PermanentError
@@ -29,6 +29,7 @@ from tasks.schemas import WARCS, decisions_schema
 from tasks.stages.stage import Output, PartContext, PartJob, Stage
 from tasks.stages.wanted import wanted_records
 from tasks.store import Store
+from tasks.transfer import NotFound
 from tasks.warc_content import WarcContent
 from tasks.warc_verification import NotAWarc
 

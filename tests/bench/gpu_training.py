@@ -25,8 +25,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from model.step_cost import flop_per_token, peak_flop_per_second
-from model.training_loop import Run, start_accelerator, train
+from model.training_loop import Run, start_accelerator
 from model.transformer import initialise
+from tests.bench.our_training import trained
 from tests.bench.packed_corpus import Sizes, open_packed_corpus, write_packed_corpus
 from tests.bench.rival_training import Rival, rival_steps, transformers_style
 
@@ -116,7 +117,6 @@ def our_rate(model_folder: Path, corpus: Path, sizes: Sizes, way: str, steps: in
     )
     accelerator = start_accelerator(loop)
     data, digest, _ = open_packed_corpus(corpus, sizes)
-
     run = Run(
         folder=model_folder,
         shape=sizes.shape,
@@ -127,9 +127,7 @@ def our_rate(model_folder: Path, corpus: Path, sizes: Sizes, way: str, steps: in
         data_digest=digest,
         initialise=lambda model: initialise(model, 1),
     )
-    assert train(accelerator, run) == 0
-    lines = map(json.loads, (model_folder / "metrics.jsonl").read_text().splitlines())
-    rates = [line["tokens_per_second"] for line in lines if line["event"] == "step"]
+    rates = [line["tokens_per_second"] for line in trained(accelerator, run, "step")]
     return float(median(rates[WARMUP:] or rates))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -17,8 +16,9 @@ from model.packed_sequences import IGNORED
 from model.schedule import learning_rate_factor
 from model.token_cache import open_token_cache
 from model.token_data import open_training_data
-from model.training_loop import Run, start_accelerator, train
+from model.training_loop import Run, start_accelerator
 from model.transformer import initialise
+from tests.bench.our_training import trained
 from tests.bench.packed_corpus import Sizes
 from tests.bench.rival_training import Rival, rival_steps
 
@@ -50,10 +50,7 @@ def held_out_loss(
             initialise=lambda model: initialise(model, loop.seed),
             held_out=cache,
         )
-        assert train(start_accelerator(loop), run) == 0
-        lines = map(json.loads, (folder / "model" / "metrics.jsonl").read_text().splitlines())
-        losses = [line["loss"] for line in lines if line["event"] == "eval"]
-    return float(losses[-1])
+        return float(trained(start_accelerator(loop), run, "eval")[-1]["loss"])
 
 
 def rival_held_out_loss(

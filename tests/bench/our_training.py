@@ -6,12 +6,21 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from accelerate import Accelerator
 
 from model.config import LoopConfig, OptimizerConfig, ScheduleConfig
 from model.training_loop import Run, start_accelerator, train
 from model.transformer import initialise
 from tests.bench.packed_corpus import TWO_MILLION, Sizes, open_packed_corpus
+
+
+def trained(accelerator: Accelerator, run: Run, event: str) -> list[dict[str, Any]]:
+    """The lines of one kind, "step" say, that a whole run writes to its metrics."""
+    assert train(accelerator, run) == 0
+    lines = map(json.loads, (run.folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["event"] == event]
 
 
 def our_training(
@@ -46,9 +55,7 @@ def our_training(
             data_digest=digest,
             initialise=lambda model: initialise(model, 1),
         )
-        assert train(accelerator, run) == 0
-        lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-        seconds = [line["seconds"] for line in lines if line["event"] == "step"]
+        seconds = [line["seconds"] for line in trained(accelerator, run, "step")]
         assert len(seconds) == warmup + steps
         return steps * sizes.tokens_per_step / (seconds[-1] - seconds[warmup - 1])
 

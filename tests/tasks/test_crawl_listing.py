@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.byte_source import TransferConfig, Unreachable, first_words
 from tasks.crawl_listing import SourceConfig, WarcAddress, list_warcs, resolve_crawl
 from tasks.errors import PermanentError, TemporaryError
+from tasks.transfer import TransferConfig, Unreachable, first_words
 from tests.tasks.crawl_mirror import CRAWL, Mirror, refuse, running_mirror, warc_path, write_crawl
 
 QUICK = TransferConfig(

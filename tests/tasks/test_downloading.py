@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from functools import partial
@@ -14,10 +13,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tasks.byte_source import NotFound, TransferConfig
 from tasks.crawl_listing import SourceConfig, list_warcs
 from tasks.downloading import DamagedWarc, fetch_warc
 from tasks.errors import PermanentError, TemporaryError
+from tasks.transfer import NotFound, TransferConfig
 from tasks.warc_verification import NotAWarc
 from tests.tasks import crawl_mirror
 from tests.tasks.crawl_mirror import (
@@ -28,10 +27,8 @@ from tests.tasks.crawl_mirror import (
     gzip_members,
     hang_up,
     refuse,
-    running_mirror,
     warc_path,
     warc_records,
-    write_crawl,
 )
 
 QUICK = TransferConfig(
@@ -44,13 +41,6 @@ QUICK = TransferConfig(
 )
 PATH = warc_path(2)
 SHARED = Path(__file__).parents[3] / "shared" / "commoncrawl"
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    write_crawl(tmp_path / "web")
-    with running_mirror(tmp_path / "web") as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.byte_source import NotFound, TransferConfig
 from tasks.crawl_listing import SourceConfig
 from tasks.downloading import DamagedWarc
 from tasks.errors import PermanentError
@@ -20,28 +18,20 @@ from tasks.parts import part_name, read_part
 from tasks.stages.fetch import drop_warc, has_failed, is_at_hand, stored_path
 from tasks.stages.stage import PartJob
 from tasks.store import Store
+from tasks.transfer import NotFound, TransferConfig
 from tasks.warc_verification import NotAWarc
 from tests.tasks.crawl_mirror import (
     CRAWL,
     Mirror,
     flip,
     gzip_members,
-    running_mirror,
     warc_path,
     warc_records,
-    write_crawl,
 )
 
 PATH = warc_path(2)
 NAME = f"{CRAWL}-00002"
 QUICK = TransferConfig(requests_per_second=10_000, first_pause_seconds=0.001, longest_pause_seconds=0.01)
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    write_crawl(tmp_path / "web")
-    with running_mirror(tmp_path / "web") as running:
-        yield running
 
 
 @pytest.fixture

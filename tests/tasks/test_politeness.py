@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tasks.byte_source import TransferConfig, byte_source
+from tasks.byte_source import byte_source
 from tasks.errors import PermanentError
 from tasks.politeness import Manners, Politeness
+from tasks.transfer import TransferConfig
 from tests.conftest import ROOT
 from tests.tasks.crawl_mirror import late, refuse, running_mirror, warc_path, write_crawl
 
@@ -56,7 +57,7 @@ def test_processes_share_the_connections(tmp_path: Path) -> None:
     with running_mirror(tmp_path / "web") as mirror:
         mirror.faults[:] = [late(0.05)] * 18
         code = (
-            "import tempfile; from tasks.byte_source import TransferConfig; from tasks.downloading import fetch_warc\n"
+            "import tempfile; from tasks.transfer import TransferConfig; from tasks.downloading import fetch_warc\n"
             "polite = TransferConfig(connections=2, requests_per_second=1000)\n"
             "for number in range(6):\n"
             f"    fetch_warc({mirror.base!r}, {warc_path(1)!r}, tempfile.mkdtemp() + '/x.warc.gz', polite)\n"
@@ -76,7 +77,7 @@ def test_a_refusal_of_one_process_makes_the_others_pause(tmp_path: Path) -> None
         mirror.faults[:] = [refuse(429, Retry_After="1")]
         source = byte_source(mirror.base, ours)
         theirs = process(
-            "from tasks.byte_source import TransferConfig, Refused, byte_source\n"
+            "from tasks.byte_source import byte_source; from tasks.transfer import Refused, TransferConfig\n"
             f"source = byte_source({mirror.base!r}, TransferConfig(requests_per_second=1000))\n"
             "try:\n"
             "    source.read('collinfo.json', 0, None, None).__enter__()\n"
@@ -211,7 +212,7 @@ def misbehaving(common_crawl: Path) -> Iterator[str]:
 
 def test_the_server_itself_sees_no_more_connections_than_configured(misbehaving: str) -> None:
     code = (
-        "from tasks.byte_source import TransferConfig; from tasks.downloading import read_small\n"
+        "from tasks.transfer import TransferConfig; from tasks.downloading import read_small\n"
         "polite = TransferConfig(connections=2, requests_per_second=1000, first_pause_seconds=0.01)\n"
         "for number in range(12):\n"
         f"    read_small({misbehaving!r}, 'collinfo.json', polite, len, 1 << 20)\n"

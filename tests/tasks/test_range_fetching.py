@@ -9,12 +9,12 @@ from typing import Any
 import fsspec
 import pytest
 
-from tasks.byte_source import TransferConfig
 from tasks.downloading import Fetched
 from tasks.errors import PermanentError, TemporaryError
 from tasks.page_selection import SelectConfig
 from tasks.range_fetching import fetch_records
 from tasks.range_planning import Records, checked_records
+from tasks.transfer import TransferConfig
 from tests.tasks.crawl_mirror import Mirror, cut, flip, hang_up, refuse, running_mirror, serve, warc_path
 from tests.tasks.indexed_crawl import IndexedPage, write_indexed_crawl
 

@@ -19,7 +19,7 @@ from typing import Any
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
-from tasks.errors import PermanentError, SluiceError
+from tasks.errors import PermanentError
 from tasks.politeness import Politeness
 from tasks.transfer import ByteSource, NotFound, Refused, Reply, TransferConfig
 
@@ -67,7 +67,7 @@ class FileSource:
         try:
             with self._connected(), self._request(self.address(path)):
                 entries = self._fs.ls(f"{self._root}/{path}", detail=True)
-        except (SluiceError, NotImplementedError):
+        except PermanentError:  # no such folder, or a bucket that may be read but not listed
             return []
         return sorted(Path(entry["name"]).name for entry in entries if entry["type"] == "directory")
 

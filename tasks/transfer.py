@@ -112,7 +112,7 @@ class ByteSource(Protocol):
         """
 
     def folders(self, path: str) -> list[str]:
-        """The names of the folders under `path`; [] where the source cannot tell."""
+        """The names of the folders under `path`; [] where the source cannot tell. Raises Refused."""
 
     def kept_open(self) -> AbstractContextManager[ByteSource]:
         """The same source for many reads one after the other, on a connection that stays open between them.

@@ -12,11 +12,12 @@ import fsspec
 import pytest
 
 from tasks import file_source
-from tasks.byte_source import NotFound, Refused, TransferConfig, byte_source
+from tasks.byte_source import byte_source
 from tasks.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.downloading import fetch_warc
 from tasks.errors import PermanentError
 from tasks.politeness import Politeness
+from tasks.transfer import NotFound, Refused, TransferConfig
 from tests.tasks.crawl_mirror import CRAWL, refuse, running_mirror, warc_path, write_crawl
 
 QUICK = TransferConfig(requests_per_second=10_000, first_pause_seconds=0.001, longest_pause_seconds=0.01, attempts=3)
@@ -117,3 +118,6 @@ def test_a_busy_store_is_asked_once_and_makes_everybody_pause(
         with pytest.raises(Refused), source.read("collinfo.json", 0, None, None):
             pass
         assert (len(refusals), len(mirror.faults)) == (1, 8)
+        with pytest.raises(Refused):
+            source.folders("crawl-data")
+        assert (len(refusals), len(mirror.faults)) == (2, 7)

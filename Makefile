@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE ?= ./store
 # Processes that test at once; 0 is one after another in this one. Tests of a file stay together, for they share what is
 # dear to make.
-WORKERS ?= 0
+WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # Prefect and the trainers are ours to start here: nothing calls home, no hub is asked.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false

@@ -2,8 +2,8 @@
 
 Notable:
 - A checkpoint is written aside, synced and renamed, so a kill or a full disk leaves the earlier ones as they were.
-- `digests.json` holds the xxh3-128 digest of every file. torch's reader unpickles the metadata, so the digests are
-  checked first; a checkpoint that fails is passed over for the one before it.
+- `digests.json` holds the xxh3-128 digest of every file, checked before anything is read; a checkpoint that fails is
+  passed over for the one before it.
 - `training.json` holds the step, the tokens seen, the shape, and the config fields that decide the result. Resuming
   under other ones is refused by name, since the curve would be neither the old run's nor a new one's.
 - Sharded state is read back on any number of processes.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import sys
 import warnings
@@ -36,6 +37,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
 from model.bad_steps import StepMemory
+from model.checkpoint_reader import CheckpointPlanner, CheckpointReader
 from model.config import ModelShape
 from model.config_loading import config_as_json, parse_config
 from model.errors import BadInput
@@ -233,9 +235,17 @@ def _cause(error: CheckpointException | OSError) -> str:
 
 
 def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
-        load(state, checkpoint_id=checkpoint.folder, no_dist=not dist.is_initialized())
+    reader, planner = CheckpointReader(checkpoint.folder), CheckpointPlanner()
+    try:
+        reader.read_metadata()  # of its refusal, torch would only say that there are none
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
+            load(state, storage_reader=reader, planner=planner, no_dist=not dist.is_initialized())
+    except (CheckpointException, pickle.UnpicklingError) as error:
+        causes = [found[0] for found in error.failures.values()] if isinstance(error, CheckpointException) else [error]
+        if refusals := [cause for cause in causes if isinstance(cause, pickle.UnpicklingError)]:
+            raise BadInput(f"the checkpoint {checkpoint.folder} is refused: {refusals[0]}") from error
+        raise
 
 
 def _checkpoint_folders(folder: Path) -> list[Path]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pickle
 import resource
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+import xxhash
 from torch.optim import Optimizer
 
 from model.checkpointing import (
@@ -16,6 +20,8 @@ from model.checkpointing import (
     newest_valid_checkpoint,
     refuse_other_run,
     save_checkpoint,
+    training_state,
+    write_checkpoint,
 )
 from model.config import ModelShape, OptimizerConfig
 from model.errors import BadInput
@@ -93,6 +99,36 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str, capsys
     found = newest_valid_checkpoint(tmp_path)
     assert found is not None and found.progress.step == 1
     assert "step-00000002 is damaged and passed over" in capsys.readouterr().err
+
+
+class MakesFolder:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    """Its digests are right, as those of whoever means harm would be."""
+    (model, optimizers), made = model_and_optimizers(1, 1), tmp_path / "made"
+    state = training_state(model, optimizers)
+    state["optimizer"]["param_groups"][0]["lr"] = MakesFolder(made)
+    write_checkpoint(tmp_path / "values", progress(1), state, keep=1)
+    save_checkpoint(tmp_path / "metadata", progress(1), model, optimizers, keep=1)
+    metadata = tmp_path / "metadata" / "step-00000001" / ".metadata"
+    metadata.write_bytes(pickle.dumps(MakesFolder(made)))
+    digests = metadata.with_name("digests.json")
+    right = {".metadata": xxhash.xxh3_128_hexdigest(metadata.read_bytes())}
+    digests.write_text(json.dumps(json.loads(digests.read_text()) | right))
+    for kind, why in (("values", r"lr is neither a tensor nor a plain value"), ("metadata", r"posix\.mkdir")):
+        checkpoint = newest_valid_checkpoint(tmp_path / kind)
+        assert checkpoint is not None
+        with pytest.raises(BadInput, match=rf"{kind}/step-00000001 is refused: .*{why}"):
+            load_training_state(checkpoint, model, optimizers)
+    assert not made.exists()
 
 
 def test_an_unfinished_checkpoint_is_not_seen(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def test_two_processes_have_the_losses_of_one(
     assert checkpoint is not None
     sizes = [file.stat().st_size for file in sorted(checkpoint.folder.glob("*.distcp"))]
     assert len(sizes) == 2, "there really were two processes"
-    assert min(sizes) > 0.4 * sum(sizes), "each wrote its half"
+    # Sharded matrices are halved; under DDP whole ones are shared out, of which this model has few.
+    assert min(sizes) > (0.4 if parallelism == "fsdp" else 0.3) * sum(sizes), "each wrote its share"
 
 
 @pytest.mark.slow

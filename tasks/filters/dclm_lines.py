@@ -34,7 +34,7 @@ _DOT_LABEL = re.compile(r"\.(\w+)")
 _SCHEMES = ("https://", "http://", "ftp://")
 _MAX_SPACE = 10  # characters of white space that go with an address
 _IP_ADDRESS = re.compile(r"\b(?:[0-2]?[0-9]{1,2}\.){3}[0-2]?[0-9]{1,2}[-a-zA-Z0-9()@:%_+.~#?&/=]*")
-_IP_DIGITS = re.compile(r"\.[0-9]{1,3}\.[0-9]")
+_IP_DIGITS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")  # every IPv4 address has this; few texts do
 _NEWLINES = re.compile(r"\n{3,}")
 
 _CAPITALS = string.ascii_uppercase.encode()

@@ -51,8 +51,8 @@ class NumberedWords:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How often each distinct word occurs."""
-        words, counts = self.words, np.bincount(self.numbers).tolist()
-        return {words[place]: count for place, count in zip(self._places.tolist(), counts, strict=True)}
+        words = map(self.words.__getitem__, self._places.tolist())
+        return dict(zip(words, np.bincount(self.numbers).tolist(), strict=True))
 
 
 class SubstringHashes:

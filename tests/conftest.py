@@ -73,7 +73,7 @@ def s3_bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return f"s3://{bucket}/store"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def common_crawl() -> Path:
     """The folder of real pages in Common Crawl's layout; the test is skipped where it is absent."""
     if not COMMON_CRAWL.is_dir():

@@ -1,4 +1,7 @@
-"""Muon beside AdamW on equal text: how many tokens each needs for the same loss on held-out documents."""
+"""Muon beside AdamW on equal text, ours and other loops': how many tokens each needs for a loss on held-out documents.
+
+Notable: every AdamW has the rate that was best for it of those tried (docs/log.md).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from model.config import LoopConfig, OptimizerConfig, ScheduleConfig
-from tests.bench.held_out_training import held_out_loss
+from tests.bench.held_out_training import held_out_loss, rival_held_out_loss
 from tests.bench.packed_corpus import TWO_MILLION
+from tests.bench.rival_training import nanogpt_style, transformers_style
 from tests.bench.side_by_side import show
 
 ADAMW_STEPS, MUON_STEPS = 383, 268
@@ -38,15 +42,21 @@ def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.bench
+@pytest.mark.timeout(3600)
 def test_muon_reaches_adamws_loss_with_70_percent_of_the_tokens(crawl_tokens: Path) -> None:
-    """AdamW with the rate that was best of three for it (docs/log.md); both start from the same weights."""
+    """Ours start from the same weights; the others draw theirs as they do, and see as many tokens as our AdamW."""
+    pytest.importorskip("transformers")
     tokens, packing = (next((crawl_tokens / "datasets" / stage).iterdir()) for stage in ("tokens", "packing"))
 
     def loss(steps: int, optimizer: OptimizerConfig, schedule: ScheduleConfig) -> float:
-        loop = LoopConfig(steps=steps, sequences_per_step=16, seed=1, evaluation_documents=0)
+        loop = LoopConfig(steps=steps, sequences_per_step=16, seed=1, evaluation_documents=0, compile=True)
         return held_out_loss(tokens, packing, TWO_MILLION.shape, loop, optimizer, schedule)
 
-    adamw = loss(ADAMW_STEPS, OptimizerConfig(name="adamw", lr=2e-3), ScheduleConfig("cosine", 10, final_fraction=0.1))
+    cosine = ScheduleConfig("cosine", 10, final_fraction=0.1)
+    all_tokens = {"AdamW": loss(ADAMW_STEPS, OptimizerConfig(name="adamw", lr=1e-3), cosine)}
+    for name, rival, rate in (("nanoGPT-style", nanogpt_style, 4e-3), ("transformers", transformers_style, 4e-3)):
+        model = rival(TWO_MILLION.shape)
+        all_tokens[name] = rival_held_out_loss(tokens, model, TWO_MILLION, ADAMW_STEPS, rate, cosine)
     muon = loss(MUON_STEPS, OptimizerConfig(name="muon", lr=8e-3, matrix_lr=0.03), ScheduleConfig(warmup_steps=10))
-    show("Held-out loss, nats a token", {"AdamW, all tokens": adamw, "Muon, 70% of the tokens": muon})
-    assert muon <= adamw
+    show("Held-out loss, nats a token", {**all_tokens, "Muon, 70% of the tokens": muon})
+    assert muon <= min(all_tokens.values())

@@ -72,3 +72,11 @@ def test_a_text_that_fills_the_memory_of_pieces_is_split_all_the_same(monkeypatc
     monkeypatch.setattr(module._PieceSplitter, "_MAX_PIECES", 3)
     text = " ".join(f"{i}-{i}" for i in range(20)) * 2
     assert split_words(text) == module._WORD.findall(text)
+
+
+def test_the_cheap_look_overlooks_no_script_without_spaces() -> None:
+    everything = "".join(map(chr, range(0x110000)))
+    unspaced = "".join(module._UNSPACED.findall(everything))
+    assert len(unspaced) > 90_000
+    assert all(map(module._may_be_unspaced, unspaced))
+    assert not module._may_be_unspaced("“Plain” text – with a bullet • and an arrow → 3 € ½ …")

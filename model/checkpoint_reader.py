@@ -6,7 +6,6 @@ to be called. Digests show damage, not who wrote a file, so only the names that 
 
 from __future__ import annotations
 
-import importlib
 import io
 import pickle
 from pathlib import Path
@@ -18,38 +17,52 @@ from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.planner import ReadItem
 
-_METADATA = "torch.distributed.checkpoint.metadata"
 _NAMES = {
-    *((_METADATA, name) for name in ("Metadata", "MetadataIndex", "StorageMeta", "_MEM_FORMAT_ENCODING")),
-    *((_METADATA, f"{kind}StorageMetadata") for kind in ("Tensor", "Chunk", "Bytes")),
-    (_METADATA, "TensorProperties"),
-    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
-    ("torch", "Size"),
-    ("torch.serialization", "_get_layout"),
-    ("pathlib", "PosixPath"),
-    ("pathlib", "WindowsPath"),
+    "torch.distributed.checkpoint.metadata": {
+        "BytesStorageMetadata",
+        "ChunkStorageMetadata",
+        "Metadata",
+        "MetadataIndex",
+        "StorageMeta",
+        "TensorProperties",
+        "TensorStorageMetadata",
+        "_MEM_FORMAT_ENCODING",
+    },
+    "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
+    "torch": {"Size"},
+    "torch.serialization": {"_get_layout"},
+    "pathlib": {"PosixPath", "WindowsPath"},
 }
+"""What metadata may name, by module; besides, torch's types of numbers."""
 
 
 class CheckpointReader(FileSystemReader):
-    """A reader of the folder `path` that raises `pickle.UnpicklingError` for metadata that name what none needs."""
+    """A reader of one checkpoint.
+
+    Its metadata are read at once: of a refusal later on, torch would only say that there are none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `pickle.UnpicklingError` for metadata that name what none needs."""
+        super().__init__(folder)
+        with (folder / ".metadata").open("rb") as file:
+            metadata = _MetadataUnpickler(file).load()
+        if not isinstance(metadata, Metadata):
+            raise pickle.UnpicklingError("its .metadata holds no metadata of a checkpoint")
+        self._metadata = metadata
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         """The metadata of the whole checkpoint."""
-        with (Path(self.path) / ".metadata").open("rb") as file:
-            metadata = _MetadataUnpickler(file).load()
-        if not isinstance(metadata, Metadata):
-            raise pickle.UnpicklingError(f"{self.path}/.metadata holds no metadata of a checkpoint")
-        metadata.storage_meta = metadata.storage_meta or StorageMeta()
-        metadata.storage_meta.load_id = self.load_id
-        return metadata
+        self._metadata.storage_meta = self._metadata.storage_meta or StorageMeta()
+        self._metadata.storage_meta.load_id = self.load_id
+        return self._metadata
 
 
 class CheckpointPlanner(DefaultLoadPlanner):
     """torch's planner, for which what is no tensor is a plain value or `pickle.UnpicklingError`."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        """Puts a value where it belongs in the state."""
+        """Puts a value where it belongs in the state, which torch's planner does with whatever a pickle asks for."""
         try:
             torch.load(value, weights_only=True)
         except pickle.UnpicklingError as error:
@@ -61,6 +74,7 @@ class CheckpointPlanner(DefaultLoadPlanner):
 
 class _MetadataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _NAMES or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
-            return getattr(importlib.import_module(module), name)
+        is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        if is_dtype or name in _NAMES.get(module, ()):
+            return super().find_class(module, name)
         raise pickle.UnpicklingError(f"its metadata name {module}.{name}, which no checkpoint of a model needs")

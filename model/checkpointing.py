@@ -235,12 +235,11 @@ def _cause(error: CheckpointException | OSError) -> str:
 
 
 def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
-    reader, planner = CheckpointReader(checkpoint.folder), CheckpointPlanner()
     try:
-        reader.read_metadata()  # of its refusal, torch would only say that there are none
+        reader = CheckpointReader(checkpoint.folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
-            load(state, storage_reader=reader, planner=planner, no_dist=not dist.is_initialized())
+            load(state, storage_reader=reader, planner=CheckpointPlanner(), no_dist=not dist.is_initialized())
     except (CheckpointException, pickle.UnpicklingError) as error:
         causes = [found[0] for found in error.failures.values()] if isinstance(error, CheckpointException) else [error]
         if refusals := [cause for cause in causes if isinstance(cause, pickle.UnpicklingError)]:

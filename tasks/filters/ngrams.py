@@ -15,6 +15,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from tasks.filters.code_points import code_points
+
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
@@ -59,7 +61,7 @@ class SubstringHashes:
     """The polynomial hashes of parts of a text, modulo 2^64; equal parts have equal hashes."""
 
     def __init__(self, text: str) -> None:
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64) + np.uint64(1)
+        codes = code_points(text).astype(np.uint64) + np.uint64(1)
         powers, self._shifts = _powers(1 << len(codes).bit_length())
         self._prefixes = np.zeros(len(codes) + 1, np.uint64)
         np.cumsum(codes * powers[: len(codes)], out=self._prefixes[1:])

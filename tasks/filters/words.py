@@ -19,8 +19,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import numpy as np
 from icu4py.breakers import WordBreaker
+
+from tasks.filters.code_points import code_points
 
 # Combining marks and vowel signs are no `\w` in Python, yet a word of Hindi or Thai is full of them.
 _MARKS = (
@@ -148,7 +149,7 @@ def split_words(text: str) -> list[str]:
 
 def _may_be_unspaced(text: str) -> bool:
     """Whether a character is in the blocks of `_UNSPACED`; to say no, a regular expression takes four times as long."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes = code_points(text)
     return bool(((codes >= _FIRST_UNSPACED) & ((codes < _PUNCTUATION[0]) | (codes >= _PUNCTUATION[1]))).any())
 
 

@@ -100,8 +100,9 @@ def run(seed: int, sources: list[Capture], folder: Path) -> Extracted:
     return extracted
 
 
-def test_mutated_records_are_documents_or_decisions(madeup: list[Capture], tmp_path: Path) -> None:
-    extracted = run(1, madeup, tmp_path)
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_mutated_records_are_documents_or_decisions(seed: int, madeup: list[Capture], tmp_path: Path) -> None:
+    extracted = run(seed, madeup, tmp_path)
     reasons = {reason for row in extracted.decisions for reason in row["reasons"]}
     assert {"bad_body", "wrong_length", "not_html", "truncated"} <= reasons
     kept = len(extracted.documents) - RECORDS_PER_ARCHIVE - 1

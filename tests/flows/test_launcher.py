@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> bool:
 def interrupt_when_ready(lines: list[str], count: int = 1) -> Callable[[str], None]:
     def on_line(line: str) -> None:
         lines.append(line)
-        if "ready" in line and "".join(lines).count("ready") == count:
+        if sum("ready" in said for said in lines) == count and "ready" in line:
             raise KeyboardInterrupt
 
     return on_line

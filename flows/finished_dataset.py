@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.stage_plan import StagePlan
-from tasks.manifest import Manifest, read_manifest, write_manifest
+from tasks.manifest import Manifest, decisions_folder, read_manifest, write_manifest
 from tasks.parts import PartFooter, part_name
 from tasks.store import Store
 
@@ -17,13 +17,17 @@ def finished_manifest(store: Store, plan: StagePlan, footers: Sequence[PartFoote
         (footer.digest, footer.inputs, footer.counters) for footer in footers
     ]:
         return there
-    _remove_parts_from(store, plan, len(footers))
+    _remove_leftovers(store, plan, len(footers))
     return write_manifest(store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers)
 
 
-def _remove_parts_from(store: Store, plan: StagePlan, count: int) -> None:
-    """Remove what an earlier run with more parts left under the same fingerprint."""
+def _remove_leftovers(store: Store, plan: StagePlan, count: int) -> None:
+    """Remove what earlier runs left under the same fingerprint: further parts, and parts that a kill cut short."""
     wanted = {part_name(index) for index in range(count)}
     for name in store.names(plan.folder):
         if name.startswith("part-") and name not in wanted:
             store.remove(f"{plan.folder}/{name}")
+    for folder in (plan.folder, decisions_folder(plan.name, plan.fingerprint)):
+        for name in store.names(folder):
+            if name.startswith(".part-"):
+                store.remove(f"{folder}/{name}")

@@ -2,7 +2,7 @@
 
 Notable: a file appears whole or not at all. It is written to a temporary name on a local disk, synced, then renamed
 (local stores) or sent in a single put (object stores). What a killed run leaves behind is a temporary file with its
-process id in the name, never half a file under a final name.
+process id in the name, never half a file under a final name; the next run that finishes the dataset removes it.
 """
 
 from __future__ import annotations

@@ -12,20 +12,20 @@ from typing import TypeVar
 
 from rich.table import Table
 
-from flows.finished_dataset import finished_manifest
-from flows.plan import plan_stages
-from flows.recipe import Recipe
-from flows.selecting import SELECTING, fetch_cost, selecting_jobs
-from flows.stage_plan import StagePlan
-from tasks.byte_source import byte_source
-from tasks.columnar_index import IndexFile, list_index_files
-from tasks.config import Config
-from tasks.crawl_listing import SourceConfig, list_warcs, resolve_crawl
-from tasks.errors import PermanentError
-from tasks.manifest import Manifest
+from flows.engine.finished_dataset import finished_manifest
+from flows.engine.selecting import SELECTING, fetch_cost, selecting_jobs
+from flows.recipe.plan import plan_stages
+from flows.recipe.recipe import Recipe
+from flows.recipe.stage_plan import StagePlan
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import Manifest
+from tasks.dataset.store import Store
+from tasks.fetch.columnar_index import IndexFile, list_index_files
+from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
+from tasks.fetch.range_fetching import file_size
 from tasks.part_runner import run_part
-from tasks.range_fetching import file_size
-from tasks.store import Store
+from tasks.sources.source import byte_source
 
 BYTES_PER_PAGE = 35_000
 """Bytes of a WARC file for each page in it, about, in Common Crawl's crawls: 1.1 GB and some 30,000 pages."""
@@ -56,7 +56,7 @@ class AcquisitionCost(Config):
     index_bytes: int
     """Bytes of the columnar index that were read to select pages."""
     seconds: float | None
-    """Shortest time that the configured politeness and a common line allow; None where nothing goes over a network."""
+    """Shortest time that the configured rate_limiter and a common line allow; None where nothing goes over a network."""
     basis: dict[str, str]
     """How a number is known, by field."""
 
@@ -64,19 +64,19 @@ class AcquisitionCost(Config):
 def acquisition_cost(recipe: Recipe, store: Store, on_part: OnPart) -> AcquisitionCost:
     """Count or estimate. Raises PermanentError for a crawl or an index that is not there, TemporaryError for a source
     that does not answer."""
-    if recipe.madeup:
+    if recipe.synthetic_web:
         return _nothing(recipe)
     source = recipe.source.model_copy(update={"crawl": resolve_crawl(recipe.source)})
     return _of_selection(recipe, source, store, on_part) if source.select else _of_whole_files(source)
 
 
 def _nothing(recipe: Recipe) -> AcquisitionCost:
-    assert recipe.madeup
+    assert recipe.synthetic_web
     return AcquisitionCost(
-        base="the made-up web",
+        base="the synthetic web",
         crawl="made up on this machine",
-        warcs=recipe.madeup.warcs,
-        whole_warcs=recipe.madeup.warcs,
+        warcs=recipe.synthetic_web.warcs,
+        whole_warcs=recipe.synthetic_web.warcs,
         requests=0,
         pages=0,
         fetched_bytes=0,

@@ -7,10 +7,10 @@ from typing import Any
 from prefect import flow
 
 from flows.corpus import make_corpus
-from flows.part_tasks import part_task_runner
-from flows.recipe import Recipe
-from flows.run import open_run
-from flows.settings import RunSettings
+from flows.engine.part_tasks import part_task_runner
+from flows.engine.run import open_run
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
 from flows.training import finish_model, run_program_stage
 
 

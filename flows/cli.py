@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.exported_model import copy_model, run_model_program
-from flows.report.hostile_text import harmless
-from flows.run_record import latest_run, read_run, run_names
-from flows.settings import RunSettings
-from tasks.errors import PermanentError, SluiceError, UsageError
-from tasks.store import Store
+from flows.display.safe_text import harmless
+from flows.recipe.settings import RunSettings
+from flows.store.exported_model import copy_model, run_model_program
+from flows.store.run_record import latest_run, read_run, run_names
+from tasks.base.errors import PermanentError, SluiceError, UsageError
+from tasks.dataset.store import Store
 
 app = typer.Typer(
     name="sluice",
@@ -107,7 +107,7 @@ _training_verb("ladder", "Train a series of small models on a corpus in the stor
 @app.command()
 def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """What is done and what is left of the latest run."""
-    from flows.status import status_table, store_status, troubled_lines
+    from flows.store.status import failed_lines, status_table, store_status
 
     found = store_status(Store(store))
     if as_json:
@@ -119,7 +119,7 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     for row in status_table(found):
         table.add_row(*row)
     output.print(table)
-    for line in troubled_lines(found):
+    for line in failed_lines(found):
         output.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     for stage, note in found.training.items():
         output.print(f"{stage}: {harmless(note)}", markup=False, highlight=False)
@@ -130,7 +130,7 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
 @app.command()
 def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """Why a stage ran again: which field changed, from what to what."""
-    from flows.why import explain_stage
+    from flows.store.why import explain_stage
 
     explanation = explain_stage(Store(store), stage)
     if as_json:
@@ -158,7 +158,7 @@ def plan(
     """What a recipe will fetch and train, before it does; or, from a budget, the best model and what it takes."""
     from flows.cost_plan import plan_costs, print_costs
     from flows.planning.training_budget import training_budget
-    from flows.recipe_loading import load_recipe
+    from flows.recipe.loading import load_recipe
 
     amounts = {"gpu": gpu, "gpus": gpus, "hours": hours, "flops": flops, "law": law, "mfu": mfu, "price": price}
     budget = training_budget(amounts | {"tokens_per_parameter": tokens_per_parameter, "epochs": epochs})
@@ -178,7 +178,7 @@ def what_if(
     as_json: JsonOption = False,
 ) -> None:
     """The funnel under other thresholds or another profile, from what the store has measured."""
-    from flows.recipe_loading import load_recipe
+    from flows.recipe.loading import load_recipe
     from flows.what_if.rejudged import what_if as judge_again
     from flows.what_if.terminal import print_what_if
 
@@ -264,7 +264,7 @@ def report(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
 @app.command()
 def recipes(as_json: JsonOption = False) -> None:
     """The recipes that come with Sluice."""
-    from flows.recipe_loading import shipped_recipes
+    from flows.recipe.loading import shipped_recipes
 
     if as_json:
         _print_json(shipped_recipes())
@@ -318,14 +318,14 @@ def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int,
 
 def _run_flow(name: str, recipe_name: str, overrides: list[str] | None, settings: RunSettings, as_json: bool) -> None:
     """Validate the recipe, see that there is a Prefect server, run the flow, show what came out."""
-    from flows.recipe_loading import load_recipe
+    from flows.recipe.loading import load_recipe
 
     recipe = load_recipe(recipe_name, overrides or ())
     if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
         raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")
     _quieten_prefect()
-    from flows.console import showing_progress
-    from flows.prefect_server import prefect_api
+    from flows.display.console import showing_progress
+    from flows.engine.prefect_server import prefect_api
 
     with prefect_api(Path.home() / ".sluice" / "prefect") as server:
         messages.print(f"Prefect UI: {server.ui_url}")
@@ -359,7 +359,7 @@ def _flow(name: str) -> Callable[..., Any]:
 
 
 def _quieten_prefect() -> None:
-    """Leave the terminal to `flows.console`; Prefect reads these when it is first imported."""
+    """Leave the terminal to `flows.display.console`; Prefect reads these when it is first imported."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -12,24 +12,24 @@ from typing import Any
 
 from prefect import flow
 
-from flows.finished_dataset import finished_manifest
-from flows.part_job import part_job
-from flows.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task, part_task_runner
-from flows.recipe import Recipe
-from flows.run import Run, open_run
-from flows.selecting import SELECTING, fetch_cost, selecting_jobs, wanted_warcs
-from flows.settings import RunSettings
-from flows.stage_plan import StagePlan
-from tasks.crawl_listing import WarcAddress, list_warcs
-from tasks.errors import PermanentError
-from tasks.fingerprint import digest
-from tasks.manifest import Manifest
+from flows.engine.finished_dataset import finished_manifest
+from flows.engine.part_job import part_job
+from flows.engine.part_tasks import build_all, build_part, group_label, grouped, in_window, part_task, part_task_runner
+from flows.engine.run import Run, open_run
+from flows.engine.selecting import SELECTING, fetch_cost, selecting_jobs, wanted_warcs
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
+from flows.recipe.stage_plan import StagePlan
+from tasks.base.errors import PermanentError
+from tasks.base.fingerprint import digest
+from tasks.dataset.manifest import Manifest
+from tasks.dataset.parts import PartFooter
+from tasks.dataset.stage import PartJob, inputs_digest
+from tasks.dataset.store import Store
+from tasks.fetch.crawl_listing import WarcAddress, list_warcs
+from tasks.fetch.fetch import drop_warc, has_failed, is_at_hand
 from tasks.part_runner import finished
-from tasks.parts import PartFooter
-from tasks.stages.fetch import drop_warc, has_failed, is_at_hand
-from tasks.stages.registry import STAGES
-from tasks.stages.stage import PartJob, inputs_digest
-from tasks.store import Store
+from tasks.registry import STAGES
 
 DATA_STAGES = tuple(STAGES)
 """Every stage of the data half, in order."""

@@ -12,9 +12,9 @@ from flows.acquisition_cost import AcquisitionCost, acquisition_cost, cost_table
 from flows.planning.training_budget import TrainingBudget
 from flows.planning.training_plan import TrainingPlan, plan_training
 from flows.planning.training_table import training_tables
-from flows.recipe import Recipe
-from tasks.config import Config
-from tasks.store import Store
+from flows.recipe.recipe import Recipe
+from tasks.base.config import Config
+from tasks.dataset.store import Store
 
 
 class RecipePlan(Config):

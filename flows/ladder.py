@@ -19,22 +19,22 @@ import pyarrow as pa
 from prefect import flow
 
 from flows.corpus import DATA_STAGES
-from flows.finished_dataset import finished_manifest
-from flows.part_tasks import part_task
+from flows.engine.finished_dataset import finished_manifest
+from flows.engine.part_tasks import part_task
+from flows.engine.program_stages import dataset
+from flows.engine.run import Run, open_run, working_folder
+from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, LawFit, ladder_path
 from flows.planning.law_fit import fit_law
-from flows.planning.rungs import Rung, ladder_rungs
-from flows.program_stages import dataset
-from flows.recipe import Recipe
-from flows.run import Run, open_run, working_folder
-from flows.settings import RunSettings
-from flows.stage_plan import StagePlan
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
+from flows.recipe.stage_plan import StagePlan
 from flows.training import launch_command, run_to_its_end, take_finished
-from tasks.errors import PermanentError
-from tasks.fingerprint import digest, fingerprint
-from tasks.manifest import part_path
-from tasks.parts import PartWriter, read_footer, read_part
-from tasks.store import explaining_full_disk
+from tasks.base.errors import PermanentError
+from tasks.base.fingerprint import digest, fingerprint
+from tasks.dataset.manifest import part_path
+from tasks.dataset.parts import PartWriter, read_footer, read_part
+from tasks.dataset.store import explaining_full_disk
 
 VERSION = 1
 """Raised when the same models come out otherwise."""
@@ -55,17 +55,17 @@ def ladder(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, A
 
 def climb(run: Run) -> LadderResult:
     """Train every model that is not there yet, inside a flow run; fit, and write the result to the store."""
-    rungs, left_out = _rungs(run)
-    plans = [_plan(rung, run) for rung in rungs]
+    planned, left_out = _planned(run)
+    plans = [_plan(planned_model, run) for planned_model in planned]
     whole = _whole_plan(run, plans)
     run.plans[STAGE] = whole
     run.recorder.add_stage(whole)
     with run.stage(STAGE):
-        run.recorder.stage(STAGE, parts_expected=len(rungs))
+        run.recorder.stage(STAGE, parts_expected=len(planned))
         models = []
-        for rung, plan in zip(rungs, plans, strict=True):
-            models.append(_model(run, rung, plan))
-            run.progress(STAGE, len(models), len(rungs))
+        for planned_model, plan in zip(planned, plans, strict=True):
+            models.append(_model(run, planned_model, plan))
+            run.progress(STAGE, len(models), len(planned))
         result = fitted(run.recipe.name, run.crawl, models, left_out)
         path = ladder_path(run.recipe.name, whole.fingerprint)
         run.store.write_bytes(path, result.model_dump_json(indent=1).encode())
@@ -99,7 +99,7 @@ def _fit_or_none(models: Sequence[LadderModel], source: str) -> LawFit | None:
         return None
 
 
-def _rungs(run: Run) -> tuple[list[Rung], list[str]]:
+def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     recipe = run.recipe
     if recipe.pretrain is None:
         raise PermanentError(
@@ -114,25 +114,25 @@ def _rungs(run: Run) -> tuple[list[Rung], list[str]]:
             " and run `sluice corpus` again."
         )
     packed = run.manifests["packing"].counters
-    rungs, left_out = ladder_rungs(recipe.pretrain, recipe.ladder, packed["targets"], packed["sequences"])
+    planned, left_out = ladder_models(recipe.pretrain, recipe.ladder, packed["targets"], packed["sequences"])
     for words in left_out:
         run.logger.warning("left out, more than ladder.max_epochs (%g): %s", recipe.ladder.max_epochs, words)
-    if not rungs:
+    if not planned:
         raise PermanentError(
             f"The corpus has {packed['targets']:,} tokens to learn from, too few for any model of the ladder: lower"
             " ladder.sizes or ladder.tokens_per_parameter, or fetch more."
         )
-    return rungs, left_out
+    return planned, left_out
 
 
-def _plan(rung: Rung, run: Run) -> StagePlan:
+def _plan(planned_model: PlannedLadderModel, run: Run) -> StagePlan:
     upstream = {name: run.plans[name].fingerprint for name in _UPSTREAM}
     return StagePlan(
         name=STAGE,
         version=VERSION,
-        fingerprint=fingerprint(STAGE, VERSION, rung.meaning, upstream),
-        config=rung.meaning,
-        job_config=rung.config,
+        fingerprint=fingerprint(STAGE, VERSION, planned_model.meaning, upstream),
+        config=planned_model.meaning,
+        job_config=planned_model.config,
         upstream=upstream,
     )
 
@@ -150,14 +150,14 @@ def _whole_plan(run: Run, plans: Sequence[StagePlan]) -> StagePlan:
     )
 
 
-def _model(run: Run, rung: Rung, plan: StagePlan) -> LadderModel:
+def _model(run: Run, planned_model: PlannedLadderModel, plan: StagePlan) -> LadderModel:
     """What one model came to; trained now unless it was before."""
     path = part_path(STAGE, plan.fingerprint, 0)
     inputs = digest({stage: run.manifests[stage].digest for stage in plan.upstream})
     footer = read_footer(run.store, path)
     if footer is None or not footer.matches(STAGE, plan.fingerprint, inputs):
-        folder = _train(run, rung, plan)
-        row = {"model": _outcome(rung, plan, folder).model_dump_json()}
+        folder = _train(run, planned_model, plan)
+        row = {"model": _outcome(planned_model, plan, folder).model_dump_json()}
         with PartWriter(run.store, path, _RESULT, STAGE, plan.fingerprint, inputs) as writer:
             writer.write(pa.Table.from_pylist([row], _RESULT))
             footer = writer.commit({})
@@ -167,37 +167,37 @@ def _model(run: Run, rung: Rung, plan: StagePlan) -> LadderModel:
     return LadderModel.model_validate_json(table["model"][0].as_py())
 
 
-def _train(run: Run, rung: Rung, plan: StagePlan) -> Path:
+def _train(run: Run, planned_model: PlannedLadderModel, plan: StagePlan) -> Path:
     """Train one model to its end; returns its folder."""
     local = working_folder(run.store, run.settings)
     folder = local / "models" / f"{run.recipe.name}-{STAGE}-{plan.fingerprint[:8]}"
     places = {"folder": folder, "tokens": dataset(run, "tokens"), "packing": dataset(run, "packing")}
-    values = rung.config | {name: str(place) for name, place in (places | {"cache": local / "cache"}).items()}
+    values = planned_model.config | {name: str(place) for name, place in (places | {"cache": local / "cache"}).items()}
     config = folder / "config.json"
     with explaining_full_disk(str(config)):
         folder.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(values, indent=1, sort_keys=True))
-    run.logger.info("ladder: %s", rung.name)
+    run.logger.info("ladder: %s", planned_model.name)
     command = launch_command(_PROGRAM, config, True, run.settings)
-    label = f"{STAGE} {run.recipe.name}: {rung.name}"
-    steps = rung.config["loop"]["steps"]
+    label = f"{STAGE} {run.recipe.name}: {planned_model.name}"
+    steps = planned_model.config["loop"]["steps"]
     # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
     part_task(run_to_its_end, STAGE)(command, config, folder / "metrics.jsonl", STAGE, steps, label)
     return folder
 
 
-def _outcome(rung: Rung, plan: StagePlan, folder: Path) -> LadderModel:
+def _outcome(planned_model: PlannedLadderModel, plan: StagePlan, folder: Path) -> LadderModel:
     events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     end = next(event for event in reversed(events) if event["event"] == "done")
     score = next(event for event in reversed(events) if event["event"] == "eval")
     return LadderModel(
-        parameters=rung.parameters,
+        parameters=planned_model.parameters,
         tokens=end["tokens"],
         loss=score["loss"],
-        layers=rung.shape.layers,
-        width=rung.shape.width,
-        tokens_per_parameter=rung.tokens_per_parameter,
+        layers=planned_model.shape.layers,
+        hidden_size=planned_model.shape.hidden_size,
+        tokens_per_parameter=planned_model.tokens_per_parameter,
         bits_per_byte=score.get("bits_per_byte"),
-        flop=end["tokens"] * rung.flop / (rung.tokens_per_parameter * rung.parameters),
+        flop=end["tokens"] * planned_model.flop / (planned_model.tokens_per_parameter * planned_model.parameters),
         fingerprint=plan.fingerprint,
     )

@@ -19,20 +19,20 @@ from typing import Any
 import pyarrow as pa
 from prefect import flow, get_run_logger
 
-from flows.checkpoint_transfer import CheckpointTransfer
 from flows.corpus import DATA_STAGES, finish_dataset
-from flows.launcher import run_program
-from flows.part_tasks import part_task
-from flows.program_stages import PROGRAMS, export_path, last_trained, model_folder, model_path
-from flows.recipe import Recipe
-from flows.run import Run, open_run
-from flows.settings import RunSettings
-from flows.stage_plan import StagePlan
-from tasks.errors import PermanentError, TemporaryError
-from tasks.fingerprint import digest
-from tasks.manifest import part_path, read_manifest
-from tasks.parts import PartFooter, PartWriter, read_footer, read_part
-from tasks.store import explaining_full_disk
+from flows.engine.checkpoint_transfer import CheckpointTransfer
+from flows.engine.launcher import run_program
+from flows.engine.part_tasks import part_task
+from flows.engine.program_stages import PROGRAMS, export_path, last_trained, model_folder, model_path
+from flows.engine.run import Run, open_run
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
+from flows.recipe.stage_plan import StagePlan
+from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.fingerprint import digest
+from tasks.dataset.manifest import part_path, read_manifest
+from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
+from tasks.dataset.store import explaining_full_disk
 
 RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
 """The one row of a program stage's dataset: what it left, as JSON."""

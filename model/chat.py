@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from model.chat_format import Message
-from model.errors import BadInput
-from model.generation import Sampling
-from model.program import EXIT_BAD_INPUT, EXIT_DONE
-from model.sampling_options import add_sampling_options, sampling_of
-from model.text_model import TextModel, load_text_model
+from model.base.errors import BadInput
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.data.chat_format import Message
+from model.inference.generation import Sampling
+from model.inference.sampling_options import add_sampling_options, sampling_of
+from model.inference.text_model import TextModel, load_text_model
 
 
 def chat(arguments: list[str]) -> int:

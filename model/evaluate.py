@@ -1,4 +1,4 @@
-"""Evaluation: `python -m model.evaluate CONFIG.json` (model/config.py, EvaluateConfig).
+"""Evaluation: `python -m model.evaluate CONFIG.json` (model/base/config.py, EvaluateConfig).
 
 Notable: the result names the model's bits per byte beside those of a unigram model over the same tokens, since a number
 alone says nothing about a small corpus. The same model and data give the same file, byte for byte.
@@ -20,19 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.chat_format import load_chat_format
-from model.config import EvaluateConfig
-from model.config_loading import load_config
-from model.device import best_device, use_threads
-from model.full_disk import writing
-from model.held_out import held_out_documents, score_documents, unigram_score
-from model.model_loading import load_any, load_trained
-from model.objectives import CAUSAL, LanguageModel, Objective
-from model.program import EXIT_DONE, run_program
-from model.questions import accuracy_by_group, ask, read_questions, write_replies
-from model.token_cache import TokenCache, open_token_cache
-from model.token_data import check_vocabulary
-from model.transformer import Transformer
+from model.base.config import EvaluateConfig
+from model.base.config_loading import load_config
+from model.base.device import best_device, use_threads
+from model.base.full_disk import writing
+from model.base.program import EXIT_DONE, run_program
+from model.data.chat_format import load_chat_format
+from model.data.token_cache import TokenCache, open_token_cache
+from model.data.token_data import check_vocabulary
+from model.evaluation.questions import accuracy_by_group, ask, read_questions, write_replies
+from model.inference.loading import load_any, load_trained
+from model.network.transformer import Transformer
+from model.objectives.held_out import held_out_documents, score_documents, unigram_score
+from model.objectives.objectives import CAUSAL, LanguageModel, Objective
 
 
 def evaluate(config_path: Path) -> int:
@@ -59,7 +59,7 @@ def _validation(config: EvaluateConfig, model: Transformer) -> dict[str, Any] | 
     if cache is None:
         return None
     score = score_documents(model, model.shape.context, cache, documents, config.batch, best_device())
-    baseline = unigram_score(cache, documents, model.shape.vocabulary_size)
+    baseline = unigram_score(cache, documents, model.shape.vocab_size)
     return {
         "documents": score.documents,
         "tokens": score.tokens,
@@ -80,7 +80,7 @@ def _gaps(config: EvaluateConfig, model: LanguageModel, objective: Objective) ->
         "documents": score.documents,
         "tokens": score.tokens,
         "loss": score.loss,
-        "unigram_loss": unigram_score(cache, documents, model.shape.vocabulary_size).loss,
+        "unigram_loss": unigram_score(cache, documents, model.shape.vocab_size).loss,
     }
 
 

@@ -1,4 +1,4 @@
-"""Export: `python -m model.export CONFIG.json` (model/config.py, ExportConfig).
+"""Export: `python -m model.export CONFIG.json` (model/base/config.py, ExportConfig).
 
 Notable:
 - The folder is a transformers model (Qwen3ForCausalLM): safetensors, config, generation config, tokenizer, chat
@@ -27,15 +27,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from model.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, TOOL_TOKENS, ChatFormat, load_chat_format
-from model.config import ExportConfig, ModelShape
-from model.config_loading import load_config
-from model.errors import BadInput
-from model.full_disk import system_error_in, writing
-from model.model_loading import exported_weights, load_export, load_trained
-from model.program import EXIT_DONE, run_program
-from model.qwen3_config import qwen3_config
-from model.transformer import Transformer
+from model.base.config import ExportConfig, ModelShape
+from model.base.config_loading import load_config
+from model.base.errors import BadInput
+from model.base.full_disk import system_error_in, writing
+from model.base.program import EXIT_DONE, run_program
+from model.data.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, TOOL_TOKENS, ChatFormat, load_chat_format
+from model.inference.loading import exported_weights, load_export, load_trained
+from model.inference.qwen3_config import qwen3_config
+from model.network.transformer import Transformer
 
 REPORT = "export_report.json"
 _TOLERANCE = 1e-4
@@ -162,7 +162,7 @@ def _probe(shape: ModelShape) -> torch.Tensor:
     """Token ids (2, T) that reach every part of the model."""
     generator = torch.Generator().manual_seed(0)
     length = min(shape.context, max(64, 2 * shape.sliding_window))
-    return torch.randint(shape.vocabulary_size, (2, length), generator=generator)
+    return torch.randint(shape.vocab_size, (2, length), generator=generator)
 
 
 def _transformers_logits(folder: Path, tokens: torch.Tensor) -> torch.Tensor | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from model.errors import BadInput
-from model.program import EXIT_BAD_INPUT, EXIT_DONE
-from model.sampling_options import add_sampling_options, sampling_of
-from model.text_model import load_text_model
+from model.base.errors import BadInput
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.inference.sampling_options import add_sampling_options, sampling_of
+from model.inference.text_model import load_text_model
 
 
 def generate_text(arguments: list[str]) -> int:

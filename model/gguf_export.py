@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, TOOL_CHAT_TEMPLATE, TOOL_TOKENS
-from model.config import ModelShape
-from model.errors import BadInput
-from model.full_disk import writing
-from model.model_loading import load_export
-from model.program import EXIT_BAD_INPUT, EXIT_DONE
-from model.rotary import original_context
-from model.transformer import Transformer
+from model.base.config import ModelShape
+from model.base.errors import BadInput
+from model.base.full_disk import writing
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.data.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, TOOL_CHAT_TEMPLATE, TOOL_TOKENS
+from model.inference.loading import load_export
+from model.network.rope import original_context
+from model.network.transformer import Transformer
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -81,7 +81,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     try:
         _add_sizes(writer, model.shape, file_kind)
         _add_positions(writer, model.shape, gguf.RopeScalingType)
-        _add_tokenizer(writer, gguf.TokenType, tokenizer, model.shape.vocabulary_size)
+        _add_tokenizer(writer, gguf.TokenType, tokenizer, model.shape.vocab_size)
         for name, weight in _tensors(model):
             stored = kind if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
             values = weight.numpy().astype(np.float32)
@@ -100,15 +100,15 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any) -> None:
     writer.add_name("sluice")
     writer.add_file_type(file_kind)
     writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.width)
+    writer.add_embedding_length(shape.hidden_size)
     writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.feed_forward_width)
+    writer.add_feed_forward_length(shape.intermediate_size)
     writer.add_head_count(shape.heads)
     writer.add_head_count_kv(shape.kv_heads)
-    writer.add_key_length(shape.head_width)
-    writer.add_value_length(shape.head_width)
+    writer.add_key_length(shape.head_dim)
+    writer.add_value_length(shape.head_dim)
     writer.add_layer_norm_rms_eps(shape.norm_epsilon)
-    writer.add_vocab_size(shape.vocabulary_size)
+    writer.add_vocab_size(shape.vocab_size)
 
 
 def _add_positions(writer: Any, shape: ModelShape, kinds: Any) -> None:
@@ -119,16 +119,16 @@ def _add_positions(writer: Any, shape: ModelShape, kinds: Any) -> None:
         writer.add_rope_scaling_orig_ctx_len(original_context(shape))
 
 
-def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocabulary_size: int) -> None:
+def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocab_size: int) -> None:
     special = {token["content"]: token["id"] for token in tokenizer["added_tokens"] if token["special"]}
     by_id = {number: token for token, number in tokenizer["model"]["vocab"].items()}
     by_id |= {number: token for token, number in special.items()}
     # The embedding may have more rows than there are tokens.
-    tokens = [by_id.get(number, f"[unused {number}]") for number in range(vocabulary_size)]
+    tokens = [by_id.get(number, f"[unused {number}]") for number in range(vocab_size)]
     controls = set(special.values())
     kinds = [
         types.CONTROL if number in controls else types.NORMAL if number in by_id else types.UNUSED
-        for number in range(vocabulary_size)
+        for number in range(vocab_size)
     ]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")

@@ -1,4 +1,4 @@
-"""Pretraining: `accelerate launch -m model.pretrain CONFIG.json` (model/config.py, TrainingConfig).
+"""Pretraining: `accelerate launch -m model.pretrain CONFIG.json` (model/base/config.py, TrainingConfig).
 
 Notable: run it again after a kill and it goes on from the newest valid checkpoint. Exit codes: 0 done, 2 bad config or
 input, 3 stopped by SIGTERM after a checkpoint.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from model.config import TrainingConfig
-from model.config_loading import load_config
-from model.dataset_parts import local_dataset
-from model.objectives import CAUSAL, objective_of
-from model.program import run_program
-from model.token_cache import open_token_cache
-from model.token_data import open_training_data, training_bytes_per_token
-from model.training_loop import Run, start_accelerator, train
-from model.transformer import initialise
+from model.base.config import TrainingConfig
+from model.base.config_loading import load_config
+from model.base.program import run_program
+from model.data.dataset_parts import local_dataset
+from model.data.token_cache import open_token_cache
+from model.data.token_data import open_training_data, training_bytes_per_token
+from model.network.transformer import initialise
+from model.objectives.objectives import CAUSAL, objective_of
+from model.training.training_loop import Run, start_accelerator, train
 
 
 def pretrain(config_path: Path) -> int:
@@ -29,7 +29,7 @@ def pretrain(config_path: Path) -> int:
         cache = open_token_cache(config.tokens, config.cache)
         packing = local_dataset(config.packing, config.cache)
     data, digest = open_training_data(
-        cache, packing, config.shape, config.loop.sequences_per_step, config.loop.seed, config.objective
+        cache, packing, config.shape, config.loop.global_batch_size, config.loop.seed, config.objective
     )
     return train(
         accelerator,

@@ -1,4 +1,4 @@
-"""Supervised finetuning: `accelerate launch -m model.sft CONFIG.json` (model/config.py, SftConfig).
+"""Supervised finetuning: `accelerate launch -m model.sft CONFIG.json` (model/base/config.py, SftConfig).
 
 Notable: only what the assistant writes is in the loss, and it is averaged over those tokens. Checkpoints, resume,
 signals and exit codes are those of pretraining, since the loop is the same one.
@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model.chat_data import open_chat_data
-from model.chat_format import load_chat_format
-from model.config import SftConfig
-from model.config_loading import load_config
-from model.model_loading import load_trained
-from model.program import run_program
-from model.training_loop import Run, start_accelerator, train
+from model.base.config import SftConfig
+from model.base.config_loading import load_config
+from model.base.program import run_program
+from model.data.chat_data import open_chat_data
+from model.data.chat_format import load_chat_format
+from model.inference.loading import load_trained
+from model.training.training_loop import Run, start_accelerator, train
 
 
 def finetune(config_path: Path) -> int:
@@ -29,7 +29,7 @@ def finetune(config_path: Path) -> int:
     base = load_trained(config.base, torch.float32)
     chat.check_vocabulary(base.shape)
     data = open_chat_data(
-        config.conversations, chat, base.shape.context, config.loop.sequences_per_step, config.loop.seed
+        config.conversations, chat, base.shape.context, config.loop.global_batch_size, config.loop.seed
     )
 
     def copy_base(model: nn.Module) -> None:

@@ -11,11 +11,11 @@ from contextlib import ExitStack
 
 import pyarrow as pa
 
-from tasks.manifest import decisions_folder
-from tasks.parts import PartFooter, PartWriter, part_name, read_footer
-from tasks.stages.registry import STAGES
-from tasks.stages.stage import NoProgress, PartContext, PartJob, Progress
-from tasks.store import Store
+from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.parts import PartFooter, PartWriter, part_name, read_footer
+from tasks.dataset.stage import NoProgress, PartContext, PartJob, Progress
+from tasks.dataset.store import Store
+from tasks.registry import STAGES
 
 
 def finished(store: Store, job: PartJob) -> PartFooter | None:

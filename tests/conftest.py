@@ -21,19 +21,19 @@ COMMON_CRAWL = ROOT.parent / "shared" / "commoncrawl"
 
 TINY_RECIPE = """
 name: tiny
-madeup: {towns: 4, pages_per_town: 12, warcs: 3, capital_extra_pages: 0, held_out_facts: 6, hidden_places: 1,
+synthetic_web: {towns: 4, pages_per_town: 12, warcs: 3, capital_extra_pages: 0, held_out_facts: 6, hidden_places: 1,
          mirrors: 4, near_duplicates: 4, foreign_pages: 6, poor_pages: 8, broken_responses: 9}
 tokenizer: {vocab_size: 400}
 tokens: {validation_fraction: 0.1}
 packing: {context: 64}
 duplicates: {partitions: 2}
 pretrain:
-  shape: {layers: 2, width: 32, heads: 2, kv_heads: 1, feed_forward_width: 64}
-  loop: {steps: 12, sequences_per_step: 8, checkpoint_every: 4, evaluate_every: 6}
+  shape: {layers: 2, hidden_size: 32, heads: 2, kv_heads: 1, intermediate_size: 64}
+  loop: {steps: 12, global_batch_size: 8, checkpoint_every: 4, evaluate_every: 6}
 sft:
-  conversations: madeup
-  loop: {steps: 6, sequences_per_step: 4, checkpoint_every: 3}
-evaluate: {questions: madeup, max_new_tokens: 8}
+  conversations: synthetic_web
+  loop: {steps: 6, global_batch_size: 4, checkpoint_every: 3}
+evaluate: {questions: synthetic_web, max_new_tokens: 8}
 """
 """The whole way in seconds: a few dozen pages and a model of some thousand weights."""
 
@@ -41,7 +41,7 @@ evaluate: {questions: madeup, max_new_tokens: 8}
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API address of a real Prefect server on loopback, shared by the whole session."""
-    from flows.prefect_server import prefect_api
+    from flows.engine.prefect_server import prefect_api
 
     with prefect_api(tmp_path_factory.mktemp("prefect")) as server:
         yield server.api_url

@@ -12,8 +12,8 @@ from importlib import resources
 
 import yaml
 
-from tasks.config import Config
-from tasks.errors import UsageError
+from tasks.base.config import Config
+from tasks.base.errors import UsageError
 
 _DESCRIBED = re.compile(r"([\d.]+)\s*TFLOP(?:S|/s)?\s*[,/ ]\s*([\d.]+)\s*(GiB|GB)", re.IGNORECASE)
 _GIB = 2**30

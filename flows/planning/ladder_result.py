@@ -1,4 +1,4 @@
-"""What a ladder came to, as it lies in the store: its models, the law fitted to them, and what it foretold of one.
+"""What a ladder came to, as it lies in the store: its models, the law fitted to them, and what it predicted of one.
 
 Notable: found through the runs' records, the newest of the same recipe first, so that the law that a plan uses is the
 one that this corpus and this vocabulary gave.
@@ -7,9 +7,9 @@ one that this corpus and this vocabulary gave.
 from __future__ import annotations
 
 from flows.planning.scaling_law import ScalingLaw
-from flows.run_record import read_run, run_names
-from tasks.config import Config
-from tasks.store import Store
+from flows.store.run_record import read_run, run_names
+from tasks.base.config import Config
+from tasks.dataset.store import Store
 
 _REACH, _LOOSE_REACH = 1000.0, 10.0
 """Times the FLOP of its largest model that a law is trusted for, and one whose powers are hardly known."""
@@ -54,7 +54,7 @@ class LadderModel(LadderPoint):
     """One trained model of the ladder, with its sizes."""
 
     layers: int
-    width: int
+    hidden_size: int
     tokens_per_parameter: float
     bits_per_byte: float | None
     """On the held-out documents."""
@@ -107,7 +107,7 @@ class LadderResult(Config):
             f" {max(sizes) / 1e6:.3g}M parameters on {min(tokens) / 1e6:.3g}M to {max(tokens) / 1e6:.3g}M tokens"
         )
         if self.check:
-            said += f"; fitted without the largest it foretold its loss to {self.check.error:+.1%}"
+            said += f"; fitted without the largest it predicted its loss to {self.check.error:+.1%}"
         if self.fit.is_loose:
             said += (
                 "; its powers are hardly determined by them, so it describes these models and foretells no larger ones"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from flows.display.numbers import short
 from flows.planning.ladder_result import LadderResult
-from flows.report.numbers import short
 
 
 def print_ladder(output: Console, result: LadderResult) -> None:
@@ -37,7 +37,7 @@ def print_ladder(output: Console, result: LadderResult) -> None:
         held = result.check.held_back
         said.append(
             f"Held back: {short(held.parameters)} parameters on {short(held.tokens)} tokens came to {held.loss:.4f};"
-            f" foretold {result.check.predicted:.4f} ({result.check.error:+.1%})."
+            f" predicted {result.check.predicted:.4f} ({result.check.error:+.1%})."
         )
     for line in (*said, *(f"Left out: {words}." for words in result.left_out)):
         output.print(line, highlight=False, markup=False)

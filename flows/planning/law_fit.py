@@ -17,7 +17,7 @@ from scipy.optimize import minimize, nnls
 
 from flows.planning.ladder_result import POWERS, LadderPoint, LawFit
 from flows.planning.scaling_law import ScalingLaw
-from tasks.errors import PermanentError
+from tasks.base.errors import PermanentError
 
 HUBER_WIDTH = 1e-3
 """Log residual beyond which the loss grows linearly, as in the paper."""

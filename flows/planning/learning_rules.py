@@ -10,8 +10,8 @@ import dataclasses
 import math
 
 from flows.planning.model_cost import count_parameters
-from model.config import ModelShape, OptimizerConfig
-from tasks.config import Config
+from model.base.config import ModelShape, OptimizerConfig
+from tasks.base.config import Config
 
 SOURCE = (
     "batch and AdamW's rate: OLMo-core's ladder, 2048*160*(N/108M)^(2/3) tokens, to the nearest power of two of"
@@ -26,10 +26,10 @@ class LearningRates(Config):
 
     batch_tokens: int
     """Positions of one optimizer step."""
-    sequences_per_step: int
+    global_batch_size: int
     lr: float
     """Peak learning rate of AdamW."""
-    matrix_lr: float
+    muon_lr: float
     """Peak learning rate of Muon."""
     source: str
 
@@ -41,21 +41,21 @@ def learning_rules(shape: ModelShape, gpus: int) -> LearningRates:
     batch = share * gpus * shape.context
     return LearningRates(
         batch_tokens=batch,
-        sequences_per_step=share * gpus,
+        global_batch_size=share * gpus,
         lr=_RATE * size ** (-1 / 3),
-        matrix_lr=_MUON_RATE * (batch / _MUON_BATCH) ** 0.5,
+        muon_lr=_MUON_RATE * (batch / _MUON_BATCH) ** 0.5,
         source=SOURCE,
     )
 
 
 def carried_over(
-    optimizer: OptimizerConfig, sequences_per_step: int, tuned: ModelShape, shape: ModelShape
+    optimizer: OptimizerConfig, global_batch_size: int, tuned: ModelShape, shape: ModelShape
 ) -> tuple[OptimizerConfig, int]:
     """The optimizer and the batch that go with `shape` as the given ones go with `tuned`, by the same rules."""
     size = count_parameters(shape).matrices / count_parameters(tuned).matrices
-    sequences = max(1, round(sequences_per_step * size ** (2 / 3)))
+    sequences = max(1, round(global_batch_size * size ** (2 / 3)))
     rates = {
         "lr": optimizer.lr * size ** (-1 / 3),
-        "matrix_lr": optimizer.matrix_lr * (sequences / sequences_per_step) ** 0.5,
+        "muon_lr": optimizer.muon_lr * (sequences / global_batch_size) ** 0.5,
     }
     return dataclasses.replace(optimizer, **rates), sequences

@@ -5,9 +5,9 @@ Notable:
   backward pass in bfloat16, with what stands between the matrix products compiled and so recomputed, not kept; and
   attention that keeps neither probabilities nor a table of its mask. It is an estimate; loop.micro_batch = -1 finds out
   for certain.
-- Muon orthogonalises all matrices of one shape at once (model/optimizer.py), when no activations are left: the greater
+- Muon orthogonalises all matrices of one shape at once (model/training/optimizer.py), when no activations are left: the greater
   of the two counts.
-- The head's logits live in chunks (model/cross_entropy.py), so they cost the same whatever the batch.
+- The head's logits live in chunks (model/network/cross_entropy.py), so they cost the same whatever the batch.
 - Under FSDP a block is gathered for its use, and its successor meanwhile; embedding and head are one unit.
 """
 
@@ -17,11 +17,11 @@ from collections import Counter
 from typing import Literal
 
 from flows.planning.model_cost import count_parameters
-from model.config import ModelShape
-from tasks.config import Config
+from model.base.config import ModelShape
+from tasks.base.config import Config
 
 LOGITS_PER_CHUNK = 1 << 26
-"""Logits that the head makes at a time on a GPU, unless 64 rows of the vocabulary are more (model/cross_entropy.py)."""
+"""Logits that the head makes at a time on a GPU, unless 64 rows of the vocabulary are more (model/network/cross_entropy.py)."""
 _LEAST_ROWS = 64
 _BYTES_PER_LOGIT = 12
 """In the activations' type, in float32, their gradient, and the copy in between."""
@@ -60,15 +60,15 @@ def state_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:
 
 def activation_bytes(shape: ModelShape, checkpointing: bool) -> int:
     """Bytes kept for the backward pass of one sequence."""
-    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     # The stream before each half and its normed copy; queries and keys before and after their rotation, values, what
     # attention mixed; gate, up and their product.
-    block = 4 * shape.width + 3 * queries + 3 * keys + 3 * shape.feed_forward_width
+    block = 4 * shape.hidden_size + 3 * queries + 3 * keys + 3 * shape.intermediate_size
     statistics = _FLOAT * shape.heads
-    kept = shape.layers * shape.width + block if checkpointing else shape.layers * block
+    kept = shape.layers * shape.hidden_size + block if checkpointing else shape.layers * block
     blocks_of_statistics = 1 if checkpointing else shape.layers
     # The stream that leaves the last block, its normed copy and its gradient.
-    ends = 3 * shape.width
+    ends = 3 * shape.hidden_size
     return shape.context * (_HALF * (kept + ends) + statistics * blocks_of_statistics)
 
 
@@ -76,9 +76,14 @@ def update_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:
     """Bytes that an update holds for a moment: Muon's copies of its largest group of matrices; AdamW is in place."""
     if optimizer == "adamw":
         return 0
-    queries, keys, inner = shape.heads * shape.head_width, shape.kv_heads * shape.head_width, shape.feed_forward_width
-    matrices = [(queries, shape.width), (keys, shape.width), (keys, shape.width), (shape.width, queries)]
-    matrices += [(inner, shape.width), (inner, shape.width), (shape.width, inner)]
+    queries, keys, inner = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.intermediate_size
+    matrices = [
+        (queries, shape.hidden_size),
+        (keys, shape.hidden_size),
+        (keys, shape.hidden_size),
+        (shape.hidden_size, queries),
+    ]
+    matrices += [(inner, shape.hidden_size), (inner, shape.hidden_size), (shape.hidden_size, inner)]
     alike: Counter[tuple[int, int]] = Counter()
     for rows, columns in matrices:
         alike[rows, columns] += rows * columns
@@ -86,11 +91,11 @@ def update_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:
 
 
 def memory_fits(
-    shape: ModelShape, optimizer: Literal["muon", "adamw"], sequences_per_step: int, gpus: int, memory_bytes: int | None
+    shape: ModelShape, optimizer: Literal["muon", "adamw"], global_batch_size: int, gpus: int, memory_bytes: int | None
 ) -> tuple[MemoryFit, ...]:
     """Every way of training on `gpus` GPUs of `memory_bytes` each (None: whatever it takes), the simplest first."""
     ways: tuple[Literal["ddp", "fsdp"], ...] = ("ddp", "fsdp") if gpus > 1 else ("ddp",)
-    share = max(1, sequences_per_step // gpus)
+    share = max(1, global_batch_size // gpus)
     return tuple(
         _fit(shape, optimizer, way, checkpointing, share, gpus, memory_bytes)
         for way in ways
@@ -110,7 +115,7 @@ def _fit(
     counts = count_parameters(shape)
     shards = gpus if parallelism == "fsdp" else 1
     state = -(-state_bytes(shape, optimizer) // shards)
-    logits = _BYTES_PER_LOGIT * max(LOGITS_PER_CHUNK, _LEAST_ROWS * shape.vocabulary_size)
+    logits = _BYTES_PER_LOGIT * max(LOGITS_PER_CHUNK, _LEAST_ROWS * shape.vocab_size)
     if parallelism == "fsdp":
         # Two blocks in bfloat16 and the gradient of one; the tables in float32 with theirs and the cast head.
         block = counts.matrices // shape.layers

@@ -1,6 +1,6 @@
 """What a model's shape costs: parameters, and arithmetic per token of training; and shapes in a recipe's proportions.
 
-Notable: the model half counts the same for its own metrics (model/step_cost.py), where torch is. Tests hold these
+Notable: the model half counts the same for its own metrics (model/metrics/flops.py), where torch is. Tests hold these
 formulas against the real model's parameters and against torch's own count of its operations.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from model.config import ModelShape
+from model.base.config import ModelShape
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Parameters:
 
 def count_parameters(shape: ModelShape) -> Parameters:
     """The parameters of the model that has this shape."""
-    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
-    attention = shape.width * (2 * queries + 2 * keys)
-    feed_forward = 3 * shape.width * shape.feed_forward_width
-    head = shape.vocabulary_size * shape.width
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    attention = shape.hidden_size * (2 * queries + 2 * keys)
+    feed_forward = 3 * shape.hidden_size * shape.intermediate_size
+    head = shape.vocab_size * shape.hidden_size
     return Parameters(
         matrices=shape.layers * (attention + feed_forward),
         tables=head if shape.tied_embeddings else 2 * head,
         head=head,
-        scales=shape.layers * 2 * (shape.width + shape.head_width) + shape.width,
+        scales=shape.layers * 2 * (shape.hidden_size + shape.head_dim) + shape.hidden_size,
     )
 
 
@@ -56,7 +56,7 @@ def attention_flop_per_token(shape: ModelShape) -> float:
     Of a layer with a window, T is the window.
     """
     seen = sum(min(window or shape.context, shape.context) for window in shape.windows)
-    return 12.0 * shape.heads * shape.head_width * seen
+    return 12.0 * shape.heads * shape.head_dim * seen
 
 
 def flop_per_token(shape: ModelShape) -> float:
@@ -75,13 +75,13 @@ def scaled_shape(shape: ModelShape, fraction: float) -> ModelShape:
         return shape
     heads = max(1, round(shape.heads * fraction))
     wanted = max(1, round(heads * shape.kv_heads / shape.heads))
-    width = max(2, round(heads * shape.width / shape.heads))
+    width = max(2, round(heads * shape.hidden_size / shape.heads))
     multiple = 64 if width >= 512 else 16
     return dataclasses.replace(
         shape,
         layers=max(1, round(shape.layers * fraction)),
-        width=width,
+        hidden_size=width,
         heads=heads,
         kv_heads=max(count for count in range(1, wanted + 1) if heads % count == 0),
-        feed_forward_width=max(1, round(width * shape.feed_forward_width / shape.width / multiple)) * multiple,
+        intermediate_size=max(1, round(width * shape.intermediate_size / shape.hidden_size / multiple)) * multiple,
     )

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.planning.model_cost import count_parameters, flop_per_token, scaled_shape
-from model.config import ModelShape
-from tasks.config import Config
-from tasks.errors import UsageError
+from model.base.config import ModelShape
+from tasks.base.config import Config
+from tasks.base.errors import UsageError
 
 _SMALLEST, _LARGEST, _STEP = 0.02, 60.0, 1.02
 

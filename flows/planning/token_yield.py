@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 
-from flows.recipe import Recipe
-from flows.run_record import RunRecord, read_run, run_names
-from tasks.config import Config
-from tasks.manifest import Manifest, read_manifest
-from tasks.store import Store
+from flows.recipe.recipe import Recipe
+from flows.store.run_record import RunRecord, read_run, run_names
+from tasks.base.config import Config
+from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.store import Store
 
 TYPICAL_TOKENS_PER_WARC = 2_000_000
 TYPICAL_BYTES_PER_WARC = 1_100_000_000
@@ -45,12 +45,12 @@ class WarcsNeeded(Config):
 def token_yield(store: Store, recipe: Recipe) -> TokenYield:
     """The yield of the newest corpus of this recipe in the store, else of the newest one of another, else the typical.
 
-    What the made-up web yields says nothing of a real one, so the two are never taken for each other.
+    What the synthetic web yields says nothing of a real one, so the two are never taken for each other.
     """
     others: TokenYield | None = None
     for name in reversed(run_names(store)):
         record = read_run(store, name)
-        if bool(record.recipe.get("madeup")) != bool(recipe.madeup):
+        if bool(record.recipe.get("synthetic_web")) != bool(recipe.synthetic_web):
             continue
         is_same = record.recipe.get("name") == recipe.name
         if (is_same or others is None) and (measured := _measured(store, record)):

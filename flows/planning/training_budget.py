@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from flows.planning.hardware import Gpu, find_gpu
 from flows.planning.scaling_law import PUBLISHED_LAWS
-from tasks.config import Config
-from tasks.errors import UsageError
+from tasks.base.config import Config
+from tasks.base.errors import UsageError
 
 MFU_SOURCE = "assumed; 0.33 to 0.39 are reported for 8B models on H100 without fp8 (torchtitan's benchmarks): --mfu"
 LAWS = (*PUBLISHED_LAWS, "ladder")

@@ -22,12 +22,12 @@ from flows.planning.scaling_law import (
 from flows.planning.token_yield import TokenYield, WarcsNeeded, token_yield, warcs_needed
 from flows.planning.training_budget import MFU_SOURCE, TrainingBudget
 from flows.planning.training_speed import measured_speed
-from flows.recipe import PretrainSection, Recipe
-from model.config import ModelShape
-from model.sizes import sizes_of_depth
-from tasks.config import Config
-from tasks.errors import PermanentError
-from tasks.store import Store
+from flows.recipe.recipe import PretrainSection, Recipe
+from model.base.config import ModelShape
+from model.base.sizes import sizes_of_depth
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError
+from tasks.dataset.store import Store
 
 _USUAL_DEPTH = 12
 
@@ -126,7 +126,7 @@ def _plan(
         seconds=seconds,
         usd=usd,
         memory=memory_fits(
-            shape, optimizer, learning.sequences_per_step, budget.gpus, gpu.memory_bytes if gpu else None
+            shape, optimizer, learning.global_batch_size, budget.gpus, gpu.memory_bytes if gpu else None
         ),
         memory_bytes=gpu.memory_bytes if gpu else None,
         tokens_available=found.tokens_available,
@@ -149,7 +149,7 @@ def _proportions(recipe: Recipe) -> ModelShape:
     """The shape whose proportions a budget's model has: the recipe's, or a usual one."""
     if recipe.pretrain:
         return recipe.pretrain.shape
-    named: dict[str, Any] = {"vocabulary_size": recipe.tokenizer.vocab_size, "context": recipe.packing.context}
+    named: dict[str, Any] = {"vocab_size": recipe.tokenizer.vocab_size, "context": recipe.packing.context}
     return ModelShape(**named, **sizes_of_depth(_USUAL_DEPTH, named))
 
 
@@ -171,12 +171,12 @@ def _allocation(proportions: ModelShape, law: ScalingLaw, budget: TrainingBudget
 
 def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates, int]:
     loop, optimizer = section.loop, section.optimizer
-    batch = loop.sequences_per_step * section.shape.context
+    batch = loop.global_batch_size * section.shape.context
     learning = LearningRates(
         batch_tokens=batch,
-        sequences_per_step=loop.sequences_per_step,
+        global_batch_size=loop.global_batch_size,
         lr=optimizer.lr,
-        matrix_lr=optimizer.matrix_lr,
+        muon_lr=optimizer.muon_lr,
         source="the recipe",
     )
     return Allocation(section.shape, batch * loop.steps), learning, loop.steps

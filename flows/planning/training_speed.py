@@ -8,11 +8,11 @@ from functools import partial
 from pydantic import TypeAdapter
 
 from flows.planning.model_cost import flop_per_token
-from flows.report.missing import Missing, attempt
-from flows.report.training_log import Training, read_training
-from flows.run_record import RunRecord, read_run, run_names
-from model.config import ModelShape
-from tasks.store import Store
+from flows.store.missing import Missing, attempt
+from flows.store.run_record import RunRecord, read_run, run_names
+from flows.store.training_log import Training, read_training
+from model.base.config import ModelShape
+from tasks.dataset.store import Store
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from flows.acquisition_cost import in_bytes, in_time
+from flows.display.numbers import short
 from flows.planning.memory import RESERVED_BYTES
 from flows.planning.training_plan import TrainingPlan
-from flows.report.numbers import short
 
 _GIB = 2**30
 
@@ -33,17 +33,17 @@ def _numbers(plan: TrainingPlan) -> Table:
 
 def _rows(plan: TrainingPlan) -> Iterator[tuple[str, str, str]]:
     shape, learning, basis = plan.shape, plan.learning, plan.basis
-    sizes = f"{shape.layers} layers of width {shape.width}, {shape.heads} heads ({shape.kv_heads} for keys)"
+    sizes = f"{shape.layers} layers of width {shape.hidden_size}, {shape.heads} heads ({shape.kv_heads} for keys)"
     yield "parameters", short(plan.parameters), f"{basis['parameters']}: {sizes}"
     ratio = f"{plan.tokens / plan.parameters:,.3g} for each parameter"
     yield "tokens", short(plan.tokens), f"{basis['tokens']}; {ratio}"
     if plan.tokens_available:
         times = f"the {short(plan.tokens_available)} tokens for training in the store"
         yield "times over", f"{plan.tokens / plan.tokens_available:,.2f}", times
-    batch = f"{learning.sequences_per_step:,} sequences of {shape.context:,}"
+    batch = f"{learning.global_batch_size:,} sequences of {shape.context:,}"
     yield "tokens a step", short(learning.batch_tokens), batch
     yield "steps", f"{plan.steps:,}", ""
-    rates = f"AdamW; Muon {learning.matrix_lr:.3g}; {learning.source}"
+    rates = f"AdamW; Muon {learning.muon_lr:.3g}; {learning.source}"
     yield "learning rate", f"{learning.lr:.3g}", rates
     share = f"{basis['flop']}; attention is {plan.attention_share:.0%}"
     yield "FLOP", f"{plan.flop:.3g}", share

@@ -2,5 +2,5 @@
 
 Notable: it reads the store and the run's record only, so it can be made at any time, also of a run that failed
 half-way or of a store elsewhere; what is not there is named as missing and the rest is shown. Nothing is imported here,
-for `flows.report.hostile_text` is needed where there is nothing to draw.
+for `flows.display.safe_text` is needed where there is nothing to draw.
 """

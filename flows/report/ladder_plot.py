@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from flows.display.numbers import short
 from flows.planning.ladder_result import LadderResult
 from flows.report.drawing import ACCENT, KEPT, MUTED, WIDE, drawing, label_ends
-from flows.report.numbers import short
 
 _POINTS, _MARGIN = 60, 1.25
 _FAINTEST = 0.4
@@ -19,7 +19,7 @@ _FAINTEST = 0.4
 def ladder_plot(result: LadderResult) -> Markup:
     """Loss in nats per token over tokens, both on logarithmic axes: a point for a model, a line of the law for a size.
 
-    The model that was held back from the first fit is marked, with what that fit foretold of it.
+    The model that was held back from the first fit is marked, with what that fit predicted of it.
     """
     tokens = [model.tokens for model in result.models]
     span = min(tokens) / _MARGIN, max(tokens) * _MARGIN

@@ -13,16 +13,16 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.report import numbers
+from flows.display import numbers
+from flows.display.safe_text import harmless_value
 from flows.report.gather import Report, gather
-from flows.report.hostile_text import harmless_value
 from flows.report.ladder_plot import ladder_plot
-from flows.report.missing import Missing, attempt
 from flows.report.plots import length_plot, loss_plot, signals_plot
-from flows.report.signals import SignalHistogram
-from flows.report.training_log import Training
-from flows.run_record import RunRecord
-from tasks.store import Store
+from flows.report.tables.signals import SignalHistogram
+from flows.store.missing import Missing, attempt
+from flows.store.run_record import RunRecord
+from flows.store.training_log import Training
+from tasks.dataset.store import Store
 
 _SIGNALS_FIRST = 12
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from flows.report.distributions import Distributions
+from flows.display.numbers import short
 from flows.report.drawing import ACCENT, INK, KEPT, NARROW, REMOVED, WIDE, drawing, label_ends
-from flows.report.numbers import short
-from flows.report.signals import SignalHistogram
-from flows.report.training_log import Training
+from flows.report.tables.distributions import Distributions
+from flows.report.tables.signals import SignalHistogram
+from flows.store.training_log import Training
 
 _ACROSS, _PANEL_HEIGHT = 4, 1.12
 _FLOOR = 0.7  # where bars on a logarithmic axis begin, so that a single document shows

@@ -10,16 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.report.evaluation import Evaluation, Reply, read_evaluation
-from flows.report.funnel import Funnel, FunnelStage, funnel_discrepancies, read_funnel
-from flows.report.hostile_text import harmless
-from flows.report.missing import Missing, attempt
-from flows.report.numbers import decimal, duration, grouped, share, short, size
-from flows.report.run_facts import read_run_facts
-from flows.report.training_log import Training, read_training
-from flows.report.truth_score import TruthScore, read_truth_score
-from flows.run_record import RunRecord
-from tasks.store import Store
+from flows.display.numbers import decimal, duration, grouped, share, short, size
+from flows.display.safe_text import harmless
+from flows.report.tables.evaluation import Evaluation, Reply, read_evaluation
+from flows.report.tables.funnel import Funnel, FunnelStage, funnel_discrepancies, read_funnel
+from flows.report.tables.run_facts import read_run_facts
+from flows.report.truth.truth_score import TruthScore, read_truth_score
+from flows.store.missing import Missing, attempt
+from flows.store.run_record import RunRecord
+from flows.store.training_log import Training, read_training
+from tasks.dataset.store import Store
 
 _BAR = 24
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -142,7 +142,7 @@ def _score_rows(store: Store, record: RunRecord) -> Iterator[tuple[str, Renderab
             yield "evaluation", _missing(evaluation)
         else:
             yield from _evaluation_rows(evaluation)
-    if record.recipe.get("madeup"):
+    if record.recipe.get("synthetic_web"):
         truth = attempt("The score against the truth", lambda: read_truth_score(store, record))
         yield "truth", _missing(truth) if isinstance(truth, Missing) else _truth(truth)
 

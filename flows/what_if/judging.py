@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from flows.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of
-from flows.plan import plan_stages
-from flows.recipe import Recipe
-from flows.report.datasets import DatasetCount, count_dataset
-from flows.run_record import RunRecord, read_run, run_names
-from flows.stage_plan import StagePlan
+from flows.recipe.plan import plan_stages
+from flows.recipe.recipe import Recipe
+from flows.recipe.stage_plan import StagePlan
+from flows.store.datasets import DatasetCount, count_dataset
+from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of
+from flows.store.run_record import RunRecord, read_run, run_names
+from flows.store.why import Change
 from flows.what_if.parts import StageDecisions, column_names
-from flows.why import Change
-from tasks.data_files import pin_data_files
-from tasks.errors import PermanentError, UsageError
-from tasks.fingerprint import differences
-from tasks.manifest import decisions_folder
-from tasks.rejudging import Rejudging, SignalTest, Threshold
-from tasks.store import Store
+from tasks.base.errors import PermanentError, UsageError
+from tasks.base.fingerprint import differences
+from tasks.corpus.signal_tests import Rejudging, SignalTest, Threshold
+from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.store import Store
 
 Sides = tuple[tuple[SignalTest, ...], tuple[SignalTest, ...]]
 """A stage's tests in the run and in the recipe."""
@@ -88,7 +88,7 @@ def _newest_filtered(store: Store) -> tuple[RunRecord, DatasetCount]:
 
 def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
     """The stages as the recipe would have them on the run's crawl. Nothing is written to the run's store."""
-    crawl = record.crawl if recipe.madeup or recipe.source.crawl == "latest" else recipe.source.crawl
+    crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         pinned = pin_data_files(recipe, Store(folder))
     return plan_stages(pinned, crawl, {"conversations": "", "questions": ""})

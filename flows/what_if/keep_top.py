@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from flows.report.datasets import sampled_tables, stage_folder
+from flows.store.datasets import sampled_tables, stage_folder
 from flows.what_if.judging import JudgedRun
 from flows.what_if.parts import StageDecisions, judge_part
-from tasks.classifier_judging import THRESHOLDS, Float32s, ScoreCounts, read_thresholds
-from tasks.rejudging import Rejudging, SignalTest
-from tasks.stage_tests import KeepTop
-from tasks.store import Store
+from tasks.classify.score_thresholds import THRESHOLDS, Float32s, ScoreCounts, read_thresholds
+from tasks.corpus.signal_tests import Rejudging, SignalTest
+from tasks.corpus.stage_tests import KeepTop
+from tasks.dataset.store import Store
 
 
 def with_scores_to_keep(store: Store, run: JudgedRun) -> JudgedRun:

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.hashing import UInt64s, hash_strings
-from tasks.rejudging import Bools
+from tasks.base.hashing import UInt64s, hash_strings
+from tasks.corpus.signal_tests import Bools
 
 COLUMNS = ("id", "duplicate_of")
 """What is read of the corpus stage's decisions."""

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from flows.store.why import Change
 from flows.what_if.judging import JudgedRun
 from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT, StageDecisions, Tally
 from flows.what_if.samples import Sample, changed_documents
-from flows.why import Change
-from tasks.config import Config
-from tasks.filters.filtering import FilterConfig, cleanings
-from tasks.rejudging import SignalTest, Threshold
-from tasks.store import Store
+from tasks.base.config import Config
+from tasks.corpus.signal_tests import SignalTest, Threshold
+from tasks.dataset.store import Store
+from tasks.filter.measure_and_judge import FilterConfig, cleanings
 
 _DOMAINS = 12
 

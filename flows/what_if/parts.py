@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.domain_counts import count_domains, keep_frequent
+from flows.store.domain_counts import count_domains, keep_frequent
 from flows.what_if.lost_keepers import COLUMNS, LostKeepers
-from tasks.errors import PermanentError
-from tasks.language import UNKNOWN
-from tasks.rejudging import Bools, Rejudging, SignalTest, passing, stored_reasons
-from tasks.store import Store
+from tasks.base.errors import PermanentError
+from tasks.corpus.signal_tests import Bools, Rejudging, SignalTest, passing, stored_reasons
+from tasks.dataset.store import Store
+from tasks.extract.language import UNKNOWN
 
 Rows = npt.NDArray[np.int64]
 

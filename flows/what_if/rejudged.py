@@ -6,18 +6,18 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from flows.recipe import Recipe
+from flows.recipe.recipe import Recipe
 from flows.what_if.judging import JudgedRun, open_judged_run
 from flows.what_if.keep_top import with_scores_to_keep
 from flows.what_if.outcome import WhatIf, reckon, stage_changes
 from flows.what_if.parts import Tally, tally_part
-from tasks.store import Store
+from tasks.dataset.store import Store
 
 _READERS = 4
 
 
 def what_if(store: Store, recipe: Recipe, samples: int = 5) -> WhatIf:
-    """Judge the newest run that the filter has judged as `recipe` would.
+    """DocumentCheck the newest run that the filter has judged as `recipe` would.
 
     `samples`: how many documents of each changed side to name. Raises what `open_judged_run` raises.
     """

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flows.what_if.parts import Place, StageDecisions, read_row
-from tasks.config import Config
-from tasks.language import UNKNOWN
-from tasks.rejudging import SignalTest, stored_reasons
-from tasks.store import Store
+from tasks.base.config import Config
+from tasks.corpus.signal_tests import SignalTest, stored_reasons
+from tasks.dataset.store import Store
+from tasks.extract.language import UNKNOWN
 
 
 class Sample(Config):

@@ -9,12 +9,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.report.hostile_text import harmless
-from flows.report.numbers import duration, grouped, share
+from flows.display.numbers import duration, grouped, share
+from flows.display.safe_text import harmless
+from flows.store.why import Change
 from flows.what_if.outcome import Reckoned, RuleChange, StageChange, WhatIf
 from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT
 from flows.what_if.samples import Sample
-from flows.why import Change
 
 _NAMES = {"extract": "with text", "filter": "kept by the filter", "corpus": "in the corpus"}
 _SIDES = ((NEWLY_KEPT, "newly kept", "green"), (NEWLY_DROPPED, "newly dropped", "red"))

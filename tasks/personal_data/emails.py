@@ -6,7 +6,7 @@ Notable:
 - Letters are those of the Latin script with their accents: addresses in other scripts are rare, and a Chinese sentence
   around an address would be taken for a part of it.
 - What does not end in a top-level domain is no address: `logo@2x.png`, `user@host.domain`. Those reserved for examples
-  (RFC 2606) count as addresses, `.example` too: it is where the made-up web lives. A word that lost its space
+  (RFC 2606) count as addresses, `.example` too: it is where the synthetic web lives. A word that lost its space
   (`me@there.orgWrite`) goes along.
 """
 
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 
+from tasks.base.top_level_domains import top_level_domains
 from tasks.personal_data.placeholders import PLACEHOLDERS, Spans
-from tasks.top_level_domains import top_level_domains
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 253

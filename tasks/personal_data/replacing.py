@@ -21,7 +21,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
-from tasks.config import Config
+from tasks.base.config import Config
 from tasks.personal_data.account_numbers import find_card_numbers, find_ibans
 from tasks.personal_data.emails import find_emails
 from tasks.personal_data.ip_addresses import find_ip_addresses

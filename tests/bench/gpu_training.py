@@ -23,28 +23,28 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
-from model.step_cost import flop_per_token, peak_flop_per_second
-from model.training_loop import Run, start_accelerator
-from model.transformer import initialise
+from model.base.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.metrics.flops import flop_per_token, peak_flop_per_second
+from model.network.transformer import initialise
+from model.training.training_loop import Run, start_accelerator
 from tests.bench.our_training import trained
 from tests.bench.packed_corpus import Sizes, open_packed_corpus, write_packed_corpus
 from tests.bench.rival_training import Rival, rival_steps, transformers_style
 
 SIZES = {
     "tiny": Sizes(
-        ModelShape(vocabulary_size=2048, layers=2, width=64, heads=2, kv_heads=1, feed_forward_width=128, context=128),
+        ModelShape(vocab_size=2048, layers=2, hidden_size=64, heads=2, kv_heads=1, intermediate_size=128, context=128),
         4,
     ),
     "124M": Sizes(
         ModelShape(
-            vocabulary_size=50_304, layers=12, width=768, heads=12, kv_heads=12, feed_forward_width=2048, context=2048
+            vocab_size=50_304, layers=12, hidden_size=768, heads=12, kv_heads=12, intermediate_size=2048, context=2048
         ),
         32,
     ),
     "1B": Sizes(
         ModelShape(
-            vocabulary_size=32_768, layers=20, width=2048, heads=16, kv_heads=16, feed_forward_width=5632, context=2048
+            vocab_size=32_768, layers=20, hidden_size=2048, heads=16, kv_heads=16, intermediate_size=5632, context=2048
         ),
         8,
     ),
@@ -110,7 +110,7 @@ def our_rate(model_folder: Path, corpus: Path, sizes: Sizes, way: str, steps: in
     """Tokens/s of the whole training loop, the median of the steps after those that warm up."""
     loop = LoopConfig(
         steps=steps,
-        sequences_per_step=sizes.sequences,
+        global_batch_size=sizes.sequences,
         compile=torch.cuda.is_available(),
         float8=way == "float8",
         checkpoint_every=steps,

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
-from model.held_out import held_out_documents, score_documents
-from model.packed_sequences import IGNORED
-from model.schedule import learning_rate_factor
-from model.token_cache import open_token_cache
-from model.token_data import open_training_data
-from model.training_loop import Run, start_accelerator
-from model.transformer import initialise
+from model.base.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.data.packed_sequences import IGNORED
+from model.data.token_cache import open_token_cache
+from model.data.token_data import open_training_data
+from model.network.transformer import initialise
+from model.objectives.held_out import held_out_documents, score_documents
+from model.training.schedule import learning_rate_factor
+from model.training.training_loop import Run, start_accelerator
 from tests.bench.our_training import trained
 from tests.bench.packed_corpus import Sizes
 from tests.bench.rival_training import Rival, rival_steps
@@ -38,7 +38,7 @@ def held_out_loss(
     with tempfile.TemporaryDirectory(prefix="held-out-") as name:
         folder = Path(name)
         cache = open_token_cache(tokens, folder / "cache")
-        data, digest = open_training_data(cache, packing, shape, loop.sequences_per_step, loop.seed)
+        data, digest = open_training_data(cache, packing, shape, loop.global_batch_size, loop.seed)
         run = Run(
             folder=folder / "model",
             shape=shape,

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from model.config import ModelShape
-from model.token_cache import open_token_cache
-from model.token_data import open_training_data
+from model.base.config import ModelShape
+from model.data.token_cache import open_token_cache
+from model.data.token_data import open_training_data
 
 POINTS = 20
 
@@ -30,7 +30,7 @@ def memory() -> tuple[float, float]:
 def main(datasets: Path, cache: Path, context: int, sequences: int) -> None:
     """Read every batch of one epoch."""
     shape = ModelShape(
-        vocabulary_size=32768, layers=1, width=2, heads=1, kv_heads=1, feed_forward_width=2, context=context
+        vocab_size=32768, layers=1, hidden_size=2, heads=1, kv_heads=1, intermediate_size=2, context=context
     )
     data, _ = open_training_data(
         open_token_cache(datasets / "tokens", cache), datasets / "packing", shape, sequences, seed=1

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.crawl_listing import SourceConfig
-from tasks.extraction import ExtractionConfig
-from tasks.filters.filtering import FilterConfig
-from tasks.isolation import ChildLimits, run_isolated
-from tasks.manifest import decisions_folder
+from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.parts import PartFooter, part_name, read_part
+from tasks.dataset.stage import PartJob, Progress
+from tasks.dataset.store import Store
+from tasks.extract.main_text import ExtractionConfig
+from tasks.fetch.crawl_listing import SourceConfig
+from tasks.filter.measure_and_judge import FilterConfig
 from tasks.part_runner import run_part
-from tasks.parts import PartFooter, part_name, read_part
-from tasks.stages.stage import PartJob, Progress
-from tasks.store import Store
+from tasks.workers.child_process import WorkerLimits, run_isolated
 
 _PRELOAD = ("tasks.part_runner", "tests.bench.our_filtering")
 
@@ -55,7 +55,7 @@ def filter_warc(
     ]
     seconds = -time.process_time()
     for job in jobs:
-        seconds += run_isolated(build, job, ChildLimits(), print, _PRELOAD)[1]
+        seconds += run_isolated(build, job, WorkerLimits(), print, _PRELOAD)[1]
     seconds += time.process_time()
     opened = Store(str(store))
     kept = [each for table in read_part(opened, jobs[1].path, ["id"]) for each in table["id"].to_pylist()]

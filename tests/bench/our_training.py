@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from accelerate import Accelerator
 
-from model.config import LoopConfig, OptimizerConfig, ScheduleConfig
-from model.training_loop import Run, start_accelerator, train
-from model.transformer import initialise
+from model.base.config import LoopConfig, OptimizerConfig, ScheduleConfig
+from model.network.transformer import initialise
+from model.training.training_loop import Run, start_accelerator, train
 from tests.bench.packed_corpus import TWO_MILLION, Sizes, open_packed_corpus
 
 
@@ -38,7 +38,7 @@ def our_training(
     outside the time, since the others write none; so is compiling, as long as `warmup` is not 0.
     """
     loop = LoopConfig(
-        steps=warmup + steps, sequences_per_step=sizes.sequences, document_mask=document_mask, compile=compile
+        steps=warmup + steps, global_batch_size=sizes.sequences, document_mask=document_mask, compile=compile
     )
     accelerator = start_accelerator(loop)
     data, digest, _ = open_packed_corpus(corpus, sizes)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.config import ModelShape
-from model.packed_sequences import PackedSequences
-from model.token_cache import open_token_cache
-from model.token_data import open_training_data
-from tasks.packing import best_fit, plan_table
-from tasks.schemas import tokens_schema
+from model.base.config import ModelShape
+from model.data.packed_sequences import PackedSequences
+from model.data.token_cache import open_token_cache
+from model.data.token_data import open_training_data
+from tasks.dataset.schemas import tokens_schema
+from tasks.tokenize.best_fit import best_fit, plan_table
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Sizes:
 
 
 TWO_MILLION = Sizes(
-    ModelShape(vocabulary_size=2048, layers=4, width=192, heads=4, kv_heads=4, feed_forward_width=512, context=256), 16
+    ModelShape(vocab_size=2048, layers=4, hidden_size=192, heads=4, kv_heads=4, intermediate_size=512, context=256), 16
 )
 """2.2M parameters."""
 TWELVE_MILLION = Sizes(
-    ModelShape(vocabulary_size=4096, layers=6, width=384, heads=6, kv_heads=6, feed_forward_width=1024, context=256), 8
+    ModelShape(vocab_size=4096, layers=6, hidden_size=384, heads=6, kv_heads=6, intermediate_size=1024, context=256), 8
 )
 """12.2M parameters."""
 _MEDIAN_TOKENS, _SPREAD = 400, 1.0
@@ -48,7 +48,7 @@ def write_packed_corpus(folder: Path, documents: int, context: int = TWO_MILLION
     """Writes `documents` documents of log-normal length to folder/tokens and their plan to folder/packing."""
     draws = np.random.default_rng(1)
     lengths = np.clip(draws.lognormal(np.log(_MEDIAN_TOKENS), _SPREAD, documents), 16, 20_000).astype(np.int32)
-    tokens = draws.integers(3, TWO_MILLION.shape.vocabulary_size, int(lengths.sum()), dtype=np.uint16)
+    tokens = draws.integers(3, TWO_MILLION.shape.vocab_size, int(lengths.sum()), dtype=np.uint16)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     columns = [
         pa.array([f"made:{number}" for number in range(documents)]),
@@ -56,7 +56,7 @@ def write_packed_corpus(folder: Path, documents: int, context: int = TWO_MILLION
         pa.array(lengths * 4),
         pa.array(["train"] * documents),
     ]
-    _write(folder / "tokens", pa.table(columns, schema=tokens_schema(TWO_MILLION.shape.vocabulary_size)))
+    _write(folder / "tokens", pa.table(columns, schema=tokens_schema(TWO_MILLION.shape.vocab_size)))
     parts, rows = np.zeros(documents, np.int32), np.arange(documents, dtype=np.int32)
     _write(folder / "packing", plan_table(parts, rows, best_fit(lengths, context + 1)))
 

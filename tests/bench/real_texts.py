@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.charset import decode
-from tasks.extraction import ExtractionConfig, extract_text
-from tasks.language import identify
-from tasks.warc_reading import Page, ReadLimits, read_pages
+from tasks.extract.charset import decode
+from tasks.extract.language import identify
+from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.conftest import COMMON_CRAWL
 
 

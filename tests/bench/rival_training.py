@@ -1,7 +1,7 @@
 """The loops that ours is measured against: one like nanoGPT's, and a plain one around transformers' Qwen3.
 
 Notable: both get what ours gets: bfloat16, torch's fused AdamW, gradient clipping, as many threads. They also get what
-`model.device.keep_freed_memory` does, which is for the whole process; alone they would be slower, never faster.
+`model.base.device.keep_freed_memory` does, which is for the whole process; alone they would be slower, never faster.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.config import ModelShape
+from model.base.config import ModelShape
 from tests.bench.packed_corpus import Sizes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,7 @@ class GptBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        width = shape.width
+        width = shape.hidden_size
         self.heads = shape.heads
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width, bias=False), nn.LayerNorm(width, bias=False)
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
@@ -51,11 +51,11 @@ class Gpt(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(shape.vocabulary_size, shape.width)
-        self.positions = nn.Embedding(shape.context, shape.width)
+        self.tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        self.positions = nn.Embedding(shape.context, shape.hidden_size)
         self.blocks = nn.Sequential(*(GptBlock(shape) for _ in range(shape.layers)))
-        self.norm = nn.LayerNorm(shape.width, bias=False)
-        self.head = nn.Linear(shape.width, shape.vocabulary_size, bias=False)
+        self.norm = nn.LayerNorm(shape.hidden_size, bias=False)
+        self.head = nn.Linear(shape.hidden_size, shape.vocab_size, bias=False)
         self.head.weight = self.tokens.weight
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -91,13 +91,13 @@ def transformers_style(shape: ModelShape) -> Rival:
 
     torch.manual_seed(1)
     config = Qwen3Config(
-        vocab_size=shape.vocabulary_size,
-        hidden_size=shape.width,
-        intermediate_size=shape.feed_forward_width,
+        vocab_size=shape.vocab_size,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_width,
+        head_dim=shape.head_dim,
         max_position_embeddings=shape.context,
         tie_word_embeddings=True,
         use_cache=False,

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.classifier_model import LinearModel, score_texts
+from tasks.classify.linear_model import LinearModel, score_texts
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 
 DOCUMENTS = 1000

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from tasks.filters.filtering import FilterConfig, filter_document
-from tasks.filters.gopher_quality import measure_quality
-from tasks.filters.gopher_repetition import measure_repetition
-from tasks.filters.profiles import PROFILES
-from tasks.filters.stop_words import GOPHER_STOP_WORDS
-from tasks.filters.text_units import TextUnits
-from tasks.filters.words import Words
+from tasks.filter.gopher_quality import measure_quality
+from tasks.filter.gopher_repetition import measure_repetition
+from tasks.filter.measure_and_judge import FilterConfig, filter_document
+from tasks.filter.profiles import PROFILES
+from tasks.filter.stop_words import GOPHER_STOP_WORDS
+from tasks.filter.text_units import TextUnits
+from tasks.filter.words import Words
 from tests.bench.datatrove_environment import run_in_datatrove
 from tests.bench.real_texts import english_texts
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.extraction import ExtractionConfig
-from tasks.filters.filtering import FilterConfig, filter_document
-from tasks.url_rules import UrlRulesConfig
+from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.url_rules import UrlRulesConfig
+from tasks.filter.measure_and_judge import FilterConfig, filter_document
 from tests.bench.datatrove_environment import run_in_datatrove
 from tests.bench.our_filtering import filter_warc
 from tests.bench.real_texts import english_texts
@@ -118,7 +118,7 @@ def test_from_warc_to_kept_documents(common_crawl: Path, tmp_path: Path, capsys:
     warcs = sorted((common_crawl / "crawl-data").rglob("*.warc.gz"))[::2][:WARCS]
     ways: list[Callable[[Path], Done]] = [sides.datatrove, sides.ours, sides.datatrove_english, sides.ours_english]
     done: dict[str, list[Done]] = {way.__name__: [] for way in ways}
-    sides.ours(warcs[0])  # the first child waits for its nursery's imports
+    sides.ours(warcs[0])  # the first child waits for its fork_server's imports
     for number, warc in enumerate(warcs):
         for way in ways[:: -1 if number % 2 else 1]:
             done[way.__name__].append(way(warc))

@@ -17,16 +17,16 @@ import pyarrow as pa
 import pytest
 from trafilatura import extract
 
-from tasks.charset import decode
-from tasks.extraction import ExtractionConfig, extract_text, parse_page
-from tasks.filters.filtering import FilterConfig, filter_document
-from tasks.language import identify
-from tasks.language_guess import guess_language
-from tasks.minhash import MinHashConfig, signatures_table
-from tasks.page_extraction import page_to_document
-from tasks.page_metadata import read_metadata
-from tasks.url_rules import UrlRules, UrlRulesConfig
-from tasks.warc_reading import Page, ReadLimits, read_pages
+from tasks.dedup.minhash import MinHashConfig, signatures_table
+from tasks.extract.charset import decode
+from tasks.extract.language import identify
+from tasks.extract.language_guess import guess_language
+from tasks.extract.main_text import ExtractionConfig, extract_text, parse_page
+from tasks.extract.page_metadata import read_metadata
+from tasks.extract.page_to_document import page_to_document
+from tasks.extract.url_rules import UrlRules, UrlRulesConfig
+from tasks.filter.measure_and_judge import FilterConfig, filter_document
+from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.bench.side_by_side import show
 from tests.tasks.builtin_lists import read_list
 

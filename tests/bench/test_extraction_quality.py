@@ -8,11 +8,11 @@ from statistics import mean
 
 import pytest
 
-from tasks.charset import decode
-from tasks.extraction import ExtractionConfig, extract_text
-from tasks.warc_reading import Page
+from tasks.extract.charset import decode
+from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.warc.reader import Page
 from tests.bench.side_by_side import show
-from tests.tasks.test_real_pages import four_gram_f1, lines_of, read
+from tests.tasks.extract.test_real_pages import four_gram_f1, lines_of, read
 
 FLOORS = {"trafilatura": 0.897, "trafilatura, fast": 0.84, "resiliparse": 0.84}
 CONFIGS = {

@@ -15,18 +15,18 @@ import pytest
 import xxhash
 from tokenizers import Tokenizer
 
-from model.token_cache import open_token_cache
-from tasks.tokenization import TokensConfig, tokens_table
-from tasks.tokenizer_training import TokenizerConfig, encoder, train_tokenizer
+from model.data.token_cache import open_token_cache
+from tasks.tokenize.encoding import TokensConfig, tokens_table
+from tasks.tokenize.tokenizer_training import TokenizerConfig, encoder, train_tokenizer
 from tests.bench.our_training import our_training
 from tests.bench.packed_corpus import TWO_MILLION, open_packed_corpus, write_packed_corpus
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
+from tests.conftest import ROOT
 
 BATCHES = 150
 ROUNDS = 3
 LONG_DOCUMENTS = 160_000
 """Documents of an epoch of 100M tokens."""
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.bench

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from model.config import LoopConfig, OptimizerConfig, ScheduleConfig
+from model.base.config import LoopConfig, OptimizerConfig, ScheduleConfig
 from tests.bench.held_out_training import held_out_loss, rival_held_out_loss
 from tests.bench.packed_corpus import TWO_MILLION
 from tests.bench.rival_training import nanogpt_style, transformers_style
@@ -32,7 +32,7 @@ def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -
         "source.warcs": "all",
         "filter.profiles": "[gopher]",
         "filter.languages": "[]",
-        "tokenizer.vocab_size": TWO_MILLION.shape.vocabulary_size,
+        "tokenizer.vocab_size": TWO_MILLION.shape.vocab_size,
     }
     command = [str(Path(sys.executable).with_name("sluice")), "corpus", "first-crawl", "--store", str(store)]
     for name, value in settings.items():
@@ -49,7 +49,7 @@ def test_muon_reaches_adamws_loss_with_70_percent_of_the_tokens(crawl_tokens: Pa
     tokens, packing = (next((crawl_tokens / "datasets" / stage).iterdir()) for stage in ("tokens", "packing"))
 
     def loss(steps: int, optimizer: OptimizerConfig, schedule: ScheduleConfig) -> float:
-        loop = LoopConfig(steps=steps, sequences_per_step=16, seed=1, evaluation_documents=0, compile=True)
+        loop = LoopConfig(steps=steps, global_batch_size=16, seed=1, evaluation_documents=0, compile=True)
         return held_out_loss(tokens, packing, TWO_MILLION.shape, loop, optimizer, schedule)
 
     cosine = ScheduleConfig("cosine", 10, final_fraction=0.1)
@@ -57,6 +57,6 @@ def test_muon_reaches_adamws_loss_with_70_percent_of_the_tokens(crawl_tokens: Pa
     for name, rival in (("nanoGPT-style", nanogpt_style), ("transformers", transformers_style)):
         model = rival(TWO_MILLION.shape)
         all_tokens[name] = rival_held_out_loss(tokens, model, TWO_MILLION, ADAMW_STEPS, 4e-3, cosine)
-    muon = loss(MUON_STEPS, OptimizerConfig(name="muon", lr=8e-3, matrix_lr=0.03), ScheduleConfig(warmup_steps=10))
+    muon = loss(MUON_STEPS, OptimizerConfig(name="muon", lr=8e-3, muon_lr=0.03), ScheduleConfig(warmup_steps=10))
     show("Held-out loss, nats a token", {**all_tokens, "Muon, 70% of the tokens": muon})
     assert muon <= min(all_tokens.values())

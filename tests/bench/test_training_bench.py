@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.device import available_cores
+from model.base.device import available_cores
 from tests.bench.our_training import our_training
 from tests.bench.packed_corpus import TWELVE_MILLION, TWO_MILLION, Sizes, open_packed_corpus
 from tests.bench.rival_training import nanogpt_style, rival_speed, transformers_style

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 
 from flows.what_if.parts import StageDecisions, judge_part
-from tasks.filters.filtering import FilterConfig, judge
-from tasks.filters.profiles import SIGNALS
-from tasks.filters.rejudging import filter_tests
-from tasks.parts import PartWriter
-from tasks.rejudging import Rejudging
-from tasks.stages.filter import DECISIONS
-from tasks.store import Store
+from tasks.corpus.filter_tests import filter_tests
+from tasks.corpus.signal_tests import Rejudging
+from tasks.dataset.parts import PartWriter
+from tasks.dataset.store import Store
+from tasks.filter.filter import DECISIONS
+from tasks.filter.measure_and_judge import FilterConfig, judge
+from tasks.filter.profiles import SIGNALS
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 
 pytestmark = pytest.mark.bench

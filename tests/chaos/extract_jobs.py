@@ -9,16 +9,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tasks.extraction import ExtractionConfig
-from tasks.isolation import ChildLimits, Progress, run_isolated
+from tasks.dataset.parts import PartFooter
+from tasks.dataset.stage import PartJob
+from tasks.extract.main_text import ExtractionConfig
 from tasks.part_runner import run_part
-from tasks.parts import PartFooter
-from tasks.stages.stage import PartJob
+from tasks.workers.child_process import Progress, WorkerLimits, run_isolated
 
 CRAWL = "CC-MAIN-2026-45"
 NAME = "mutated"
 WARC = f"crawl-data/{CRAWL}/segments/1.1/warc/{NAME}.warc.gz"
-LIMITS = ChildLimits(seconds=900, memory_bytes=2 << 30, stall_seconds=60)
+LIMITS = WorkerLimits(seconds=900, memory_bytes=2 << 30, stall_seconds=60)
 RECORDS_PER_SAMPLE = 500
 
 
@@ -103,8 +103,8 @@ def job(folder: Path, **config: Any) -> PartJob:
     return PartJob(str(folder / "store"), "extract", "f" * 16, 0, "inputs", values, {}, source)
 
 
-def extract(folder: Path, limits: ChildLimits = LIMITS, **config: Any) -> Extracted:
-    """Carry it out as a worker does. Raises ChildDied where the child crashes or breaks a limit."""
+def extract(folder: Path, limits: WorkerLimits = LIMITS, **config: Any) -> Extracted:
+    """Carry it out as a worker does. Raises WorkerDied where the child crashes or breaks a limit."""
     log: list[str] = []
     work = job(folder, **config)
     cost = run_isolated(extract_and_measure, work, limits, log.append, ("tasks.part_runner",))

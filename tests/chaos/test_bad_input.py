@@ -27,8 +27,14 @@ def crawl_folder(folder: Path, warcs: dict[str, bytes]) -> Path:
 
 
 def from_folder(folder: Path) -> list[str]:
-    """Overrides that read a folder in place of the recipe's made-up web."""
-    given = {"madeup": "null", "source.base": folder, "source.crawl": CRAWL, "source.warcs": "all", "pretrain": "null"}
+    """Overrides that read a folder in place of the recipe's synthetic web."""
+    given = {
+        "synthetic_web": "null",
+        "source.base": folder,
+        "source.crawl": CRAWL,
+        "source.warcs": "all",
+        "pretrain": "null",
+    }
     given |= {"sft": "null", "evaluate.questions": "null"}
     return [word for field, value in given.items() for word in ("--set", f"{field}={value}")]
 
@@ -94,7 +100,9 @@ def test_a_full_disk(
     """The message says so, what was finished survives, and with room the run ends as if nothing had happened."""
     disk, saved = tmp_path / "disk", tmp_path / "saved"
     disk.mkdir()
-    size = 100 * 1024 + sum(file.stat().st_size for file in (finished_store / "madeup").rglob("*") if file.is_file())
+    size = 100 * 1024 + sum(
+        file.stat().st_size for file in (finished_store / "synthetic_web").rglob("*") if file.is_file()
+    )
     run = " ".join(sluice_command("corpus", str(tiny_recipe), "--store", f"{disk}/s", "--workers", "1"))
     script = f"mount -t tmpfs -o size={size} none {disk} && {{ {run}; code=$?; cp -a {disk}/s {saved}; exit $code; }}"
     done = subprocess.run(

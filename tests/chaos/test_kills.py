@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.stage_plan import STAGE_NAMES
-from tasks.store import Store
+from flows.recipe.stage_plan import STAGE_NAMES
+from tasks.dataset.store import Store
 from tests.conftest import Sluice, dataset_bytes, run_sluice, sluice_command, sluice_environment
 
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.madeup.config import MadeupConfig
-from tasks.madeup.generation import generate_madeup_web
-from tasks.warc_reading import Page, ReadLimits, read_pages
+from tasks.synthetic_web.generation import generate_synthetic_web
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
+from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.chaos.extract_jobs import Extracted, extract, place
 from tests.chaos.mutations import Capture, capture, mutate
 from tests.conftest import COMMON_CRAWL
@@ -40,11 +40,15 @@ def html_pages(folder: Path) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def madeup(tmp_path_factory: pytest.TempPathFactory) -> list[Capture]:
-    """Pages of the made-up web, of all kinds."""
-    folder = tmp_path_factory.mktemp("madeup") / "web"
-    few = MadeupConfig(towns=4, pages_per_town=12, held_out_facts=6, hidden_places=1, mirrors=4, near_duplicates=4)
-    generate_madeup_web(folder, few.model_copy(update={"foreign_pages": 30, "poor_pages": 30, "broken_responses": 9}))
+def synthetic_web(tmp_path_factory: pytest.TempPathFactory) -> list[Capture]:
+    """Pages of the synthetic web, of all kinds."""
+    folder = tmp_path_factory.mktemp("synthetic_web") / "web"
+    few = SyntheticWebConfig(
+        towns=4, pages_per_town=12, held_out_facts=6, hidden_places=1, mirrors=4, near_duplicates=4
+    )
+    generate_synthetic_web(
+        folder, few.model_copy(update={"foreign_pages": 30, "poor_pages": 30, "broken_responses": 9})
+    )
     return [capture(found.url, found.payload) for found in html_pages(folder)]
 
 
@@ -101,8 +105,8 @@ def run(seed: int, sources: list[Capture], folder: Path) -> Extracted:
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-def test_mutated_records_are_documents_or_decisions(seed: int, madeup: list[Capture], tmp_path: Path) -> None:
-    extracted = run(seed, madeup, tmp_path)
+def test_mutated_records_are_documents_or_decisions(seed: int, synthetic_web: list[Capture], tmp_path: Path) -> None:
+    extracted = run(seed, synthetic_web, tmp_path)
     reasons = {reason for row in extracted.decisions for reason in row["reasons"]}
     assert {"bad_body", "wrong_length", "not_html", "truncated"} <= reasons
     kept = len(extracted.documents) - RECORDS_PER_ARCHIVE - 1
@@ -111,9 +115,9 @@ def test_mutated_records_are_documents_or_decisions(seed: int, madeup: list[Capt
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_ten_thousand_mutated_records(madeup: list[Capture], tmp_path: Path) -> None:
+def test_ten_thousand_mutated_records(synthetic_web: list[Capture], tmp_path: Path) -> None:
     """Made-up pages, and real ones where they are to be had."""
     real = [capture(found.url, found.payload) for found in islice(html_pages(COMMON_CRAWL / "crawl-data"), 0, None, 9)]
-    sources = madeup + [one for one in real if len(one.body) < 60_000]
+    sources = synthetic_web + [one for one in real if len(one.body) < 60_000]
     for seed in range(100, 120):
         run(seed, sources, tmp_path / str(seed))

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.model.test_parallelism import processes
-from tests.model.test_training import evaluations, losses, wait_for_step
 from tests.model.tiny_corpus import TinyCorpus, kill_group, make_tiny_corpus, read_metrics, run_program, start_program
+from tests.model.training.test_parallelism import processes
+from tests.model.training.test_training_loop import evaluations, losses, wait_for_step
 
 OPTIONS: dict[str, Any] = {"checkpoint_every": 20, "evaluate_every": 100, "background_checkpoint_mib": 0}
 STEPS = 400

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.isolation import ChildLimits
+from tasks.workers.child_process import WorkerLimits
 from tests.chaos.extract_jobs import extract, place
 from tests.chaos.test_mutated_records import html_pages
 from tests.tasks.warc_builder import http_response, record
@@ -48,7 +48,7 @@ def test_a_worker_needs_no_more_than_a_gigabyte_for_a_warc_of_a_gigabyte(common_
     write_warc(archive, common_crawl / "crawl-data")
     size = archive.stat().st_size
     try:
-        extracted = extract(tmp_path, ChildLimits(seconds=3600, memory_bytes=2 << 30, stall_seconds=60))
+        extracted = extract(tmp_path, WorkerLimits(seconds=3600, memory_bytes=2 << 30, stall_seconds=60))
     finally:
         archive.unlink()
     cost, counters = extracted.cost, extracted.cost.footer.counters

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from flows.run_record import RunRecord
-from tasks.store import Store
-from tests.flows.report_stores import made_up_run
+from flows.store.run_record import RunRecord
+from tasks.dataset.store import Store
+from tests.flows.report_stores import synthetic_web_run
 
 
 @pytest.fixture(scope="module")
 def crawled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
-    """The store of the data half of a small made-up web, with the run's record; read only."""
+    """The store of the data half of a small synthetic web, with the run's record; read only."""
     folder = tmp_path_factory.mktemp("crawled") / "store"
-    return Store(str(folder)), made_up_run(folder).record
+    return Store(str(folder)), synthetic_web_run(folder).record
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Stores to report on: the real stages over a small made-up web, and the files that a trained model would have left."""
+"""Stores to report on: the real stages over a small synthetic web, and the files that a trained model would have left."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.mixed_corpora import pin_mixture
-from flows.plan import plan_stages
-from flows.recipe import Recipe
-from flows.run_record import Recorder, RunRecord
-from flows.settings import RunSettings
-from tasks.crawl_listing import SourceConfig, list_warcs
-from tasks.data_files import pin_data_files
-from tasks.fingerprint import digest
-from tasks.madeup import generate_madeup_web, read_questions
-from tasks.manifest import Manifest, write_manifest
+from flows.engine.mixed_corpora import pin_mixture
+from flows.recipe.plan import plan_stages
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
+from flows.store.run_record import Recorder, RunRecord
+from tasks.base.fingerprint import digest
+from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.manifest import Manifest, write_manifest
+from tasks.dataset.parts import PartFooter, PartWriter
+from tasks.dataset.stage import PartJob, inputs_digest
+from tasks.dataset.store import Store
+from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.part_runner import run_part
-from tasks.parts import PartFooter, PartWriter
-from tasks.stages.registry import STAGES
-from tasks.stages.stage import PartJob, inputs_digest
-from tasks.store import Store
+from tasks.registry import STAGES
+from tasks.synthetic_web import generate_synthetic_web, read_questions
 
 RECIPE: dict[str, Any] = {
     "name": "tiny",
     "source": {"warcs": "all"},
-    "madeup": {
+    "synthetic_web": {
         "warcs": 2,
         "towns": 4,
         "pages_per_town": 8,
@@ -48,11 +48,11 @@ RECIPE: dict[str, Any] = {
     "tokens": {"validation_fraction": 0.1},
     "packing": {"context": 64},
     "pretrain": {
-        "shape": {"layers": 2, "width": 32, "heads": 2, "kv_heads": 1, "feed_forward_width": 64},
-        "loop": {"steps": 60, "sequences_per_step": 4},
+        "shape": {"layers": 2, "hidden_size": 32, "heads": 2, "kv_heads": 1, "intermediate_size": 64},
+        "loop": {"steps": 60, "global_batch_size": 4},
     },
-    "sft": {"conversations": "madeup", "loop": {"steps": 20, "sequences_per_step": 4}},
-    "evaluate": {"questions": "madeup"},
+    "sft": {"conversations": "synthetic_web", "loop": {"steps": 20, "global_batch_size": 4}},
+    "evaluate": {"questions": "synthetic_web"},
 }
 """A whole recipe, small enough for a test."""
 
@@ -64,8 +64,8 @@ def _crawled_once() -> tuple[tempfile.TemporaryDirectory[str], RunRecord]:
     return folder, _crawl(Path(folder.name) / "store").record
 
 
-def made_up_run(folder: Path, *, with_model: bool = True) -> Recorder:
-    """A store at `folder` in which the data half has run over the made-up web, with the run's record.
+def synthetic_web_run(folder: Path, *, with_model: bool = True) -> Recorder:
+    """A store at `folder` in which the data half has run over the synthetic web, with the run's record.
 
     `with_model`: whether the recipe goes on to train one.
     """
@@ -85,11 +85,11 @@ def crawl(folder: Path, changes: dict[str, Any]) -> RunRecord:
 
 def _crawl(folder: Path, recipe: dict[str, Any] = RECIPE) -> Recorder:
     chosen = pin_mixture(pin_data_files(Recipe.model_validate(recipe), Store(str(folder))), Store(str(folder)))
-    web = generate_madeup_web(folder / "madeup", chosen.madeup)
+    web = generate_synthetic_web(folder / "synthetic_web", chosen.synthetic_web)
     plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
     settings = RunSettings.model_validate({"store": str(folder), "workers": 1})
     recorder = Recorder.start(chosen.model_dump(mode="json"), web.crawl, settings, plans)
-    source = chosen.source.model_copy(update={"base": str(folder / "madeup"), "crawl": web.crawl})
+    source = chosen.source.model_copy(update={"base": str(folder / "synthetic_web"), "crawl": web.crawl})
     manifests: dict[str, Manifest] = {}
     for name in (name for name in STAGES if name in plans):
         plan = plans[name]
@@ -205,10 +205,10 @@ def add_result(recorder: Recorder, store: Store, stage: str, summary: dict[str, 
 
 def whole_run(folder: Path) -> tuple[Store, RunRecord]:
     """A finished run with everything that a report can show."""
-    recorder, store = made_up_run(folder), Store(str(folder))
+    recorder, store = synthetic_web_run(folder), Store(str(folder))
     add_training(recorder, store, "pretrain", 60)
     model = add_training(recorder, store, "sft", 20)
-    add_evaluation(recorder, store, model, folder / "madeup")
+    add_evaluation(recorder, store, model, folder / "synthetic_web")
     add_result(recorder, store, "export", {"folder": f"{model}/export"})
     recorder.finish()
     return store, recorder.record

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.plan import plan_stages
-from flows.recipe import Recipe
-from flows.recipe_loading import RecipeError, validated
-from flows.status import store_status
-from tasks.classifier_model import read_model
-from tasks.store import Store
+from flows.recipe.loading import RecipeError, validated
+from flows.recipe.plan import plan_stages
+from flows.recipe.recipe import Recipe
+from flows.store.status import store_status
+from tasks.classify.linear_model import read_model
+from tasks.dataset.store import Store
 from tests.conftest import TINY_RECIPE, Sluice, dataset_bytes
 from tests.flows.report_stores import RECIPE, crawl
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from flows.planning.ladder_models import LadderConfig, ladder_models
 from flows.planning.ladder_result import LadderResult
-from flows.planning.rungs import LadderConfig, ladder_rungs
-from flows.recipe import PretrainSection
-from flows.recipe_loading import RecipeError, load_recipe
+from flows.recipe.loading import RecipeError, load_recipe
+from flows.recipe.recipe import PretrainSection
 from tests.chaos.test_kills import kill_when, start
 from tests.conftest import Sluice
 
@@ -30,42 +30,46 @@ def section() -> PretrainSection:
 
 def test_every_size_is_trained_on_every_number_of_tokens(section: PretrainSection) -> None:
     config = LadderConfig(sizes=(0.25, 0.5, 1.0), tokens_per_parameter=(0.5, 1.0), max_epochs=100)
-    rungs, left_out = ladder_rungs(section, config, TARGETS, SEQUENCES)
+    planned, left_out = ladder_models(section, config, TARGETS, SEQUENCES)
     assert not left_out
-    assert {(rung.shape.layers, rung.shape.width) for rung in rungs} == {(1, 48), (2, 96), (4, 192)}
-    assert len(rungs) == 6
-    assert [rung.flop for rung in rungs] == sorted(rung.flop for rung in rungs)
-    for rung in rungs:
-        loop = rung.config["loop"]
-        tokens = loop["steps"] * loop["sequences_per_step"] * TARGETS / SEQUENCES
-        assert tokens == pytest.approx(rung.tokens_per_parameter * rung.parameters, rel=0.02)
+    assert {(planned_model.shape.layers, planned_model.shape.hidden_size) for planned_model in planned} == {
+        (1, 48),
+        (2, 96),
+        (4, 192),
+    }
+    assert len(planned) == 6
+    assert [planned_model.flop for planned_model in planned] == sorted(planned_model.flop for planned_model in planned)
+    for planned_model in planned:
+        loop = planned_model.config["loop"]
+        tokens = loop["steps"] * loop["global_batch_size"] * TARGETS / SEQUENCES
+        assert tokens == pytest.approx(planned_model.tokens_per_parameter * planned_model.parameters, rel=0.02)
 
 
 def test_the_recipes_own_size_learns_as_in_the_recipe(section: PretrainSection) -> None:
     config = LadderConfig(sizes=(1.0,), tokens_per_parameter=(0.5,))
-    (rung,), _ = ladder_rungs(section, config, TARGETS, SEQUENCES)
-    assert rung.shape == section.shape
-    assert rung.config["loop"]["sequences_per_step"] == section.loop.sequences_per_step
-    assert rung.config["optimizer"]["lr"] == section.optimizer.lr
+    (planned_model,), _ = ladder_models(section, config, TARGETS, SEQUENCES)
+    assert planned_model.shape == section.shape
+    assert planned_model.config["loop"]["global_batch_size"] == section.loop.global_batch_size
+    assert planned_model.config["optimizer"]["lr"] == section.optimizer.lr
 
 
 def test_what_the_corpus_is_too_small_for_is_left_out(section: PretrainSection) -> None:
     config = LadderConfig(sizes=(0.5, 1.0), tokens_per_parameter=(1.0, 20.0), max_epochs=4)
-    rungs, left_out = ladder_rungs(section, config, TARGETS, SEQUENCES)
-    assert [(rung.shape.layers, rung.tokens_per_parameter) for rung in rungs] == [(2, 1.0)]
+    planned, left_out = ladder_models(section, config, TARGETS, SEQUENCES)
+    assert [(planned_model.shape.layers, planned_model.tokens_per_parameter) for planned_model in planned] == [(2, 1.0)]
     assert left_out[-1] == "1.92M parameters, 20 tokens each: 144.1 times over the corpus"
 
 
 def test_sizes_that_come_out_alike_are_one(section: PretrainSection) -> None:
     config = LadderConfig(sizes=(0.5, 0.51), tokens_per_parameter=(1.0,))
-    assert len(ladder_rungs(section, config, TARGETS, SEQUENCES)[0]) == 1
+    assert len(ladder_models(section, config, TARGETS, SEQUENCES)[0]) == 1
 
 
 def test_pace_names_no_model(section: PretrainSection) -> None:
     slower = load_recipe("demo", ["pretrain.loop.threads=1", "pretrain.loop.checkpoint_every=7"]).pretrain
     assert slower
     config = LadderConfig(sizes=(0.5,), tokens_per_parameter=(1.0,))
-    (one,), (other,) = (ladder_rungs(each, config, TARGETS, SEQUENCES)[0] for each in (section, slower))
+    (one,), (other,) = (ladder_models(each, config, TARGETS, SEQUENCES)[0] for each in (section, slower))
     assert one.meaning == other.meaning
     assert one.config != other.config
 
@@ -109,7 +113,7 @@ def test_a_killed_ladder_goes_on_and_a_plan_uses_its_law(
     (path,) = (store / "ladders").glob("tiny-*.json")
     result = LadderResult.model_validate_json(path.read_text())
     assert len(result.models) == 6
-    assert {(model.layers, model.width) for model in result.models} == {(1, 16), (2, 32), (4, 64)}
+    assert {(model.layers, model.hidden_size) for model in result.models} == {(1, 16), (2, 32), (4, 64)}
     assert not list((store / "models").glob("tiny-ladder-*/checkpoints"))
 
     plan = json.loads(sluice("plan", *arguments, "--flops", "1e12", "--json").stdout)["training"]

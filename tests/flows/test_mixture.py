@@ -10,18 +10,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flows.mixed_corpora import pin_mixture, refuse_own_corpus
-from flows.plan import plan_stages
-from flows.recipe import Recipe
-from flows.report.funnel import funnel_discrepancies
-from flows.run_record import RunRecord
-from flows.why import explain_stage
-from tasks.data_files import pin_data_files
-from tasks.errors import PermanentError, UsageError
-from tasks.store import Store
+from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
+from flows.recipe.plan import plan_stages
+from flows.recipe.recipe import Recipe
+from flows.report.tables.funnel import funnel_discrepancies
+from flows.store.run_record import RunRecord
+from flows.store.why import explain_stage
+from tasks.base.errors import PermanentError, UsageError
+from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.store import Store
 from tests.flows.report_stores import RECIPE, crawl
 
-OTHER_WEB = RECIPE["madeup"] | {"seed": 2, "warcs": 3, "crawl": "CC-MAIN-2026-40"}
+OTHER_WEB = RECIPE["synthetic_web"] | {"seed": 2, "warcs": 3, "crawl": "CC-MAIN-2026-40"}
 STEPS = [{"at_least": 2, "times": 3}]
 QUALITY = {"positive": ["builtin:quality-high.txt"], "negative": ["builtin:quality-low.txt"], "min_score": 0.0}
 
@@ -30,7 +30,7 @@ QUALITY = {"positive": ["builtin:quality-high.txt"], "negative": ["builtin:quali
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which another crawl's corpus is finished."""
     store = tmp_path_factory.mktemp("other")
-    crawl(store, {"madeup": OTHER_WEB, "pretrain": None, "sft": None})
+    crawl(store, {"synthetic_web": OTHER_WEB, "pretrain": None, "sft": None})
     return store
 
 

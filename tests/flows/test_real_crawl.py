@@ -102,7 +102,7 @@ def test_a_missing_warc_is_left_out_and_fetched_by_a_later_run(
     sluice(*lenient)
     status = stage_statuses(prefect_server, store)
     assert (status["fetch"]["parts_done"], status["fetch"]["parts_failed"], status["fetch"]["rows"]) == (5, 1, 4)
-    listed = json.loads(sluice("status", "--json", "--store", str(store)).stdout)["troubled_warcs"]
+    listed = json.loads(sluice("status", "--json", "--store", str(store)).stdout)["failed_warcs"]
     assert [(warc["path"], warc["reason"]) for warc in listed] == [(paths[5], "missing")]
     (decided,) = (pq.read_table(file) for file in (store / "decisions" / "fetch").rglob("part-00004.parquet"))
     assert decided.select(["kept", "reasons", "path"]).to_pylist() == [

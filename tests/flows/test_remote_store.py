@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.stage_plan import STAGE_NAMES
-from tasks.store import Store
+from flows.recipe.stage_plan import STAGE_NAMES
+from tasks.dataset.store import Store
 from tests.conftest import Sluice, dataset_bytes
 
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]

@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
-from flows.report.funnel import read_funnel
 from flows.report.page import write_report
-from flows.run_record import RunRecord
-from tasks.compression import named_tokenizer
-from tasks.errors import PermanentError, UsageError
-from tasks.stages.tokenizer import token_bytes_path, tokenizer_path
-from tasks.store import Store
-from tasks.tokenizer_training import TokenizerConfig, encoder, train_tokenizer
+from flows.report.tables.funnel import read_funnel
+from flows.store.run_record import RunRecord
+from tasks.base.errors import PermanentError, UsageError
+from tasks.dataset.store import Store
+from tasks.tokenize.compression import named_tokenizer
+from tasks.tokenize.tokenizer import token_bytes_path, tokenizer_path
+from tasks.tokenize.tokenizer_training import TokenizerConfig, encoder, train_tokenizer
 from tests.flows.report_stores import crawl
 
 Rows = Callable[[str], list[dict[str, Any]]]

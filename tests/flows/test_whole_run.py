@@ -1,4 +1,4 @@
-"""The whole way on a tiny made-up web: every stage real, every count adding up, every claim of the store checked."""
+"""The whole way on a tiny synthetic web: every stage real, every count adding up, every claim of the store checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from flows.stage_plan import STAGE_NAMES
+from flows.recipe.stage_plan import STAGE_NAMES
 from tests.conftest import Sluice, dataset_bytes, stage_statuses
 
 DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]
@@ -46,7 +46,7 @@ def test_every_stage_of_the_recipe_is_done(stages: dict[str, dict[str, Any]]) ->
 
 def test_no_record_disappears(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
     """Each record read is a document or a decision with reasons, at every stage."""
-    known = json.loads((finished_store / "madeup" / "madeup.json").read_text())["records"]
+    known = json.loads((finished_store / "synthetic_web" / "synthetic_web.json").read_text())["records"]
     read = decisions(finished_store, stages, "extract")
     assert len(read) == known == len({row["id"] for row in read})
     for before, after in (("extract", "filter"), ("filter", "corpus")):

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.filters.filtering import FilterConfig, judge, measure
-from tasks.filters.profiles import PROFILES, Rule
+from tasks.filter.measure_and_judge import FilterConfig, judge, measure
+from tasks.filter.profiles import PROFILES, Rule
 
 Parts = list[tuple[str, int]]
 Family = Callable[[int], Parts]

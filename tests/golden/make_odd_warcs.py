@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tasks.warc_reading import Page, ReadLimits, RecordCounts, Unreadable, read_pages
+from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 GOLDEN = Path(__file__).with_name("odd_warcs.json")
 ARCHIVES = Path(__file__).parents[3] / "shared" / "commoncrawl" / "odd-warcs"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import xxhash
 
-from model.packed_sequences import Batch, PackedSequences
+from model.base.program import run_program
+from model.data.packed_sequences import Batch, PackedSequences
 from model.pretrain import pretrain
-from model.program import run_program
 
 
 def recorded(config: Path) -> int:

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 import torch
 
-from model.errors import BadInput
+from model.base.errors import BadInput
+from model.base.program import outcome_path
 from model.evaluate import evaluate
 from model.export import REPORT, export
-from model.generation import Sampling, generate
-from model.model_loading import exported_weights, load_export, load_trained
+from model.inference.generation import Sampling, generate
+from model.inference.loading import exported_weights, load_export, load_trained
 from model.pretrain import pretrain
-from model.program import outcome_path
 from model.sft import finetune
-from tests.model.tiny_corpus import REPOSITORY, TinyCorpus, write_json, write_tokens
+from tests.conftest import ROOT
+from tests.model.tiny_corpus import TinyCorpus, write_json, write_tokens
 
 QUESTION = "What sells Karam?"
 
@@ -60,7 +61,7 @@ def evaluate_config(corpus: TinyCorpus, model: Path, folder: Path, **changes: An
 def run_module(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     """Runs `python -m` with the arguments and `text` as input."""
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, input=text, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=120)
 
 
 def test_transformers_loads_the_export_and_answers_alike(trained: Path) -> None:

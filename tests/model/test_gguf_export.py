@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from model.chat_format import TOOL_CHAT_TEMPLATE, TOOL_TOKENS, Message, load_chat_format
-from model.errors import BadInput
+from model.base.errors import BadInput
+from model.data.chat_format import TOOL_CHAT_TEMPLATE, TOOL_TOKENS, Message, load_chat_format
 from model.export import export
-from model.generation import Sampling, generate
 from model.gguf_export import main, write_gguf
-from model.model_loading import load_export
+from model.inference.generation import Sampling, generate
+from model.inference.loading import load_export
+from model.inference.qwen3_config import qwen3_config, shape_of
+from model.network.transformer import Transformer
 from model.pretrain import pretrain
-from model.qwen3_config import qwen3_config, shape_of
 from model.sft import finetune
-from model.transformer import Transformer
 from tests.environments import environment_with
 from tests.model.tiny_corpus import CONTEXT, TinyCorpus, write_json
 from tests.model.tool_tokenizer import tool_tokenizer

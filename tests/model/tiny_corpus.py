@@ -17,15 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.conftest import ROOT
+
 CONTEXT = 32
 SHAPE: dict[str, Any] = {
-    "vocabulary_size": 384,
+    "vocab_size": 384,
     "layers": 2,
-    "width": 32,
+    "hidden_size": 32,
     "heads": 4,
     "kv_heads": 2,
-    "feed_forward_width": 64,
+    "intermediate_size": 64,
     "context": CONTEXT,
 }
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -64,7 +65,7 @@ class TinyCorpus:
             "packing": str(self.packing),
             "cache": str(self.root / "cache"),
             "shape": SHAPE,
-            "loop": {"steps": steps, "sequences_per_step": 4, "threads": 1, "seed": 3, **loop},
+            "loop": {"steps": steps, "global_batch_size": 4, "threads": 1, "seed": 3, **loop},
         }
         return write_json(folder.with_suffix(".pretrain.json"), values)
 
@@ -75,7 +76,7 @@ class TinyCorpus:
             "base": str(base),
             "tokenizer": str(self.tokenizer),
             "conversations": str(self.root / "chat.jsonl"),
-            "loop": {"steps": steps, "sequences_per_step": 4, "threads": 1, **loop},
+            "loop": {"steps": steps, "global_batch_size": 4, "threads": 1, **loop},
         }
         return write_json(folder.with_suffix(".sft.json"), values)
 
@@ -153,7 +154,7 @@ def start_program(
     command = [sys.executable, *launcher, "-m", module, str(config)]
     return subprocess.Popen(
         command,
-        cwd=REPOSITORY,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -181,7 +182,7 @@ def _train_tokenizer(texts: list[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=SHAPE["vocabulary_size"],
+        vocab_size=SHAPE["vocab_size"],
         special_tokens=SPECIAL_TOKENS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

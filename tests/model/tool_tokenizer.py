@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenizers import AddedToken, Tokenizer
 
-from model.chat_format import TOOL_TOKENS
+from model.data.chat_format import TOOL_TOKENS
 from tests.model.tiny_corpus import TinyCorpus
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.data_files import read_data_file
-from tasks.store import Store
+from tasks.dataset.data_files import read_data_file
+from tasks.dataset.store import Store
 
 
 def read_list(name: str) -> bytes:

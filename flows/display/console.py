@@ -1,0 +1,79 @@
+"""What a person sees in the terminal while a flow runs: a line for each stage done, bars for what is under way.
+
+Notable: it only listens to the flow's own log records, which Prefect's UI shows as well, so the flow code knows nothing
+of terminals. Prefect's own chatter about states is left to the UI.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from flows.display.safe_text import harmless
+
+LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+
+
+class ProgressHandler(logging.Handler):
+    """Turns log records that carry `stage`, `done` and `total` into bars, and prints the others."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record."""
+        stage = getattr(record, "stage", None)
+        if stage is not None and hasattr(record, "done"):
+            self._advance(str(stage), int(record.done), int(getattr(record, "total", 0)))
+            return
+        if stage is not None and getattr(record, "finished", False):
+            self._remove(str(stage))
+        if "/prefect/" in record.pathname.replace("\\", "/"):
+            if record.levelno < logging.ERROR:
+                return
+            self._print(record.getMessage().partition("\n")[0], "red")
+            return
+        self._print(record.getMessage(), "yellow" if record.levelno >= logging.WARNING else None)
+
+    def _print(self, text: str, style: str | None) -> None:
+        # Servers and pages have a say in these texts, so they must not write to the terminal as they please.
+        self._console.print(harmless(text), style=style, highlight=False, markup=False, soft_wrap=True)
+
+    def _advance(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._bars[stage], completed=done, total=total)
+
+    def _remove(self, stage: str) -> None:
+        if stage in self._bars:
+            self._progress.remove_task(self._bars.pop(stage))
+
+
+@contextmanager
+def showing_progress(console: Console) -> Iterator[None]:
+    """Show the flows' log records on `console` while the block runs."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    handler = ProgressHandler(console, progress)
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    with progress:
+        for logger in loggers:
+            logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeHandler(handler)

@@ -1,0 +1,186 @@
+"""Checkpoints go to the store while training runs, and come back to a machine that has none of them.
+
+Notable:
+- Only for stores that are not on this machine's disk. A checkpoint's digests.json is sent last and removed first, so
+  one that has it is whole; the metrics log goes before it, so that it never lacks a line that the checkpoint follows.
+- What comes back is checked against its digests, and a damaged checkpoint is passed over for the one before it.
+- The newer of this machine's and the store's checkpoint is the one training goes on from.
+- A failing store does not stop training: it is tried again until the end, when a failure counts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from tasks.dataset.store import Store
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+_DIGESTS = "digests.json"
+_METRICS = "metrics.jsonl"
+_LOOK_SECONDS = 0.5
+"""Between two looks at this machine's disk; the store is only asked when something has changed there."""
+_RETRY_SECONDS = 30.0
+
+
+class CheckpointTransfer:
+    """Between a model's folder on this machine's disk and its place in the store."""
+
+    def __init__(self, store: Store, path: str, folder: Path, logger: Logger) -> None:
+        """
+        Args:
+            store: where checkpoints outlive this machine.
+            path: the model's folder below the store.
+            folder: the model's folder here.
+            logger: hears of damaged checkpoints and failed copies.
+        """
+        self._store, self._path, self._logger = store, path, logger
+        self._folder, self._checkpoints = folder, folder / "checkpoints"
+
+    def restore(self) -> str | None:
+        """Fetch the store's newest whole checkpoint, if it is newer than any here; returns the name of the fetched."""
+        here = _whole(self._checkpoints)
+        for name in reversed(self._sent()):
+            if here and name <= here[-1]:
+                return None
+            if self._fetch(name):
+                self._fetch_metrics()
+                return name
+            self._logger.warning(
+                "checkpoint %s is damaged and passed over", self._store.location(f"{self._path}/checkpoints/{name}")
+            )
+        return None
+
+    def send(self) -> None:
+        """Send what the store lacks of the checkpoints here, and remove there what is no longer kept here.
+
+        One of the same name but other content is replaced: training went back before it and came to its step anew.
+        """
+        here, sent = _whole(self._checkpoints), self._sent()
+        for name in here:
+            if name in sent:
+                if self._is_the_same(name):
+                    continue
+                self._remove(name)
+            self._send(name)
+        for name in sent if here else ():
+            if name not in _whole(self._checkpoints):
+                self._remove(name)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Send checkpoints as they come, while the block runs and once more after it."""
+        ended = threading.Event()
+
+        def send_on() -> None:
+            seen: list[str] = []
+            while not ended.wait(_LOOK_SECONDS):
+                here = _whole(self._checkpoints)
+                if here == seen:
+                    continue
+                if self._try_to_send():
+                    seen = here
+                else:
+                    ended.wait(_RETRY_SECONDS)
+
+        sender = threading.Thread(target=send_on, name="checkpoint transfer", daemon=True)
+        sender.start()
+        try:
+            yield
+        except BaseException:
+            self._end(ended, sender)
+            self._try_to_send()
+            raise
+        self._end(ended, sender)
+        self.send()
+
+    def _end(self, ended: threading.Event, sender: threading.Thread) -> None:
+        ended.set()
+        sender.join()
+
+    def _try_to_send(self) -> bool:
+        """Whether it could be done."""
+        try:
+            self.send()
+        except Exception as error:  # each kind of store has its own
+            self._logger.warning("checkpoints wait to be sent to %s: %s", self._store.url, error)
+            return False
+        return True
+
+    def _sent(self) -> list[str]:
+        """Names of the whole checkpoints in the store, oldest first."""
+        place = f"{self._path}/checkpoints"
+        return [name for name in self._store.names(place) if self._store.exists(f"{place}/{name}/{_DIGESTS}")]
+
+    def _is_the_same(self, name: str) -> bool:
+        """Whether the store's checkpoint of this name is the one here, or the one here has gone meanwhile."""
+        try:
+            here = (self._checkpoints / name / _DIGESTS).read_bytes()
+        except FileNotFoundError:
+            return True
+        return self._store.read_bytes(f"{self._path}/checkpoints/{name}/{_DIGESTS}") == here
+
+    def _send(self, name: str) -> None:
+        folder, place = self._checkpoints / name, f"{self._path}/checkpoints/{name}"
+        try:
+            for file in sorted(file for file in folder.iterdir() if file.name != _DIGESTS):
+                self._store.upload_file(file, f"{place}/{file.name}")
+            self._store.upload_file(self._folder / _METRICS, f"{self._path}/{_METRICS}")
+            self._store.upload_file(folder / _DIGESTS, f"{place}/{_DIGESTS}")
+        except FileNotFoundError:
+            # Training has just removed it for newer ones, which are sent instead.
+            if folder.exists():
+                raise
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        place = f"{self._path}/checkpoints/{name}"
+        self._store.remove(f"{place}/{_DIGESTS}")
+        for file in self._store.names(place):
+            self._store.remove(f"{place}/{file}")
+
+    def _fetch(self, name: str) -> bool:
+        """Bring a checkpoint here, whole or not at all; whether it was as its digests say."""
+        place, final = f"{self._path}/checkpoints/{name}", self._checkpoints / name
+        temporary = final.with_name(f"{name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        self._store.download_folder(place, temporary)
+        if not _as_its_digests_say(temporary):
+            shutil.rmtree(temporary)
+            return False
+        temporary.rename(final)
+        return True
+
+    def _fetch_metrics(self) -> None:
+        if self._store.exists(f"{self._path}/{_METRICS}"):
+            (self._folder / _METRICS).write_bytes(self._store.read_bytes(f"{self._path}/{_METRICS}"))
+
+
+def _whole(checkpoints: Path) -> list[str]:
+    """Names of the finished checkpoints in a folder, oldest first."""
+    return sorted(file.parent.name for file in checkpoints.glob(f"step-*/{_DIGESTS}") if file.parent.suffix != ".tmp")
+
+
+def _as_its_digests_say(folder: Path) -> bool:
+    try:
+        digests: dict[str, Any] = json.loads((folder / _DIGESTS).read_text())
+        return all(_digest(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(file: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,152 @@
+"""Carries a stage's parts out as Prefect tasks: grouped, in a bounded window, each part in a process of its own.
+
+Notable: the store decides what is done and Prefect decides what runs, so tasks are never cached. A worker that dies
+on one page is started again with that page marked; a part that fails for good ends the stage, once what runs beside it
+is finished.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture, as_completed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.recipe.settings import RunSettings
+from tasks.base.errors import PermanentError, TemporaryError
+from tasks.dataset.parts import PartFooter
+from tasks.dataset.stage import PartJob
+from tasks.dataset.store import Store
+from tasks.part_runner import finished, run_part
+from tasks.workers.child_process import WorkerDied, WorkerLimits, run_isolated
+
+RETRY_DELAYS = [2.0, 10.0, 60.0]
+"""Seconds before each new try of a task; jitter makes each up to half as long again."""
+MAX_POISONOUS_RECORDS = 100
+"""Records of one part that may kill its worker before the part is given up."""
+STALL_SECONDS = 120.0
+"""Processor time on one record, in seconds, after which a worker counts as hung: what the extractor's own limit, which
+only Python code notices, cannot stop."""
+_PRELOAD = ("tasks.part_runner",)
+_MAX_THREADS = 256
+
+
+def part_task_runner() -> TaskRunner[PrefectFuture[Any]]:
+    """Threads that wait on worker processes. How many are busy at a time is `settings.workers`, by the window."""
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=_MAX_THREADS)
+    return cast(TaskRunner[PrefectFuture[Any]], runner)
+
+
+def worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
+    """Prefect's retry condition: only what may be otherwise next time."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TemporaryError | ConnectionError | TimeoutError)
+
+
+def part_task(function: Callable[..., Any], name: str) -> Any:
+    """`function` as a task called `name`: retried with back-off and jitter while that can help, never cached."""
+    return task(
+        name=name,
+        task_run_name="{label}",
+        retries=len(RETRY_DELAYS),
+        retry_delay_seconds=RETRY_DELAYS,
+        retry_jitter_factor=0.5,
+        retry_condition_fn=worth_another_try,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(function)
+
+
+def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
+    """Build one part in a child process, setting aside the records that kill it."""
+    done = finished(Store(job.store), job)
+    if done:
+        return done
+    logger = get_run_logger()
+    limits = WorkerLimits(
+        seconds=settings.part_hours * 3600,
+        memory_bytes=int(settings.worker_memory_gib * 2**30),
+        stall_seconds=STALL_SECONDS,
+    )
+    while True:
+        try:
+            return run_isolated(run_part, job, limits, logger.info, _PRELOAD)
+        except WorkerDied as death:
+            # A death in the same place twice, before the first record or by the clock is not a page's doing.
+            if death.position is None or death.position in job.skip or death.reason == "time":
+                if death.reason in ("memory", "time"):
+                    raise PermanentError(
+                        f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. Raise "
+                        "--worker-memory (settings.worker_memory_gib) or settings.part_hours and run again."
+                    ) from death
+                raise
+            if len(job.skip) >= MAX_POISONOUS_RECORDS:
+                raise PermanentError(
+                    f"{job.stage} part {job.index}: {len(job.skip)} records killed the worker, the last at offset "
+                    f"{death.position} ({death}). Raise --worker-memory (settings.worker_memory_gib) and run again."
+                ) from death
+            logger.warning("%s part %d: record %d: %s", job.stage, job.index, death.position, death)
+            job = dataclasses.replace(job, skip={**job.skip, death.position: death.reason})
+
+
+def build_parts(jobs: list[PartJob], settings: RunSettings, label: str) -> list[PartFooter]:
+    """Build a group of parts, one after the other; the body of every stage's task."""
+    return [build_part(job, settings) for job in jobs]
+
+
+def build_all(
+    stage: str, jobs: Sequence[PartJob], settings: RunSettings, crawl: str, on_part: Callable[[int], None]
+) -> tuple[list[PartFooter], int]:
+    """Footers of all `jobs` in order, and how many had to be built; `on_part` gets each count newly finished."""
+    store = Store(settings.store)
+    with ThreadPoolExecutor(16) as readers:
+        footers = dict(enumerate(readers.map(lambda job: finished(store, job), jobs)))
+    pending = [index for index, footer in footers.items() if footer is None]
+    on_part(len(jobs) - len(pending))
+    groups = grouped(pending, settings.workers)
+    labels = [f"{stage} {crawl} {group_label(group)}" for group in groups]
+    arguments = [([jobs[i] for i in group], settings, label) for group, label in zip(groups, labels, strict=True)]
+    for group, built in in_window(part_task(build_parts, stage), arguments, settings.workers):
+        footers.update(zip(groups[group], built, strict=True))
+        on_part(len(built))
+    return [footer for _, footer in sorted(footers.items()) if footer], len(pending)
+
+
+def grouped(indices: Sequence[int], workers: int, largest: int = 32) -> list[list[int]]:
+    """Parts in groups worth a task each: about four groups a worker, no group above `largest`."""
+    size = max(1, min(largest, len(indices) // (4 * workers)))
+    return [list(indices[start : start + size]) for start in range(0, len(indices), size)]
+
+
+def group_label(group: Sequence[int]) -> str:
+    """`part 3`, or `parts 3 to 18`, for a task's name."""
+    return f"part {group[0]}" if len(group) == 1 else f"parts {group[0]} to {group[-1]}"
+
+
+def in_window(task: Any, arguments: Sequence[tuple[Any, ...]], width: int) -> Iterator[tuple[int, Any]]:
+    """Run `task` for each of `arguments` with `width` submitted at a time; gives (place, result) as they finish.
+
+    The first failure stops further submissions, waits for what runs, and is raised.
+    """
+    running: dict[PrefectFuture[Any], int] = {}
+    following = iter(enumerate(arguments))
+    failure: BaseException | None = None
+    while True:
+        while failure is None and len(running) < width and (item := next(following, None)) is not None:
+            running[task.submit(*item[1])] = item[0]
+        if not running:
+            break
+        future = next(iter(as_completed(list(running))))
+        place = running.pop(future)
+        result = future.result(raise_on_failure=False)
+        if isinstance(result, BaseException):
+            failure = failure or result
+        else:
+            yield place, result
+    if failure:
+        raise failure

@@ -1,0 +1,225 @@
+"""A Prefect server for the length of a run, where none is configured.
+
+Notable:
+- Prefect's own stopgap, the ephemeral server, loses most task runs. This one is a real server on a free loopback port,
+  with its database kept from run to run, and it is stopped only when it has recorded all that the run told it.
+- It runs under `flows.engine.launcher.supervised`, in a session of its own: Ctrl-C reaches the flow and not the server, and no
+  server outlives the process that started it, not even after kill -9.
+- Nothing is sent anywhere: analytics are off, and the services that only matter to a server that stays (schedules, late
+  runs, triggers) are off too, which halves the first start.
+- Two runs at the same time have a server and a database each. Whoever holds a database's lock is its only user, so the
+  runs that it still calls running were killed, and are marked as crashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flows.engine.launcher import SupervisedProgram, supervised
+from tasks.base.errors import PermanentError
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 180.0
+_STOP_SECONDS = 10.0
+_SETTLE_SECONDS = 60.0
+_QUIET_SECONDS = 1.3
+_POLL_SECONDS = 0.05
+_PORT_TRIES = 3
+_LAST_LINES = 30
+_IDLE_SERVICES = (
+    "CANCELLATION_CLEANUP",
+    "CLEANUP_RECONCILER",
+    "EVENT_LOGGER",
+    "FOREMAN",
+    "LATE_RUNS",
+    "PAUSE_EXPIRATIONS",
+    "REPOSSESSOR",
+    "SCHEDULER",
+    "TRIGGERS",
+)
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """Where a Prefect server is."""
+
+    api_url: str
+    ui_url: str
+    is_ours: bool
+    """Whether it was started here, for this run only."""
+
+
+@contextlib.contextmanager
+def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
+    """The configured Prefect server, or one of our own with its database under `data_dir`, for the length of the block.
+
+    Within the block, flows of this process and of the processes it starts report to that server. Raises PermanentError
+    with the server's last words if it does not start.
+    """
+    from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+
+    if configured := PREFECT_API_URL.value():
+        yield ServerAddress(configured, PREFECT_UI_URL.value() or configured.removesuffix("/api"), is_ours=False)
+        return
+    with _own_folder(Path(data_dir).expanduser()) as folder, _server(folder) as address, _reporting_to(address):
+        _mark_killed_runs(address)
+        try:
+            yield address
+        finally:
+            _wait_until_recorded(address)
+
+
+@contextlib.contextmanager
+def _own_folder(data_dir: Path) -> Iterator[Path]:
+    """The first folder under `data_dir` that no other run uses, locked."""
+    for number in itertools.count():
+        folder = data_dir / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield folder
+            return
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[ServerAddress]:
+    with contextlib.ExitStack() as stack:
+        for tries_left in reversed(range(_PORT_TRIES)):
+            port = _free_port()
+            program = stack.enter_context(supervised(_command(port), _STOP_SECONDS, _environment(folder, port)))
+            said = _listen(program)
+            address = ServerAddress(f"http://{_HOST}:{port}/api", f"http://{_HOST}:{port}", is_ours=True)
+            if _becomes_healthy(address, program):
+                yield address
+                return
+            # Between the search for a free port and its use, another program may have taken it.
+            if not tries_left or "address already in use" not in " ".join(said):
+                words = "\n".join(said)
+                raise PermanentError(
+                    f"The Prefect server with its data in {folder} did not start. Set PREFECT_API_URL to a server of"
+                    f" your own, or see what it said:\n{words}"
+                )
+
+
+def _command(port: int) -> list[str]:
+    uvicorn = ["-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--log-level", "error"]
+    listen = ["--host", _HOST, "--port", str(port), "--lifespan", "on", "--timeout-graceful-shutdown", "2"]
+    return [sys.executable, *uvicorn, *listen]
+
+
+def _environment(folder: Path, port: int) -> dict[str, str]:
+    api_url = f"http://{_HOST}:{port}/api"
+    return {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
+        "PREFECT_SERVER_API_HOST": _HOST,
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_UI_API_URL": api_url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # Events are wanted soon after they happen, since the server ends with the run; and task runs, which arrive as
+        # events, are recorded three times as fast in batches as one by one.
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "25",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+        **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listen(program: SupervisedProgram) -> deque[str]:
+    """The last lines that the server says, collected by a thread while it runs."""
+    said: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def listen() -> None:
+        # The pipe is closed under this thread when the server is stopped.
+        with contextlib.suppress(OSError, ValueError):
+            said.extend(program.lines())
+
+    threading.Thread(target=listen, name="prefect-server-output", daemon=True).start()
+    return said
+
+
+def _becomes_healthy(address: ServerAddress, program: SupervisedProgram) -> bool:
+    import prefect  # noqa: F401 - it will be needed in any case, and takes a second that the server needs too
+
+    deadline = time.monotonic() + _START_SECONDS
+    with httpx.Client(base_url=address.api_url, trust_env=False, timeout=5) as client:
+        while program.is_running() and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get("/health").status_code == 200:
+                    return True
+            time.sleep(_POLL_SECONDS)
+    return False
+
+
+@contextlib.contextmanager
+def _reporting_to(address: ServerAddress) -> Iterator[None]:
+    """Point this process, and those it starts, at the server."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = address.api_url
+    try:
+        # Nobody looks for lost heartbeats here, and joining their thread would cost each flow run a second.
+        with temporary_settings({PREFECT_API_URL: address.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        if before is not None:
+            os.environ["PREFECT_API_URL"] = before
+
+
+def _mark_killed_runs(address: ServerAddress) -> None:
+    running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+    crashed = {"type": "CRASHED", "name": "Crashed", "message": "The process that ran it was killed."}
+    with _client(address) as client, contextlib.suppress(httpx.HTTPError):
+        for run in client.post("/flow_runs/filter", json=running).raise_for_status().json():
+            client.post(f"/flow_runs/{run['id']}/set_state", json={"state": crashed, "force": True})
+
+
+def _wait_until_recorded(address: ServerAddress) -> None:
+    """Wait until the server has worked off what the run told it: task runs arrive as events, and queue up."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    with contextlib.suppress(Exception):  # what cannot be told must not spoil a run that is over
+        APILogWorker.drain_all(timeout=_STOP_SECONDS, at_exit=False)
+        EventsWorker.drain_all(timeout=_STOP_SECONDS, at_exit=False)
+    ended = {"task_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}}
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    known: Any = None
+    since = time.monotonic()
+    with _client(address) as client, contextlib.suppress(httpx.HTTPError):
+        while (now := time.monotonic()) < deadline and now - since < _QUIET_SECONDS:
+            counts = [client.post("/task_runs/count", json=body).raise_for_status().json() for body in ({}, ended)]
+            if counts != known:
+                known, since = counts, time.monotonic()
+            time.sleep(_POLL_SECONDS * 2)
+
+
+def _client(address: ServerAddress) -> httpx.Client:
+    return httpx.Client(base_url=address.api_url, trust_env=False, timeout=30)

@@ -1,0 +1,117 @@
+"""The models of a ladder: which sizes of a recipe's model are trained on how many tokens, and how.
+
+Notable: batch and learning rates are carried over from the recipe's own (flows/planning/learning_rules.py), so what is
+tuned for the recipe's model is about right for its small relatives. What the corpus is too small for is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from flows.display.numbers import short
+from flows.planning.learning_rules import carried_over
+from flows.planning.model_cost import count_parameters, flop_per_token, scaled_shape
+from model.base.config import LoopConfig, ModelShape, deciding_fields
+from tasks.base.config import Config
+
+if TYPE_CHECKING:
+    from flows.recipe.recipe import PretrainSection
+
+
+class LadderConfig(Config):
+    """The series of small models that `sluice ladder` trains. Every size is trained on every number of tokens."""
+
+    sizes: tuple[float, ...] = (0.25, 0.375, 0.5, 0.75)
+    """Fractions of the recipe's depth and width; parameters go with the cube."""
+    tokens_per_parameter: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0)
+    """Tokens that each model is trained on, for each of its parameters."""
+    max_epochs: float = Field(default=4.0, gt=0)
+    """Times that a model may see the corpus; one that needs more is left out. Up to four, repeated tokens are worth
+    about as much as new ones (arXiv:2305.16264)."""
+
+    @model_validator(mode="after")
+    def _is_positive(self) -> Self:
+        if not all(value > 0 for value in (*self.sizes, *self.tokens_per_parameter)):
+            raise ValueError("sizes and tokens_per_parameter must be above 0")
+        return self
+
+
+@dataclass(frozen=True)
+class PlannedLadderModel:
+    """One model to train."""
+
+    shape: ModelShape
+    tokens_per_parameter: float
+    config: dict[str, Any]
+    """Its pretrain section, as plain values."""
+
+    @property
+    def parameters(self) -> int:
+        """All of them, embeddings included."""
+        return count_parameters(self.shape).total
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"{short(self.parameters)} parameters, {self.tokens_per_parameter:g} tokens each"
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """The fields that decide what comes out."""
+        return {section: deciding_fields(section, values) for section, values in self.config.items()}
+
+    @property
+    def flop(self) -> float:
+        """FLOP of its training."""
+        return self.tokens_per_parameter * self.parameters * flop_per_token(self.shape)
+
+
+def ladder_models(
+    section: PretrainSection, ladder: LadderConfig, corpus_targets: int, corpus_sequences: int
+) -> tuple[list[PlannedLadderModel], list[str]]:
+    """The models to train, the cheapest first, and in words those that are left out.
+
+    Args:
+        section: the recipe's pretraining.
+        ladder: sizes and tokens.
+        corpus_targets: tokens to learn from in the packed corpus.
+        corpus_sequences: sequences that hold them.
+    """
+    planned, left_out = [], []
+    shapes = dict.fromkeys(scaled_shape(section.shape, size) for size in ladder.sizes)
+    for shape in shapes:
+        for ratio in sorted(set(ladder.tokens_per_parameter)):
+            sequences = ratio * count_parameters(shape).total / (corpus_targets / corpus_sequences)
+            planned_model = PlannedLadderModel(shape, ratio, _config(section, shape, sequences))
+            if sequences > ladder.max_epochs * corpus_sequences:
+                left_out.append(f"{planned_model.name}: {sequences / corpus_sequences:.1f} times over the corpus")
+            else:
+                planned.append(planned_model)
+    return sorted(planned, key=lambda planned_model: planned_model.flop), left_out
+
+
+def _config(section: PretrainSection, shape: ModelShape, sequences: float) -> dict[str, Any]:
+    optimizer, batch = carried_over(section.optimizer, section.loop.global_batch_size, section.shape, shape)
+    steps = max(1, round(sequences / batch))
+    warmup = round(section.schedule.warmup_steps * steps / section.loop.steps)
+    loop = dataclasses.replace(
+        section.loop,
+        steps=steps,
+        global_batch_size=batch,
+        micro_batch=0 if section.loop.micro_batch >= batch else section.loop.micro_batch,
+        evaluate_every=0,
+        keep_checkpoints=1,
+        max_hours=0.0,
+        patience=0,
+        trackers=(),
+    )
+    return {
+        "shape": TypeAdapter(ModelShape).dump_python(shape, mode="json"),
+        "loop": TypeAdapter(LoopConfig).dump_python(loop, mode="json"),
+        "optimizer": dataclasses.asdict(optimizer),
+        "schedule": dataclasses.asdict(dataclasses.replace(section.schedule, warmup_steps=warmup)),
+    }

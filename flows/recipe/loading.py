@@ -1,0 +1,156 @@
+"""Reads a recipe: YAML by name or path, then `--set` overrides, then validation with errors a person can act on.
+
+Notable: every wrong field is reported, not only the first, each with the file, the dotted field and, for a name that
+does not exist, the nearest one that does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from flows.recipe.recipe import Recipe
+from tasks.base.errors import UsageError
+
+_TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
+
+
+class RecipeError(UsageError):
+    """The recipe, or what the command line puts over it, is wrong."""
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with Sluice."""
+    folder = resources.files("flows") / "recipes"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe called `name_or_path` (a shipped name or a YAML file) with `field.path=value` overrides applied.
+
+    Raises `RecipeError` that names the file and every wrong field.
+    """
+    where, text = _read(name_or_path)
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
+    for override in overrides:
+        apply_override(values, override)
+    return validated(values, where)
+
+
+def validated(values: dict[str, Any], where: str) -> Recipe:
+    """A `Recipe` from plain values; `where` names their origin in the error."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"The recipe {where} is wrong:\n{explain(error, Recipe)}") from error
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one `field.path=value` in nested values, the value read as YAML (so 3, true, [1, 2], null work)."""
+    path, separator, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise RecipeError(f"--set {override!r} is not of the form field.path=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from error
+    target = values
+    for key in keys[:-1]:
+        below = target.setdefault(key, {})
+        if not isinstance(below, dict):
+            below = target[key] = {}
+        target = below
+    target[keys[-1]] = value
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """A validation error in words, a line for each wrong field."""
+    said: dict[str, list[str]] = {}
+    for details in error.errors():
+        field, message = _explain_one(details, model)
+        said.setdefault(field, []).append(message)
+    return "\n".join(f"  {field}: {'; or '.join(messages)}" for field, messages in said.items())
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        try:
+            return str(path), path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"The recipe {path} is no UTF-8 text: {error}.") from error
+        except OSError as error:
+            raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+    shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"
+    if not shipped.is_file():
+        known = shipped_recipes()
+        near = _nearest(name_or_path, known)
+        raise RecipeError(
+            f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
+        )
+    return f"{name_or_path} (shipped)", shipped.read_text(encoding="utf-8")
+
+
+def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
+    """The dotted field and what is wrong with it."""
+    # Where a field takes one of several types, pydantic also names the type it tried.
+    location = [part for part in details["loc"] if not _TRIED_TYPE.search(str(part))]
+    field = ".".join(str(part) for part in location) or "recipe"
+    if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        siblings = _fields_at(model, location[:-1])
+        return field, f"no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        return field, "is missing"
+    if isinstance(details.get("input"), dict | list) or details["type"] == "value_error":
+        return field, message
+    return field, f"{message} (it is {details.get('input')!r})"
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    current: Any = model
+    for key in location:
+        annotation = _annotations(current).get(key)
+        if annotation is not None:
+            current = _model_in(annotation)
+    return sorted(_annotations(current))
+
+
+def _annotations(model: Any) -> dict[str, Any]:
+    """The fields of a pydantic model or a dataclass with their types."""
+    if dataclasses.is_dataclass(model):
+        return typing.get_type_hints(model)
+    return {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model or dataclass inside an optional, a union or a container's annotation."""
+    if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return annotation
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        for argument in typing.get_args(annotation):
+            found = _model_in(argument)
+            if found is not None:
+                return found
+    return None
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,231 @@
+"""The recipe: everything that decides what comes out of a run, as one frozen model.
+
+Notable: each section's fields stand beside the code that reads them; here they are only put together. The training
+sections are the very dataclasses that the model half reads from its JSON config (a module without torch), so a field
+exists once. The same model is every flow's parameter, and Prefect draws its form from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from flows.planning.ladder_models import LadderConfig
+from model.base.config import ONE_DOCUMENT, LoopConfig, ModelShape, ObjectiveName, OptimizerConfig, ScheduleConfig
+from model.base.sizes import reserved_ids, sizes_of_depth
+from tasks.base.config import Config
+from tasks.classify.training import ClassifierConfig
+from tasks.corpus.harm import HarmConfig
+from tasks.dedup.clusters import DuplicatesConfig
+from tasks.dedup.minhash import MinHashConfig
+from tasks.extract.main_text import ExtractionConfig
+from tasks.fetch.crawl_listing import SourceConfig
+from tasks.filter.measure_and_judge import FilterConfig
+from tasks.personal_data.replacing import PersonalDataConfig
+from tasks.synthetic_web import SyntheticWebConfig
+from tasks.tokenize.best_fit import PackingConfig
+from tasks.tokenize.compression import CompressionConfig
+from tasks.tokenize.encoding import TokensConfig
+from tasks.tokenize.mixture import MixtureConfig
+from tasks.tokenize.tokenizer_training import TokenizerConfig
+
+
+class _SizesFollow:
+    """Marks a `ModelShape` whose sizes a recipe may leave out, or give as a depth, so that its JSON schema says so."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        definition = handler.resolve_ref_schema(schema)
+        del definition["required"]  # with a depth, none is
+        depth = {"type": "integer", "minimum": 1, "title": "Depth", "description": _DEPTH}
+        definition["properties"] = {"depth": depth} | definition["properties"]
+        return schema
+
+
+_DEPTH = "Sets layers, widths and heads together, less those that are named (model/base/sizes.py)."
+
+
+class PretrainSection(Config):
+    """Pretraining: the model's sizes and how it learns."""
+
+    shape: Annotated[ModelShape, _SizesFollow()]
+    """Sizes of the model; its vocabulary and context follow the tokenizer and the packing unless given. `depth` sets
+    all others that are not given (model/base/sizes.py)."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Learning rate over the run."""
+    objective: ObjectiveName = "causal"
+    """`causal`: a decoder that says the next token. `masked`: an encoder that names masked tokens. `span_corruption`:
+    an encoder, and a decoder that writes the spans missing from a text. Only the first becomes a chat model."""
+
+    @model_validator(mode="after")
+    def _gaps_stay_in_documents(self) -> Self:
+        if self.objective != "causal" and not self.loop.document_mask:
+            raise ValueError(f"loop.{ONE_DOCUMENT}")
+        return self
+
+
+class SftSection(Config):
+    """Finetuning on conversations."""
+
+    conversations: str = "starter"
+    """Path of a JSONL file of conversations; or `starter`, the small general set that Sluice makes itself; or
+    `synthetic_web`, the conversations that go with the synthetic web."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Learning rate over the run."""
+
+
+class EvaluateSection(Config):
+    """Judging the finished model."""
+
+    questions: str | None = None
+    """Path of a JSONL file of questions with their answers; or `synthetic_web`, those that go with the synthetic web; none:
+    only bits per byte are measured."""
+    validation_documents: int = Field(default=0, ge=0)
+    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
+    max_new_tokens: int = Field(default=48, ge=1)
+    """Longest reply, in tokens."""
+
+
+class ExportSection(Config):
+    """Handing the model to other programs."""
+
+    precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
+    """Type of the exported weights: float32 or bfloat16."""
+
+
+ClassifierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+"""A classifier's name: lower-case letters, digits, underscores."""
+
+
+class Recipe(Config):
+    """From a crawl to a chat model: a section for each stage."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")
+    """Short name for runs and models: lower-case letters, digits, dots, dashes."""
+    source: SourceConfig = SourceConfig()
+    """Which crawl, which of its WARC files, from where."""
+    synthetic_web: SyntheticWebConfig | None = None
+    """The synthetic web to generate and crawl in place of a real one; then `source.base` is not used."""
+    extract: ExtractionConfig = ExtractionConfig()
+    """From HTML to text."""
+    filter: FilterConfig = FilterConfig()
+    """Which documents are kept."""
+    signatures: MinHashConfig = MinHashConfig()
+    """MinHash signatures of the documents."""
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+    """How signatures are joined into clusters of near-duplicates."""
+    classifiers: dict[ClassifierName, ClassifierConfig] = Field(default_factory=dict)
+    """Linear classifiers of text by name, each trained from examples in the run, and what their scores decide."""
+    harm: HarmConfig | None = None
+    """Scores for harmful content and bias by a lexicon, for the documents that passed the filter; without it there are
+    none. A classifier in `classifiers` is the other way."""
+    personal_data: PersonalDataConfig | None = None
+    """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """The vocabulary and what it is trained on."""
+    tokens: TokensConfig = TokensConfig()
+    """Encoding, and the split by document."""
+    mixture: MixtureConfig | None = None
+    """Other corpora to train on as well, and how often documents count; without it the run's own, each once."""
+    packing: PackingConfig = PackingConfig()
+    """From documents to training sequences."""
+    ladder: LadderConfig = LadderConfig()
+    """The small models that `sluice ladder` trains to measure a scaling law; a run does not train them."""
+    compression: CompressionConfig | None = None
+    """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
+    measured."""
+    pretrain: PretrainSection | None = None
+    """Pretraining; without it the run ends with packed tokens."""
+    sft: SftSection | None = None
+    """Finetuning; without it the base model is evaluated and exported."""
+    evaluate: EvaluateSection = EvaluateSection()
+    """Judging the finished model."""
+    export: ExportSection = ExportSection()
+    """Handing the model to other programs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_follow(cls, values: Any) -> Any:
+        """Fill in the model's vocabulary, context and what follows its depth, where they are not given."""
+        if not isinstance(values, dict) or not isinstance(values.get("pretrain"), dict):
+            return values
+        shape, objective = values["pretrain"].get("shape"), values["pretrain"].get("objective", "causal")
+        if not isinstance(shape, dict):
+            return values
+        vocabulary = _given(values, "tokenizer", "vocab_size", TokenizerConfig())
+        context = _given(values, "packing", "context", PackingConfig())
+        if type(vocabulary) is type(context) is int and objective in get_args(ObjectiveName):
+            vocabulary += reserved_ids(objective, context)
+        sizes = {"vocab_size": vocabulary, "context": context} | shape
+        if (depth := sizes.pop("depth", None)) is not None:
+            try:
+                sizes |= sizes_of_depth(depth, sizes)
+            except ValueError as error:
+                raise ValueError(f"pretrain.shape: {error}") from error
+        return values | {"pretrain": values["pretrain"] | {"shape": sizes}}
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> Self:
+        """Refuse sections that contradict each other, before a run finds out hours later."""
+        if self.pretrain:
+            if self.pretrain.shape.vocab_size < self.tokenizer.vocab_size:
+                raise ValueError(
+                    f"pretrain.shape.vocab_size is {self.pretrain.shape.vocab_size}, less than "
+                    f"tokenizer.vocab_size {self.tokenizer.vocab_size}; leave it out and it follows the tokenizer"
+                )
+            if self.pretrain.shape.context != self.packing.context:
+                raise ValueError(
+                    f"pretrain.shape.context is {self.pretrain.shape.context}, but packing.context is "
+                    f"{self.packing.context}; leave it out and it follows the packing"
+                )
+            self._objective_agrees(self.pretrain)
+        elif self.sft:
+            raise ValueError("sft needs a pretrain section: there is no model to finetune")
+        if self.source.select and not self.source.select.may_be_in(self.filter.languages):
+            raise ValueError(
+                "source.select.languages and filter.languages have no language in common, so nothing would be kept"
+            )
+        if self.mixture:
+            self._mixture_agrees(self.mixture)
+        if self.synthetic_web and self.source.select:
+            raise ValueError("source.select needs a columnar index: the synthetic web has none")
+        if not self.synthetic_web and "synthetic_web" in (self.evaluate.questions, self.sft and self.sft.conversations):
+            raise ValueError("`synthetic_web` chat data needs a synthetic_web section")
+        return self
+
+    def _objective_agrees(self, pretrain: PretrainSection) -> None:
+        reserved = reserved_ids(pretrain.objective, pretrain.shape.context)
+        if pretrain.shape.vocab_size < self.tokenizer.vocab_size + reserved:
+            raise ValueError(
+                f"pretrain.objective {pretrain.objective} needs {reserved} ids beside the tokenizer's, and "
+                f"pretrain.shape.vocab_size is {pretrain.shape.vocab_size}; leave it out and it follows"
+            )
+        if pretrain.objective != "causal" and (self.sft or self.evaluate.questions):
+            raise ValueError(
+                f"a model of pretrain.objective {pretrain.objective} cannot be finetuned to chat or asked questions; "
+                "leave sft and evaluate.questions out, or set pretrain.objective to causal"
+            )
+
+    def _mixture_agrees(self, mixture: MixtureConfig) -> None:
+        if unknown := sorted(mixture.by_quality.keys() - self.classifiers.keys()):
+            raise ValueError(f"mixture.by_quality names {', '.join(unknown)}, which is not among the classifiers")
+        for name, other in mixture.others.items():
+            if other.store is None and other.crawl is None and other.corpus is None:
+                raise ValueError(f"mixture.others.{name} says no store, no crawl and no corpus: give one of them")
+
+
+def _given(values: dict[str, Any], section: str, field: str, default: Config) -> Any:
+    """A field as the recipe gives it, or the section's default."""
+    given = values.get(section)
+    return (given if isinstance(given, dict) else {}).get(field, getattr(default, field))

@@ -1,0 +1,32 @@
+"""Where and how a run is carried out: everything that never changes what comes out.
+
+Notable: none of these fields enters a fingerprint. The same recipe on two workers and on two hundred gives the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+
+from tasks.base.config import Config
+
+
+class RunSettings(Config):
+    """The second parameter of every flow, beside the recipe."""
+
+    store: str = "./store"
+    """Folder or fsspec URL that holds everything the run makes."""
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Parts worked on at a time, each in a process of its own."""
+    worker_memory_gib: float = Field(default=4.0, gt=0)
+    """Resident memory at which a worker is ended, in GiB."""
+    part_hours: float = Field(default=6.0, gt=0)
+    """Wall-clock time at which a worker is ended, in hours for one part."""
+    scratch: str = "./.sluice-scratch"
+    """Local folder for training when the store is not on a local disk."""
+    processes: int = Field(default=1, ge=1)
+    """Training processes on this machine: usually one a GPU."""
+    accelerate_config: str | None = None
+    """An accelerate config file (see infra/accelerate), which then decides the processes instead."""

@@ -1,0 +1,56 @@
+"""What a plan says of one stage, and the names of all stages in order.
+
+Notable: nothing here knows the stages' code, so readers of the store (`sluice status`, `sluice chat`) start at once and
+run where the data half was never installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.base.config import Config
+from tasks.dataset.manifest import dataset_folder
+
+STAGE_NAMES = (
+    "selection",
+    "wanted",
+    "fetch",
+    "extract",
+    "filter",
+    "signatures",
+    "candidates",
+    "duplicates",
+    "classifiers",
+    "scores",
+    "thresholds",
+    "corpus",
+    "tokenizer",
+    "tokens",
+    "packing",
+    "compression",
+    "pretrain",
+    "sft",
+    "preference",
+    "evaluate",
+    "export",
+)
+"""Every stage in the order of its work. `preference` is named here and waits for a recipe that asks for it."""
+
+
+class StagePlan(Config):
+    """One stage of one recipe."""
+
+    name: str
+    version: int
+    fingerprint: str
+    config: dict[str, Any]
+    """The part of the recipe that decides what the stage makes."""
+    job_config: dict[str, Any]
+    """All of the recipe that the stage reads, with what decides only its pace or memory."""
+    upstream: dict[str, str]
+    """Fingerprints of the datasets it builds on, by stage."""
+
+    @property
+    def folder(self) -> str:
+        """Where the dataset lives in the store."""
+        return dataset_folder(self.name, self.fingerprint)

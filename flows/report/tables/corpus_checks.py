@@ -1,0 +1,151 @@
+"""What the judges of the corpus found beside duplicates: personal data, harmful content, classifiers and their scores.
+
+Notable: all counts come from the counters of manifests and from rows of the small stages, so this costs the same for
+any crawl; a recipe that asks for none of it shows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from flows.store.datasets import count_dataset, sampled_rows, sampled_tables, stage_folder
+from flows.store.run_record import RunRecord
+from tasks.classify.score_thresholds import THRESHOLDS, Threshold, read_thresholds, reason_name
+from tasks.classify.training import Metrics, ScoreRuleConfig
+from tasks.corpus.corpus import CorpusConfig
+from tasks.corpus.harm import CATEGORIES
+from tasks.dataset.store import Store
+from tasks.personal_data.placeholders import PLACEHOLDERS
+from tasks.personal_data.replacing import KINDS, TOO_MUCH
+
+
+@dataclass(frozen=True)
+class PersonalDataKind:
+    """One kind of personal data."""
+
+    kind: str
+    found: int
+    """Finds in all documents that the corpus stage read, those it removed included."""
+    placeholder: str | None
+    """What stands in its place; None where the recipe leaves it."""
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """Personal data in the documents."""
+
+    kinds: tuple[PersonalDataKind, ...]
+    rewritten: int
+    """Documents in which anything was replaced."""
+    limit: int | None
+    """Most finds that a document may have; None: any number."""
+    removed: int
+    """Documents with more."""
+
+
+@dataclass(frozen=True)
+class HarmCategory:
+    """One category of harmful content."""
+
+    category: str
+    documents: int
+    """Documents with any term of the lexicon."""
+    threshold: float | None
+    """Highest score allowed, in weight of terms for each 1,000 words; None removes nothing."""
+    removed: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One trained classifier and what its scores decided."""
+
+    name: str
+    metrics: Metrics
+    rule: str
+    """What the recipe says, e.g. `keep_top 0.7`."""
+    threshold: Threshold | None
+    """The score at which documents part; None where that is not known yet."""
+    scored: int
+    """Documents without duplicates."""
+    removed: int
+
+    @property
+    def held_out(self) -> int:
+        """Texts that were not learnt from."""
+        return self.metrics.held_out_positives + self.metrics.held_out_negatives
+
+
+@dataclass(frozen=True)
+class CorpusChecks:
+    """All that the recipe asks for; what it does not is None or empty."""
+
+    documents: int
+    """Documents that the corpus stage read."""
+    personal_data: PersonalData | None
+    harm: tuple[HarmCategory, ...]
+    classifiers: tuple[Classifier, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.personal_data or self.harm or self.classifiers)
+
+
+def read_corpus_checks(store: Store, record: RunRecord) -> CorpusChecks:
+    """What was counted, as far as the run came."""
+    dataset = count_dataset(store, record, "corpus")
+    counters = dataset.counters if dataset else {}
+    config = CorpusConfig.model_validate(record.stages["corpus"].plan.config)
+    return CorpusChecks(
+        documents=counters.get("read", 0),
+        personal_data=_personal_data(config, counters),
+        harm=tuple(_harm(config, counters)),
+        classifiers=tuple(_classifiers(store, record, counters)),
+    )
+
+
+def _personal_data(config: CorpusConfig, counters: Mapping[str, int]) -> PersonalData | None:
+    asked = config.personal_data
+    if not asked:
+        return None
+    kinds = (
+        PersonalDataKind(
+            kind, counters.get(f"personal_data.{kind}", 0), PLACEHOLDERS[kind] if kind in asked.replace else None
+        )
+        for kind in KINDS
+    )
+    rewritten, removed = counters.get("personal_data.documents", 0), counters.get(f"removed.{TOO_MUCH}", 0)
+    return PersonalData(tuple(kinds), rewritten, asked.max_per_document, removed)
+
+
+def _harm(config: CorpusConfig, counters: Mapping[str, int]) -> Iterator[HarmCategory]:
+    for category in CATEGORIES if config.harm else ():
+        found, removed = counters.get(f"harm.{category}", 0), counters.get(f"removed.harm_{category}", 0)
+        yield HarmCategory(category, found, config.harm.thresholds.get(category) if config.harm else None, removed)
+
+
+def _classifiers(store: Store, record: RunRecord, counters: Mapping[str, int]) -> Iterator[Classifier]:
+    if "classifiers" not in record.stages:
+        return
+    scores = count_dataset(store, record, "scores")
+    rules = record.stages["thresholds"].plan.config["classifiers"]
+    thresholds = {
+        one.name: one
+        for _, table in sampled_tables(store, stage_folder(record, "thresholds"), THRESHOLDS.names)
+        for one in read_thresholds(table)
+    }
+    for _, rows in sampled_rows(store, stage_folder(record, "classifiers"), ["name", "metrics"]):
+        for row in rows:
+            name = str(row["name"])
+            yield Classifier(
+                name=name,
+                metrics=Metrics.model_validate(json.loads(row["metrics"])),
+                rule=_in_words(ScoreRuleConfig.model_validate(rules[name])),
+                threshold=thresholds.get(name),
+                scored=scores.counters["scored"] if scores else 0,
+                removed=counters.get(f"removed.{reason_name(name)}", 0),
+            )
+
+
+def _in_words(rule: ScoreRuleConfig) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in rule.model_dump(exclude_none=True).items())

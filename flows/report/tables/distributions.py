@@ -1,0 +1,117 @@
+"""How languages and text lengths are spread over the documents, kept and removed, as the filter saw them.
+
+Notable: the languages also count pages that no filter saw, for a guess of theirs had them dropped before extraction. It
+reads decisions, not texts, and a bounded number of row groups; `documents` says how many were looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.store.datasets import sampled_rows, stage_decisions
+from flows.store.run_record import RunRecord
+from tasks.corpus.stage_tests import GuessedLanguage
+from tasks.dataset.store import Store
+from tasks.extract.language import UNKNOWN
+
+_LANGUAGES = 12
+OTHER_LANGUAGES = "other"
+
+
+@dataclass(frozen=True)
+class LanguageCount:
+    """One language."""
+
+    language: str
+    """ISO 639-1; `un` for unknown, `other` for all that follow."""
+    kept: int
+    removed: int
+    unread: int
+    """Pages that were not even extracted, for a guess said that they are in this language."""
+
+
+@dataclass(frozen=True)
+class RuleCount:
+    """One rule of the filter."""
+
+    rule: str
+    failed: int
+    """Documents that failed it."""
+    alone: int
+    """Documents that failed nothing else: what dropping the rule would let in."""
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """What was measured on the documents that reached the filter."""
+
+    documents: int
+    """Documents looked at."""
+    unread: int
+    """Pages looked at that were dropped by a guess of their language."""
+    languages: tuple[LanguageCount, ...]
+    """Most frequent first."""
+    rules: tuple[RuleCount, ...]
+    """Most frequent first."""
+    words_kept: tuple[int, ...]
+    """Words of each kept document."""
+    words_removed: tuple[int, ...]
+
+    @property
+    def median_words(self) -> float:
+        """The middle length of the kept documents, in words."""
+        return float(np.median(self.words_kept)) if self.words_kept else 0.0
+
+
+def read_distributions(store: Store, record: RunRecord) -> Distributions:
+    """Distributions over a bounded sample of the filter's decisions."""
+    kept_languages: Counter[str] = Counter()
+    removed_languages: Counter[str] = Counter()
+    unread = _unread_languages(store, record)
+    failed: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
+    words: tuple[list[int], list[int]] = ([], [])
+    folder = stage_decisions(record, "filter")
+    for _, rows in sampled_rows(store, folder, ["kept", "reasons", "language", "words"]):
+        for row in rows:
+            (kept_languages if row["kept"] else removed_languages)[row["language"]] += 1
+            words[0 if row["kept"] else 1].append(row["words"])
+            failed.update(row["reasons"])
+            if len(row["reasons"]) == 1:
+                alone.update(row["reasons"])
+    return Distributions(
+        documents=kept_languages.total() + removed_languages.total(),
+        unread=unread.total(),
+        languages=_language_counts(kept_languages, removed_languages, unread),
+        rules=tuple(RuleCount(rule, count, alone[rule]) for rule, count in _frequent(failed)),
+        words_kept=tuple(words[0]),
+        words_removed=tuple(words[1]),
+    )
+
+
+def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
+    """The guessed languages of pages that were dropped for them."""
+    languages: Counter[str] = Counter()
+    folder = stage_decisions(record, "extract")
+    for _, rows in sampled_rows(store, folder, ["reasons", "guessed_language"]):
+        guesses = (row.get("guessed_language") for row in rows if GuessedLanguage.name in row["reasons"])
+        languages.update(guess or UNKNOWN for guess in guesses)
+    return languages
+
+
+def _language_counts(kept: Counter[str], removed: Counter[str], unread: Counter[str]) -> tuple[LanguageCount, ...]:
+    names = [language for language, _ in _frequent(kept + removed + unread)]
+    shown = [LanguageCount(name, kept[name], removed[name], unread[name]) for name in names[:_LANGUAGES]]
+    rest = names[_LANGUAGES:]
+    if rest:
+        shown.append(
+            LanguageCount(OTHER_LANGUAGES, *(sum(who[name] for name in rest) for who in (kept, removed, unread)))
+        )
+    return tuple(shown)
+
+
+def _frequent(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

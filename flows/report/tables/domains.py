@@ -1,0 +1,72 @@
+"""Which domains the records came from and what became of them.
+
+Notable: a sampled part of the crawl is followed from its records to the last finished stage, so the shares are whole
+even where only some parts are looked at; memory holds one part's addresses at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.store.datasets import read_column, sampled_tables, stage_decisions, stage_folder
+from flows.store.domain_counts import count_domains, keep_frequent
+from flows.store.run_record import RunRecord
+from tasks.dataset.store import Store
+
+_SHOWN = 12
+_READ, _KEPT = "read", "kept"
+
+
+@dataclass(frozen=True)
+class DomainCount:
+    """One domain."""
+
+    domain: str
+    kept: int
+    """Records that became documents of the last stage."""
+    removed: int
+
+    @property
+    def records(self) -> int:
+        """All of them."""
+        return self.kept + self.removed
+
+
+@dataclass(frozen=True)
+class Domains:
+    """The domains of the records looked at."""
+
+    records: int
+    domains: int
+    """How many there are; at least, where there are very many."""
+    last_stage: str
+    """The stage whose documents count as kept."""
+    most_read: tuple[DomainCount, ...]
+    most_kept: tuple[DomainCount, ...]
+
+
+def read_domains(store: Store, record: RunRecord) -> Domains:
+    """The most frequent domains over a bounded sample of the records."""
+    last = next((name for name in ("corpus", "filter") if record.stages[name].state == "done"), "extract")
+    counts: Counter[tuple[str, str]] = Counter()
+    part, documents = "", pa.array([], pa.string())
+    for name, table in sampled_tables(store, stage_decisions(record, "extract"), ["id", "url"]):
+        if name != part:
+            part, documents = name, read_column(store, f"{stage_folder(record, last)}/{name}", "id")
+        stays = pc.is_in(table["id"], value_set=documents)
+        for what, urls in ((_READ, table["url"]), (_KEPT, table["url"].filter(stays))):
+            counts.update({(domain, what): count for domain, count in count_domains(urls).items()})
+        counts = keep_frequent(counts)
+    names = {domain for domain, what in counts if what == _READ}
+    found = [DomainCount(name, counts[name, _KEPT], counts[name, _READ] - counts[name, _KEPT]) for name in names]
+    return Domains(
+        records=sum(one.records for one in found),
+        domains=len(names),
+        last_stage=last,
+        most_read=tuple(sorted(found, key=lambda one: (-one.records, one.domain))[:_SHOWN]),
+        most_kept=tuple(sorted(found, key=lambda one: (-one.kept, one.removed, one.domain))[:_SHOWN]),
+    )

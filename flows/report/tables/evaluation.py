@@ -1,0 +1,118 @@
+"""How good the finished model is: bits per byte beside a unigram baseline, and its answers to the questions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flows.store.missing import Missing
+from flows.store.run_record import RunRecord
+from flows.store.training_log import model_path, read_model_file, stage_summary
+from tasks.dataset.store import Store
+
+_NAMED_DIGITS = 8
+SHOWCASE_GROUP = "held_out"
+"""The group whose first question is the showcase: facts that finetuning never asked for."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The model on held-out documents."""
+
+    documents: int
+    tokens: int
+    text_bytes: int
+    loss: float
+    """Nats per token."""
+    bits_per_byte: float
+    unigram_bits_per_byte: float
+    """The same documents under token frequencies alone."""
+
+
+@dataclass(frozen=True)
+class GroupAccuracy:
+    """How many questions of a group were answered right."""
+
+    group: str
+    right: int
+    n: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return self.right / self.n if self.n else 0.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One question with the model's answer."""
+
+    id: str
+    group: str
+    question: str
+    answer: str
+    """The right one."""
+    reply: str
+    """What the model said."""
+    right: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything the evaluation stage measured."""
+
+    parameters: int | None
+    validation: Validation | None
+    groups: tuple[GroupAccuracy, ...]
+    replies: tuple[Reply, ...]
+    """In the order of the questions; empty where the file is not there."""
+
+    pretrained_bits_per_byte: float | None
+    """Of the model before finetuning, on the documents that `pretrain.loop.evaluation_documents` allows; None where it
+    was not finetuned or not measured."""
+
+    @property
+    def showcase(self) -> Reply | None:
+        """The first held-out question, which stands first in its file whatever the model answers; else the first."""
+        held_out = [reply for reply in self.replies if reply.group == SHOWCASE_GROUP]
+        return next(iter(held_out or self.replies), None)
+
+
+def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
+    """The evaluation's result and replies."""
+    if "evaluate" not in record.stages:
+        return Missing("The recipe trains no model, so there is nothing to evaluate.")
+    result = stage_summary(store, record, "evaluate")
+    if not result:
+        return Missing("The model has not been evaluated.")
+    validation, questions = result.get("validation"), result.get("questions") or {}
+    return Evaluation(
+        parameters=result.get("parameters"),
+        validation=Validation(**validation) if validation else None,
+        groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
+        replies=_replies(store, record) if questions else (),
+        pretrained_bits_per_byte=_before_finetuning(store, record),
+    )
+
+
+def judged_stage(record: RunRecord) -> str:
+    """The stage whose model is evaluated and exported."""
+    return "sft" if "sft" in record.stages else "pretrain"
+
+
+def _before_finetuning(store: Store, record: RunRecord) -> float | None:
+    value = stage_summary(store, record, "pretrain").get("bits_per_byte") if judged_stage(record) == "sft" else None
+    return None if value is None else float(value)
+
+
+def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
+    model = model_path(store, record, judged_stage(record))
+    named = record.stages["evaluate"].plan.fingerprint[:_NAMED_DIGITS]
+    text = read_model_file(store, record, f"{model}/evaluation-{named}/replies.jsonl") if model else None
+    return tuple(_reply(json.loads(line)) for line in (text or "").splitlines() if line)
+
+
+def _reply(values: dict[str, Any]) -> Reply:
+    texts = {name: str(values[name]) for name in ("id", "group", "question", "answer", "reply")}
+    return Reply(**texts, right=bool(values["right"]))

@@ -1,0 +1,262 @@
+"""The funnel: how many records came in, what every stage kept, and why the rest went; and whether it all adds up.
+
+Notable: all numbers come from the counters that stages leave in their parts, so the funnel of a large crawl costs one
+manifest a stage. `funnel_discrepancies` holds them against each other and against the decisions: nothing may disappear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flows.store.datasets import DatasetCount, count_dataset, count_decisions
+from flows.store.judging_stages import JUDGING_STAGES
+from flows.store.run_record import RunRecord
+from tasks.dataset.store import Store
+from tasks.dedup.clusters import EXACT, NEAR
+from tasks.tokenize.mixture import OWN
+
+_REMOVED = "removed."
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """How often a stage gave a reason."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class FunnelStage:
+    """One stage's verdicts."""
+
+    stage: str
+    read: int
+    kept: int
+    reasons: tuple[ReasonCount, ...]
+    """Most frequent first. A document may have several, so they can add up to more than were removed."""
+    parts: int
+    expected: int | None
+    """Parts of the whole dataset, None where that is not known."""
+    finished: bool
+
+    @property
+    def removed(self) -> int:
+        """Documents that went here."""
+        return self.read - self.kept
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """What the corpus came to in tokens."""
+
+    documents: int
+    tokens: int
+    train_tokens: int
+    bytes: int
+    """Bytes of text in UTF-8."""
+
+    @property
+    def validation_tokens(self) -> int:
+        """Tokens of the held-out documents."""
+        return self.tokens - self.train_tokens
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What a tokenizer makes of the held-out text."""
+
+    name: str
+    """`own`, or the recipe's name for another one."""
+    bytes_per_token: float
+
+
+@dataclass(frozen=True)
+class PackingCount:
+    """The training sequences."""
+
+    sequences: int
+    tokens: int
+    padding: int
+    """Positions without a token."""
+
+    @property
+    def fill(self) -> float:
+        """Share of the positions that hold a token."""
+        positions = self.tokens + self.padding
+        return self.tokens / positions if positions else 0.0
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """From WARC files to training sequences; None for what is not there."""
+
+    warcs: int
+    warc_bytes: int
+    failed_warcs: int
+    """Those that could not be had, and are not among `warcs`."""
+    damaged_warcs: int
+    """Those of `warcs` that are damaged at the source, and were read as far as they go."""
+    stages: tuple[FunnelStage, ...]
+    """Those that have at least one finished part."""
+    tokens: TokenCount | None
+    packing: PackingCount | None
+    compression: tuple[Compression, ...] = ()
+    """Of the run's tokenizer and those it is compared with; none where the recipe asks for no comparison."""
+
+    def stage(self, name: str) -> FunnelStage | None:
+        """One stage of the funnel."""
+        return next((stage for stage in self.stages if stage.stage == name), None)
+
+    @property
+    def records(self) -> int:
+        """Records that went in."""
+        return self.stages[0].read if self.stages else 0
+
+
+def read_funnel(store: Store, record: RunRecord) -> Funnel:
+    """The funnel of a run, as far as it came."""
+    fetched = count_dataset(store, record, "fetch")
+    counted = {name: count_dataset(store, record, name) for name in (*JUDGING_STAGES, "tokens", "packing")}
+    stages = [_funnel_stage(name, dataset) for name in JUDGING_STAGES if (dataset := counted[name])]
+    tokens, packing = counted["tokens"], counted["packing"]
+    return Funnel(
+        warcs=fetched.rows if fetched else 0,
+        warc_bytes=fetched.counters["bytes"] if fetched else 0,
+        failed_warcs=fetched.counters["failed"] if fetched else 0,
+        damaged_warcs=fetched.counters["damaged"] if fetched else 0,
+        stages=tuple(stages),
+        tokens=_token_count(tokens) if tokens else None,
+        packing=_packing_count(packing) if packing else None,
+        compression=_compression(count_dataset(store, record, "compression")),
+    )
+
+
+def _funnel_stage(name: str, dataset: DatasetCount) -> FunnelStage:
+    counters = dataset.counters
+    reasons = [
+        ReasonCount(counter.removeprefix(_REMOVED), count)
+        for counter, count in counters.items()
+        if counter.startswith(_REMOVED) and count
+    ]
+    return FunnelStage(
+        stage=name,
+        read=counters["read"],
+        kept=counters["kept"],
+        reasons=tuple(sorted(reasons, key=lambda reason: (-reason.count, reason.reason))),
+        parts=len(dataset.parts),
+        expected=dataset.expected,
+        finished=dataset.finished,
+    )
+
+
+def _token_count(dataset: DatasetCount) -> TokenCount:
+    counters = dataset.counters
+    return TokenCount(counters["documents"], counters["tokens"], counters["train_tokens"], counters["bytes"])
+
+
+def _compression(dataset: DatasetCount | None) -> tuple[Compression, ...]:
+    counters = dataset.counters if dataset else {}
+    tokens = {name.removeprefix("tokens."): count for name, count in counters.items() if name.startswith("tokens.")}
+    # The own one first, the others by name.
+    return tuple(
+        Compression(name, counters["bytes"] / count)
+        for name, count in sorted(tokens.items(), key=lambda item: (item[0] != OWN, item[0]))
+        if count
+    )
+
+
+def _packing_count(dataset: DatasetCount) -> PackingCount:
+    counters = dataset.counters
+    return PackingCount(counters["sequences"], counters["tokens"], counters["padding"])
+
+
+def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
+    """Every place where the counts of a run do not add up, in words; none where nothing disappeared.
+
+    Looks at finished datasets only: in one that is half there, counts need not agree yet.
+    """
+    counted = {
+        name: dataset
+        for name in ("fetch", *JUDGING_STAGES, "signatures", "duplicates", "tokens", "packing")
+        if (dataset := count_dataset(store, record, name))
+    }
+    damage = [dataset.damage for dataset in counted.values() if dataset.damage]
+    datasets = {name: dataset for name, dataset in counted.items() if dataset.finished}
+    decisions = {name: count_decisions(store, record, name) for name in JUDGING_STAGES if name in datasets}
+    between = _between_stages(datasets, _has_other_corpora(record))
+    return [*damage, *_within_stages(datasets, decisions), *between, *_in_tokens(record, datasets)]
+
+
+def _has_other_corpora(record: RunRecord) -> bool:
+    return "tokens" in record.stages and bool(record.stages["tokens"].plan.config.get("others"))
+
+
+def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]) -> Iterator[str]:
+    """Read is kept and removed; kept is what the dataset holds; each record read has its decision."""
+    for name, judged in decisions.items():
+        dataset = datasets[name]
+        decided = {part.name: part.rows for part in judged.parts} if judged else {}
+        for part in dataset.parts:
+            where = f"{name}, {part.name}:"
+            read, kept = part.counters.get("read", 0), part.counters.get("kept", 0)
+            removed = [count for counter, count in part.counters.items() if counter.startswith(_REMOVED)]
+            if kept != part.rows:
+                yield f"{where} {kept:,} documents were counted as kept, but the part holds {part.rows:,}."
+            if part.name not in decided:
+                yield f"{where} there are no decisions, so {read:,} records have none."
+            elif decided[part.name] != read:
+                yield f"{where} {read:,} records were read, but {decided[part.name]:,} have a decision."
+            if not max(removed, default=0) <= read - kept <= sum(removed):
+                yield (
+                    f"{where} {read:,} were read and {kept:,} kept, but the reasons count "
+                    f"{sum(removed):,} removals, the most frequent {max(removed, default=0):,}."
+                )
+
+
+def _between_stages(datasets: dict[str, DatasetCount], has_other_corpora: bool) -> Iterator[str]:
+    """What one stage keeps is what the next one reads, part by part."""
+    for before, after, counter in (
+        ("extract", "filter", "read"),
+        ("filter", "signatures", "documents"),
+        ("filter", "corpus", "read"),
+        ("corpus", "tokens", "documents"),
+    ):
+        if before not in datasets or after not in datasets:
+            continue
+        given = {part.name: part.rows for part in datasets[before].parts}
+        taken = {part.name: part.counters.get(counter, 0) for part in datasets[after].parts}
+        if after == "tokens" and has_other_corpora:  # their parts come after the run's own
+            taken = {name: count for name, count in taken.items() if name in given}
+        for name in sorted(given.keys() | taken.keys()):
+            if given.get(name, 0) != taken.get(name, 0):
+                yield f"{name}: {before} gives {given.get(name, 0):,} documents, {after} takes {taken.get(name, 0):,}."
+    if "fetch" in datasets and "extract" in datasets:
+        files, failed = datasets["fetch"].rows, datasets["fetch"].counters["failed"]
+        parts = len(datasets["extract"].parts)
+        if files + failed != parts:
+            yield f"fetch brought {files:,} WARC files and not {failed:,}, extract made {parts:,} parts of them."
+    if "duplicates" in datasets and "corpus" in datasets:
+        judged, removed = datasets["duplicates"].counters, datasets["corpus"].counters
+        for reason in (EXACT, NEAR):
+            named, gone = judged[_REMOVED + reason], removed[_REMOVED + reason]
+            if named != gone:
+                yield f"duplicates names {named:,} documents as {reason}, corpus removes {gone:,}."
+
+
+def _in_tokens(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator[str]:
+    """The rows of the plan hold the tokens of the training documents, as often as a mixture draws them, and padding."""
+    if "packing" not in datasets:
+        return
+    packed = datasets["packing"].counters
+    capacity = int(record.stages["packing"].plan.config["context"]) + 1
+    if packed["tokens"] + packed["padding"] != packed["sequences"] * capacity:
+        yield (
+            f"packing: {packed['sequences']:,} sequences of {capacity} positions do not hold "
+            f"{packed['tokens']:,} tokens and {packed['padding']:,} of padding."
+        )
+    trained = datasets["tokens"].counters["train_tokens"] if "tokens" in datasets else 0
+    trained = packed.get("drawn_tokens", trained)
+    if packed["tokens"] < trained:
+        yield f"packing: {trained:,} tokens are for training, but the plan holds only {packed['tokens']:,}."

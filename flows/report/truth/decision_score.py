@@ -1,0 +1,196 @@
+"""What the pipeline did with each page, against what it should have done, stage by stage and reason by reason.
+
+Notable:
+- A removal is right when the page had to go by that stage, early when a later stage would have removed it, wrong when
+  the page was worth keeping. Early removals count for precision: the page is gone for good reason.
+- Of a cluster of copies one page should be kept, and whichever survives counts as that one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from flows.report.tables.funnel import ReasonCount
+from flows.store.judging_stages import JUDGING_STAGES
+from tasks.synthetic_web import PageTruth
+
+KEEP = "keep"
+LOST = "no decision"
+_STAGE_OF = {"extract": "extract", "filter": "filter", "duplicates": "corpus"}
+_COPIED = "original of a kept copy"
+_MISTAKES = 12
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a page."""
+
+    removed_by: str | None
+    """The stage; None where it was kept."""
+    reasons: tuple[str, ...]
+    duplicate_of: str | None
+
+
+@dataclass(frozen=True)
+class StageScore:
+    """One stage's removals against the truth, over the pages that reached it."""
+
+    stage: str
+    reached: int
+    right: int
+    """Removed, and had to be by now."""
+    early: int
+    """Removed, and a later stage would have had to."""
+    wrong: int
+    """Removed, and should have been kept."""
+    missed: int
+    """Kept, and should have been gone by now."""
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the removed pages that had to go; None where nothing was removed."""
+        removed = self.right + self.early + self.wrong
+        return (self.right + self.early) / removed if removed else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the pages that had to go by now that went; None where there were none."""
+        due = self.right + self.missed
+        return self.right / due if due else None
+
+
+@dataclass(frozen=True)
+class ReasonScore:
+    """What the pipeline made of the pages that should go for one reason."""
+
+    reason: str
+    expected: str
+    """The stage that should remove them."""
+    pages: int
+    by_stage: Mapping[str, int]
+    """Pages by the stage that removed them; `keep` where none did."""
+    given: tuple[ReasonCount, ...]
+    """Reasons that the pipeline gave, most frequent first; a page may have several."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A page that should have been kept and was not, or the other way round."""
+
+    id: str
+    url: str
+    kind: str
+    expected: str
+    outcome: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DecisionScore:
+    """All verdicts against the truth."""
+
+    pages: int
+    outcomes: Mapping[str, Mapping[str, int]]
+    """Pages by what should become of them, and by what did: `keep`, a stage's name, or `no decision`."""
+    stages: tuple[StageScore, ...]
+    reasons: tuple[ReasonScore, ...]
+    mistakes: tuple[Mistake, ...]
+    """Some of the wrong removals and of the misses, in the order of the crawl."""
+
+    @property
+    def agreeing(self) -> float:
+        """Share of the pages that were kept or removed as they should."""
+        right = sum(
+            count
+            for expected, row in self.outcomes.items()
+            for outcome, count in row.items()
+            if outcome != LOST and (expected == KEEP) == (outcome == KEEP)
+        )
+        return right / self.pages if self.pages else 0.0
+
+
+def score_decisions(
+    truth: Sequence[PageTruth], verdicts: Mapping[str, Verdict], stages: Iterable[str]
+) -> DecisionScore:
+    """Hold `verdicts`, by record, against the truth; `stages` are those that ran, in order."""
+    expected = _expectations(truth, verdicts)
+    outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for page in truth:
+        outcomes[expected[page.id]][_outcome(verdicts.get(page.id))] += 1
+    return DecisionScore(
+        pages=len(truth),
+        outcomes={name: dict(outcomes[name]) for name in (KEEP, *JUDGING_STAGES) if name in outcomes},
+        stages=tuple(_stage_score(stage, expected, verdicts) for stage in stages),
+        reasons=tuple(_reason_scores(truth, expected, verdicts)),
+        mistakes=tuple(_mistakes(truth, expected, verdicts)),
+    )
+
+
+def _outcome(verdict: Verdict | None) -> str:
+    return LOST if verdict is None else verdict.removed_by or KEEP
+
+
+def _expectations(truth: Iterable[PageTruth], verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+    """For each page, `keep` or the stage that should remove it; the survivor of a cluster is the one to keep."""
+    expected = {page.id: _STAGE_OF.get(page.expected, KEEP) for page in truth}
+    clusters: defaultdict[str, list[str]] = defaultdict(list)
+    for page in truth:
+        if page.duplicate_cluster is not None:
+            clusters[page.duplicate_cluster].append(page.id)
+    for members in clusters.values():
+        survivors = [id for id in members if _outcome(verdicts.get(id)) == KEEP]
+        if survivors:
+            expected.update(dict.fromkeys(members, _STAGE_OF["duplicates"]))
+            expected[survivors[0]] = KEEP
+    return expected
+
+
+def _stage_score(stage: str, expected: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> StageScore:
+    order = {name: place for place, name in enumerate((*JUDGING_STAGES, KEEP))}
+    counts: Counter[str] = Counter()
+    for id, wanted in expected.items():
+        outcome = _outcome(verdicts.get(id))
+        if outcome == LOST or order[outcome] < order[stage]:
+            continue
+        due = order[wanted] <= order[stage]
+        if outcome == stage:
+            counts["right" if due else "wrong" if wanted == KEEP else "early"] += 1
+        elif due:
+            counts["missed"] += 1
+        counts["reached"] += 1
+    return StageScore(stage, *(counts[name] for name in ("reached", "right", "early", "wrong", "missed")))
+
+
+def _reason_scores(
+    truth: Iterable[PageTruth], expected: Mapping[str, str], verdicts: Mapping[str, Verdict]
+) -> Iterator[ReasonScore]:
+    by_reason: defaultdict[tuple[str, str], list[PageTruth]] = defaultdict(list)
+    for page in truth:
+        # An original whose copy was kept in its place has no reason of its own.
+        reason = page.reason or _COPIED
+        if expected[page.id] != KEEP:
+            by_reason[expected[page.id], reason].append(page)
+    order = {name: place for place, name in enumerate(JUDGING_STAGES)}
+    for (stage, reason), pages in sorted(by_reason.items(), key=lambda item: (order[item[0][0]], item[0][1])):
+        by_stage = Counter(_outcome(verdicts.get(page.id)) for page in pages)
+        given = Counter(name for page in pages if page.id in verdicts for name in verdicts[page.id].reasons)
+        ordered = sorted(given.items(), key=lambda item: (-item[1], item[0]))
+        counts = tuple(ReasonCount(name, count) for name, count in ordered)
+        yield ReasonScore(reason, stage, len(pages), dict(by_stage), counts)
+
+
+def _mistakes(
+    truth: Iterable[PageTruth], expected: Mapping[str, str], verdicts: Mapping[str, Verdict]
+) -> Iterator[Mistake]:
+    """The first few of each kind of mistake."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for page in truth:
+        verdict, wanted = verdicts.get(page.id), expected[page.id]
+        outcome = _outcome(verdict)
+        if outcome != LOST and (wanted == KEEP) == (outcome == KEEP):
+            continue
+        seen[page.kind, outcome] += 1
+        if seen[page.kind, outcome] <= 2 and seen.total() <= _MISTAKES:
+            yield Mistake(page.id, page.url, page.kind, wanted, outcome, verdict.reasons if verdict else ())

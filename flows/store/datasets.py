@@ -1,0 +1,187 @@
+"""How the report reads datasets: counts of what is finished, and a bounded, evenly spread look at the rows.
+
+Notable: a dataset without a manifest still counts by the parts that are there, so a failed run has a funnel too. Rows
+are read from at most `MAX_PARTS` parts and `MAX_GROUPS` row groups of each, whatever the size of the crawl.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flows.store.run_record import RunRecord
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import dataset_folder, decisions_folder, read_manifest
+from tasks.dataset.parts import read_footer
+from tasks.dataset.store import Store
+
+T = TypeVar("T")
+
+MAX_PARTS = 16
+"""Parts of a dataset that the report looks into."""
+MAX_GROUPS = 8
+"""Row groups of a part that the report looks into."""
+_READERS = 16
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """What one part holds."""
+
+    name: str
+    rows: int
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DatasetCount:
+    """What a stage's finished parts hold."""
+
+    parts: tuple[PartCount, ...]
+    expected: int | None
+    """Parts of the whole dataset; None where the run did not come as far as counting them."""
+    finished: bool
+    """Whether the dataset has its manifest."""
+    bytes: int
+    """Bytes of the parts; 0 where the dataset is not finished."""
+    damage: str | None = None
+    """What is wrong with the manifest."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Counters of all parts, summed."""
+        total: Counter[str] = Counter()
+        for part in self.parts:
+            total.update(part.counters)
+        return total
+
+
+def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount | None:
+    """What is there of a stage's dataset; None where the recipe has no such stage, or nothing of it is there."""
+    if stage not in record.stages:
+        return None
+    fingerprint = record.stages[stage].plan.fingerprint
+    damage = None
+    try:
+        manifest = read_manifest(store, stage, fingerprint)
+    except PermanentError as error:
+        manifest, damage = None, str(error)
+    if manifest:
+        counts = tuple(PartCount(part.path, part.rows, part.counters) for part in manifest.parts)
+        return DatasetCount(counts, len(counts), True, manifest.bytes)
+    counts = _counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
+    if not counts and damage is None:
+        return None
+    return DatasetCount(counts, record.stages[stage].parts_expected, False, 0, damage)
+
+
+def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount | None:
+    """The decisions of a stage, part by part; None where there are none."""
+    if stage not in record.stages:
+        return None
+    plan = record.stages[stage].plan
+    counts = _counted_parts(store, decisions_folder(stage, plan.fingerprint), plan.fingerprint)
+    return DatasetCount(counts, record.stages[stage].parts_expected, True, 0) if counts else None
+
+
+def _counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
+    """The parts of a folder that carry the fingerprint, by what their footers say."""
+    names = _part_names(store, folder)
+    with ThreadPoolExecutor(_READERS) as readers:
+        footers = readers.map(lambda name: read_footer(store, f"{folder}/{name}"), names)
+        return tuple(
+            PartCount(name, footer.rows, footer.counters)
+            for name, footer in zip(names, footers, strict=True)
+            if footer and footer.fingerprint == fingerprint
+        )
+
+
+def stage_folder(record: RunRecord, stage: str) -> str:
+    """A stage's dataset in the store. Raises KeyError where the recipe has no such stage."""
+    return dataset_folder(stage, record.stages[stage].plan.fingerprint)
+
+
+def stage_decisions(record: RunRecord, stage: str) -> str:
+    """A stage's decisions in the store. Raises KeyError where the recipe has no such stage."""
+    return decisions_folder(stage, record.stages[stage].plan.fingerprint)
+
+
+def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """An evenly spread, bounded sample of a folder's row groups, as (part name, rows).
+
+    Columns that a part does not have are left out.
+    """
+    for name in sampled_parts(store, folder):
+        with store.open(f"{folder}/{name}") as file:
+            parquet = pq.ParquetFile(file)
+            there = [column for column in columns if column in parquet.schema_arrow.names]
+            for group in evenly_spaced(range(parquet.num_row_groups), MAX_GROUPS):
+                yield name, parquet.read_row_group(group, columns=there)
+
+
+def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """What `sampled_tables` gives, as dictionaries."""
+    for name, table in sampled_tables(store, folder, columns):
+        yield name, table.to_pylist()
+
+
+def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
+    """One column of a whole part."""
+    with store.open(path) as file:
+        return pq.read_table(file, columns=[column])[column]
+
+
+def part_schema(store: Store, folder: str) -> pa.Schema:
+    """The columns of a folder's first part; none where there is no part."""
+    for name in sampled_parts(store, folder)[:1]:
+        with store.open(f"{folder}/{name}") as file:
+            return pq.read_schema(file)
+    return pa.schema([])
+
+
+def rows_by_id(
+    store: Store, folder: str, part: str, ids: Iterable[str], columns: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The rows of one part that have these ids, by id. Only their own row groups are read beyond the id column."""
+    wanted = list(ids)
+    found: dict[str, dict[str, Any]] = {}
+    with store.open(f"{folder}/{part}") as file:
+        parquet = pq.ParquetFile(file)
+        there = [column for column in columns if column in parquet.schema_arrow.names]
+        for group in range(parquet.num_row_groups):
+            if len(found) == len(wanted):
+                break
+            ids_here = parquet.read_row_group(group, columns=["id"])["id"]
+            places = pc.index_in(pa.array(wanted, pa.string()), value_set=ids_here).drop_null()
+            if len(places):
+                rows = parquet.read_row_group(group, columns=["id", *there]).take(places).to_pylist()
+                found.update({row["id"]: row for row in rows})
+    return found
+
+
+def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` of `items`, evenly spread over them, the first always among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place * len(items) // most] for place in range(most)]
+
+
+def sampled_parts(store: Store, folder: str) -> list[str]:
+    """Names of the parts that `sampled_rows` looks into."""
+    return evenly_spaced(_part_names(store, folder), MAX_PARTS)
+
+
+def _part_names(store: Store, folder: str) -> list[str]:
+    return [name for name in store.names(folder) if name.startswith("part-") and name.endswith(".parquet")]

@@ -1,0 +1,50 @@
+"""The WARC files of a run that could not be had, or that are damaged where they came from.
+
+Notable: only the decisions of parts whose counters tell of trouble are read, and no more than are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow.parquet as pq
+
+from tasks.base.config import Config
+from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.store import Store
+
+_COUNTERS = ("failed", "damaged")
+_COLUMNS = ["reasons", "path", "damaged_at"]
+
+
+class FailedWarc(Config):
+    """One WARC file."""
+
+    path: str
+    """Below the source's base."""
+    reason: str | None
+    """Why it could not be had: missing, damaged, not_a_warc. None: it was had, but is damaged at the source."""
+    damaged_at: int | None
+    """Offset of the first record that is damaged at the source, which was read as far as it goes; in bytes."""
+
+    @property
+    def in_words(self) -> str:
+        """What is wrong."""
+        if self.reason:
+            return f"left out, {self.reason.replace('_', ' ')}"
+        return f"damaged at the source from byte {self.damaged_at or 0:,}"
+
+
+def failed_warcs(
+    store: Store, fingerprint: str, parts: Iterable[tuple[str, Mapping[str, int]]], most: int
+) -> tuple[FailedWarc, ...]:
+    """Up to `most` of them, among these parts of the fetch stage, given by file name and counters."""
+    folder = decisions_folder("fetch", fingerprint)
+    names = [name for name, counters in parts if any(counters.get(counter) for counter in _COUNTERS)]
+    return tuple(_read(store, f"{folder}/{name}") for name in names[:most])
+
+
+def _read(store: Store, path: str) -> FailedWarc:
+    with store.open(path) as file:
+        (row,) = pq.read_table(file, columns=_COLUMNS).to_pylist()
+    return FailedWarc(path=row["path"], reason=next(iter(row["reasons"]), None), damaged_at=row["damaged_at"])

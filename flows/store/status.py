@@ -1,0 +1,149 @@
+"""What a store holds for its latest run: each stage's dataset, how much of it is done, and its size.
+
+Notable: the answer comes from the run's record and from the parts themselves, so it is right during a run, after a
+kill and after parts were deleted by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flows.display.safe_text import harmless
+from flows.recipe.stage_plan import STAGE_NAMES
+from flows.store.failed_warcs import FailedWarc, failed_warcs
+from flows.store.missing import Missing, attempt
+from flows.store.run_record import RunRecord, StageRecord, latest_run
+from flows.store.training_log import read_training
+from tasks.base.config import Config
+from tasks.dataset.manifest import dataset_folder, read_manifest
+from tasks.dataset.parts import PartFooter, read_footer
+from tasks.dataset.store import Store
+
+_TROUBLED_WARCS, _TROUBLED_LINES = 1000, 12
+
+
+class StageStatus(Config):
+    """One stage of the latest run."""
+
+    name: str
+    state: str
+    """done | partial | missing | not in the recipe"""
+    fingerprint: str | None
+    path: str | None
+    """The dataset's folder, in full."""
+    parts_done: int
+    parts_expected: int | None
+    """None until a run has come as far as counting them."""
+    parts_failed: int = 0
+    """Parts done without what they should be made from: WARC files that could not be had."""
+    rows: int
+    bytes: int
+
+
+class StoreStatus(Config):
+    """The latest run and its stages."""
+
+    run: str
+    recipe: str
+    crawl: str
+    state: str
+    error: str | None
+    stages: list[StageStatus]
+    failed_warcs: list[FailedWarc]
+    """WARC files that could not be had, or are damaged at the source; at most 1,000."""
+    training: dict[str, str]
+    """How far each training stage is and what befell it, in words, for those that began."""
+
+
+def store_status(store: Store) -> StoreStatus:
+    """Look at the latest run's datasets. Raises `PermanentError` where the store holds no run."""
+    record = latest_run(store)
+    stages: list[StageStatus] = []
+    troubled: tuple[FailedWarc, ...] = ()
+    for name in STAGE_NAMES:
+        parts = _finished_parts(store, name, record.stages.get(name))
+        stages.append(_stage_status(store, name, record.stages.get(name), parts))
+        if name == "fetch" and name in record.stages:
+            counters = ((file, footer.counters) for file, footer in parts.items())
+            troubled = failed_warcs(store, record.stages[name].plan.fingerprint, counters, _TROUBLED_WARCS)
+    return StoreStatus(
+        run=record.run,
+        recipe=str(record.recipe.get("name")),
+        crawl=record.crawl,
+        state=record.state_now(),
+        error=record.error,
+        stages=stages,
+        failed_warcs=list(troubled),
+        training=_training_notes(store, record),
+    )
+
+
+def _training_notes(store: Store, record: RunRecord) -> dict[str, str]:
+    logs = {
+        stage: attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
+        for stage in ("pretrain", "sft")
+    }
+    return {stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)}
+
+
+def _stage_status(store: Store, name: str, stage: StageRecord | None, parts: Mapping[str, PartFooter]) -> StageStatus:
+    if stage is None:
+        return StageStatus(
+            name=name,
+            state="not in the recipe",
+            fingerprint=None,
+            path=None,
+            parts_done=0,
+            parts_expected=0,
+            rows=0,
+            bytes=0,
+        )
+    manifest = read_manifest(store, name, stage.plan.fingerprint)
+    whole = manifest is not None and len(parts) == len(manifest.parts)
+    return StageStatus(
+        name=name,
+        state="done" if whole else "partial" if parts else "missing",
+        fingerprint=stage.plan.fingerprint,
+        path=store.location(stage.plan.folder),
+        parts_done=len(parts),
+        parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
+        parts_failed=sum(footer.counters.get("failed", 0) for footer in parts.values()),
+        rows=sum(footer.rows for footer in parts.values()),
+        bytes=sum(store.size(f"{stage.plan.folder}/{file}") for file in parts),
+    )
+
+
+def _finished_parts(store: Store, name: str, stage: StageRecord | None) -> dict[str, PartFooter]:
+    """The footers of those parts that carry the stage's fingerprint, by file name."""
+    if stage is None:
+        return {}
+    folder = dataset_folder(name, stage.plan.fingerprint)
+    footers = {
+        file: read_footer(store, f"{folder}/{file}") for file in store.names(folder) if file.endswith(".parquet")
+    }
+    return {file: one for file, one in footers.items() if one and one.fingerprint == stage.plan.fingerprint}
+
+
+def status_table(status: StoreStatus) -> list[list[str]]:
+    """The recipe's stages as rows of text for a terminal: stage, state, parts, rows, bytes, fingerprint."""
+    return [
+        [
+            stage.name,
+            stage.state,
+            f"{stage.parts_done}/{'?' if stage.parts_expected is None else stage.parts_expected}"
+            + (f" ({stage.parts_failed} failed)" if stage.parts_failed else ""),
+            f"{stage.rows:,}",
+            f"{stage.bytes:,}",
+            stage.fingerprint or "",
+        ]
+        for stage in status.stages
+        if stage.fingerprint
+    ]
+
+
+def failed_lines(status: StoreStatus) -> list[str]:
+    """The WARC files in trouble as lines for a terminal, not more than fit."""
+    lines = [f"{warc.in_words}: {harmless(warc.path)}" for warc in status.failed_warcs[:_TROUBLED_LINES]]
+    if len(status.failed_warcs) > _TROUBLED_LINES:
+        lines.append(f"and {len(status.failed_warcs) - _TROUBLED_LINES:,} more: `sluice status --json` has their names")
+    return lines

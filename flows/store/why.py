@@ -1,0 +1,97 @@
+"""Why a stage ran again: which field of the recipe changed, from what to what, and through which stages it came.
+
+Notable: the answer is read from the run records in the store, so it can be asked at any time after the fact.
+"""
+
+from __future__ import annotations
+
+from flows.recipe.stage_plan import STAGE_NAMES, StagePlan
+from flows.store.run_record import RunRecord, read_run, run_names
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError, UsageError
+from tasks.base.fingerprint import differences
+from tasks.dataset.store import Store
+
+
+class Change(Config):
+    """One field that differs between two runs."""
+
+    stage: str
+    """The stage that reads the field."""
+    field: str
+    """Dotted path within the stage's part of the recipe, or `version`."""
+    before: object
+    after: object
+
+
+class Explanation(Config):
+    """Why a stage's dataset in one run is not the one of the run before."""
+
+    stage: str
+    run: str
+    compared_with: str | None
+    """The newest earlier run in which the stage had another fingerprint; None: there is none."""
+    changes: list[Change]
+    """The fields that changed, in the stage itself or upstream."""
+    words: str
+    """The explanation in a sentence or two."""
+
+
+def explain_stage(store: Store, stage: str) -> Explanation:
+    """Compare the latest run that has `stage` with the newest earlier one whose dataset was another."""
+    if stage not in STAGE_NAMES:
+        raise UsageError(f"There is no stage called {stage!r}; there are: {', '.join(STAGE_NAMES)}.")
+    records = [read_run(store, name) for name in reversed(run_names(store))]
+    with_stage = [record for record in records if stage in record.stages]
+    if not with_stage:
+        raise PermanentError(f"No run in {store.url} has the stage {stage!r} yet.")
+    latest = with_stage[0]
+    now = latest.stages[stage].plan
+    earlier = next((r for r in with_stage[1:] if r.stages[stage].plan.fingerprint != now.fingerprint), None)
+    if earlier is None:
+        words = (
+            f"{stage} ran because it had never run in this store."
+            if len(with_stage) == 1
+            else f"{stage} has had the same fingerprint, {now.fingerprint}, in every run: only missing parts are built."
+        )
+        return Explanation(stage=stage, run=latest.run, compared_with=None, changes=[], words=words)
+    changes = _changes(stage, earlier, latest)
+    return Explanation(
+        stage=stage, run=latest.run, compared_with=earlier.run, changes=changes, words=_in_words(stage, changes)
+    )
+
+
+def _changes(stage: str, before: RunRecord, after: RunRecord) -> list[Change]:
+    """Every changed field of the stage and of all stages it builds on, upstream first."""
+    old, new = before.stages[stage].plan, after.stages[stage].plan
+    found: list[Change] = []
+    for name, fingerprint in new.upstream.items():
+        if name not in old.upstream:
+            found.append(Change(stage=stage, field="upstream", before=sorted(old.upstream), after=sorted(new.upstream)))
+        elif fingerprint != old.upstream[name]:
+            found += _changes(name, before, after)
+    found += _own_changes(stage, old, new)
+    unique = {(change.stage, change.field): change for change in found}
+    return list(unique.values())
+
+
+def _own_changes(stage: str, old: StagePlan, new: StagePlan) -> list[Change]:
+    found = [
+        Change(stage=stage, field=field, before=before, after=after)
+        for field, before, after in differences(old.config, new.config)
+    ]
+    if old.version != new.version:
+        found.append(Change(stage=stage, field="version", before=old.version, after=new.version))
+    return found
+
+
+def _in_words(stage: str, changes: list[Change]) -> str:
+    if not changes:
+        return f"{stage} ran again because the stages it builds on are others than before."
+    parts = []
+    for change in changes:
+        if change.field == "version":
+            parts.append(f"the code of {change.stage} went from version {change.before} to {change.after}")
+        else:
+            parts.append(f"{change.stage}.{change.field} changed from {change.before!r} to {change.after!r}")
+    return f"{stage} ran again because " + "; ".join(parts) + "."

@@ -1,0 +1,360 @@
+"""The configs of the model half: frozen dataclasses, one line a field, which the flow writes as JSON.
+
+Notable:
+- Needs no torch, so whoever writes these files can check them where torch was never installed.
+- What decides the result and what decides only place and pace stand apart: every `Path` field and the `PACE_FIELDS` of
+  the loop may change between a run and its resume, and `steps` may grow; the others may not.
+- Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+ObjectiveName = Literal["causal", "masked", "span_corruption"]
+"""What a model is trained to do."""
+ONE_DOCUMENT = "document_mask must be true where the objective is not causal: gaps are filled from their own document"
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2)."""
+
+    vocab_size: int
+    """Rows of the embedding, in tokens; at least the tokenizer's size."""
+    layers: int
+    """Transformer blocks."""
+    hidden_size: int
+    """Size of the residual stream, in channels."""
+    heads: int
+    """Query heads of each block."""
+    kv_heads: int
+    """Key and value heads of each block; must divide `heads`."""
+    intermediate_size: int
+    """Inner size of the SwiGLU layer, in channels."""
+    context: int
+    """Longest sequence the model is trained on, in tokens."""
+    head_dim: int = 0
+    """Channels of one head, an even number; 0 takes hidden_size / heads."""
+    rope_base: float = 10_000.0
+    """Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.4.3)."""
+    norm_epsilon: float = 1e-6
+    """Added to the mean square inside each RMSNorm."""
+    tied_embeddings: bool = True
+    """Whether the output head is the embedding itself."""
+    rope_scaling: Literal["none", "linear", "yarn"] = "none"
+    """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
+    slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
+    rope_factor: float = 1.0
+    """This context over the one that the frequencies were made for; above 1 with `rope_scaling`."""
+    sliding_window: int = 0
+    """Positions that a token sees in a layer with a window, its own included; 0: every layer sees the whole context."""
+    window_pattern: str = "SSSL"
+    """Which layers have the window, a letter each, repeated over the layers: S short, with the window; L long."""
+
+    def __post_init__(self) -> None:
+        if self.head_dim == 0 and self.heads > 0:
+            object.__setattr__(self, "head_dim", self.hidden_size // self.heads)
+        for name in ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
+        _require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
+        scaled = self.rope_scaling != "none"
+        right = self.rope_factor > 1 if scaled else self.rope_factor == 1
+        _require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
+        _require(self.sliding_window >= 0, "sliding_window must not be negative")
+        letters = set(self.window_pattern)
+        _require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The window of each layer, in positions; 0 where it sees the whole context."""
+        short = (self.window_pattern[layer % len(self.window_pattern)] == "S" for layer in range(self.layers))
+        return tuple(self.sliding_window if is_short else 0 for is_short in short)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Which optimizer, and its constants (model/training/optimizer.py)."""
+
+    name: Literal["muon", "adamw"] = "muon"
+    """`muon`: Muon for the blocks' matrices, AdamW for the rest. `adamw`: AdamW for everything."""
+    lr: float = 4e-3
+    """Peak learning rate of AdamW, a step in each coordinate."""
+    muon_lr: float = 0.02
+    """Peak learning rate of Muon: the root mean square of its update, relative to a matrix of orthonormal rows."""
+    beta1: float = 0.9
+    """AdamW's decay of the gradient's mean, per step."""
+    beta2: float = 0.95
+    """AdamW's decay of the squared gradient's mean, per step."""
+    momentum: float = 0.95
+    """Muon's Nesterov momentum, per step."""
+    weight_decay: float = 0.0
+    """Decoupled decay of matrices and embeddings, a fraction of the learning rate per step."""
+    gradient_clip: float = 1.0
+    """Largest norm of the whole gradient; 0 does not clip."""
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "muon_lr"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        for name in ("beta1", "beta2", "momentum"):
+            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+        for name in ("weight_decay", "gradient_clip"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate moves over the run (model/training/schedule.py)."""
+
+    name: Literal["warmup_stable_decay", "cosine", "linear"] = "warmup_stable_decay"
+    """Constant with a linear decay at the end; or a half cosine; or a straight line from the peak to the end."""
+    warmup_steps: int = 0
+    """Steps of linear warmup from 0."""
+    decay_fraction: float = 0.4
+    """Share of all steps, at the end, over which warmup_stable_decay falls; the others fall over all of them."""
+    final_fraction: float = 0.0
+    """Learning rate at the last step, as a fraction of the peak."""
+
+    def __post_init__(self) -> None:
+        _require(self.warmup_steps >= 0, "warmup_steps must not be negative")
+        for name in ("decay_fraction", "final_fraction"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """The training loop shared by pretraining and finetuning (model/training/training_loop.py)."""
+
+    steps: int
+    """Optimizer steps of the whole run."""
+    global_batch_size: int
+    """Sequences of one optimizer step, over all processes."""
+    micro_batch: int = 0
+    """Sequences of one forward pass on one process; 0 takes all of a process's share at once; -1 takes as many as fit
+    into a GPU's memory: before the first steps all are tried at once, then half of them, until no process runs out."""
+    seed: int = 0
+    """Seeds the initial weights and the order of the sequences."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Type of the activations; weights and optimizer state are always float32."""
+    document_mask: bool = True
+    """Whether attention stops at document boundaries inside a packed sequence."""
+    compile: bool = False
+    """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU the operations between the matrix
+    products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step."""
+    parallelism: Literal["ddp", "fsdp"] = "ddp"
+    """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
+    optimizer state (FSDP2), for models that do not fit into one GPU's memory. One process holds the whole of it."""
+    float8: bool = False
+    """Whether the blocks' linear layers multiply in float8 while training (model/network/float8.py): faster for large models on
+    GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of 16."""
+    activation_checkpointing: bool = False
+    """Whether each block's activations are computed again in the backward pass instead of being kept: the memory of
+    one block's instead of all, for about a third more arithmetic."""
+    threads: int = 0
+    """CPU threads of each process; 0 shares the machine's cores among its processes."""
+    log_every: int = 1
+    """Steps between two lines of the metrics log."""
+    evaluate_every: int = 0
+    """Steps between two evaluations on held-out documents; 0 evaluates at the end only."""
+    evaluation_documents: int = 256
+    """Held-out documents of an evaluation during training, the first ones in the dataset; 0 takes all."""
+    checkpoint_every: int = 500
+    """Steps between two checkpoints; the last step is always one."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
+    background_checkpoint_mib: int = 64
+    """Weights and optimizer state of at least so many MiB, over all processes, are copied and then written while
+    training goes on; smaller ones, which take no time, and that of the last step are written at once."""
+    spike_sigma: float = 0.0
+    """A step whose loss or gradient norm lies more than this many standard deviations above the last 128 accepted steps
+    is skipped (model/training/loss_spikes.py); 6 is usual for long runs with large batches; 0 skips only what is not finite."""
+    max_hours: float = 0.0
+    """Hours of training, over all resumes, after which the run ends as it is, with a checkpoint; 0 sets no limit. The
+    learning rate follows `steps` alone, so a run that is cut here misses its decay. Two runs under a limit are not the
+    same run: how far they come is the machine's doing."""
+    patience: int = 0
+    """Evaluations on held-out documents without a new best loss after which the run ends as it is, not at its best; 0
+    never does. Needs `evaluate_every`."""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where the metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
+    folder. W&B obeys its own environment variables, such as WANDB_MODE=offline."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "global_batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name in ("threads", "evaluate_every", "evaluation_documents", "seed", "background_checkpoint_mib"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("spike_sigma", "max_hours", "patience"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(self.micro_batch >= -1, "micro_batch must be at least -1")
+        _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
+        _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
+
+
+PACE_FIELDS: frozenset[str] = frozenset(
+    {
+        *("micro_batch", "compile", "threads", "log_every", "trackers", "parallelism", "activation_checkpointing"),
+        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "background_checkpoint_mib"),
+    }
+)
+"""The fields of `LoopConfig` that decide where and how fast a run goes and what it notes on the way, and never, beyond
+the rounding of sums, its weights or its held-out score. A run may be resumed under other ones, and whoever names runs
+by their config leaves them out. `evaluation_documents` is not one of them: it decides which documents the score is of.
+"""
+
+RESUME_FIELDS: frozenset[str] = frozenset({"steps", "max_hours", "patience", "spike_sigma"})
+"""The fields of `LoopConfig` that decide the result and may yet change between a run and its resume: where it ends, and
+which steps are skipped on the way."""
+
+ADDED_FIELDS: dict[str, frozenset[str]] = {
+    "shape": frozenset({"rope_scaling", "rope_factor", "sliding_window", "window_pattern"}),
+    "loop": frozenset({"spike_sigma", "max_hours", "patience", "float8"}),
+}
+"""Deciding fields that came after the first release, by section. At its default such a field leaves a run what it was
+before, so it has no part in the run's name or in what a checkpoint must agree with: old stores and checkpoints hold."""
+
+
+def deciding_fields(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config's section that decide the result.
+
+    Args:
+        section: `shape`, `loop`, `optimizer` or `schedule`.
+        values: its plain values, by field.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
+    pace = PACE_FIELDS if section == "loop" else frozenset()
+    if values.get("patience"):
+        pace -= {"evaluate_every"}
+    added = ADDED_FIELDS.get(section, frozenset())
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in pace and not (name in added and value == defaults[name])
+    }
+
+
+SECTIONS: dict[str, type] = {
+    "shape": ModelShape,
+    "loop": LoopConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+}
+"""The sections that the training programs share, by name."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """`python -m model.pretrain CONFIG`: from packed tokens to a base model."""
+
+    folder: Path
+    """The model folder: config.json, metrics.jsonl and checkpoints/ are written here."""
+    tokens: str
+    """The tokens dataset: a folder of part-NNNNN.parquet, or the URL of one that fsspec knows, such as s3://..."""
+    packing: str
+    """The packing plan, likewise."""
+    cache: Path
+    """Folder for the memory-mapped copy of the tokens, on a local disk; may be shared between runs."""
+    shape: ModelShape
+    """Sizes of the model."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    """Learning rate over the run."""
+    objective: ObjectiveName = "causal"
+    """`causal`: a decoder that says the next token. `masked`: an encoder that names masked tokens (BERT,
+    arXiv:1810.04805). `span_corruption`: an encoder and a decoder that writes the spans missing from a text (T5,
+    arXiv:1910.10683). Only the first can be finetuned, exported and talked to."""
+
+    def __post_init__(self) -> None:
+        _require(self.objective == "causal" or self.loop.document_mask, f"loop.{ONE_DOCUMENT}")
+
+
+@dataclass(frozen=True)
+class SftConfig:
+    """`python -m model.sft CONFIG`: from a base model and conversations to a chat model."""
+
+    folder: Path
+    """The new model's folder: config.json, metrics.jsonl and checkpoints/ are written here."""
+    base: Path
+    """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
+    tokenizer: Path
+    """The base model's tokenizer.json."""
+    conversations: Path
+    """JSONL, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    """Learning rate over the run."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """`python -m model.evaluate CONFIG`: bits per byte on held-out documents, and answers to questions."""
+
+    model: Path
+    """The model to judge: a model folder (its newest valid checkpoint) or an export folder."""
+    result: Path
+    """The JSON file to write."""
+    tokens: str | None = None
+    """The tokens dataset, a folder or a URL, whose validation documents are scored; without it bits per byte are left
+    out."""
+    cache: Path | None = None
+    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
+    validation_documents: int = 0
+    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
+    questions: Path | None = None
+    """JSONL, one question a line: id, question, answer, group; without it no questions are asked."""
+    tokenizer: Path | None = None
+    """The model's tokenizer.json; needed with `questions`."""
+    replies: Path | None = None
+    """JSONL to write with every question's reply; needed with `questions`."""
+    max_new_tokens: int = 48
+    """Longest reply, in tokens."""
+    batch: int = 64
+    """Sequences or questions of one forward pass."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Type of the activations."""
+    threads: int = 0
+    """CPU threads; 0 takes all of the machine's cores."""
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 1, "batch must be at least 1")
+        _require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
+        _require(self.validation_documents >= 0, "validation_documents must not be negative")
+        if self.tokens is not None:
+            _require(self.cache is not None, "cache is needed with tokens")
+        if self.questions is not None:
+            _require(self.tokenizer is not None, "tokenizer is needed with questions")
+            _require(self.replies is not None, "replies is needed with questions")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """`python -m model.export CONFIG`: a folder that transformers loads as Qwen3."""
+
+    model: Path
+    """The model folder whose newest valid checkpoint is exported."""
+    tokenizer: Path
+    """The model's tokenizer.json."""
+    output: Path
+    """The export folder to write, replaced as a whole."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Type of the exported weights."""
+    compare: bool = True
+    """Whether to load the result in transformers, where it is installed, and compare logits in float32."""
+    identity: str = ""
+    """What the caller calls this export; written to export_report.json."""
+
+
+def _require(right: bool, message: str) -> None:
+    if not right:
+        raise ValueError(message)

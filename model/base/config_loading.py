@@ -1,0 +1,109 @@
+"""Reads a JSON file into frozen dataclasses, strictly.
+
+Notable: a field that is unknown, missing or of the wrong type is an error which names the file, the field by its path
+(`optimizer.muon_lr`) and, for an unknown one, the nearest right name. A misspelt field never becomes a default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from model.base.errors import BadInput
+
+Config = TypeVar("Config")
+
+
+def load_config(path: Path, kind: type[Config]) -> Config:
+    """The dataclass `kind` read from the JSON file `path`.
+
+    Raises:
+        BadInput: the file cannot be read, is not JSON, or a field is unknown, missing, of a wrong type or value.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise BadInput(f"the config {path} is not JSON: {error}") from error
+    return parse_config(values, kind, str(path))
+
+
+def parse_config(values: Any, kind: type[Config], where: str) -> Config:
+    """The dataclass `kind` made of plain JSON `values`; `where` names their source in error messages."""
+    parsed: Config = _dataclass_of(values, kind, where, "")
+    return parsed
+
+
+def config_as_json(config: Any) -> dict[str, Any]:
+    """The plain JSON values of a config, which `parse_config` reads back to an equal one."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return config_as_json(value)
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _dataclass_of(values: Any, kind: Any, where: str, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise BadInput(f"{where}: {prefix.rstrip('.') or 'the config'} must be an object, not {_shown(values)}")
+    hints = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in values:
+        if name not in fields:
+            nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known fields: {', '.join(fields)}"
+            raise BadInput(f"{where}: unknown field {prefix}{name}; {hint}")
+    found = {}
+    for name, field in fields.items():
+        if name in values:
+            found[name] = _value_of(values[name], hints[name], where, prefix + name)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise BadInput(f"{where}: the field {prefix}{name} is missing")
+    try:
+        return kind(**found)
+    except ValueError as error:
+        raise BadInput(f"{where}: {prefix}{error}") from error
+
+
+def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
+    origin = get_origin(hint)
+    if dataclasses.is_dataclass(hint):
+        return _dataclass_of(value, hint, where, f"{name}.")
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        return _value_of(value, next(kind for kind in get_args(hint) if kind is not type(None)), where, name)
+    if origin is Literal:
+        if value in get_args(hint):
+            return value
+        raise BadInput(f"{where}: {name} must be one of {', '.join(map(str, get_args(hint)))}, not {_shown(value)}")
+    if origin is dict and isinstance(value, dict):
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_value_of(entry, get_args(hint)[0], where, f"{name}[{at}]") for at, entry in enumerate(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str) and value:
+        return Path(value)
+    if hint is not Path and type(value) is hint:
+        return value
+    raise BadInput(f"{where}: {name} must be of type {_type_name(hint)}, not {_shown(value)}")
+
+
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return f"list of {_type_name(get_args(hint)[0])}"
+    return {Path: "path (a string)", str: "string"}.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _shown(value: Any) -> str:
+    return f"{json.dumps(value)[:80]}"

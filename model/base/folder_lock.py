@@ -1,0 +1,72 @@
+"""Locks of folders: one training at a time in a model folder, one builder at a time of a cache folder.
+
+Notable: two trainings of one folder would remove each other's unfinished checkpoints and mix their metrics. The lock is
+the kernel's (flock), so it ends with the process, however that ends; the file `.lock` itself stays and means nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.base.errors import BadInput
+
+_FILE = ".lock"
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Holds the lock of `folder`, which is made where it is missing, for the length of the block.
+
+    Where the system or the file system knows no locks the block runs without one; the latter is said on stderr.
+
+    Raises:
+        BadInput: another process, or another block of this one, holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            supported = _lock(descriptor, wait=False)
+        except BlockingIOError as error:
+            raise BadInput(f"another run is training in {folder}; wait for it or end it") from error
+        if not supported:
+            print(f"warning: {folder} cannot be locked; start no second run in it", file=sys.stderr)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def turn_in(folder: Path) -> Iterator[bool]:
+    """Waits until no other process is in such a block for `folder`, whose parent is made where it is missing.
+
+    Gives whether that is sure: without locks nobody waits, and whoever is inside must be ready for company.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, not in it: that the folder is there may mean that it is finished.
+    descriptor = os.open(folder.with_name(f".{folder.name}{_FILE}"), os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield _lock(descriptor, wait=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, wait: bool) -> bool:
+    """Takes the lock; False where the system or the file system knows none. Raises BlockingIOError unless it waits."""
+    try:
+        import fcntl  # only POSIX systems have it
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""How a program of the model half ends: exit code, message, and an outcome file beside its config.
+
+Notable: `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a
+crash. The main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. It is
+removed at the start; where it is missing after the end, the program was killed, or the disk had no room for it.
+
+A full disk counts as bad input: until a person makes room, every new try would end the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from model.base.errors import BadInput
+from model.base.full_disk import full_disk_message, is_full_disk
+
+EXIT_DONE = 0
+EXIT_BAD_INPUT = 2
+EXIT_STOPPED = 3
+
+
+def run_program(program: Callable[[Path], int], arguments: list[str], usage: str) -> int:
+    """Runs `program` on the config file named by the only argument and returns the process's exit code.
+
+    Args:
+        program: takes the config's path, returns `EXIT_DONE` or `EXIT_STOPPED`.
+        arguments: the command line without the program's name.
+        usage: printed when the arguments are not one path.
+    """
+    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
+        print(usage, file=sys.stderr)
+        return EXIT_DONE if arguments in (["-h"], ["--help"]) else EXIT_BAD_INPUT
+    config_path = Path(arguments[0])
+    outcome = outcome_path(config_path)
+    main_process = os.environ.get("RANK", "0") == "0"
+    if main_process:
+        outcome.unlink(missing_ok=True)
+    message = ""
+    try:
+        code = program(config_path)
+    except BadInput as error:
+        code, message = EXIT_BAD_INPUT, str(error)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        code, message = EXIT_BAD_INPUT, full_disk_message(error)
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+    if main_process and outcome.parent.is_dir():
+        _write_outcome(outcome, code, message)
+    return code
+
+
+def outcome_path(config_path: Path) -> Path:
+    """Where `run_program` writes the outcome of the program that was given `config_path`."""
+    return config_path.with_suffix(".outcome.json")
+
+
+def _write_outcome(outcome: Path, code: int, message: str) -> None:
+    try:
+        outcome.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+    except OSError as error:
+        # The exit code still tells, and half a file would hide it from who reads the file first.
+        print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            outcome.unlink()

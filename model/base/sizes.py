@@ -1,0 +1,65 @@
+"""Sizes that follow from fewer numbers: a whole shape from its depth, and the ids that an objective needs for itself.
+
+Notable: needs no torch, since a recipe is filled in where torch may not be installed. What comes out is plain sizes; a
+model's config.json holds those, and never the number they came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_WIDTH_PER_LAYER = 64
+_NARROW_HEAD, _WIDE_HEAD = 64, 128
+_WIDE_FROM = 1024
+"""Width of the model from which on heads are wide."""
+
+
+def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes of a model of `depth` layers, less those that are named, which the others follow.
+
+    - layers: the depth.
+    - hidden_size: 64 for each layer, as in nanochat, and a multiple of the head's hidden_size.
+    - head_dim: 64, and 128 from a hidden_size of 1,024 on, as Qwen3 has it everywhere (arXiv:2505.09388, table 1).
+    - heads: so many as make up the hidden_size.
+    - kv_heads: one for two query heads, as in Qwen3's smaller models; one for each where their number is odd.
+    - intermediate_size: 8/3 of the hidden_size, rounded up to a multiple of 64, so that the three matrices of SwiGLU have
+      the weights of two with a factor of four (arXiv:2002.05202, section 2).
+
+    Raises:
+        ValueError: the depth, or a size that others follow, is not a whole number of at least 1; or there is nothing
+            left that the depth could set.
+    """
+    if named.keys() >= {"layers", "hidden_size", "heads", "kv_heads", "intermediate_size"}:
+        raise ValueError(
+            "depth has nothing to set, since all sizes that follow it are named; leave some out, or replace the whole "
+            f"shape by {{depth: {depth}}}"
+        )
+    sizes: dict[str, Any] = {"layers": _whole("depth", depth)}
+    hidden_size = _whole("hidden_size", named.get("hidden_size", _WIDTH_PER_LAYER * depth))
+    # In a recipe 0 stands for hidden_size / heads, as if the head's hidden_size were not named.
+    head_dim = named.get("head_dim") or (_WIDE_HEAD if hidden_size >= _WIDE_FROM else _NARROW_HEAD)
+    if "hidden_size" not in named:
+        hidden_size = -(-hidden_size // _whole("head_dim", head_dim)) * head_dim
+    heads = _whole("heads", named.get("heads", max(1, hidden_size // head_dim)))
+    sizes |= {"hidden_size": hidden_size, "heads": heads, "kv_heads": heads // 2 if heads % 2 == 0 else heads}
+    if "heads" not in named:
+        sizes["head_dim"] = head_dim
+    sizes["intermediate_size"] = -(-8 * hidden_size // (3 * 64)) * 64
+    return {name: size for name, size in sizes.items() if name not in named}
+
+
+def reserved_ids(objective: str, context: int) -> int:
+    """How many ids at the top of the vocabulary an objective needs for itself (model/data/corruption.py).
+
+    Args:
+        objective: `causal`, `masked` or `span_corruption`.
+        context: tokens of the longest sequence; spans are at most 1/20 of them, and one more sentinel ends the last.
+    """
+    return {"causal": 0, "masked": 1, "span_corruption": context // 20 + 2}[objective]
+
+
+def _whole(name: str, value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value

@@ -1,0 +1,73 @@
+"""Writes a run's checkpoints, large ones in the background while training goes on.
+
+Notable:
+- What is written is a copy of the state, taken between two steps; the next save waits for the one before it.
+- The exchanges of a background write have a process group of their own, so that they never mix with the training's.
+- An error in the background is raised by the next `save` or `wait`, on every process.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
+from torch.optim import Optimizer
+
+from model.base.config import LoopConfig
+from model.checkpoints.checkpointing import Progress, training_state, write_checkpoint
+
+_MIB = 1 << 20
+
+
+class CheckpointWriter:
+    """Writes into one folder, one checkpoint at a time. Every process has one and makes the same calls."""
+
+    def __init__(self, folder: Path, loop: LoopConfig) -> None:
+        """
+        Args:
+            folder: of the checkpoints.
+            loop: how many to keep, and what is large enough for the background.
+        """
+        self._folder, self._keep = folder, loop.keep_checkpoints
+        self._background_bytes = loop.background_checkpoint_mib * _MIB
+        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[Path] | None = None
+
+    def save(self, progress: Progress, model: nn.Module, optimizers: list[Optimizer], at_once: bool) -> None:
+        """Saves a checkpoint; it is on disk on return if `at_once`, or if it is small.
+
+        Raises:
+            BadInput: this checkpoint, or the one before it, could not be written.
+        """
+        self.wait()
+        state = training_state(model, optimizers)
+        if at_once or _bytes_of(model) < self._background_bytes:
+            write_checkpoint(self._folder, progress, state, self._keep, self._group)
+            return
+        copy = BlockingAsyncStager().stage(state)
+        self._pending = self._thread.submit(write_checkpoint, self._folder, progress, copy, self._keep, self._group)
+
+    def wait(self) -> None:
+        """Returns when what was saved is on disk.
+
+        Raises:
+            BadInput: it could not be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Lets a checkpoint in the writing be finished."""
+        self._thread.shutdown()
+        if self._group is not None:
+            dist.destroy_process_group(self._group)
+
+
+def _bytes_of(model: nn.Module) -> int:
+    """Bytes of weights, momentum and squared mean together, over all processes; the same on each."""
+    return sum(3 * parameter.numel() * parameter.element_size() for parameter in model.parameters())

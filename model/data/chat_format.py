@@ -1,0 +1,220 @@
+"""ChatML: how a conversation becomes tokens, in training, in questions and in chat.
+
+Notable:
+- Text is never read as control tokens: a message that contains `<|im_end|>` stays text, so a user cannot end a turn.
+- Contents are stripped of white space at both ends, here and in the chat template, so that the border between a role
+  and its content is always a border between tokens; both then give equal ids.
+- A tokenizer trained with `tools` has markers around calls and results of tools. A call is JSON, as Qwen3 writes it, so
+  that the parsers of the usual servers read it; a result is a turn of its own, which nobody learns to write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenizers import Tokenizer
+
+from model.base.config import ModelShape
+from model.base.errors import BadInput
+
+END_OF_TEXT = "<|endoftext|>"
+START_OF_TURN = "<|im_start|>"
+END_OF_TURN = "<|im_end|>"
+CALL, END_OF_CALL = "<tool_call>", "</tool_call>"
+RESULT, END_OF_RESULT = "<tool_response>", "</tool_response>"
+TOOL_TOKENS = (CALL, END_OF_CALL, RESULT, END_OF_RESULT)
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + (message['content'] | trim) + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+"""The same format as a Jinja template, for transformers and the servers that read its folders."""
+
+TOOL_CHAT_TEMPLATE = (
+    "{% if tools %}"
+    "{% set scene = (messages[0]['content'] | trim) if messages[0]['role'] == 'system' else '' %}"
+    "{{ '<|im_start|>system\n' + (scene + '\n\n' if scene else '') + 'Tools you can call, one a line:' }}"
+    "{% for tool in tools %}{{ '\n' + (tool | tojson) }}{% endfor %}"
+    "{{ '<|im_end|>' + '\n' }}"
+    "{% endif %}"
+    "{% for message in messages %}"
+    "{% if not (tools and loop.first and message['role'] == 'system') %}"
+    "{% set content = (message['content'] or '') | trim %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['role'] == 'tool' %}{{ '<tool_response>' + content + '</tool_response>' }}"
+    "{% else %}{{ content }}{% endif %}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{% set function = call['function'] if call['function'] else call %}"
+    "{{ '<tool_call>{\"name\": ' + (function['name'] | tojson) + ', \"arguments\": ' }}"
+    "{% if function['arguments'] is string %}{{ function['arguments'] }}"
+    "{% else %}{{ function['arguments'] | tojson }}{% endif %}"
+    "{{ '}</tool_call>' }}"
+    "{% endfor %}"
+    "{{ '<|im_end|>' + '\n' }}"
+    "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""The template of a tokenizer with tools: as above, with `tools`, messages' `tool_calls` and the role `tool`."""
+
+_TOOLS_HEAD = "Tools you can call, one a line:"
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """What an assistant asks a tool for."""
+
+    name: str
+    arguments: str
+    """A JSON object, as it is written in the text."""
+
+    @property
+    def text(self) -> str:
+        """The call as JSON."""
+        return f'{{"name": {json.dumps(self.name, ensure_ascii=False)}, "arguments": {self.arguments}}}'
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+    calls: tuple[ToolCall, ...] = ()
+    """The calls of tools that follow an assistant's content."""
+
+
+def with_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """The conversation with a system turn that describes `tools`, JSON objects of any form; as it is without any."""
+    if not tools:
+        return list(messages)
+    has_scene = bool(messages) and messages[0].role == "system"
+    scene = messages[0].content.strip() if has_scene else ""
+    lines = [_TOOLS_HEAD, *(json.dumps(tool, ensure_ascii=False) for tool in tools)]
+    described = "\n".join(lines)
+    head = Message("system", f"{scene}\n\n{described}" if scene else described)
+    return [head, *messages[1 if has_scene else 0 :]]
+
+
+class ChatFormat:
+    """Turns messages into ids and ids into text, with one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        # The three ids are set by hand below; any look-alike in a message is plain text.
+        self._tokenizer.encode_special_tokens = True
+        self.end_of_text = _special(tokenizer, END_OF_TEXT)
+        """Id of the boundary between documents, also used as padding."""
+        self.start_of_turn = _special(tokenizer, START_OF_TURN)
+        """Id that opens a turn."""
+        self.end_of_turn = _special(tokenizer, END_OF_TURN)
+        """Id that ends a turn."""
+        self._tools = {token: found for token in TOOL_TOKENS if (found := tokenizer.token_to_id(token)) is not None}
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether there are tokens around calls and results of tools."""
+        return len(self._tools) == len(TOOL_TOKENS)
+
+    @property
+    def template(self) -> str:
+        """The format as a Jinja template."""
+        return TOOL_CHAT_TEMPLATE if self.has_tools else CHAT_TEMPLATE
+
+    @property
+    def stop_tokens(self) -> frozenset[int]:
+        """Ids after which a reply is over."""
+        return frozenset((self.end_of_turn, self.end_of_text))
+
+    def check_vocabulary(self, shape: ModelShape) -> None:
+        """Raises BadInput where the tokenizer has more ids than the model's embedding has rows."""
+        size = self._tokenizer.get_vocab_size()
+        if size > shape.vocab_size:
+            raise BadInput(
+                f"the tokenizer has {size} ids and the model only {shape.vocab_size}; "
+                "give the tokenizer that the model was trained with"
+            )
+
+    def conversation(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
+        """The ids of a whole conversation, and which of them an assistant writes: its contents, calls and their ends.
+
+        Raises:
+            BadInput: it uses tools, and the tokenizer has no tokens for them.
+        """
+        ids: list[int] = []
+        written: list[bool] = []
+        line_end = self.encode("\n")
+        for message in messages:
+            head = [self.start_of_turn, *self.encode(f"{message.role}\n")]
+            content = [*self._content(message), self.end_of_turn]
+            ids += head + content + line_end
+            by_assistant = message.role == "assistant"
+            written += [False] * len(head) + [by_assistant] * len(content) + [False] * len(line_end)
+        return ids, written
+
+    def _content(self, message: Message) -> list[int]:
+        """The ids between the role and the end of a turn."""
+        text = self.encode(message.content.strip())
+        if message.role != "tool" and not message.calls:
+            return text
+        if not self.has_tools:
+            raise BadInput(
+                "the conversation uses tools, but the tokenizer has no tokens for them; train it with "
+                "tokenizer.tools = true"
+            )
+        if message.role == "tool":
+            return [self._tools[RESULT], *text, self._tools[END_OF_RESULT]]
+        for call in message.calls:
+            text += [self._tools[CALL], *self.encode(call.text), self._tools[END_OF_CALL]]
+        return text
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """The ids after which the assistant's next content begins."""
+        return [*self.conversation(messages)[0], self.start_of_turn, *self.encode("assistant\n")]
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text, without any special token."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special ones are left out, but for those of tools: who runs the tools has to see them."""
+        if not self.has_tools:
+            text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+            return text
+        turns = (self.end_of_text, self.start_of_turn, self.end_of_turn)
+        text = self._tokenizer.decode([token for token in ids if token not in turns], skip_special_tokens=False)
+        return text
+
+
+def load_chat_format(path: Path) -> ChatFormat:
+    """The chat format over a tokenizer.json.
+
+    Raises:
+        BadInput: the file is missing, damaged, or lacks a special token.
+    """
+    if not path.is_file():
+        raise BadInput(f"there is no tokenizer at {path}")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the binding raises bare Exception
+        raise BadInput(f"the tokenizer {path} cannot be read: {error}") from error
+    return ChatFormat(tokenizer)
+
+
+def _special(tokenizer: Tokenizer, token: str) -> int:
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise BadInput(
+            f"the tokenizer has no special token {token}; train it with {END_OF_TEXT}, {START_OF_TURN}, "
+            f"{END_OF_TURN} as ids 0, 1, 2"
+        )
+    return int(found)

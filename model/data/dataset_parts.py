@@ -1,0 +1,212 @@
+"""The parts of a finished dataset: which files they are, whether they are whole, and their rows.
+
+Notable:
+- `manifest.json` says which parts there are and the digest of each. A digest covers a part's row groups, that is every
+  byte before the Parquet footer, so one flipped bit is found that Parquet itself, which writes no checksums, may not
+  notice.
+- A dataset may lie in an object store: a URL that fsspec knows. Its parts are then copied to the cache folder, checked,
+  and read from there; processes that share the folder share the copy.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from model.base.errors import BadInput
+from model.base.folder_lock import turn_in
+from model.base.full_disk import is_full_disk, writing
+
+MANIFEST = "manifest.json"
+_MAGIC = b"PAR1"
+_BLOCK = 1 << 22
+_TRIES = 4
+_RUN_AGAIN = "run the stage that makes it again"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a dataset on a local disk."""
+
+    path: Path
+    digest: str | None
+    """xxh3-128 of its row groups as the manifest lists it; None where no manifest does."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What is another for another content: the digest, or else size and time."""
+        if self.digest:
+            return (self.path.name, self.digest)
+        status = self.path.stat()
+        return (self.path.name, status.st_size, status.st_mtime_ns)
+
+
+def local_dataset(place: str | Path, cache: Path) -> Path:
+    """The folder of a dataset on a local disk: `place` itself, or the copy under `cache` of one that a URL names.
+
+    The copy is named by the manifest's content and made once; each part is checked against its digest before it appears
+    there. Faults of the connection are retried.
+
+    Raises:
+        BadInput: the URL cannot be read, the dataset is not finished, or a part is not what its manifest says.
+    """
+    if "://" not in str(place):
+        return Path(place)
+    url = str(place).rstrip("/")
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+        manifest = _retried(lambda: files.cat_file(f"{root}/{MANIFEST}"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{url} has no {MANIFEST}, so it is not a finished dataset; {_RUN_AGAIN}") from error
+    except (OSError, ValueError, ImportError) as error:
+        raise BadInput(f"{url} cannot be read: {error}; check the address and the access to it") from error
+    folder = cache / f"dataset-{xxhash.xxh3_64_hexdigest(manifest)}"
+    with turn_in(folder):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, digest in _listed(manifest, f"{url}/{MANIFEST}"):
+            if not (folder / name).is_file():
+                _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
+        # The manifest comes last: with it the copy is a dataset like any other.
+        if not (folder / MANIFEST).is_file():
+            _write(folder / MANIFEST, manifest)
+    return folder
+
+
+def dataset_parts(dataset: Path) -> list[Part]:
+    """The parts of a dataset in order, checked to be numbered from 0 without a gap.
+
+    Where the folder has a manifest.json they are the ones that it lists, since others may be left from a longer
+    listing; without one they are all that are there.
+
+    Raises:
+        BadInput: no parts, one that is missing, or a manifest that cannot be read.
+    """
+    found = sorted(dataset.glob("part-*.parquet"))
+    manifest = dataset / MANIFEST
+    try:
+        listed = _listed(manifest.read_bytes(), str(manifest))
+        parts = [Part(dataset / name, digest) for name, digest in listed]
+    except FileNotFoundError:
+        parts = [Part(path, None) for path in found]
+    except OSError as error:
+        raise BadInput(f"{manifest} cannot be read: {error}; {_RUN_AGAIN}") from error
+    if not parts:
+        raise BadInput(f"{dataset} holds no part-00000.parquet; is it the folder of a finished dataset?")
+    for number, part in enumerate(parts):
+        if part.path.name != f"part-{number:05d}.parquet":
+            raise BadInput(f"{dataset}: part-{number:05d}.parquet is missing; {_RUN_AGAIN}")
+        if part.path not in found:
+            raise BadInput(f"{part.path} is missing, but {MANIFEST} lists it; {_RUN_AGAIN}")
+    return parts
+
+
+def check_part(part: Part, origin: str | None = None) -> None:
+    """Raises BadInput where the bytes of a part are not those that the manifest's digest is of.
+
+    `origin`: where the part came from, if not from where it lies now.
+    """
+    if part.digest is None:
+        return
+    where = origin or str(part.path)
+    try:
+        found = content_digest(part.path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{where} cannot be read ({error}); delete it and {_RUN_AGAIN}") from error
+    if found != part.digest:
+        raise BadInput(
+            f"{where} is damaged: its rows have the digest {found}, {MANIFEST} says {part.digest}; delete it and "
+            f"{_RUN_AGAIN}"
+        )
+
+
+def content_digest(path: Path) -> str:
+    """xxh3-128 of all that stands before a Parquet file's footer. Raises ValueError where there is no footer."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        size = file.tell()
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+        left = size - 8 - int.from_bytes(tail[:4], "little")
+        if tail[4:] != _MAGIC or left < len(_MAGIC):
+            raise ValueError("it does not end as a Parquet file does")
+        file.seek(0)
+        while left > 0 and (block := file.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
+
+
+def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    """The row groups of a part.
+
+    Raises:
+        BadInput: the file is damaged or lacks a column.
+    """
+    try:
+        with pq.ParquetFile(part) as file:
+            missing = [column for column in columns if column not in file.schema_arrow.names]
+            if missing:
+                raise BadInput(
+                    f"{part} has no column {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}"
+                )
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{part} cannot be read ({error}); delete it and {_RUN_AGAIN}") from error
+
+
+def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
+    """Names and digests of the parts in a manifest."""
+    try:
+        parts = [(str(part["path"]), part.get("digest")) for part in json.loads(manifest)["parts"]]
+        if strange := [name for name, _ in parts if name != Path(name).name]:
+            raise ValueError(f"{strange[0]} is not a file's name")
+        return parts
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BadInput(f"{where} is damaged ({error!r}); delete it and {_RUN_AGAIN}") from error
+
+
+def _fetch(files: Any, source: str, target: Path, digest: str | None, url: str) -> None:
+    """Copy one part aside, check it, and give it its name."""
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as aside, writing(target):
+        copy = Path(aside) / target.name
+        try:
+            _retried(lambda: files.get_file(source, str(copy)))
+        except FileNotFoundError as error:
+            raise BadInput(f"{url} is missing, but {MANIFEST} lists it; {_RUN_AGAIN}") from error
+        check_part(Part(copy, digest), url)
+        copy.replace(target)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as aside, writing(path):
+        copy = Path(aside) / path.name
+        copy.write_bytes(content)
+        copy.replace(path)
+
+
+def _retried(read: Callable[[], Any]) -> Any:
+    """What `read` returns, tried again with growing pauses as long as the connection is at fault."""
+    for attempt in range(_TRIES):
+        try:
+            return read()
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError as error:
+            if attempt == _TRIES - 1 or is_full_disk(error):
+                raise
+            time.sleep(2.0**attempt * random.uniform(0.5, 1.5))
+    raise AssertionError("unreachable")

@@ -1,0 +1,190 @@
+"""Batches of packed sequences as a pure function of the step.
+
+Notable:
+- `batch(step, rank, world_size)` depends on the plan and the seed alone. The state of training data is one number, and
+  a run resumed on another number of processes sees the same sequences in the same steps.
+- A sequence is a list of segments of a flat token array. A prediction never crosses from one segment into the next,
+  and padding is never predicted.
+- A batch whose sequences each hold a single segment carries no segment ids, so that attention takes its plain causal
+  path: padding stands at the end, where causal attention keeps it out of sight.
+- Pages of a mapped token file are let go every few hundred segments. They stay in the system's cache, but not in this
+  process's memory, which an epoch would otherwise fill with the whole dataset.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IGNORED = -100
+"""Target of a position that is not in the loss."""
+PADDING_SEGMENT = -1
+"""Segment id of padding."""
+
+_WIDTH_STEP = 32
+_MAPPED_SEGMENTS = 512
+"""Segments between two releases of mapped pages: touching one maps 64 KiB on Linux."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of one optimizer step; R sequences of T positions."""
+
+    inputs: IntArray
+    """(R, T) token ids."""
+    targets: IntArray
+    """(R, T) next token ids, `IGNORED` where there is none to predict."""
+    segments: IntArray | None
+    """(R, T) number of the segment within its sequence, `PADDING_SEGMENT` at the end; None: one segment each."""
+    targets_in_step: int
+    """Predicted tokens of the whole step, over all processes: what the loss is divided by."""
+    tokens_in_step: int
+    """Tokens of the whole step without padding, over all processes."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which stretches of the token array make up which sequence."""
+
+    offsets: IntArray
+    """(sequences + 1) first segment of each sequence."""
+    starts: IntArray
+    """(segments) position of each segment's first token in the token array."""
+    lengths: IntArray
+    """(segments) tokens of each segment."""
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences."""
+        return len(self.offsets) - 1
+
+
+class PackedSequences:
+    """An endless stream of sequences, shuffled anew in each epoch, cut into optimizer steps."""
+
+    def __init__(
+        self,
+        tokens: npt.NDArray[Any],
+        packing: Packing,
+        context: int,
+        global_batch_size: int,
+        seed: int,
+        trained: npt.NDArray[np.bool_] | None = None,
+        pad_token: int = 0,
+    ) -> None:
+        """
+        Args:
+            tokens: flat token ids, may be memory mapped.
+            packing: the sequences, each of at most context + 1 tokens.
+            context: T, the positions of a full sequence.
+            global_batch_size: sequences of a step over all processes.
+            seed: seeds the order.
+            trained: for each token whether predicting it counts; None counts all.
+            pad_token: fills sequences at the end.
+        """
+        self._tokens = tokens
+        self._packing = packing
+        self._context = context
+        self._sequences_per_step = global_batch_size
+        self._seed = seed
+        self._trained = trained
+        self._pad_token = pad_token
+        self._filled = _sums(packing.lengths, packing.offsets)
+        self._targets = _sums(self._targets_of_segments(), packing.offsets)
+        self._order = lru_cache(maxsize=2)(self._order_of_epoch)
+        self._touched = 0
+
+    def batch(self, step: int, rank: int, world_size: int) -> Batch:
+        """The share of process `rank` of `world_size` in step number `step`, from 0.
+
+        Shares are consecutive runs of the step's sequences and differ by at most one in size. A process without any
+        (more processes than sequences) gets one sequence of padding, since every process has to take part in the step.
+        """
+        chosen = self.sequences_of_step(step)
+        inputs, targets, segments = self._rows(chosen[share(len(chosen), rank, world_size)])
+        return Batch(inputs, targets, segments, int(self._targets[chosen].sum()), int(self._filled[chosen].sum()))
+
+    def sequences_of_step(self, step: int) -> IntArray:
+        """Numbers of the sequences in step number `step`, in order."""
+        count = self._packing.sequences
+        positions = np.arange(step * self._sequences_per_step, (step + 1) * self._sequences_per_step)
+        epochs = positions // count
+        chosen = np.empty(len(positions), dtype=np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            chosen[here] = self._order(int(epoch))[positions[here] % count]
+        return chosen
+
+    def segments_of(self, sequence: int) -> list[IntArray]:
+        """The tokens of each segment of a sequence, in order."""
+        first, last = self._packing.offsets[sequence : sequence + 2]
+        ends = zip(self._packing.starts[first:last], self._packing.lengths[first:last], strict=True)
+        found = [self._tokens[start : start + length].astype(np.int64) for start, length in ends]
+        self._let_pages_go(len(found))
+        return [tokens for tokens in found if len(tokens)]
+
+    def _order_of_epoch(self, epoch: int) -> IntArray:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._packing.sequences)
+
+    def _rows(self, chosen: IntArray) -> tuple[IntArray, IntArray, IntArray | None]:
+        packing = self._packing
+        longest = int(self._filled[chosen].max(initial=2)) - 1
+        width = min(self._context, -(-longest // _WIDTH_STEP) * _WIDTH_STEP)
+        rows = max(1, len(chosen))
+        tokens = np.full((rows, width + 1), self._pad_token, dtype=np.int64)
+        segments = np.full((rows, width + 1), PADDING_SEGMENT, dtype=np.int64)
+        counted = np.zeros((rows, width + 1), dtype=bool)
+        several = False
+        for row, sequence in enumerate(chosen):
+            first, last = packing.offsets[sequence : sequence + 2]
+            several |= bool(last - first > 1)
+            at = 0
+            for number, segment in enumerate(range(first, last)):
+                start, length = packing.starts[segment], packing.lengths[segment]
+                tokens[row, at : at + length] = self._tokens[start : start + length]
+                segments[row, at : at + length] = number
+                if length > 1:
+                    trained = True if self._trained is None else self._trained[start + 1 : start + length]
+                    counted[row, at + 1 : at + length] = trained
+                at += length
+        self._let_pages_go(int((packing.offsets[chosen + 1] - packing.offsets[chosen]).sum()))
+        targets = np.where(counted[:, 1:], tokens[:, 1:], IGNORED)
+        return tokens[:, :-1].copy(), targets, segments[:, :-1].copy() if several else None
+
+    def _let_pages_go(self, touched: int) -> None:
+        self._touched += touched
+        if self._touched >= _MAPPED_SEGMENTS:
+            self._touched = 0
+            _release_pages(self._tokens)
+
+    def _targets_of_segments(self) -> IntArray:
+        packing = self._packing
+        if self._trained is None:
+            return packing.lengths - 1
+        before = np.concatenate([[0], np.cumsum(self._trained, dtype=np.int64)])
+        return before[packing.starts + packing.lengths] - before[packing.starts + 1]
+
+
+def share(count: int, rank: int, world_size: int) -> slice:
+    """Which of `count` rows process `rank` of `world_size` takes: a run as long as the others' or one shorter."""
+    first, last = (count * edge // world_size for edge in (rank, rank + 1))
+    return slice(first, last)
+
+
+def _sums(values: IntArray, offsets: IntArray) -> IntArray:
+    running = np.concatenate([[0], np.cumsum(values)])
+    return running[offsets[1:]] - running[offsets[:-1]]
+
+
+def _release_pages(tokens: npt.NDArray[Any]) -> None:
+    """Take the pages of a memory-mapped array out of this process's memory; the next access maps them again."""
+    mapping = getattr(tokens, "_mmap", None)
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)

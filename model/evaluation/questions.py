@@ -1,0 +1,125 @@
+"""Asks a chat model questions, and judges the replies by their words.
+
+Notable: a reply is right when the normalised answer stands in it as whole words. That is strict about facts and lenient
+about phrasing; a reply that lists several candidates is not caught, so every reply is kept for a person to read.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model.base.errors import BadInput
+from model.base.full_disk import writing
+from model.data.chat_format import ChatFormat, Message
+from model.inference.generation import Sampling, generate
+from model.network.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and its only right answer."""
+
+    id: str
+    question: str
+    answer: str
+    group: str
+    """Accuracy is reported for each group."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model said, and whether the answer was in it."""
+
+    id: str
+    group: str
+    question: str
+    answer: str
+    reply: str
+    right: bool
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The questions of a JSONL file, in order.
+
+    Raises:
+        BadInput: the file is missing or empty, or a line lacks a field.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the questions {path}: {error}") from error
+    questions = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                values = json.loads(line)
+                questions.append(Question(*(str(values[name]) for name in ("id", "question", "answer", "group"))))
+            except (ValueError, KeyError, TypeError) as error:
+                raise BadInput(f"{path}, line {number}: needs id, question, answer and group: {error!r}") from error
+    if not questions:
+        raise BadInput(f"{path} holds no questions")
+    return questions
+
+
+def ask(
+    model: Transformer, chat: ChatFormat, questions: Sequence[Question], max_new_tokens: int, batch: int
+) -> list[Reply]:
+    """The model's likeliest reply to each question, in order; `batch` questions share a forward pass.
+
+    Raises:
+        BadInput: a question leaves no room for a reply.
+    """
+    prompts = [chat.prompt([Message("user", question.question)]) for question in questions]
+    for question, prompt in zip(questions, prompts, strict=True):
+        if len(prompt) >= model.shape.context:
+            raise BadInput(f"question {question.id} has {len(prompt)} tokens and fills the context; shorten it")
+    order = sorted(range(len(questions)), key=lambda index: len(prompts[index]))
+    texts = [""] * len(questions)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        sampling = Sampling(max_new_tokens=max_new_tokens)
+        made = generate(model, [prompts[index] for index in chosen], sampling, chat.stop_tokens)
+        for index, tokens in zip(chosen, made, strict=True):
+            texts[index] = chat.decode(tokens)
+    return [
+        Reply(question.id, question.group, question.question, question.answer, text, answers(text, question.answer))
+        for question, text in zip(questions, texts, strict=True)
+    ]
+
+
+def answers(reply: str, answer: str) -> bool:
+    """Whether the normalised words of `answer` stand in `reply`, together and in order."""
+    wanted = normalised(answer)
+    return bool(wanted) and f" {wanted} " in f" {normalised(reply)} "
+
+
+def normalised(text: str) -> str:
+    """Lower case, compatibility forms unified, everything but letters, marks and digits turned into single spaces."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    kept = (character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
+    return " ".join("".join(kept).split())
+
+
+def accuracy_by_group(replies: Sequence[Reply]) -> dict[str, dict[str, Any]]:
+    """For each group, in alphabetical order: {"accuracy": share of right replies, "right": int, "n": int}."""
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for reply in replies:
+        groups[reply.group].append(reply.right)
+    return {
+        group: {"accuracy": sum(right) / len(right), "right": sum(right), "n": len(right)}
+        for group, right in sorted(groups.items())
+    }
+
+
+def write_replies(path: Path, replies: Sequence[Reply]) -> None:
+    """Writes a JSONL of all replies: id, group, question, answer, reply, right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(asdict(reply), ensure_ascii=False) for reply in replies)
+    with writing(path):
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,85 @@
+"""Loads a trained model: from a model folder's newest valid checkpoint, or from an export folder's safetensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from model.base.errors import BadInput
+from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
+from model.inference.qwen3_config import shape_of
+from model.network.transformer import Transformer
+from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, LanguageModel, Objective, objective_of
+
+_PREFIX = "model."
+_HEAD = "lm_head.weight"
+
+
+def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
+    """The model in `folder`, which generates text, ready to be used, with activations of type `dtype`.
+
+    Args:
+        folder: a model folder (models/<name>) or an export folder (models/<name>/export).
+        dtype: float32 or bfloat16.
+
+    Raises:
+        BadInput: the folder holds neither a valid checkpoint nor an export, or a model of another objective.
+    """
+    model, objective = load_any(folder, dtype)
+    if not isinstance(model, Transformer) or objective is not CAUSAL:
+        raise BadInput(
+            f"the model in {folder} was pretrained with the objective {objective.name}: it fills gaps and cannot be "
+            "finetuned to chat, exported or asked questions; set pretrain.objective to causal for a model that can"
+        )
+    return model
+
+
+def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective]:
+    """The model in `folder`, whatever it was trained to do, and what that is; like `load_trained` otherwise."""
+    if (folder / "model.safetensors").is_file():
+        return load_export(folder, dtype), CAUSAL
+    checkpoint = newest_valid_checkpoint(folder / "checkpoints")
+    if checkpoint is None:
+        raise BadInput(
+            f"{folder} holds neither model.safetensors nor a valid checkpoint; train or export a model first"
+        )
+    shape = checkpoint.progress.shape
+    objective = objective_of(checkpoint.progress.settings.get(OBJECTIVE_SETTING, CAUSAL.name), shape)
+    model = objective.build(shape, dtype)
+    load_model(checkpoint, model)
+    return model.eval(), objective
+
+
+def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
+    """The model in an export folder.
+
+    Raises:
+        BadInput: a file is missing or damaged, or the weights do not fit config.json.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BadInput(f"the export in {folder} cannot be read: {error}") from error
+    model = Transformer(shape_of(config, folder), dtype)
+    own = {name if name == _HEAD else name.removeprefix(_PREFIX): weight for name, weight in weights.items()}
+    if model.shape.tied_embeddings:
+        own[_HEAD] = own.get("embed_tokens.weight", torch.empty(0))
+    try:
+        model.load_state_dict(own)
+    except RuntimeError as error:
+        raise BadInput(f"the weights in {folder} do not fit its config.json: {error}") from error
+    return model.eval()
+
+
+def exported_weights(model: Transformer, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The weights under transformers' names; a tied head is left out, as transformers does."""
+    return {
+        name if name == _HEAD else _PREFIX + name: weight.detach().to("cpu", dtype).contiguous()
+        for name, weight in model.state_dict().items()
+        if not (name == _HEAD and model.shape.tied_embeddings)
+    }

@@ -1,0 +1,102 @@
+"""A model's shape as transformers writes it in config.json of a Qwen3, and back.
+
+Notable: `rope_theta` and `rope_scaling` stand where transformers 4 and the servers look for them; transformers 5 reads
+them too, and what it writes itself (`rope_parameters`) is read here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from model.base.config import ModelShape
+from model.base.errors import BadInput
+from model.network.rope import original_context
+
+_SIZES = {
+    "vocab_size": "vocab_size",
+    "layers": "num_hidden_layers",
+    "hidden_size": "hidden_size",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "intermediate_size": "intermediate_size",
+    "context": "max_position_embeddings",
+    "norm_epsilon": "rms_norm_eps",
+    "tied_embeddings": "tie_word_embeddings",
+}
+"""Our name of a size to transformers' name."""
+_ROPE_NAMES = ("rope_theta", "rope_type", "type")
+_SHORT, _LONG = "sliding_attention", "full_attention"
+
+
+def qwen3_config(shape: ModelShape) -> dict[str, Any]:
+    """The fields of config.json that say what shape a model has."""
+    config = {
+        **{theirs: getattr(shape, own) for own, theirs in _SIZES.items()},
+        "rope_theta": shape.rope_base,
+        "rope_scaling": _rope_scaling(shape),
+        "use_sliding_window": bool(shape.sliding_window),
+    }
+    if shape.sliding_window:
+        kinds = [_SHORT if window else _LONG for window in shape.windows]
+        # transformers before 4.53 know no layer types, only from which layer on all have the window.
+        first = kinds.index(_SHORT) if _SHORT in kinds else shape.layers
+        config |= {"sliding_window": shape.sliding_window, "max_window_layers": first, "layer_types": kinds}
+    return config
+
+
+def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
+    """The shape in the config.json of an export folder.
+
+    Raises:
+        BadInput: another architecture than Qwen3, a size is missing, or positions of a kind that we do not know.
+    """
+    if config.get("model_type") != "qwen3":
+        raise BadInput(f"{folder}/config.json is of model type {config.get('model_type')}; only qwen3 can be read")
+    try:
+        sizes = {own: config[theirs] for own, theirs in _SIZES.items()}
+        shape = ModelShape(**sizes, **_rope(config), **_windows(config))
+        options = {name: value for name, value in _rope_fields(config).items() if name not in _ROPE_NAMES}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder}/config.json does not describe a whole model: {error!r}") from error
+    expected = {name: value for name, value in (_rope_scaling(shape) or {}).items() if name not in _ROPE_NAMES}
+    if options != expected:
+        raise BadInput(
+            f"{folder}/config.json has positions with the options {options}, and only {expected} can be read for "
+            f"them with max_position_embeddings = {shape.context}"
+        )
+    return shape
+
+
+def _rope_scaling(shape: ModelShape) -> dict[str, Any] | None:
+    if shape.rope_scaling == "none":
+        return None
+    scaling: dict[str, Any] = {"rope_type": shape.rope_scaling, "factor": shape.rope_factor}
+    if shape.rope_scaling == "yarn":
+        scaling["original_max_position_embeddings"] = original_context(shape)
+    return scaling
+
+
+def _rope_fields(config: dict[str, Any]) -> dict[str, Any]:
+    return {**(config.get("rope_parameters") or config.get("rope_scaling") or {})}
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    fields = _rope_fields(config)
+    kind = fields.get("rope_type", fields.get("type", "default"))
+    if kind not in ("default", "linear", "yarn"):
+        raise ValueError(f"positions of the type {kind!r}")
+    base = config["rope_theta"] if "rope_theta" in config else fields["rope_theta"]
+    if kind == "default":
+        return {"rope_base": float(base)}
+    return {"rope_base": float(base), "rope_scaling": kind, "rope_factor": float(fields["factor"])}
+
+
+def _windows(config: dict[str, Any]) -> dict[str, Any]:
+    if not config.get("use_sliding_window"):
+        return {}
+    layers, first = config["num_hidden_layers"], config.get("max_window_layers", 0)
+    kinds = config.get("layer_types") or [_LONG if layer < first else _SHORT for layer in range(layers)]
+    pattern = "".join({_SHORT: "S", _LONG: "L"}[kind] for kind in kinds)
+    return {"sliding_window": config["sliding_window"], "window_pattern": pattern}

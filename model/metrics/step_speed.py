@@ -1,0 +1,76 @@
+"""How fast steps go, what they wait for and how much memory they take: fields of the metrics log's step lines.
+
+Notable: speed is counted from one step line to the next; nothing is asked of the device that would make it wait.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from model.base.config import ModelShape
+from model.metrics.flops import flop_per_token, peak_flop_per_second
+
+
+class StepSpeed:
+    """Adds up steps until the next line."""
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        device: torch.device,
+        dtype: torch.dtype,
+        processes: int,
+        bytes_per_token: float | None,
+        cost: Callable[[ModelShape], float] = flop_per_token,
+    ) -> None:
+        """
+        Args:
+            shape: of the model, for the cost of a token.
+            device: of this process; the others are taken to be alike.
+            dtype: type of the activations.
+            processes: how many train.
+            bytes_per_token: UTF-8 bytes of text that a predicted token stands for on average; None where not known.
+            cost: FLOP of training on one token.
+        """
+        self._flop_per_token = cost(shape)
+        peak = peak_flop_per_second(device, dtype)
+        self.peak_flop_per_second = None if peak is None else peak * processes
+        """The most FLOP a second that all processes' devices could do together; None where it is not known."""
+        self._device = device
+        self._bytes_per_token = bytes_per_token
+        self._tokens, self._seconds, self._waited = 0, 0.0, 0.0
+
+    def add(self, tokens: int, seconds: float, waited: float) -> None:
+        """Counts a step: input tokens over all processes, seconds in all, and those it waited for its batch."""
+        self._tokens += tokens
+        self._seconds += seconds
+        self._waited += waited
+
+    def line(self, loss: float) -> dict[str, Any]:
+        """Fields of the next step line; `loss` in nats per token. Begins to count anew.
+
+        What is not known is left out.
+        """
+        rate = self._tokens / self._seconds
+        fields: dict[str, Any] = {"tokens_per_second": round(rate), "data_wait": round(self._waited / self._seconds, 4)}
+        if self.peak_flop_per_second:
+            fields["mfu"] = round(rate * self._flop_per_token / self.peak_flop_per_second, 4)
+        fields["peak_memory_bytes"] = _peak_memory(self._device)
+        if self._bytes_per_token:
+            fields["bits_per_byte"] = loss / math.log(2) / self._bytes_per_token
+        self._tokens, self._seconds, self._waited = 0, 0.0, 0.0
+        return fields
+
+
+def _peak_memory(device: torch.device) -> int:
+    """The most memory that tensors took on a GPU, or this process in RAM, in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

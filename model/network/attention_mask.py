@@ -1,0 +1,84 @@
+"""Which positions attention may look at: the whole sequence, a document of it, a window, what came before.
+
+Notable:
+- A mask has one of three forms. None is plain causal attention. On a GPU it is a block mask of flex attention, which
+  skips the blocks that nobody may look at and takes no room for the rest; elsewhere it is a table to be added to the
+  scores. model/network/operations.py takes all three, and they are tested against each other.
+- Padding is a segment like any other, so that a softmax over nothing, which is not a number, never comes up.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+
+from model.network.operations import compiled
+
+AttentionMask = Tensor | BlockMask | None
+"""(B or 1, 1, T, S), 0 where a query may look and minus infinity elsewhere; or the same in blocks; None is causal."""
+
+
+def self_attention_mask(
+    tokens: Tensor, segments: Tensor | None, causal: bool, window: int, dtype: torch.dtype
+) -> AttentionMask:
+    """The mask of a layer whose queries and keys are the same positions.
+
+    Args:
+        tokens: (B, T), on the model's device.
+        segments: (B, T) numbers; a position looks only at those with its own number. None: at all.
+        causal: whether a position looks only at itself and those before it.
+        window: positions that one looks at on either side, itself included; 0 sets no limit.
+        dtype: type of the activations.
+    """
+    length = tokens.shape[1]
+    window = 0 if window >= length else window
+    if causal and segments is None and not window:
+        return None
+    if takes_block_masks(tokens.device):
+        return block_mask(tokens, segments, causal, window)
+    if segments is None:
+        allowed = torch.ones(1, length, length, dtype=torch.bool, device=tokens.device)
+    else:
+        allowed = segments.unsqueeze(2) == segments.unsqueeze(1)
+    if causal:
+        allowed = allowed.tril()
+    if window:
+        allowed = allowed.triu(1 - window) if causal else allowed.triu(1 - window).tril(window - 1)
+    return added_to_scores(allowed.unsqueeze(1), dtype)
+
+
+def added_to_scores(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """The table to add to attention's scores: 0 where it is allowed to look, minus infinity elsewhere."""
+    return torch.where(allowed, 0.0, -torch.inf).to(dtype)
+
+
+def block_mask(tokens: Tensor, segments: Tensor | None, causal: bool, window: int) -> BlockMask:
+    """The same mask for flex attention (arXiv:2412.05496)."""
+    own = torch.zeros_like(tokens) if segments is None else segments
+
+    def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        may = own[row, query] == own[row, key]
+        if causal:
+            may = may & (key <= query)
+        if window:
+            may = may & ((query - key).abs() < window)
+        return may
+
+    make = compiled(create_block_mask) if tokens.is_cuda else create_block_mask
+    rows, length = tokens.shape
+    mask: BlockMask = make(allowed, rows, None, length, length, device=str(tokens.device))
+    return mask
+
+
+def takes_block_masks(device: torch.device) -> bool:
+    """Whether attention with a mask is flex attention on this device: a GPU, with Triton to compile it."""
+    return device.type == "cuda" and _has_triton()
+
+
+@cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None

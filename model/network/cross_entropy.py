@@ -1,0 +1,91 @@
+"""The output head and its loss in one operation, in chunks of positions.
+
+Notable:
+- The full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and gradients are
+  made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but scale. The
+  gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
+- A chunk on a CPU fits its cache. A GPU takes larger ones: for each, the head's whole gradient is read and written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.network.operations import compiled
+
+_LOGITS_PER_CHUNK = 1 << 20
+_LOGITS_PER_GPU_CHUNK = 1 << 26
+_LEAST_ROWS = 64
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool) -> Tensor:
+        needs_gradient = hidden.requires_grad or weight.requires_grad
+        cast = weight.to(hidden.dtype)
+        logits = _LOGITS_PER_GPU_CHUNK if hidden.is_cuda else _LOGITS_PER_CHUNK
+        rows = max(_LEAST_ROWS, logits // weight.shape[0])
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        hidden_gradient = torch.empty_like(hidden) if needs_gradient else None
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
+        nats_and_gradient = compiled(_plain_nats_and_gradient) if fused else _nats_and_gradient
+        for start in range(0, len(targets), rows):
+            part, wanted = hidden[start : start + rows], targets[start : start + rows]
+            nats, gradient = nats_and_gradient(part @ cast.t(), wanted)
+            loss += nats
+            if hidden_gradient is not None and weight_gradient is not None:
+                torch.mm(gradient, cast, out=hidden_gradient[start : start + rows])
+                weight_gradient += gradient.t() @ part
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        return hidden_gradient * gradients[0].to(hidden_gradient.dtype), weight_gradient * gradients[0], None, None
+
+
+def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The summed loss of (rows, vocabulary) logits, and its gradient for them in their type."""
+    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+    counted = (targets >= 0).unsqueeze(1)
+    index = targets.clamp(min=0).unsqueeze(1)
+    nats = -(log_probabilities.gather(1, index) * counted).sum()
+    gradient = log_probabilities.exp_()
+    gradient.scatter_add_(1, index, gradient.new_full((1, 1), -1.0).expand_as(index))
+    return nats, gradient.mul_(counted).to(logits.dtype)
+
+
+def _plain_nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The same without scattered writes, which torch.compile would not join with the rest."""
+    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+    counted = (targets >= 0).unsqueeze(1)
+    index = targets.clamp(min=0).unsqueeze(1)
+    nats = -(log_probabilities.gather(1, index) * counted).sum()
+    hit = torch.arange(logits.shape[1], device=logits.device) == index
+    return nats, ((log_probabilities.exp() - hit.float()) * counted).to(logits.dtype)
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool = False) -> Tensor:
+    """The summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
+
+    Args:
+        hidden: (positions, width), float32 or bfloat16; the matrix products run in its type, the softmax in float32.
+        weight: (vocabulary, width).
+        targets: (positions) token ids; a negative one is not counted.
+        fused: whether the softmax and its gradient are compiled (see model/network/operations.py).
+
+    Returns:
+        A float32 scalar, with gradients for `hidden` and `weight`.
+    """
+    if hidden.device.type == "cpu":
+        # Positions that are not counted cost as much as others, and in finetuning they are most of them. Elsewhere
+        # their number would have to be waited for.
+        counted = (targets >= 0).nonzero().squeeze(1)
+        if len(counted) < len(targets):
+            hidden, targets = hidden.index_select(0, counted), targets[counted]
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, fused)
+    return loss

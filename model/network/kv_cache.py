@@ -1,0 +1,83 @@
+"""Keys and values of tokens already seen, so that generation reads each token once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.base.config import ModelShape
+
+
+class KeyValueCache:
+    """Room for a batch of sequences; prompts of unequal length are padded on the left.
+
+    Notable: memory is taken once, for the longest sequence. Padding is hidden by a mask and takes no position, so a
+    sequence's own tokens are numbered from 0 whatever stands before them.
+    """
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        batch: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        padding: Tensor | None = None,
+    ) -> None:
+        """
+        Args:
+            shape: the model's sizes.
+            batch: B, sequences.
+            capacity: positions of each sequence, padding included.
+            dtype: type of the activations.
+            device: where the model is.
+            padding: (B) how many positions at the start of each sequence are padding; None where none are.
+        """
+        size = (shape.layers, batch, capacity, shape.kv_heads, shape.head_dim)
+        self._keys = torch.zeros(size, dtype=dtype, device=device)
+        self._values = torch.zeros(size, dtype=dtype, device=device)
+        self._padding = padding
+        self.length = 0
+        """Positions filled."""
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores new (B, T, kv_heads, D) keys and values of a layer and returns those of all positions so far."""
+        end = self.length + keys.shape[1]
+        self._keys[layer, :, self.length : end] = keys
+        self._values[layer, :, self.length : end] = values
+        return self._keys[layer, :, :end], self._values[layer, :, :end]
+
+    def advance(self, length: int) -> None:
+        """Counts `length` positions as filled, once every layer has stored them."""
+        self.length += length
+
+    def positions(self, length: int) -> Tensor:
+        """(B or 1, length) positions of the next `length` tokens within their sequences."""
+        columns = torch.arange(self.length, self.length + length, device=self._keys.device).unsqueeze(0)
+        return columns if self._padding is None else (columns - self._padding[:, None]).clamp(min=0)
+
+    def mask(self, length: int, window: int = 0) -> Tensor | None:
+        """What the next `length` positions may look at, in a layer with a window of so many positions, 0 for none.
+
+        Returns:
+            (B or 1, 1, length, filled + length); None where attention is just causal.
+        """
+        end = self.length + length
+        window = 0 if window >= end else window
+        if not window and self._padding is None and (self.length == 0 or length == 1):
+            return None
+        columns = torch.arange(end, device=self._keys.device)
+        rows = columns[self.length :, None]
+        allowed = (columns <= rows).unsqueeze(0)
+        if window:
+            allowed = allowed & (rows - columns < window)
+        if self._padding is not None:
+            # A padding position looks at itself, since a softmax over nothing is not a number.
+            allowed = (allowed & (columns >= self._padding[:, None, None])) | (columns == rows)
+        return allowed.unsqueeze(1)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops the sequences that are not in `rows`, a (B') tensor of indices."""
+        self._keys, self._values = self._keys[:, rows], self._values[:, rows]
+        if self._padding is not None:
+            self._padding = self._padding[rows]

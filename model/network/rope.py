@@ -1,0 +1,54 @@
+"""Rotary positions: the table of cosines and sines, with the frequencies stretched where the shape says so.
+
+Notable: both ways of stretching give the numbers that transformers computes from `rope_parameters`, with its defaults
+for YaRN, and that llama.cpp computes from a GGUF file's header.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from model.base.config import ModelShape
+
+_FAST_TURNS, _SLOW_TURNS = 32, 1
+"""YaRN keeps a frequency that turns more often than the first number of times within the original context, and
+stretches one that turns less often than the second (arXiv:2309.00071, section 3.2: beta and alpha)."""
+
+
+def rotary_tables(shape: ModelShape) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, each (context, head_dim), of RoFormer's rotation (arXiv:2104.09864, equation 34)."""
+    frequencies, scale = _frequencies(shape)
+    angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies)
+    angles = torch.cat([angles, angles], dim=-1)
+    cosines, sines = angles.cos(), angles.sin()
+    return (cosines, sines) if scale == 1.0 else (cosines * scale, sines * scale)
+
+
+def original_context(shape: ModelShape) -> int:
+    """The context that the frequencies were made for, before they were stretched, in tokens."""
+    return round(shape.context / shape.rope_factor)
+
+
+def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
+    """Angles per position (head_dim / 2), and what queries and keys are multiplied by."""
+    width, base = shape.head_dim, shape.rope_base
+    frequencies = base ** -(torch.arange(0, width, 2, dtype=torch.float32) / width)
+    if shape.rope_scaling == "none":
+        return frequencies, 1.0
+    stretched = frequencies / shape.rope_factor
+    if shape.rope_scaling == "linear":
+        return stretched, 1.0
+    fastest = max(math.floor(_channel_of(_FAST_TURNS, shape)), 0)
+    slowest = min(math.ceil(_channel_of(_SLOW_TURNS, shape)), width - 1)
+    ramp = (torch.arange(width // 2, dtype=torch.float32) - fastest) / max(slowest - fastest, 0.001)
+    share = ramp.clamp(0, 1)
+    # The temperature of YaRN's softmax, as a factor of both sides of the product (section 3.3).
+    return frequencies * (1 - share) + stretched * share, 0.1 * math.log(shape.rope_factor) + 1.0
+
+
+def _channel_of(turns: float, shape: ModelShape) -> float:
+    """The channel, a fraction, whose frequency turns `turns` times within the original context."""
+    return shape.head_dim * math.log(original_context(shape) / (turns * 2 * math.pi)) / (2 * math.log(shape.rope_base))

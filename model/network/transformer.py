@@ -1,0 +1,256 @@
+"""A Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2), as plain maths.
+
+Notable:
+- RMSNorm before each half of a block and on every query and key head, grouped-query attention, SwiGLU, rotary
+  positions, no biases; the output head may be the embedding itself. model/network/operations.py has the formulas.
+- Weights are float32 and are cast to the type of the activations inside each linear layer, so there is one master copy
+  and no autocast; a step casts each weight once.
+- Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
+  a segment needs no positions of its own. Some layers may see a window only (model/network/attention_mask.py).
+- Parameters bear the names that transformers gives them, less the prefix `model.`.
+- Nothing here knows of parallelism or of training; `blocks` are where a model may be cut (model/training/parallelism.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.base.config import ModelShape
+from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
+from model.network.cross_entropy import linear_cross_entropy
+from model.network.kv_cache import KeyValueCache
+from model.network.operations import attention, normed_rotation, rms_norm, swiglu
+from model.network.rope import rotary_tables
+
+
+class Linear(nn.Linear):
+    """A linear layer without bias whose float32 weight is cast to the type of its input."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.product: Callable[[Tensor, Tensor], Tensor] = F.linear
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        return self.product(input, self.weight.to(input.dtype))
+
+
+class RMSNorm(nn.Module):
+    """Division by the root mean square and a learnt scale for each channel (arXiv:1910.07467, equation 4)."""
+
+    def __init__(self, channels: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.epsilon = epsilon
+        self.fused = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., channels) to the same; computed in float32, returned in the input's type."""
+        return rms_norm(input, self.weight, self.epsilon, self.fused)
+
+
+class AttentionWeights(nn.Module):
+    """What grouped-query attention with normed queries and keys learns, to itself or to another sequence."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = shape.heads, shape.kv_heads, shape.head_dim
+        self.q_proj = Linear(shape.hidden_size, shape.heads * shape.head_dim)
+        self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
+        self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
+        self.o_proj = Linear(shape.heads * shape.head_dim, shape.hidden_size)
+        self.q_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
+        self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
+        self.fused = False
+
+
+class Attention(AttentionWeights):
+    """Attention of a sequence to itself."""
+
+    def forward(
+        self,
+        input: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: AttentionMask,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:
+        """(B, T, width) to the same; without a mask, attention is causal."""
+        batch, length, _ = input.shape
+        queries = self.q_proj(input).view(batch, length, self.heads, self.head_dim)
+        keys = self.k_proj(input).view(batch, length, self.kv_heads, self.head_dim)
+        values = self.v_proj(input).view(batch, length, self.kv_heads, self.head_dim)
+        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
+        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)
+        mixed = attention(queries, keys, values, mask, self.fused)
+        return self.o_proj(mixed.reshape(batch, length, self.heads * self.head_dim))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (arXiv:2002.05202, equation 6)."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.gate_proj = Linear(shape.hidden_size, shape.intermediate_size)
+        self.up_proj = Linear(shape.hidden_size, shape.intermediate_size)
+        self.down_proj = Linear(shape.intermediate_size, shape.hidden_size)
+        self.fused = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., width) to the same."""
+        return self.down_proj(swiglu(self.gate_proj(input), self.up_proj(input), self.fused))
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each added to the residual stream."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+        self.mlp = FeedForward(shape)
+
+    def forward(
+        self,
+        stream: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: AttentionMask,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:
+        """(B, T, width) to the same."""
+        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, cache, layer)
+        return stream + self.mlp(self.post_attention_layernorm(stream))
+
+
+class Head(nn.Module):
+    """The output head: logits, or straight to the loss without keeping the logits."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape.vocab_size, shape.hidden_size))
+        self.fused = False
+
+    def forward(self, hidden: Tensor, targets: Tensor | None) -> Tensor:
+        """(B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats."""
+        if targets is None:
+            return F.linear(hidden, self.weight.to(hidden.dtype)).float()
+        return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1), self.fused)
+
+
+class Transformer(nn.Module):
+    """The whole decoder."""
+
+    causal = True
+    """Whether a position looks only at itself and those before it."""
+    parts_of_row = 1
+    """Sequences of up to `context` positions that a row of inputs is made of."""
+
+    def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
+        """
+        Args:
+            shape: the model's sizes.
+            dtype: type of the activations, float32 or bfloat16.
+        """
+        super().__init__()
+        self.shape = shape
+        self.dtype = dtype
+        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+        self.lm_head = Head(shape)
+        if shape.tied_embeddings:
+            self.embed_tokens.weight = self.lm_head.weight
+        cosines, sines = rotary_tables(shape)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+        self.cosines: Tensor
+        self.sines: Tensor
+
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        last_only: bool = False,
+    ) -> Tensor:
+        """Logits, or the summed loss.
+
+        Args:
+            tokens: (B, T) token ids; T and what the cache holds must fit the context.
+            targets: (B, T) token ids to predict, negative where none is.
+            segments: (B, T) numbers; a position attends only to those with its own number.
+            cache: keys and values of earlier tokens, extended by these; not together with `segments`.
+            last_only: whether logits are wanted for the last position alone.
+
+        Returns:
+            Without targets float32 logits (B, T or 1, vocabulary); with targets the summed cross-entropy in nats.
+        """
+        length = tokens.shape[1]
+        masks = {window: self._mask(tokens, segments, cache, window) for window in set(self.shape.windows)}
+        if cache is None:
+            positions = torch.arange(length, device=tokens.device).unsqueeze(0)
+        else:
+            positions = cache.positions(length)
+        rotary = (self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2))
+        stream = self.embed_tokens(tokens).to(self.dtype)
+        for layer, (block, window) in enumerate(zip(self.layers, self.shape.windows, strict=True)):
+            stream = block(stream, rotary, masks[window], cache, layer)
+        if cache is not None:
+            cache.advance(length)
+        if last_only:
+            stream = stream[:, -1:]
+        logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
+        return logits_or_loss
+
+    def _mask(self, tokens: Tensor, segments: Tensor | None, cache: KeyValueCache | None, window: int) -> AttentionMask:
+        if cache is None:
+            return self_attention_mask(tokens, segments, self.causal, window, self.dtype)
+        allowed = cache.mask(tokens.shape[1], window)
+        return None if allowed is None else added_to_scores(allowed, self.dtype)
+
+    def compile_for(self, device: torch.device) -> None:
+        """Let torch.compile make training faster: whole blocks on a GPU, on a CPU what stands between the products."""
+        compile_parts(self, (Block,), device)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers: the units that may be sharded."""
+        return list(self.layers)
+
+
+def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device: torch.device) -> None:
+    """Compiles the modules of the types `blocks` and the head's loss on a GPU; on a CPU, the operations in all modules
+    that know `fused`."""
+    for module in model.modules():
+        if isinstance(module, Head) or (device.type == "cpu" and hasattr(module, "fused")):
+            vars(module)["fused"] = True
+        elif device.type != "cpu" and isinstance(module, blocks):
+            module.compile()
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int) -> None:
+    """Fills in initial weights, the same ones for a seed on any device or number of processes.
+
+    Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero,
+    so that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            parameter.fill_(1.0)
+        elif name.endswith(("o_proj.weight", "down_proj.weight")):
+            parameter.zero_()
+        else:
+            deviation = 0.02 if name.endswith(("embed_tokens.weight", "lm_head.weight")) else parameter.shape[1] ** -0.5
+            values = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
+            parameter.copy_(values)

@@ -1,0 +1,139 @@
+"""An encoder and a decoder that reads from it (T5, arXiv:1910.10683, section 2.1), made of the same parts as before.
+
+Notable:
+- Both have `shape.layers` layers and share the embedding. What the decoder's blocks have beyond the encoder's is
+  attention to the encoder's output, which is without positions: a decoder's position stands nowhere in the text.
+- Cross-attention stays within a segment too, so packed documents are as if each were alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.base.config import ModelShape
+from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
+from model.network.operations import attention
+from model.network.rope import rotary_tables
+from model.network.transformer import Attention, AttentionWeights, Block, FeedForward, Head, RMSNorm, compile_parts
+
+
+class CrossAttention(AttentionWeights):
+    """Attention to another sequence."""
+
+    def forward(self, input: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, width) to the same, from `memory` (B, S, width), where `mask` (B, 1, T, S) is not minus infinity."""
+        queries, keys, values = (
+            projection.unflatten(-1, (-1, self.head_dim))
+            for projection in (self.q_proj(input), self.k_proj(memory), self.v_proj(memory))
+        )
+        mixed = attention(self.q_norm(queries), self.k_norm(keys), values, mask, self.fused)
+        return self.o_proj(mixed.flatten(-2))
+
+
+class DecoderBlock(nn.Module):
+    """Attention, attention to the encoder's output, then feed-forward, each added to the residual stream."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+        self.self_attn = Attention(shape)
+        self.cross_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+        self.cross_attn = CrossAttention(shape)
+        self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+        self.mlp = FeedForward(shape)
+
+    def forward(
+        self, stream: Tensor, rotary: tuple[Tensor, Tensor], mask: AttentionMask, memory: Tensor, cross_mask: Tensor
+    ) -> Tensor:
+        """(B, T, width) to the same."""
+        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, None, 0)
+        stream = stream + self.cross_attn(self.cross_layernorm(stream), memory, cross_mask)
+        return stream + self.mlp(self.post_attention_layernorm(stream))
+
+
+class Stack(nn.Module):
+    """The layers of one half and the norm after them."""
+
+    def __init__(self, shape: ModelShape, kind: type[Block] | type[DecoderBlock]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(kind(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
+
+
+class EncoderDecoder(nn.Module):
+    """The whole model."""
+
+    parts_of_row = 2
+    """Sequences of up to `context` positions that a row of inputs is made of."""
+
+    def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
+        """
+        Args:
+            shape: the sizes of each half.
+            dtype: type of the activations, float32 or bfloat16.
+        """
+        super().__init__()
+        self.shape = shape
+        self.dtype = dtype
+        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        self.encoder, self.decoder = Stack(shape, Block), Stack(shape, DecoderBlock)
+        self.lm_head = Head(shape)
+        if shape.tied_embeddings:
+            self.embed_tokens.weight = self.lm_head.weight
+        cosines, sines = rotary_tables(shape)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+        self.cosines: Tensor
+        self.sines: Tensor
+
+    def forward(self, inputs: Tensor, targets: Tensor, segments: Tensor) -> Tensor:
+        """The summed cross-entropy in nats.
+
+        Args:
+            inputs: (B, S + T) token ids: what the encoder reads, then what the decoder reads.
+            targets: (B, T) token ids that the decoder is to predict, negative where none is.
+            segments: (B, S + T) numbers; a position attends only to those with its own number, in either half.
+        """
+        split = inputs.shape[1] - targets.shape[1]
+        memory = self.encode(inputs[:, :split], segments[:, :split])
+        hidden = self.decode(inputs[:, split:], segments[:, split:], memory, segments[:, :split])
+        loss: Tensor = self.lm_head(hidden, targets)
+        return loss
+
+    def encode(self, tokens: Tensor, segments: Tensor) -> Tensor:
+        """What the decoder reads of (B, S) tokens: (B, S, width)."""
+        stream, rotary, masks = self._begin(tokens, segments, causal=False)
+        for block, window in zip(self.encoder.layers, self.shape.windows, strict=True):
+            stream = block(stream, rotary, masks[window], None, 0)
+        memory: Tensor = self.encoder.norm(stream)
+        return memory
+
+    def decode(self, tokens: Tensor, segments: Tensor, memory: Tensor, memory_segments: Tensor) -> Tensor:
+        """The decoder's output (B, T, width) at each of (B, T) tokens; `lm_head(output, None)` gives its logits."""
+        stream, rotary, masks = self._begin(tokens, segments, causal=True)
+        # Padding, which nothing in the encoder may belong to, sees all of it: a softmax over nothing is not a number.
+        allowed = (segments.unsqueeze(2) == memory_segments.unsqueeze(1)) | (segments < 0).unsqueeze(2)
+        cross_mask = added_to_scores(allowed.unsqueeze(1), self.dtype)
+        for block, window in zip(self.decoder.layers, self.shape.windows, strict=True):
+            stream = block(stream, rotary, masks[window], memory, cross_mask)
+        output: Tensor = self.decoder.norm(stream)
+        return output
+
+    def compile_for(self, device: torch.device) -> None:
+        """Let torch.compile make training faster, as for the decoder alone."""
+        compile_parts(self, (Block, DecoderBlock), device)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers of both halves: the units that may be sharded."""
+        return [*self.encoder.layers, *self.decoder.layers]
+
+    def _begin(
+        self, tokens: Tensor, segments: Tensor, causal: bool
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], dict[int, AttentionMask]]:
+        length = tokens.shape[1]
+        rotary = (self.cosines[None, :length, None], self.sines[None, :length, None])
+        windows = set(self.shape.windows)
+        masks = {window: self_attention_mask(tokens, segments, causal, window, self.dtype) for window in windows}
+        return self.embed_tokens(tokens).to(self.dtype), rotary, masks

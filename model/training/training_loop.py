@@ -1,0 +1,396 @@
+"""The training loop, shared by pretraining and finetuning.
+
+Notable:
+- Data order, learning rate and initial weights are pure functions of config and step, so a checkpoint is weights,
+  optimizer state and a few numbers, and a resumed run has the losses of an uninterrupted one.
+- The loss of a step is summed over all its predicted tokens and divided by their number, over micro-batches and
+  processes alike, so neither changes the gradient.
+- accelerate gives the device and the process group (model/training/parallelism.py wraps the model); data, schedule and
+  checkpoints are our own, since its loader repeats samples and its saved state is not atomic.
+- One exchange between processes a step besides the gradient: the loss, the gradient's norm, and whether to stop.
+- A step that would harm the model is skipped, and where that does not help training goes back to a checkpoint and past
+  the batches since (model/training/loss_spikes.py).
+- The next batch is made by a thread while this one trains.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
+from torch import Tensor, nn
+
+from model.base.config import (
+    PACE_FIELDS,
+    RESUME_FIELDS,
+    LoopConfig,
+    ModelShape,
+    OptimizerConfig,
+    ScheduleConfig,
+    deciding_fields,
+)
+from model.base.config_loading import config_as_json
+from model.base.device import keep_freed_memory, use_threads
+from model.base.errors import BadInput, Diverged
+from model.base.folder_lock import locked_folder
+from model.base.program import EXIT_DONE, EXIT_STOPPED
+from model.checkpoints.checkpointing import (
+    Checkpoint,
+    Progress,
+    load_training_state,
+    newest_valid_checkpoint,
+    refuse_other_run,
+    remove_checkpoints_after,
+)
+from model.checkpoints.writer import CheckpointWriter
+from model.data.packed_sequences import Batch, PackedSequences
+from model.data.token_cache import TokenCache
+from model.metrics.run_log import RunLog, SilentLog
+from model.metrics.step_speed import StepSpeed
+from model.objectives.held_out import held_out_documents, score_shared
+from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, Objective
+from model.training.early_stopping import EarlyStopping, EarlyStoppingState
+from model.training.loss_spikes import IN_A_ROW, REWINDS, LossSpikes, LossSpikeState
+from model.training.micro_batch import MicroBatch
+from model.training.optimizer import build_optimizers, set_learning_rates
+from model.training.parallelism import accumulating, clip_gradient, wrap_for_training
+from model.training.schedule import learning_rate_factor
+from model.training.stop_signal import StopSignal
+
+_LONGEST_WAIT = timedelta(hours=2)
+"""That processes wait for each other: the main one may be copying a large dataset or reading a large checkpoint. Where
+one has died the launcher ends the others sooner."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is trained, on what, and where it is kept."""
+
+    folder: Path
+    """The model folder."""
+    shape: ModelShape
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    data: PackedSequences
+    data_digest: str
+    """Equal digests mean equal batches."""
+    initialise: Callable[[nn.Module], None]
+    """Fills in the weights of a run that starts at step 0."""
+    bytes_per_token: float | None = None
+    """UTF-8 bytes of text that a predicted token stands for on average; None where not known."""
+    held_out: TokenCache | None = None
+    """Dataset whose validation documents are scored during training."""
+    objective: Objective = CAUSAL
+    """Which model is built, and how held-out documents are scored; `data` has its batches."""
+    data_facts: dict[str, int] = field(default_factory=dict)
+    """Counts to log once, such as what was cut or left out."""
+
+
+def start_accelerator(loop: LoopConfig) -> Accelerator:
+    """Joins the process group and sets the number of CPU threads; once for each process."""
+    on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
+    # The rotary tables are the only buffers, and they are constants.
+    wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    joining = InitProcessGroupKwargs(timeout=_LONGEST_WAIT)
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[wrapping, joining])
+    use_threads(loop.threads)
+    keep_freed_memory()
+    return accelerator
+
+
+def train(accelerator: Accelerator, run: Run) -> int:
+    """Trains from the newest valid checkpoint, or from the start, to the last step.
+
+    Returns:
+        `EXIT_DONE`, or `EXIT_STOPPED` after SIGTERM, when a checkpoint has been written.
+
+    Raises:
+        BadInput: another run is training in the folder, the checkpoint belongs to another run, the config asks for what
+            cannot be, the loss stays non-finite or far too high, or the disk is full.
+    """
+    _refuse_patience_without_held_out(run)
+    lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
+    with StopSignal() as stop, lock:
+        checkpoint = _shared_checkpoint(accelerator, run.folder / "checkpoints")
+        if checkpoint is not None:
+            refuse_other_run(checkpoint, run.shape, decisive_settings(run))
+        trainer = _Trainer(accelerator, run, checkpoint)
+        try:
+            return trainer.train(stop)
+        finally:
+            trainer.close()
+
+
+def decisive_settings(run: Run) -> dict[str, Any]:
+    """The settings under which a checkpoint may be resumed: those that decide the result, and the data."""
+    settings = {}
+    for section in ("loop", "optimizer", "schedule"):
+        for name, value in deciding_fields(section, config_as_json(getattr(run, section))).items():
+            if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS:
+                settings[f"{section}.{name}"] = value
+    if run.objective.name != CAUSAL.name:
+        settings[OBJECTIVE_SETTING] = run.objective.name
+    return settings | {"the digest of the data": run.data_digest}
+
+
+@dataclass(frozen=True)
+class _StepOutcome:
+    """What one step came to, the same on every process."""
+
+    loss: float
+    """Nats per predicted token."""
+    norm: float
+    """Norm of the gradient before clipping."""
+    fault: str | None
+    """Why the step was skipped."""
+    stopping: bool
+    """Whether a process was told to stop."""
+    out_of_time: bool
+
+
+class _Trainer:
+    def __init__(self, accelerator: Accelerator, run: Run, checkpoint: Checkpoint | None) -> None:
+        self._accelerator, self._run = accelerator, run
+        self._started = time.perf_counter()
+        dtype: torch.dtype = getattr(torch, run.loop.precision)
+        model = run.objective.build(run.shape, dtype)
+        if checkpoint is None:
+            run.initialise(model)
+        self._model, self._optimizers = wrap_for_training(
+            accelerator, model, run.loop, lambda wrapped: build_optimizers(wrapped, run.optimizer, dtype)
+        )
+        if checkpoint is not None:
+            load_training_state(checkpoint, self._model, self._optimizers)
+        if run.loop.compile:
+            accelerator.unwrap_model(self._model).compile_for(accelerator.device)
+        progress = checkpoint.progress if checkpoint else None
+        self._step = progress.step if progress else 0
+        self._tokens = progress.tokens if progress else 0
+        self._loss_spikes = LossSpikes(run.loop.spike_sigma, progress.judged if progress else LossSpikeState())
+        counted = progress.counted if progress else EarlyStoppingState()
+        self._seconds_before = counted.seconds
+        self._end = EarlyStopping(run.loop, counted)
+        self._out_of_time = self._end.out_of_time(counted.seconds)
+        self._micro_batch = MicroBatch(run.loop, accelerator.num_processes)
+        self._has_optimizer_state = checkpoint is not None
+        self._checkpoint_due = False
+        self._reader = ThreadPoolExecutor(max_workers=1)
+        self._checkpoints = CheckpointWriter(run.folder / "checkpoints", run.loop)
+        self._log: RunLog | SilentLog = SilentLog()
+        if accelerator.is_main_process:
+            processes, cost = accelerator.num_processes, run.objective.flop_per_token
+            speed = StepSpeed(run.shape, accelerator.device, dtype, processes, run.bytes_per_token, cost)
+            self._log = RunLog(run.folder, run.loop.trackers, decisive_settings(run), speed, self._step)
+        self._log.write("resume" if checkpoint else "data", self._step, **({} if checkpoint else run.data_facts))
+
+    def close(self) -> None:
+        self._reader.shutdown(cancel_futures=True)
+        self._checkpoints.close()
+        self._log.close()
+
+    def train(self, stop: StopSignal) -> int:
+        loop = self._run.loop
+        self._read_ahead(self._step)
+        while self._reason_to_end() is None:
+            self._search_micro_batch()
+            began = time.perf_counter()
+            batch = self._upcoming.result()
+            waited = time.perf_counter() - began
+            self._read_ahead(self._step + 1)
+            factor = learning_rate_factor(self._run.schedule, self._step, loop.steps)
+            outcome = self._optimizer_step(batch, factor, stop)
+            self._step += 1
+            self._tokens += batch.tokens_in_step
+            self._log.count_step(batch.tokens_in_step, time.perf_counter() - began, waited)
+            self._log_step(outcome, factor)
+            if self._loss_spikes.skipping_does_not_help:
+                self._rewind(outcome)
+                continue
+            self._out_of_time = outcome.out_of_time
+            if self._reason_to_end() is not None or (loop.evaluate_every and self._step % loop.evaluate_every == 0):
+                self._evaluate()
+            ending = self._reason_to_end() is not None
+            self._checkpoint_due |= self._step % loop.checkpoint_every == 0
+            # Amid bad steps the weights may be what is bad, so a checkpoint of them is put off.
+            if ending or outcome.stopping or (self._checkpoint_due and outcome.fault is None):
+                self._save(at_once=ending or outcome.stopping)
+            if outcome.stopping and not ending:
+                return EXIT_STOPPED
+        reason = self._reason_to_end()
+        self._log.end(self._step, self._tokens, reason or "")
+        return EXIT_DONE
+
+    def _reason_to_end(self) -> str | None:
+        """Why there is no further step; nothing to say after the last one, None while there is one."""
+        if self._step >= self._run.loop.steps:
+            return ""
+        if self._out_of_time:
+            return f"loop.max_hours, {self._run.loop.max_hours:g} hours of training, were over"
+        if self._end.out_of_patience:
+            return f"the held-out loss has not fallen for {self._run.loop.patience} evaluations, loop.patience"
+        return None
+
+    def _read_ahead(self, step: int) -> None:
+        run, accelerator = self._run, self._accelerator
+        if step < run.loop.steps:
+            number = step + self._loss_spikes.memory.batches_passed
+            self._upcoming = self._reader.submit(
+                run.data.batch, number, accelerator.process_index, accelerator.num_processes
+            )
+
+    def _search_micro_batch(self) -> None:
+        if self._micro_batch.searching:
+            found = self._micro_batch.search(
+                self._accelerator, self._model, self._run.shape, has_state=self._has_optimizer_state
+            )
+            self._log.write("micro_batch", self._step, rows=found)
+
+    def _optimizer_step(self, batch: Batch, factor: float, stop: StopSignal) -> _StepOutcome:
+        accelerator = self._accelerator
+        total = self._gradient(batch)
+        clip = self._run.optimizer.gradient_clip or math.inf
+        norm = clip_gradient(accelerator, self._model, clip)
+        # The clocks of processes differ: the main one's counts.
+        late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
+        flags = torch.tensor([float(stop.raised), float(late)], device=total.device)
+        shared = torch.cat([total.reshape(1), norm.reshape(1) / accelerator.num_processes, flags])
+        if accelerator.num_processes > 1:
+            dist.all_reduce(shared)
+        summed, norm_value, stopping, out_of_time = shared.tolist()
+        loss = summed / max(1, batch.targets_in_step)
+        fault = self._loss_spikes.judge(loss, norm_value)
+        if fault is None:
+            set_learning_rates(self._optimizers, self._run.optimizer, factor)
+            for optimizer in self._optimizers:
+                optimizer.step()
+            self._has_optimizer_state = True
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        return _StepOutcome(loss, norm_value, fault, stopping > 0, out_of_time > 0)
+
+    def _gradient(self, batch: Batch) -> Tensor:
+        """Leaves the step's gradient in the parameters; returns this process's summed loss, in nats."""
+        accelerator, passes = self._accelerator, self._micro_batch.passes
+        total = torch.zeros((), device=accelerator.device)
+        # DDP averages over processes; the loss is divided by the tokens of all of them.
+        scale = accelerator.num_processes / max(1, batch.targets_in_step)
+        for number in range(passes):
+            moved = [
+                None if tensor is None else _moved(tensor, accelerator.device)
+                for tensor in self._micro_batch.cut(batch, number)
+            ]
+            with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
+                loss = self._model(*moved)
+                (loss * scale).backward()
+            total += loss.detach()
+        return total
+
+    def _log_step(self, outcome: _StepOutcome, factor: float) -> None:
+        loss, norm = outcome.loss, outcome.norm
+        if outcome.fault is not None:
+            self._log.write("skipped", self._step, loss=str(loss), grad_norm=str(norm), reason=outcome.fault)
+        elif self._step % self._run.loop.log_every == 0 or self._step == self._run.loop.steps:
+            self._log.write_step(self._step, self._tokens, loss, self._run.optimizer.lr * factor, norm)
+
+    def _rewind(self, outcome: _StepOutcome) -> None:
+        """Goes on from the newest checkpoint that was saved between good steps, past all batches seen since."""
+        accelerator, folder = self._accelerator, self._run.folder / "checkpoints"
+        self._checkpoints.wait()
+        checkpoint = _shared_checkpoint(accelerator, folder, _between_loss_spikes)
+        if checkpoint is None or not self._loss_spikes.may_rewind_to(checkpoint.progress.step):
+            raise Diverged(self._divergence(outcome, checkpoint))
+        progress, from_step = checkpoint.progress, self._step
+        if accelerator.is_main_process:
+            remove_checkpoints_after(folder, progress.step)
+        load_training_state(checkpoint, self._model, self._optimizers)
+        self._loss_spikes.rewind(progress.judged, progress.step, from_step)
+        self._end = EarlyStopping(self._run.loop, progress.counted)
+        self._step, self._tokens = progress.step, progress.tokens
+        passed = self._loss_spikes.memory.batches_passed
+        self._log.rewind(self._step, from_step=from_step, batches_passed=passed, reason=outcome.fault)
+        self._read_ahead(self._step)
+
+    def _divergence(self, outcome: _StepOutcome, checkpoint: Checkpoint | None) -> str:
+        finite = math.isfinite(outcome.loss) and math.isfinite(outcome.norm)
+        what = "far above the steps before" if finite else "not finite"
+        again = f" (and again after each of {REWINDS} returns to {checkpoint.folder})" if checkpoint else ""
+        or_else = ", or set loop.spike_sigma to 0 if that is as it should be" if finite else ""
+        return (
+            f"the loss or its gradient was {what} in {IN_A_ROW} steps in a row, up to step {self._step}{again}; lower "
+            f"optimizer.lr and optimizer.muon_lr or raise schedule.warmup_steps{or_else}"
+        )
+
+    def _evaluate(self) -> None:
+        run, accelerator = self._run, self._accelerator
+        if run.held_out is None:
+            return
+        documents = held_out_documents(run.held_out, run.loop.evaluation_documents)
+        if not len(documents):
+            return
+        model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
+        score = score_shared(
+            model, run.shape.context, run.held_out, documents, rows, accelerator.device, run.objective.score
+        )
+        self._end.saw_held_out_loss(score.loss)
+        known = {"bits_per_byte": score.bits_per_byte} if score.text_bytes else {}
+        self._log.write("eval", self._step, loss=score.loss, **known, documents=score.documents)
+
+    def _save(self, at_once: bool) -> None:
+        run = self._run
+        progress = Progress(
+            self._step,
+            self._tokens,
+            run.shape,
+            decisive_settings(run),
+            self._loss_spikes.memory,
+            self._end.memory(self._trained_seconds()),
+        )
+        self._checkpoints.save(progress, self._model, self._optimizers, at_once)
+        self._checkpoint_due = False
+
+    def _trained_seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
+
+
+def _refuse_patience_without_held_out(run: Run) -> None:
+    if run.loop.patience and (run.held_out is None or not len(held_out_documents(run.held_out, 1))):
+        raise BadInput(
+            "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
+            "tokens.validation_fraction"
+        )
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on `device`. Only a copy out of pinned memory does not wait for what a GPU still has to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _any(progress: Progress) -> bool:
+    return True
+
+
+def _between_loss_spikes(progress: Progress) -> bool:
+    return progress.judged.in_a_row == 0
+
+
+def _shared_checkpoint(
+    accelerator: Accelerator, folder: Path, suits: Callable[[Progress], bool] = _any
+) -> Checkpoint | None:
+    """The main process verifies, and every process gets its answer."""
+    found = [newest_valid_checkpoint(folder, suits) if accelerator.is_main_process else None]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(found)
+    return found[0]

@@ -1,0 +1,181 @@
+"""Scores harmful content and bias by a lexicon that a user can replace.
+
+Notable:
+- A score is the weight of the terms found in a thousand words. A text of fewer than `MIN_WORDS` words counts as having
+  that many, so that one word in a short note does not look like a page full of them; scores alone decide, and a crawl
+  can be judged again under other thresholds.
+- Words are looked up, no pattern is searched for, so the time does not depend on how long the lexicon is: 0.15 ms for
+  4 KB. Phrases are found by their first word.
+- `bias` counts words for groups of people near derogatory ones, at most `BIAS_WINDOW` words away. It knows no grammar:
+  "are not lazy" counts. A signal for finding texts to look at, before it is one for removing them.
+- The other way to judge is the recipe's section `classifiers`: a linear classifier trained in the run from examples of
+  what is wanted and what is not, with a threshold on its score. It needs examples, and knows more than words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, NonNegativeFloat
+
+from tasks.base.config import Config
+from tasks.base.errors import UsageError
+from tasks.dataset.data_files import DataFile
+from tasks.dataset.document_check import CheckResult
+
+Category = Literal["violence", "sexual", "hate", "self_harm", "bias"]
+"""What a document is scored for."""
+
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+"""All categories, in the order of their signals."""
+
+MIN_WORDS = 200
+"""A text with fewer words is scored as if it had so many."""
+
+BIAS_WINDOW = 8
+"""How many words a derogatory word may be away from the word for a group of people."""
+
+_TERM_CATEGORIES = ("violence", "sexual", "hate", "self_harm", "identity", "derogatory")
+_MAX_TERM_WORDS = 4
+_WORD = re.compile(r"[^\W_]+")
+
+
+class HarmConfig(Config):
+    """How harmful content and bias are scored, and what is removed for it."""
+
+    lexicon: DataFile = "builtin:harm_en.tsv"
+    """The terms: a line for each, category, weight and term parted by tabs. The built-in list is short and English."""
+    thresholds: dict[Category, NonNegativeFloat] = Field(default_factory=dict)
+    """Highest score that a document may have, in weight of terms for each 1,000 words, by category: violence, sexual,
+    hate, self_harm, bias. A category that is not here is scored, but removes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    category: str
+    weight: float
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Terms by their first word, the longer ones first."""
+
+    terms: Mapping[str, tuple[_Term, ...]]
+
+
+def read_lexicon(content: bytes, name: str) -> Lexicon:
+    """Parse a lexicon file; `name` is what its errors call it. Raises UsageError with the line that is wrong."""
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: a lexicon is UTF-8 text, but byte {error.start} is not.") from error
+    terms: defaultdict[str, set[_Term]] = defaultdict(set)
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            term = _read_term(line, f"{name}, line {number}")
+            terms[term.words[0]].add(term)
+    return Lexicon({first: tuple(sorted(some, key=_longest_first)) for first, some in terms.items()})
+
+
+def _longest_first(term: _Term) -> tuple[int, tuple[str, ...], str, float]:
+    return -len(term.words), term.words, term.category, term.weight
+
+
+def _read_term(line: str, where: str) -> _Term:
+    fields = line.split("\t")
+    if len(fields) != 3:
+        raise UsageError(f"{where}: {len(fields)} fields parted by tabs; there must be three: category, weight, term.")
+    category, weight_text, phrase = (field.strip() for field in fields)
+    if category not in _TERM_CATEGORIES:
+        raise UsageError(f'{where}: there is no category "{category}"; there are: {", ".join(_TERM_CATEGORIES)}.')
+    try:
+        weight = float(weight_text)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight <= 1000:
+        raise UsageError(f'{where}: the weight must be a number above 0, at most 1000; it is "{weight_text}".')
+    words = tuple(_WORD.findall(phrase.casefold()))
+    if not 1 <= len(words) <= _MAX_TERM_WORDS:
+        raise UsageError(f'{where}: "{phrase}" has {len(words)} words; a term has 1 to {_MAX_TERM_WORDS}.')
+    return _Term(category, weight, words)
+
+
+def score_harm(text: str, lexicon: Lexicon) -> dict[Category, float]:
+    """The score of `text` in each category: weight of the terms found for each 1,000 words."""
+    words = _WORD.findall(text.casefold())
+    weights = dict.fromkeys(_TERM_CATEGORIES, 0.0)
+    groups: list[int] = []  # places of words for groups of people
+    derogatory: list[tuple[int, float]] = []  # places of derogatory words, and their weights
+    for place in _places(words, lexicon):
+        for term in _terms_at(words, place, lexicon):
+            weights[term.category] += term.weight
+            if term.category == "identity":
+                groups.append(place)
+            elif term.category == "derogatory":
+                derogatory.append((place, term.weight))
+    measured = {**weights, "bias": _bias(groups, derogatory)}
+    scale = 1000 / max(len(words), MIN_WORDS)
+    return {category: measured[category] * scale for category in CATEGORIES}
+
+
+def harm_reasons(scores: Mapping[Category, float], config: HarmConfig) -> list[str]:
+    """`harm_<category>` for each score above its threshold; compared in the 32 bits that decisions store."""
+    limits = config.thresholds
+    above = (name for name in CATEGORIES if name in limits and np.float32(scores[name]) > np.float32(limits[name]))
+    return [f"harm_{name}" for name in above]
+
+
+def _places(words: list[str], lexicon: Lexicon) -> list[int]:
+    """Where a term may begin."""
+    firsts = lexicon.terms
+    return [place for place, word in enumerate(words) if word in firsts] if not firsts.keys().isdisjoint(words) else []
+
+
+def _terms_at(words: list[str], place: int, lexicon: Lexicon) -> list[_Term]:
+    """The terms that begin here, of each category the longest."""
+    found: dict[str, _Term] = {}
+    for term in lexicon.terms[words[place]]:
+        if term.category not in found and tuple(words[place : place + len(term.words)]) == term.words:
+            found[term.category] = term
+    return list(found.values())
+
+
+def _bias(groups: list[int], derogatory: list[tuple[int, float]]) -> float:
+    """Weight of the derogatory words that have a word for a group of people near them; both lists are in order."""
+    total = 0.0
+    next_group = 0
+    for place, weight in derogatory:
+        while next_group < len(groups) and groups[next_group] < place - BIAS_WINDOW:
+            next_group += 1
+        if next_group < len(groups) and groups[next_group] <= place + BIAS_WINDOW:
+            total += weight
+    return total
+
+
+class HarmCheck:
+    """Scores texts by a lexicon. `harm_<category>`: weight of the terms found for each 1,000 words.
+
+    Counts the documents in which anything was found, as `harm.<category>`.
+    """
+
+    signals = pa.schema([(f"harm_{category}", pa.float32()) for category in CATEGORIES])
+
+    def __init__(self, config: HarmConfig, lexicon: Lexicon) -> None:
+        self._config = config
+        self._lexicon = lexicon
+
+    def check(self, documents: pa.Table) -> CheckResult:
+        """Scores, and verdicts by the thresholds."""
+        scored = [score_harm(text, self._lexicon) for text in documents["text"].to_pylist()]
+        reasons = [harm_reasons(scores, self._config) for scores in scored]
+        columns = [pa.array([scores[category] for scores in scored], pa.float32()) for category in CATEGORIES]
+        counters = Counter({f"harm.{name}": sum(scores[name] > 0 for scores in scored) for name in CATEGORIES})
+        return CheckResult(reasons, pa.table(columns, schema=self.signals), counters=counters)

@@ -1,0 +1,123 @@
+"""Files that a recipe names: word lists, domain lists, lexicons, training sets.
+
+Notable: what counts is a file's content, never its place. When a run opens, each file is copied to the store under the
+digest of its bytes and the recipe's value becomes that address, so a fingerprint follows the content and a worker on
+any machine reads the very bytes that the run began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Annotated, Any, TypeVar
+
+import fsspec
+import xxhash
+from pydantic import BaseModel
+
+from tasks.base.errors import UsageError
+from tasks.dataset.store import Store
+
+M = TypeVar("M", bound=BaseModel)
+
+_BUILTIN = "builtin:"
+_PINNED = "files/"
+_MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class _NamesFile:
+    """Marks a field whose value names a file."""
+
+
+DataFile = Annotated[str, _NamesFile()]
+"""A file's path, a URL that fsspec knows, or `builtin:NAME` for one that comes with Sluice."""
+
+
+def read_data_file(store: Store, value: str) -> bytes:
+    """The file's bytes, whether `value` is still as the recipe has it or already an address in the store.
+
+    Raises UsageError where there is no such file.
+    """
+    if value.startswith(_PINNED):
+        return store.read_bytes(value)
+    return _read(value, value)
+
+
+def pin_data_files(model: M, store: Store) -> M:
+    """`model` with each file in it copied to the store and named by its address there.
+
+    Raises UsageError that names the field of a file that cannot be read.
+    """
+    return _replaced(model, "", lambda field, value: _pin(store, field, value))
+
+
+def _pin(store: Store, field: str, value: str) -> str:
+    if value.startswith(_PINNED):
+        return value
+    content = _read(value, field)
+    suffixes = "".join(PurePosixPath(value.removeprefix(_BUILTIN)).suffixes[-2:])
+    address = f"{_PINNED}{xxhash.xxh3_128_hexdigest(content)}{suffixes}"
+    if not store.exists(address):
+        store.write_bytes(address, content)
+    return address
+
+
+def _read(value: str, field: str) -> bytes:
+    if value.startswith(_BUILTIN):
+        return _read_builtin(value.removeprefix(_BUILTIN), field)
+    try:
+        with fsspec.open(value, "rb") as file:
+            content: bytes = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UsageError(f"{field}: there is no file {value}.") from error
+    except (OSError, ValueError, ImportError) as error:
+        raise UsageError(f"{field}: the file {value} cannot be read: {error}.") from error
+    if len(content) > _MAX_BYTES:
+        raise UsageError(f"{field}: the file {value} has more than {_MAX_BYTES:,} bytes.")
+    return content
+
+
+def _read_builtin(name: str, field: str) -> bytes:
+    folder = resources.files("tasks") / "lists"
+    names = sorted(item.name for item in folder.iterdir() if item.is_file() and not item.name.endswith(".py"))
+    if name not in names:
+        raise UsageError(f"{field}: no file called {name!r} comes with Sluice; there are: {', '.join(names)}.")
+    return (folder / name).read_bytes()
+
+
+def _replaced(model: M, path: str, replace: Callable[[str, str], str]) -> M:
+    """A copy of `model` in which every `DataFile`, at any depth, went through `replace(field, value)`."""
+    update: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        value, where = getattr(model, name), f"{path}{name}"
+        marked = _is_marked(field)
+        new = _replaced_value(value, where, marked, replace)
+        if new is not value:
+            update[name] = new
+    return model.model_copy(update=update) if update else model
+
+
+def _replaced_value(value: Any, where: str, marked: bool, replace: Callable[[str, str], str]) -> Any:
+    if isinstance(value, BaseModel):
+        return _replaced(value, f"{where}.", replace)
+    if isinstance(value, Mapping):
+        return {key: _replaced_value(item, f"{where}.{key}", marked, replace) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_replaced_value(item, f"{where}.{i}", marked, replace) for i, item in enumerate(value))
+    return replace(where, value) if marked and isinstance(value, str) else value
+
+
+def _is_marked(field: Any) -> bool:
+    """Whether a field is a `DataFile`, an optional one, or a container of them."""
+    if any(isinstance(item, _NamesFile) for item in field.metadata):
+        return True
+    return _holds_marked(field.annotation)
+
+
+def _holds_marked(annotation: Any) -> bool:
+    if any(isinstance(item, _NamesFile) for item in getattr(annotation, "__metadata__", ())):
+        return True
+    return any(_holds_marked(argument) for argument in getattr(annotation, "__args__", ()))

@@ -1,0 +1,178 @@
+"""The store: the folder or object-store URL that holds everything a run makes.
+
+Notable: a file appears whole or not at all. It is written to a temporary name on a local disk, synced, then renamed
+(local stores) or sent in a single put (object stores). What a killed run leaves behind is a temporary file with its
+process id in the name, never half a file under a final name; the next run that finishes the dataset removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from tasks.base.errors import PermanentError
+
+
+@contextmanager
+def explaining_full_disk(where: str) -> Iterator[None]:
+    """Turn the operating system's "no space left" into an error that says where and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise PermanentError(
+                f"The disk is full: could not write {where}. What was finished is kept; make room, then run the same "
+                "command again and it goes on from there."
+            ) from error
+        raise
+
+
+class Store:
+    """A place for files, by relative path, on any filesystem that fsspec knows.
+
+    `url` is a folder or a URL such as `s3://bucket/prefix` or `memory://name`. Pass the URL between processes, not the
+    object. Raises `PermanentError` where the URL's protocol is unknown or its library is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise PermanentError(
+                f"The store {url!r} cannot be opened: {error}. Give a folder, or a URL that fsspec knows "
+                "(for s3:// install the extra: pip install 'sluice[s3]')."
+            ) from error
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self.root = str(Path(root).resolve()) if self.is_local else root.rstrip("/")
+        self.url = self.root if self.is_local else url.rstrip("/")
+
+    def full(self, path: str) -> str:
+        """The path as the filesystem takes it."""
+        return f"{self.root}/{path}"
+
+    def location(self, path: str) -> str:
+        """The path as a person or another program names it: a full path, or a URL."""
+        return f"{self.url}/{path}"
+
+    def local(self, path: str) -> Path:
+        """The path on this machine's disk; only local stores have one."""
+        if not self.is_local:
+            raise PermanentError(f"{self.url}/{path} is not on a local disk; this step needs a local folder.")
+        return Path(self.root) / path
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+        return bool(self.fs.exists(self.full(path)))
+
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        return int(self.fs.size(self.full(path)))
+
+    def open(self, path: str) -> BinaryIO:
+        """A file for reading bytes, seekable."""
+        return cast(BinaryIO, self.fs.open(self.full(path), "rb"))
+
+    def read_bytes(self, path: str) -> bytes:
+        """A file's whole content."""
+        return cast(bytes, self.fs.cat_file(self.full(path)))
+
+    def names(self, folder: str) -> list[str]:
+        """Base names in a folder, sorted; empty where the folder is missing."""
+        self.fs.invalidate_cache()
+        try:
+            entries = self.fs.ls(self.full(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+
+    def remove(self, path: str) -> None:
+        """Delete a file, if it is there."""
+        if self.exists(path):
+            self.fs.rm_file(self.full(path))
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write a small file atomically."""
+        with self.writing(path) as temporary:
+            temporary.write_bytes(data)
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[Path]:
+        """Give a local temporary path to write; on leaving without error it becomes `path`, whole.
+
+        An error on the way leaves `path` as it was and removes the temporary file.
+        """
+        if self.is_local:
+            final = Path(self.full(path))
+            temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+            with explaining_full_disk(str(final)):
+                final.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    yield temporary
+                    sync_file(temporary)
+                    temporary.replace(final)
+                finally:
+                    temporary.unlink(missing_ok=True)
+                sync_folder(final.parent)
+        else:
+            with tempfile.TemporaryDirectory(prefix="sluice-") as folder, explaining_full_disk(f"{self.url}/{path}"):
+                temporary = Path(folder) / "part"
+                yield temporary
+                self._put(temporary, path)
+
+    def download_folder(self, path: str, folder: Path) -> None:
+        """Copy a folder of the store to a local folder; files that are there with the same size are kept."""
+        for name in self.fs.find(self.full(path)):
+            target = folder / str(name)[len(self.full(path)) :].lstrip("/")
+            if not target.exists() or target.stat().st_size != self.fs.size(name):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.fs.get_file(name, str(target))
+
+    def upload_folder(self, folder: Path, path: str, leave: tuple[str, ...] = ()) -> None:
+        """Copy a local folder into the store, file by file; locks and temporary files, which begin with a dot, stay.
+
+        So do the folders inside it that `leave` names.
+        """
+        for file in sorted(p for p in folder.rglob("[!.]*") if p.is_file()):
+            inside = file.relative_to(folder)
+            if inside.parts[0] not in leave:
+                self.upload_file(file, f"{path}/{inside.as_posix()}")
+
+    def upload_file(self, file: Path, path: str) -> None:
+        """Copy a local file into the store, whole or not at all."""
+        if self.is_local:
+            with self.writing(path) as temporary:
+                shutil.copyfile(file, temporary)
+        else:
+            self._put(file, path)
+
+    def _put(self, file: Path, path: str) -> None:
+        if self.fs.protocol != "memory":
+            self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
+        self.fs.put_file(str(file), self.full(path))
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes to disk, so that a rename never outlives its content."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Force a folder's entries to disk, so that a rename survives a power cut (where the system can)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

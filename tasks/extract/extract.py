@@ -1,0 +1,151 @@
+"""extract: every response record of a WARC becomes a document or a decision that says why not.
+
+Notable: decoding a page and extracting its text have limits of processor time here, and the process around them has
+limits of memory and of standing still. A record is told before it is decoded, so one that breaks even those comes back
+in `job.skip` and is decided on without being decoded again. What is not told is finding where a record ends: its time
+grows with its length alone and its memory is bounded, so no record should break a limit there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import pyarrow as pa
+
+from tasks.base.deadline import DeadlineExceeded, cpu_deadline
+from tasks.dataset.data_files import read_data_file
+from tasks.dataset.schemas import DOCUMENTS, decisions_schema
+from tasks.dataset.stage import Output, PartContext, Stage, Upstream
+from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.page_to_document import EXTRACT_SIGNALS, ExtractedPage, SeenPages, page_to_document, without_document
+from tasks.extract.url_rules import UrlRules
+from tasks.fetch.crawl_listing import warc_name
+from tasks.fetch.fetch import is_read_in_place, job_source, stored_path, was_fetched
+from tasks.fetch.selected_records import wanted_records
+from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
+
+DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
+ROWS_PER_GROUP = 1000
+"""Records whose text is held in memory at a time, unless it is long."""
+CHARS_PER_GROUP = 32_000_000
+"""Characters of text held in memory at a time, about."""
+
+
+def run(context: PartContext) -> Iterator[Output]:
+    """Documents and decisions in the order of the records."""
+    if not was_fetched(context):
+        return
+    config = context.config(ExtractionConfig)
+    source, path = job_source(context.job)
+    counts = RecordCounts()
+    group = _Group()
+    original = _original_offsets(context)
+    extract = _Extractor(context, source.crawl)
+
+    def starting(position: int) -> str | None:
+        """Tell the supervisor of a record; the reason if it is known to break the worker."""
+        offset = original(position)
+        context.progress.at(offset)
+        broken = context.job.skip.get(offset)
+        return f"extractor_{broken}" if broken else None
+
+    with _open_warc(context) as stream:
+        for record in read_pages(
+            stream,
+            ReadLimits(max_decoding_seconds=config.max_page_seconds),
+            allow_clipped_end=source.bytes_per_warc is not None,
+            counts=counts,
+            starting=starting,
+        ):
+            offset = original(record.offset)
+            context.progress.at(offset)  # what could not be framed is a step forward too
+            document_id = f"{warc_name(path)}:{offset}"
+            group.add(document_id, extract(record, document_id))
+            if group.is_full:
+                yield group.output()
+                group = _Group()
+    yield group.output()
+    others = {f"other_records.{kind}": number for kind, number in counts.others.items()}
+    yield Output(counters=others | {"clipped_records": counts.clipped})
+
+
+def _original_offsets(context: PartContext) -> Callable[[int], int]:
+    """From a place in the file that is read to that in the crawl's own, of which perhaps only some records are here."""
+    records = wanted_records(context.store, context.job)
+    return records.original_offset if records else lambda offset: offset
+
+
+def _open_warc(context: PartContext) -> BinaryIO:
+    source, path = job_source(context.job)
+    if is_read_in_place(source, path):
+        return cast(BinaryIO, fsspec.open(f"{source.base.rstrip('/')}/{path}", "rb").open())
+    return context.store.open(stored_path(source, path))
+
+
+class _Group:
+    """Extracted records on their way to one row group: text only, never the pages themselves."""
+
+    def __init__(self) -> None:
+        self._documents: list[dict[str, Any]] = []
+        self._decisions: list[dict[str, Any]] = []
+        self._counters: Counter[str] = Counter()
+        self._chars = 0
+
+    def add(self, document_id: str, extracted: ExtractedPage) -> None:
+        kept = extracted.document is not None
+        if extracted.document:
+            self._documents.append(extracted.document)
+            self._chars += len(extracted.document["text"])
+        head = {"id": document_id, "stage": "extract", "kept": kept, "reasons": extracted.reasons}
+        self._decisions.append(head | extracted.signals)
+        self._counters.update(["read", *(["kept"] if kept else [f"removed.{reason}" for reason in extracted.reasons])])
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._decisions) >= ROWS_PER_GROUP or self._chars >= CHARS_PER_GROUP
+
+    def output(self) -> Output:
+        documents = pa.Table.from_pylist(self._documents, DOCUMENTS)
+        return Output(documents, pa.Table.from_pylist(self._decisions, DECISIONS), dict(self._counters))
+
+
+class _Extractor:
+    """From one record after the other of a WARC to its document, or all its reasons."""
+
+    def __init__(self, context: PartContext, crawl: str) -> None:
+        self._config = context.config(ExtractionConfig)
+        self._crawl = crawl
+        self._rules = UrlRules(self._config.urls, lambda file: read_data_file(context.store, file))
+        self._seen = SeenPages() if self._config.drop_seen else None
+
+    def __call__(self, record: Page | Unreadable, document_id: str) -> ExtractedPage:
+        if isinstance(record, Unreadable):
+            return without_document(record.reason, record.url)
+        try:
+            with cpu_deadline(self._config.max_page_seconds):
+                return page_to_document(
+                    record,
+                    document_id=document_id,
+                    crawl=self._crawl,
+                    config=self._config,
+                    rules=self._rules,
+                    seen=self._seen,
+                )
+        except DeadlineExceeded:
+            return without_document("extractor_timeout", record.url)
+
+
+def schema(context: PartContext) -> pa.Schema:
+    """The columns of the documents."""
+    return DOCUMENTS
+
+
+def decisions(context: PartContext) -> pa.Schema:
+    """The columns of the decisions."""
+    return DECISIONS
+
+
+STAGE = Stage("extract", 3, (Upstream("fetch"),), run, schema, decisions)

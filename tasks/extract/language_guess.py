@@ -1,0 +1,72 @@
+"""A guess, before the dear extraction, of how much of a page is in a wanted language.
+
+Notable:
+- The guess reads runs of text between tags, long ones only, since menus and buttons are in other languages than the
+  text more often; braces keep most of the scripts out. What the extractor would take is not known yet, so the guess
+  may only say "surely not": see `is_surely_unwanted`.
+- The margin was chosen by number, on 2,247 real pages with every language as the wanted one in turn. With less than a
+  fifth of the sample in English, no page was lost of 1,216 whose extracted text is English, and 79% of the other pages
+  are spared the extractor; at 30% 3 were lost for 85%, at 40% 4 for 90%. Of 914 pages in other languages 3 were lost.
+  None of them all was a page that the filters keep (665 English, 463 other). The language that a page declares was no
+  help: heeding it spared less and lost no less.
+- 0.3 ms a page, where the extractor takes 12.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tasks.extract.language import UNKNOWN, language_shares
+
+MAX_WANTED_SHARE = 0.2
+"""Share of the sample in wanted languages, or in none that is known, from which on a page may be wanted."""
+MIN_LETTER_BYTES = 200
+"""Bytes of letters in UTF-8 that a guess must stand on; a page with fewer may be wanted."""
+
+_RUNS = re.compile(r">([^<>{}]{40,}+)<")
+_SLICES = 8
+_SLICE_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageGuess:
+    """What a page's text runs seem to be."""
+
+    language: str
+    """ISO 639-1 code of the language of most of the sample, "un" if unknown."""
+    wanted_share: float
+    """Share of the sample, from 0 to 1, that is in a wanted language."""
+    unknown_share: float
+    """Share that is in no known language."""
+    letter_bytes: int
+    """Bytes of letters in the sample."""
+
+    @property
+    def is_surely_unwanted(self) -> bool:
+        """Whether the page's text cannot be expected to be in a wanted language."""
+        return (
+            self.letter_bytes >= MIN_LETTER_BYTES and self.wanted_share < MAX_WANTED_SHARE and self.unknown_share < 0.5
+        )
+
+
+def guess_language(source: str, wanted: Collection[str]) -> LanguageGuess:
+    """Guess from a page's HTML; `wanted` are ISO 639-1 codes. Never raises; time grows with the length of `source`."""
+    shares, letter_bytes = language_shares(_sample(source))
+    return LanguageGuess(
+        language=max(shares, key=lambda code: shares[code], default=UNKNOWN),
+        wanted_share=sum(shares.get(code, 0.0) for code in set(wanted)),
+        unknown_share=shares.get(UNKNOWN, 0.0) if shares else 1.0,
+        letter_bytes=letter_bytes,
+    )
+
+
+def _sample(source: str) -> str:
+    """At most 8,000 characters of a page's text runs, in slices from all over it."""
+    text = " ".join(_RUNS.findall(source))
+    if len(text) > _SLICES * _SLICE_CHARS:
+        step = len(text) // _SLICES
+        text = " ".join(text[place * step : place * step + _SLICE_CHARS] for place in range(_SLICES))
+    return html.unescape(text) if "&" in text else text

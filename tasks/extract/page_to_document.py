@@ -1,0 +1,256 @@
+"""From a page of the archive to a document, or to every reason why there is none.
+
+Notable:
+- The cheap goes before the dear: what the record alone shows and rules on the address, all of them, so that a decision
+  names every reason; then whether the page was seen before, a guess of its language, its wishes about robots. Only a
+  page that passes them meets the extractor.
+- Seen before means the same bytes under the same headers, so a page is never dropped for one that would have ended
+  otherwise. Which of several copies goes on depends on their order in the file, nothing else.
+- An extractor that raises is a reason like any other. What cannot be caught here, a page that hangs it or eats the
+  memory, is for the extract stage and the supervisor of its process, who add reasons of their own (see `REASONS`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import pyarrow as pa
+import xxhash
+
+from tasks.extract.charset import decode
+from tasks.extract.html_limits import HtmlTooLargeError
+from tasks.extract.language import identify
+from tasks.extract.language_guess import guess_language
+from tasks.extract.main_text import ExtractionConfig, main_text, parse_page
+from tasks.extract.page_metadata import PageMetadata, read_metadata
+from tasks.extract.url_rules import URL_REASONS, URL_SIGNALS, UrlRules, host_of
+from tasks.warc.reader import Page
+
+EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "url": pa.string(),
+        "http_status": pa.int32(),
+        "mime": pa.string(),
+        "truncated": pa.string(),
+        "digest_ok": pa.bool_(),
+        **URL_SIGNALS,
+        "seen_as": pa.string(),
+        "charset": pa.string(),
+        "charset_source": pa.string(),
+        "n_bytes": pa.int64(),
+        "guessed_language": pa.string(),
+        "guessed_wanted_share": pa.float32(),
+        "robots": pa.list_(pa.string()),
+        "n_chars": pa.int64(),
+        "language": pa.string(),
+        "language_score": pa.float32(),
+    }
+)
+"""What is known of every page, with the type of its Parquet column, in column order; null where it was not measured."""
+
+REASONS: Final = (
+    "http_status",
+    "not_html",
+    "truncated",
+    "bad_digest",
+    "empty",
+    *URL_REASONS,
+    "seen",
+    "language_guess",
+    "too_large",
+    "robots",
+    "extractor_failed",
+    "no_text",
+)
+"""Why a page that could be decoded gives no document, as far as it is decided here. The decisions of the extract stage
+hold two kinds more, each alone on its record:
+
+- of an archive's record that gives no page, the reasons of `tasks.warc.framing.Unreadable`: damaged_gzip, junk,
+  decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
+- `extractor_timeout` of a page over `max_page_seconds`, and of a record that ended its worker `extractor_` with the
+  reason of `tasks.workers.child_process.WorkerDied`: extractor_memory, _stall, _signal or _exit.
+"""
+
+_HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
+_OK = 200
+_MOST_BYTES_PER_CHARACTER = 4
+_SNIFF_BYTES = 1024
+_TAG = re.compile(r"<[a-zA-Z!/?]")
+_BINARY_BEGINNINGS = (
+    b"%PDF-",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"RIFF",
+    b"\x00\x00\x00",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedPage:
+    """A page's document or the reasons for its absence, and its signals."""
+
+    document: dict[str, Any] | None
+    """A row of the documents dataset; None where there are reasons."""
+    reasons: list[str]
+    """Some of `REASONS`, in that order, or a single other one (see there)."""
+    signals: dict[str, Any]
+    """All of `EXTRACT_SIGNALS`, in that order."""
+
+
+class SeenPages:
+    """The pages of one WARC file that went on so far, by what they are made of."""
+
+    def __init__(self) -> None:
+        self._ids: dict[bytes, str] = {}
+
+    def first_id(self, page: Page, document_id: str) -> str:
+        """The id of the first page that was asked about with the same bytes and headers; `document_id` if this is."""
+        headers = "\n".join([page.content_type, *(f"{name}: {page.headers[name]}" for name in sorted(page.headers))])
+        made_of = xxhash.xxh3_128(page.payload)
+        made_of.update(headers.encode("utf-8", "surrogatepass"))
+        return self._ids.setdefault(made_of.digest(), document_id)
+
+
+def page_to_document(
+    page: Page,
+    *,
+    document_id: str,
+    crawl: str,
+    config: ExtractionConfig,
+    rules: UrlRules | None = None,
+    seen: SeenPages | None = None,
+) -> ExtractedPage:
+    """DocumentCheck a page by what is cheap, then decode it, extract its text and identify the language.
+
+    `rules` judge its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
+    """
+    mime = mime_type(page)
+    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {
+        "url": _storable(page.url),
+        "http_status": page.http_status,
+        "mime": mime,
+        "truncated": page.truncated,
+        "digest_ok": page.digest_ok,
+        "n_bytes": len(page.payload),
+    }
+    reasons = _record_reasons(page, mime, config)
+    if rules:
+        url_reasons, url_signals = rules.judge(page.url)
+        reasons += url_reasons
+        signals |= url_signals
+    if reasons:
+        return ExtractedPage(None, reasons, signals)
+    if seen and (first := seen.first_id(page, document_id)) != document_id:
+        return ExtractedPage(None, ["seen"], signals | {"seen_as": first})
+    try:
+        text, metadata = _read(page, signals, config)
+    except _UnusableError as unusable:
+        return ExtractedPage(None, [unusable.reason], signals)
+    document = {
+        "id": document_id,
+        "url": signals["url"],
+        "host": host_of(signals["url"]),
+        "crawl": crawl,
+        "date": page.date,
+        "language": signals["language"],
+        "language_score": signals["language_score"],
+        "text": text,
+        "text_hash": xxhash.xxh3_128_hexdigest(text.encode()),
+        **asdict(metadata),
+    }
+    return ExtractedPage(document, [], signals)
+
+
+def without_document(reason: str, url: str | None) -> ExtractedPage:
+    """What is said of a record that gave no page, or whose page was not measured: a reason, its address if known."""
+    return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(url) if url else None})
+
+
+def mime_type(page: Page) -> str:
+    """The MIME type in lower case: as the crawler identified it, else as the server said, else by the first bytes."""
+    if page.payload.startswith(_BINARY_BEGINNINGS):
+        return "application/octet-stream"
+    for named in (page.identified_type, page.content_type):
+        essence = named.partition(";")[0].strip().lower()
+        if "/" in essence and essence != "unknown/unknown":
+            return essence
+    return "text/html" if b"<html" in page.payload[:_SNIFF_BYTES].lower() else "application/octet-stream"
+
+
+def _record_reasons(page: Page, mime: str, config: ExtractionConfig) -> list[str]:
+    tests = {
+        "http_status": page.http_status != _OK,
+        "not_html": mime not in _HTML_TYPES,
+        "truncated": config.drop_truncated and page.truncated is not None,
+        "bad_digest": config.drop_bad_digests and page.digest_ok is False,
+        "empty": not page.payload.strip(),
+    }
+    return [reason for reason, failed in tests.items() if failed]
+
+
+class _UnusableError(Exception):
+    """A page gives no document."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
+    """The text and the metadata of a page that passed the tests of its record; fills `signals` on the way."""
+    if len(page.payload) > _MOST_BYTES_PER_CHARACTER * config.max_html_chars:
+        raise _UnusableError("too_large")  # before it is decoded, which takes four times the memory
+    decoded = decode(page.payload, page.content_type)
+    signals |= {"charset": decoded.charset, "charset_source": decoded.source}
+    if not _TAG.search(decoded.text):
+        signals["n_chars"] = 0
+        raise _UnusableError("not_html")
+    if config.guess_languages:
+        guess = guess_language(decoded.text, config.guess_languages)
+        signals |= {"guessed_language": guess.language, "guessed_wanted_share": guess.wanted_share}
+        if guess.is_surely_unwanted:
+            raise _UnusableError("language_guess")
+    try:
+        text, metadata = _extract(decoded.text, page, signals, config)
+    except HtmlTooLargeError:
+        text, reason = "", "too_large"
+    except _UnusableError:
+        raise
+    except Exception:
+        # The extractor is not ours and meets pages that nobody foresaw: whatever it raises is this page's affair.
+        text, reason = "", "extractor_failed"
+    else:
+        reason = "no_text" if len(text.strip()) < config.min_text_chars else ""
+    signals["n_chars"] = len(text)
+    if reason:
+        raise _UnusableError(reason)
+    signals["language"], signals["language_score"] = identify(text)
+    return text, metadata
+
+
+def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
+    """The main text and the metadata, unless the page asks not to be used."""
+    tree = parse_page(html, config)
+    if tree is None:
+        raise _UnusableError("no_text")
+    metadata = read_metadata(tree, html, page.url, page.date, page.headers)
+    signals["robots"] = metadata.robots
+    if not set(config.drop_robots).isdisjoint(metadata.robots):
+        raise _UnusableError("robots")
+    return _storable(main_text(tree, html, page.url, config)), metadata
+
+
+def _storable(text: str) -> str:
+    """The text without what UTF-8 cannot hold."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()

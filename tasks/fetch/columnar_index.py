@@ -1,0 +1,239 @@
+"""Common Crawl's columnar index: which records a crawl has, read from its Parquet files as far as they are needed.
+
+Notable:
+- Of a file only the footer, and of each row group that its statistics do not rule out only the columns asked for, are
+  requested; the columns that say where a record lies only once some row of the group is known to be wanted.
+- Bytes come through the same source, patience and limiter as WARC files, in as few requests as the columns' places
+  allow, and one row group's are held at a time.
+- A wrong byte is noticed: Common Crawl's pages are gzip streams, which carry a checksum; the footer, and pages that are
+  compressed otherwise, carry none and are read twice.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from tasks.base.errors import PermanentError
+from tasks.fetch.crawl_listing import SourceConfig, listed_paths
+from tasks.fetch.page_selection import SelectConfig, group_filter, row_filter
+from tasks.fetch.range_fetching import file_size, read_range
+from tasks.sources.source import byte_source
+from tasks.sources.transfer import NotFound, TransferConfig
+
+WARC_COLUMNS = ("warc_filename", "warc_record_offset", "warc_record_length")
+_INDEX_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.parquet")
+_SUBSET = "/subset=warc/"
+_TAIL_BYTES = 128 << 10
+_MOST_FOOTER_BYTES = 64 << 20
+_MOST_GROUP_BYTES = 1 << 30
+_MERGE_GAP_BYTES = 256 << 10
+_MAGIC = b"PAR1"
+_TRAILER_BYTES = 8
+
+
+def list_index_files(source: SourceConfig) -> list[str]:
+    """The paths of the crawl's index files below the base, those of fetched pages only.
+
+    Raises PermanentError where the source has no columnar index for the crawl.
+    """
+    path = f"crawl-data/{source.crawl}/cc-index-table.paths.gz"
+    try:
+        paths = listed_paths(source, path, _INDEX_PATH)
+    except NotFound as error:
+        raise PermanentError(f"{error} source.select needs the crawl's columnar index: leave select out.") from error
+    chosen = [path for path in paths if _SUBSET in path]
+    if not chosen:
+        raise PermanentError(
+            f"{source.base}: {path} lists no file with {_SUBSET.strip('/')}, so nothing can be selected."
+        )
+    return chosen
+
+
+class IndexFile:
+    """One Parquet file of the index, at the source."""
+
+    def __init__(self, base: str, path: str, transfer: TransferConfig) -> None:
+        self._source = byte_source(base, transfer)
+        self._path = path
+        self._transfer = transfer
+        self.address = self._source.address(path)
+        self.bytes_read = 0
+        """Bytes read so far, each counted once however often it was asked for."""
+
+    @cached_property
+    def _size(self) -> int:
+        return file_size(self._source, self._path, self._transfer)
+
+    @cached_property
+    def _tail(self) -> tuple[int, bytes]:
+        """The file's end from the footer on, and where it begins."""
+        if self._size <= _TRAILER_BYTES:
+            raise PermanentError(f"{self.address} is no Parquet file: it has {self._size} bytes.")
+        begin = max(0, self._size - _TAIL_BYTES)
+        for _attempt in range(1 + self._transfer.refetches):
+            tail = self._read(begin, self._size)
+            length = int.from_bytes(tail[-_TRAILER_BYTES:-4], "little") + _TRAILER_BYTES
+            if not tail.endswith(_MAGIC) or length > min(self._size, _MOST_FOOTER_BYTES):
+                problem = "is no Parquet file"
+                continue
+            if length > len(tail):
+                begin = self._size - length
+                tail = self._read(begin, self._size)
+            # A footer carries no checksum, so what came once proves nothing.
+            if self._read(begin, self._size) == tail:
+                self.bytes_read += len(tail)
+                return begin, tail
+            problem = "arrives otherwise each time"
+        raise PermanentError(f"{self.address} {problem}: look at the file, or use another mirror (source.base).")
+
+    @cached_property
+    def _metadata(self) -> pq.FileMetaData:
+        try:
+            return pq.read_metadata(_Patchwork(self._size, [self._tail]))
+        except (pa.ArrowException, OSError) as error:
+            raise PermanentError(f"{self.address}: the Parquet footer cannot be read ({error}).") from error
+
+    @property
+    def rows(self) -> int:
+        """Records in the file, by its footer."""
+        return int(self._metadata.num_rows)
+
+    def columns(self) -> list[str]:
+        """The names of the file's columns."""
+        return list(self._metadata.schema.to_arrow_schema().names)
+
+    def selected(self, select: SelectConfig) -> Iterator[pa.Table]:
+        """Where the records that meet all conditions lie (`WARC_COLUMNS`): a table for each row group that has some.
+
+        Raises PermanentError that names the column which the index lacks.
+        """
+        self._require(select)
+        condition, asked = row_filter(select), sorted(select.columns().values())
+        for group in self._groups(select):
+            rows = None
+            if condition is not None:
+                rows = self._table(group, asked)
+                numbers = pa.array(range(rows.num_rows), pa.int64())
+                rows = rows.append_column("row", numbers).filter(condition)["row"].combine_chunks()
+                if not len(rows):
+                    continue
+            table = self._table(group, WARC_COLUMNS)
+            yield table if rows is None else table.take(rows)
+
+    def _require(self, select: SelectConfig) -> None:
+        there = self.columns()
+        needed = {f"source.select.{name}": column for name, column in select.columns().items()}
+        for reason, column in [*needed.items(), *(("every selection", name) for name in WARC_COLUMNS)]:
+            if column not in there:
+                raise PermanentError(
+                    f"{self.address}: the index has no column {column}, which {reason} needs;"
+                    f" it has {', '.join(there)}."
+                )
+
+    def _groups(self, select: SelectConfig) -> list[int]:
+        """The row groups that the statistics do not rule out."""
+        fragment = ds.ParquetFileFormat().make_fragment(_Patchwork(self._size, [self._tail]))
+        parts = fragment.split_by_row_group(group_filter(select, set(self.columns())))
+        return [group.id for part in parts for group in part.row_groups]
+
+    def _table(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Some columns of a row group; what arrives damaged is read again."""
+        chunks = self._chunks(group, columns)
+        extents = self._extents(group, chunks)
+        checked = all(chunk.compression == "GZIP" for chunk in chunks)
+        self.bytes_read += sum(stop - first for first, stop in extents)
+        seen: set[bytes] = set()
+        for _attempt in range(1 + self._transfer.refetches):
+            blocks = [(first, self._read(first, stop)) for first, stop in extents]
+            if not checked and any(self._read(first, first + len(block)) != block for first, block in blocks):
+                continue
+            try:
+                # Names of WARC files repeat, and are long.
+                parquet = pq.ParquetFile(
+                    _Patchwork(self._size, blocks),
+                    metadata=self._metadata,
+                    read_dictionary=["warc_filename"],
+                    page_checksum_verification=True,
+                    pre_buffer=False,
+                )
+                table = parquet.read_row_group(group, columns=list(columns))
+                table.validate(full=True)
+                return table
+            except (pa.ArrowException, OSError) as error:
+                content = b"".join(block for _, block in blocks)
+                if content in seen:
+                    raise PermanentError(
+                        f"{self.address}, row group {group}: unreadable at the source ({error})."
+                    ) from error
+                seen.add(content)
+        raise PermanentError(
+            f"{self.address}, row group {group}: arrived damaged {1 + self._transfer.refetches} times, each time"
+            " differently. Something between the source and this machine changes bytes: try another network or mirror."
+        )
+
+    def _chunks(self, group: int, columns: Sequence[str]) -> list[pq.ColumnChunkMetaData]:
+        """What the footer says of some columns of a row group, in the file's order."""
+        row_group = self._metadata.row_group(group)
+        chunks = (row_group.column(place) for place in range(row_group.num_columns))
+        return sorted((c for c in chunks if c.path_in_schema in columns), key=lambda chunk: chunk.data_page_offset)
+
+    def _extents(self, group: int, chunks: Sequence[pq.ColumnChunkMetaData]) -> list[tuple[int, int]]:
+        """The stretches of the file that hold some column chunks of a row group, near ones joined."""
+        found: list[tuple[int, int]] = []
+        for chunk in chunks:
+            offsets = [chunk.data_page_offset, *([chunk.dictionary_page_offset] if chunk.has_dictionary_page else [])]
+            first = min(offsets)
+            stop = first + chunk.total_compressed_size
+            if found and first - found[-1][1] <= _MERGE_GAP_BYTES:
+                found[-1] = (found[-1][0], max(stop, found[-1][1]))
+            else:
+                found.append((first, stop))
+        if any(not 0 <= first < stop <= self._size for first, stop in found):
+            raise PermanentError(f"{self.address}, row group {group}: the footer gives places outside the file.")
+        if sum(stop - first for first, stop in found) > _MOST_GROUP_BYTES:
+            raise PermanentError(
+                f"{self.address}, row group {group}: the columns wanted take more than {_MOST_GROUP_BYTES:,} bytes."
+            )
+        return found
+
+    def _read(self, first: int, stop: int) -> bytes:
+        return read_range(self._source, self._path, first, stop, self._transfer)
+
+
+class _Patchwork(io.RawIOBase):
+    """A file of which only some stretches are at hand."""
+
+    def __init__(self, size: int, blocks: Sequence[tuple[int, bytes]]) -> None:
+        self._size = size
+        self._blocks = blocks
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._size if size < 0 else min(self._size, self._position + size)
+        for first, block in self._blocks:
+            if first <= self._position and stop <= first + len(block):
+                found = block[self._position - first : stop - first]
+                self._position = stop
+                return found
+        raise OSError(f"bytes {self._position} to {stop} were asked for, which are not those of the columns wanted")

@@ -1,0 +1,240 @@
+"""Which crawl, and which of its WARC files: Common Crawl's own listings, read from the configured base.
+
+Notable:
+- Names from a listing become parts of addresses and of local paths, so they are checked before anybody uses them.
+- "latest" is the greatest name and not the first in the list: crawl names sort by time. Beside the crawls the bucket
+  has folders such as CC-NEWS, which are none, so where there are names of the usual form only these count.
+- A base without collinfo.json (the bucket itself, a plain folder) is listed instead.
+- collinfo.json has no checksum, as gzip's listings have, so it must come twice in the same way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+import xxhash
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError, TemporaryError
+from tasks.fetch.page_selection import SelectConfig
+from tasks.sources.downloading import read_small
+from tasks.sources.source import byte_source
+from tasks.sources.transfer import NotFound, TransferConfig, first_words
+from tasks.warc.gzip_inflating import GZIP, inflate
+
+_log = logging.getLogger(__name__)
+
+OFFICIAL_BASE = "https://data.commoncrawl.org"
+OFFICIAL_INDEX = "https://index.commoncrawl.org"
+"""The list of crawls is published beside the data, on a host of its own."""
+
+_MOST_LISTING_BYTES = 64 << 20
+_CRAWL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_USUAL_NAME = re.compile(r"CC-MAIN-[0-9]{4}.*")
+_WARC_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.warc(\.gz)?")
+_RANGE = re.compile(r"(\d+)-(\d+)")
+
+RangeText = Annotated[str, StringConstraints(pattern=r"^\d+-\d+$")]
+Index = Annotated[int, Field(ge=0)]
+
+
+class WarcSample(Config):
+    """Some WARC files of a crawl, drawn by their names: the same ones on every machine, and more of them for more."""
+
+    sample: int = Field(ge=1)
+    """How many."""
+    seed: int = Field(default=0, ge=0, lt=1 << 64)
+    """Which ones: another seed draws others."""
+
+
+class SourceConfig(Config):
+    """Where pages come from."""
+
+    base: str = Field(default=OFFICIAL_BASE, min_length=1)
+    """Address with Common Crawl's layout: https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder."""
+    crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """A crawl's name, such as CC-MAIN-2026-46, or "latest"."""
+    warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] | WarcSample = 1
+    """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of places,
+    or a sample such as {sample: 10, seed: 1}."""
+    bytes_per_warc: int | None = Field(default=None, ge=1)
+    """Take only this many bytes from the beginning of each WARC file (cut to whole records); None for all of it."""
+    select: SelectConfig | None = None
+    """Which pages of those WARC files are wanted, by the crawl's columnar index; None for all of them."""
+    keep_warcs: bool = False
+    """Whether fetched WARC files stay in the store after extraction, which is when they are dropped otherwise."""
+    max_failed_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the WARC files that may be missing or unreadable for good without ending the run (0 to 1). A later run
+    asks for them again."""
+    transfer: TransferConfig = TransferConfig()
+    """How the source is reached, and how politely and patiently."""
+
+    @field_validator("warcs")
+    @classmethod
+    def _sensible(cls, value: int | str | tuple[int, ...] | WarcSample) -> int | str | tuple[int, ...] | WarcSample:
+        if isinstance(value, str) and (found := _RANGE.fullmatch(value)) and int(found[1]) > int(found[2]):
+            raise ValueError(f"the range {value!r} ends before it begins")
+        if isinstance(value, tuple) and (not value or len(set(value)) != len(value)):
+            raise ValueError("a list of WARC files has at least one place and none twice")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_take_less(self) -> Self:
+        if self.select and self.bytes_per_warc:
+            raise ValueError("bytes_per_warc and select exclude each other: limit a selection by select.max_pages")
+        return self
+
+
+@dataclass(frozen=True)
+class WarcAddress:
+    """One WARC file of a crawl."""
+
+    index: int
+    """Its place in the crawl's listing, from 0."""
+    path: str
+    """Its path below the base."""
+    name: str
+    """Its base name without .warc.gz, the first half of its documents' ids."""
+
+
+def resolve_crawl(config: SourceConfig) -> str:
+    """The crawl's name, where the recipe says "latest" the newest one of the source.
+
+    Raises PermanentError if the source lists no crawl, TemporaryError if it cannot be reached.
+    """
+    if config.crawl != "latest":
+        return config.crawl
+    crawls = known_crawls(config)
+    if not crawls:
+        raise PermanentError(
+            f"{config.base}: no crawl is listed in collinfo.json or found under crawl-data/, so there is no latest one:"
+            " check source.base, or name a crawl in source.crawl."
+        )
+    return _newest(crawls)
+
+
+def _newest(crawls: Sequence[str]) -> str:
+    return max([name for name in crawls if _USUAL_NAME.fullmatch(name)] or crawls)
+
+
+def known_crawls(config: SourceConfig) -> list[str]:
+    """The names of the source's crawls; [] where it does not tell."""
+    index = OFFICIAL_INDEX if config.base.rstrip("/") == OFFICIAL_BASE else config.base
+    try:
+        names = read_small(index, "collinfo.json", config.transfer, _crawl_names, _MOST_LISTING_BYTES, False)
+    except NotFound:
+        names = byte_source(config.base, config.transfer).folders("crawl-data")
+    return [name for name in names if _CRAWL_NAME.fullmatch(name)]
+
+
+def list_warcs(config: SourceConfig) -> list[WarcAddress]:
+    """The WARC files that the recipe asks for, in the listing's order (or in that of `config.warcs` if it is a list).
+
+    A count larger than the crawl means all of it; a place that the crawl does not have is an error. Raises
+    PermanentError for an unknown or empty crawl, TemporaryError if the source cannot be reached.
+    """
+    crawl = resolve_crawl(config)
+    path = f"crawl-data/{crawl}/warc.paths.gz"
+    where = byte_source(config.base, config.transfer).address(path)
+    try:
+        paths = listed_paths(config, path, _WARC_PATH)
+    except NotFound as error:
+        raise PermanentError(f"{error} {_advice(config, crawl)}") from error
+    if not paths:
+        raise PermanentError(f"{where}: the crawl {crawl} lists no WARC files. {_advice(config, crawl)}")
+    chosen = [WarcAddress(index, paths[index], warc_name(paths[index])) for index in _places(config, paths, where)]
+    if len({warc.name for warc in chosen}) < len(chosen):
+        raise PermanentError(f"{where}: two WARC files have the same name, so their documents' ids would collide.")
+    return chosen
+
+
+def listed_paths(config: SourceConfig, path: str, pattern: re.Pattern[str]) -> list[str]:
+    """The paths in the listing at `path` below the base. Raises PermanentError for one that `pattern` does not fit, and
+    NotFound where the source has no such listing."""
+    paths = read_small(config.base, path, config.transfer, _lines, _MOST_LISTING_BYTES)
+    for number, line in enumerate(paths, 1):
+        if not pattern.fullmatch(line) or ".." in line:
+            where = byte_source(config.base, config.transfer).address(path)
+            raise PermanentError(f"{where}, line {number}: {line[:200]!r} is no path of such a file.")
+    return paths
+
+
+def _places(config: SourceConfig, paths: Sequence[str], where: str) -> list[int]:
+    warcs, count = config.warcs, len(paths)
+    if warcs == "all":
+        return list(range(count))
+    wanted = warcs.sample if isinstance(warcs, WarcSample) else warcs
+    if isinstance(wanted, int) and wanted > count:
+        _log.warning("%s: %d WARC files were asked for, %d is all there are", where, wanted, count)
+    if isinstance(warcs, WarcSample):
+        keys = sorted((xxhash.xxh3_64_intdigest(path, warcs.seed), place) for place, path in enumerate(paths))
+        return sorted(place for _, place in keys[: warcs.sample])
+    if isinstance(warcs, int):
+        return list(range(min(warcs, count)))
+    if isinstance(warcs, str):
+        first, _, last = warcs.partition("-")
+        places = list(range(int(first), min(int(last), count) + 1))
+    else:
+        places = list(warcs)
+    if too_large := [place for place in places if place >= count]:
+        raise PermanentError(
+            f"source.warcs asks for place {too_large[0]}, but {where} lists {count} WARC files: 0 to {count - 1}."
+        )
+    return places
+
+
+def warc_name(path: str) -> str:
+    """The base name of a WARC without its endings: the first half of its documents' ids."""
+    return PurePosixPath(path).name.removesuffix(".gz").removesuffix(".warc")
+
+
+def _advice(config: SourceConfig, crawl: str) -> str:
+    try:
+        crawls = known_crawls(config)
+    except (PermanentError, TemporaryError):
+        crawls = []
+    if not crawls:
+        return "Check source.base and source.crawl."
+    near = difflib.get_close_matches(crawl, [name for name in crawls if name != crawl], n=1, cutoff=0.0)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"Set source.crawl to another crawl: {hint}The source has {len(crawls)}, the newest is {_newest(crawls)}."
+
+
+def _refuse_pages(body: bytes) -> None:
+    """An HTML page is what a wrong base or a gateway answers, and it will answer the same again."""
+    if body.lstrip()[:1] == b"<":
+        raise PermanentError(
+            f"source.base answers with a web page where a listing should be; it begins with: {first_words(body)!r}."
+        )
+
+
+def _crawl_names(body: bytes) -> list[str]:
+    _refuse_pages(body)
+    try:
+        return [str(entry["id"]) for entry in json.loads(body)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise TemporaryError(f"collinfo.json is not a list of crawls with an id ({error}).") from error
+
+
+def _lines(body: bytes) -> list[str]:
+    """The lines of a gzip file, which may have several members."""
+    _refuse_pages(body)
+    try:
+        listing = inflate(body, GZIP, _MOST_LISTING_BYTES + 1)
+        lines = listing.data.decode("ascii").splitlines()
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise TemporaryError(f"The listing arrived damaged ({error}).") from error
+    if len(listing.data) > _MOST_LISTING_BYTES:
+        raise PermanentError(f"The listing unpacks to more than the {_MOST_LISTING_BYTES:,} bytes expected there.")
+    if not listing.complete or listing.end < len(body):
+        raise TemporaryError(f"The listing can be read up to byte {listing.end:,} of {len(body):,} only.")
+    return [line.strip() for line in lines if line.strip()]

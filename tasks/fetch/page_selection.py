@@ -1,0 +1,150 @@
+"""Which pages of a crawl are wanted, as questions that Common Crawl's columnar index can answer.
+
+Notable:
+- Each condition says which column answers it, so an index that lacks one is refused by name.
+- The index is sorted by SURT key (`org,example,www)/path`), so a domain is a narrow range of it: the statistics of
+  `url_surtkey` rule out nearly every row group, and the host name then decides row by row.
+- A sample is drawn by a hash of each record's address. It does not depend on the index's layout, and a smaller sample
+  is part of every larger one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import reduce
+from operator import and_, or_
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow.compute as pc
+import xxhash
+from pydantic import AfterValidator, Field, StringConstraints
+
+from tasks.base.config import Config
+from tasks.base.language_codes import THREE_LETTERS, three_letter_code
+
+
+def _language(code: str) -> str:
+    three_letter_code(code)
+    return code
+
+
+def _domain(name: str) -> str:
+    """A domain as the index writes hosts: lower case, international names in their ASCII form, no dots at the ends."""
+    try:
+        return name.strip(".").lower().encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"{name!r} is no domain ({error}); give a host's name, such as example.org") from error
+
+
+_NAME = StringConstraints(pattern=r"^[^\s/:@*,()]+$", max_length=253)
+Language = Annotated[str, AfterValidator(_language)]
+Domain = Annotated[str, _NAME, AfterValidator(_domain)]
+MediaType = Annotated[str, StringConstraints(pattern=r"^[^\s/]+/[^\s/]+$", to_lower=True)]
+Status = Annotated[int, Field(ge=100, le=999)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SelectConfig(Config):
+    """Which pages of the chosen WARC files are wanted, by the crawl's columnar index. A page must meet every condition
+    that is given."""
+
+    languages: tuple[Language, ...] = ()
+    """Languages of which the index must name at least one for the page (it names up to three), as ISO 639-1 codes."""
+    domains: tuple[Domain, ...] = Field(default=(), max_length=1000)
+    """Domains, each with all hosts below it: example.org is www.example.org as well."""
+    tlds: tuple[Domain, ...] = ()
+    """Top-level domains, such as de."""
+    mime: tuple[MediaType, ...] = ()
+    """Media types as detected from the content, such as text/html."""
+    status: tuple[Status, ...] = ()
+    """HTTP statuses."""
+    max_pages: int | None = Field(default=None, ge=1)
+    """Most pages to take, drawn evenly from all that meet the conditions; None takes them all."""
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    """Decides which pages are drawn."""
+    merge_gap_bytes: int = Field(default=256 << 10, ge=0)
+    """Wanted records that lie no further apart than this many bytes come in one request. Changes no output."""
+    whole_from_share: Share = 0.5
+    """Share of the bytes between a WARC's first and last wanted record, gaps that are read anyway included, from which
+    on they come in one request instead of many. Changes no output."""
+
+    def conditions(self) -> dict[str, Any]:
+        """What decides which pages the index gives, before any are drawn."""
+        return {name: sorted(set(getattr(self, name))) for name in _COLUMNS}
+
+    def drawing(self) -> dict[str, Any]:
+        """What decides which of those are taken."""
+        return self.model_dump(mode="json", include={"max_pages", "seed"})
+
+    def meaning(self) -> dict[str, Any]:
+        """All that decides which pages are taken, and nothing of how their bytes come."""
+        return self.conditions() | self.drawing()
+
+    def may_be_in(self, languages: Collection[str]) -> bool:
+        """Whether some selected page may be in one of these languages; none given means all."""
+        wanted = {three_letter_code(code) for code in self.languages}
+        return not wanted or not languages or any(THREE_LETTERS.get(code, code) in wanted for code in languages)
+
+    def columns(self) -> dict[str, str]:
+        """The index's column that answers each condition given, by the condition's name."""
+        return {name: column for name, column in _COLUMNS.items() if getattr(self, name)}
+
+
+_COLUMNS = {
+    "languages": "content_languages",
+    "domains": "url_host_name",
+    "tlds": "url_host_tld",
+    "mime": "content_mime_detected",
+    "status": "fetch_status",
+}
+SORT_COLUMN = "url_surtkey"
+
+
+def row_filter(select: SelectConfig) -> pc.Expression | None:
+    """The condition that a row of the index must meet; None where all do."""
+    conditions = ("tlds", "mime", "status")
+    tests = [pc.field(_COLUMNS[name]).isin(list(getattr(select, name))) for name in conditions if getattr(select, name)]
+    if select.languages:
+        codes = "|".join(sorted({three_letter_code(code) for code in select.languages}))
+        tests.append(pc.match_substring_regex(pc.field("content_languages"), f"(^|,)({codes})(,|$)"))
+    if select.domains:
+        names = "|".join(re.escape(name) for name in sorted(set(select.domains)))
+        tests.append(pc.match_substring_regex(pc.field("url_host_name"), rf"(^|\.)({names})$"))
+    return reduce(and_, tests) if tests else None
+
+
+def group_filter(select: SelectConfig, columns: set[str]) -> pc.Expression:
+    """A condition that some row of each useful row group meets, on those of the index's `columns` whose statistics
+    tell: never stricter than `row_filter`."""
+    conditions = ("tlds", "mime", "status")
+    tests = [
+        reduce(or_, [pc.field(_COLUMNS[name]) == value for value in getattr(select, name)])
+        for name in conditions
+        if getattr(select, name)
+    ]
+    if select.domains and SORT_COLUMN in columns:
+        tests.append(reduce(or_, [_surt_range(name) for name in select.domains]))
+    return reduce(and_, tests) if tests else pc.scalar(True)
+
+
+def _surt_range(domain: str) -> pc.Expression:
+    """The keys of a domain and all below it: `org,example` followed by `)`, `,` or a port's `:`. Common Crawl's keys
+    leave a leading www out."""
+    labels = re.sub(r"^www\d*\.(?=.)", "", domain).split(".")
+    prefix = ",".join(reversed(labels))
+    return (pc.field(SORT_COLUMN) >= f"{prefix})") & (pc.field(SORT_COLUMN) < f"{prefix};")
+
+
+def draw_keys(warc_names: list[str], places: np.ndarray, offsets: np.ndarray, seed: int) -> np.ndarray:
+    """A number for each record by which a sample is drawn, the smallest first; `places` are places in `warc_names`."""
+    names = np.array([xxhash.xxh3_64_intdigest(name, seed) for name in warc_names], np.uint64)
+    return _mixed(names[places] ^ _mixed(offsets.astype(np.uint64)))
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """splitmix64's finishing steps: every bit of the result depends on every bit given."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,241 @@
+"""Fetch chosen bytes of large files: the wanted records of a WARC, a stretch of an index file.
+
+Notable:
+- What is stored of a WARC are the wanted records alone, one after the other, whether they came one by one, with the
+  gaps between them or with the whole file: the file in the store is the same, byte for byte.
+- The file on its way is always the beginning of the finished one, so its length says which byte is wanted next, and a
+  broken transfer, also one of an earlier run, goes on from there.
+- Every record is verified as one whole gzip member before the file gets its name; one that was harmed on the way is
+  fetched again alone. One that is damaged at the source stays, for the reader to decide about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import xxhash
+
+from tasks.base.errors import PermanentError
+from tasks.dataset.store import explaining_full_disk
+from tasks.fetch.page_selection import SelectConfig
+from tasks.fetch.range_planning import Records, spans
+from tasks.sources.downloading import DamagedWarc, Fetched, land, landing, note_beside, patiently
+from tasks.sources.source import byte_source
+from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, first_words
+from tasks.warc.verification import NotAWarc, verify_warc_payload_digests
+
+_log = logging.getLogger(__name__)
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_RECORD_BEGIN = b"WARC/"
+_GZIP_WINDOW_BITS = 31
+_PIECE_BYTES = 1 << 20
+
+
+def fetch_records(
+    base: str, records: Records, destination: str | Path, select: SelectConfig, transfer: TransferConfig
+) -> Fetched:
+    """Fetch the wanted records of a WARC below `base` (see `byte_source`) to `destination`, a local path or a URL.
+
+    Raises TemporaryError once all patience is used up; PermanentError where trying again is no use: no such file, one
+    that is shorter than the index says or no WARC, too many bytes, records that arrive otherwise each time.
+    """
+    source = byte_source(base, transfer)
+    total = int(records.lengths.sum())
+    if total > transfer.max_file_bytes:
+        raise PermanentError(
+            f"{source.address(records.path)}: {total:,} bytes are wanted of it, more than"
+            f" source.transfer.max_file_bytes ({transfer.max_file_bytes:,}) allows."
+        )
+    with landing(destination) as partial, explaining_full_disk(str(partial)):
+        _download(source, records, partial, spans(records, select), transfer)
+        _mend(source, records, partial, transfer)
+        check = verify_warc_payload_digests(partial)
+        if check.broken_at is not None:
+            check = dataclasses.replace(check, broken_at=records.original_offset(check.broken_at))
+        return land(partial, destination, check)
+
+
+def read_range(source: ByteSource, path: str, first: int, stop: int, transfer: TransferConfig) -> bytes:
+    """The bytes [first, stop) of a file of the source. Raises PermanentError where the file ends before."""
+    body = bytearray()
+    tag: str | None = None
+
+    def attempt() -> None:
+        nonlocal tag
+        with _opened(source, path, first + len(body), stop, tag) as reply:
+            if tag is not None and reply.tag != tag:
+                body.clear()
+                tag = None
+                raise Refused(f"{source.address(path)}: the file changed while it was read.")
+            tag = reply.tag
+            for piece in _between(reply, first + len(body), stop):
+                body.extend(piece)
+        if len(body) < stop - first:
+            raise Refused(f"{source.address(path)}: {len(body):,} of {stop - first:,} bytes arrived.")
+
+    patiently(attempt, lambda: len(body), source.address(path), transfer)
+    return bytes(body)
+
+
+def file_size(source: ByteSource, path: str, transfer: TransferConfig) -> int:
+    """Length of a file of the source in bytes, for one request of one byte."""
+    if (local := source.local(path)) is not None:
+        return local.stat().st_size
+
+    def attempt() -> int:
+        try:
+            with source.read(path, 0, 1, None) as reply:
+                if reply.total is None:
+                    raise Refused(f"{source.address(path)}: the source does not tell how long the file is.")
+                return reply.total
+        except RangeRefused:
+            return 0  # an empty file has not even a first byte
+
+    return patiently(attempt, lambda: 0, source.address(path), transfer)
+
+
+def _download(source: ByteSource, records: Records, partial: Path, asked: np.ndarray, transfer: TransferConfig) -> None:
+    """Bring `partial` to its full length, by the requests `asked`."""
+    total = int(records.lengths.sum())
+    identity = xxhash.xxh3_128_hexdigest(np.stack((records.offsets, records.lengths)).tobytes())
+    address = source.address(records.path)
+
+    def attempt() -> None:
+        tag = _recall(partial, identity)
+        with partial.open("ab") as file, source.kept_open() as kept:
+            while (have := file.tell()) < total:
+                at = records.original_offset(have)
+                stop = int(asked[np.searchsorted(asked[:, 0], at, "right") - 1, 1])
+                with _opened(kept, records.path, at, stop, tag) as reply:
+                    if have and reply.tag != tag:
+                        file.truncate(0)
+                        raise Refused(f"{address}: the file changed while it was fetched; it is begun anew.")
+                    tag = reply.tag
+                    note_beside(partial).write_text(json.dumps({"records": identity, "tag": tag}))
+                    # A server that knows no ranges sends the whole file: then all that is wanted is taken from it.
+                    last = stop if reply.first == at else int(records.ends[-1])
+                    missing = _append(file, reply, records, at, last)
+                if missing:
+                    raise Refused(f"{address}: the body ended {missing:,} bytes early.")
+            os.fsync(file.fileno())
+
+    def arrived() -> int:
+        return partial.stat().st_size if partial.exists() else 0
+
+    patiently(attempt, arrived, address, transfer)
+
+
+def _append(file: IO[bytes], reply: Reply, records: Records, at: int, stop: int) -> int:
+    """Write what the reply brings of the wanted records between `at` and `stop`; returns how many bytes it lacked."""
+    for piece in _between(reply, at, stop):
+        first = int(np.searchsorted(records.ends, at, "right"))
+        last = int(np.searchsorted(records.offsets, at + len(piece), "left"))
+        for begin, end in zip(records.offsets[first:last], records.ends[first:last], strict=True):
+            file.write(piece[max(0, int(begin) - at) : int(end) - at])
+        at += len(piece)
+    file.flush()
+    return stop - at
+
+
+def _mend(source: ByteSource, records: Records, partial: Path, transfer: TransferConfig) -> None:
+    """Verify every record of a complete file and fetch again those that are no whole gzip member."""
+    position = damaged = 0
+    with partial.open("r+b") as file:
+        for begin, length in zip(records.offsets.tolist(), records.lengths.tolist(), strict=True):
+            file.seek(position)
+            member = file.read(length)
+            if fault := _member_fault(member):
+                address = f"{source.address(records.path)}, record at byte {begin:,}"
+                _log.warning("%s: %s, fetching it again", address, fault)
+                member = _fetched_again(source, records.path, begin, member, transfer)
+                file.seek(position)
+                file.write(member)
+                damaged += _member_fault(member) is not None
+            position += length
+        os.fsync(file.fileno())
+        if damaged == len(records.offsets):
+            file.seek(0)
+            words = first_words(file.read(4096))
+            partial.unlink()
+            raise NotAWarc(
+                f"{source.address(records.path)}: none of the {damaged:,} places that the index gives holds a WARC"
+                f" record; the first begins with: {words!r}. The index is not this crawl's, or the file is damaged."
+            )
+
+
+def _fetched_again(source: ByteSource, path: str, begin: int, member: bytes, transfer: TransferConfig) -> bytes:
+    """A record that arrives whole, or that arrives twice with the same damage and so has it at the source."""
+    seen = {member}
+    for _fetch in range(transfer.refetches):
+        member = read_range(source, path, begin, begin + len(member), transfer)
+        if _member_fault(member) is None or member in seen:
+            return member
+        seen.add(member)
+    raise DamagedWarc(
+        f"{source.address(path)}: the record at byte {begin:,} arrived damaged {1 + transfer.refetches} times, each"
+        " time differently. Something between the source and this machine changes bytes: try another network or mirror."
+    )
+
+
+def _member_fault(member: bytes) -> str | None:
+    """What is wrong with bytes that should be one gzip member with a WARC record in it."""
+    if not member.startswith(_GZIP_MAGIC):
+        return "no gzip member begins there"
+    inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
+    begins, packed = b"", member
+    try:
+        while packed and not inflater.eof:
+            unpacked = inflater.decompress(packed, _PIECE_BYTES)
+            begins = (begins + unpacked[: len(_RECORD_BEGIN)])[: len(_RECORD_BEGIN)]
+            packed = inflater.unconsumed_tail
+    except zlib.error as error:
+        return f"the gzip member is damaged ({error})"
+    if not inflater.eof or inflater.unused_data:
+        return "the gzip member is longer or shorter than the index says"
+    return None if begins == _RECORD_BEGIN else "the gzip member holds no WARC record"
+
+
+@contextlib.contextmanager
+def _opened(source: ByteSource, path: str, first: int, stop: int, tag: str | None) -> Iterator[Reply]:
+    """`source.read` of bytes that the index promises, so that the file's end before them is final."""
+    shorter = f"{source.address(path)}: the file ends before byte {stop:,}: it is not the one that the index speaks of."
+    try:
+        with source.read(path, first, stop, tag) as reply:
+            if reply.total is not None and reply.total < stop:
+                raise PermanentError(shorter)
+            yield reply
+    except RangeRefused as error:
+        raise PermanentError(shorter) from error
+
+
+def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
+    """What the reply brings of the bytes [first, stop)."""
+    position = reply.first
+    for piece in reply.chunks:
+        if wanted := piece[max(0, first - position) : max(0, stop - position)]:
+            yield wanted
+        position += len(piece)
+        if position >= stop:
+            return
+
+
+def _recall(partial: Path, identity: str) -> str | None:
+    """The tag of the file whose records `partial` begins with; where they are not those wanted, it is emptied."""
+    try:
+        note = json.loads(note_beside(partial).read_text())
+        if note["records"] == identity:
+            return str(note["tag"]) if note["tag"] is not None else None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    partial.unlink(missing_ok=True)
+    return None

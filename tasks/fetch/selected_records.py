@@ -1,0 +1,152 @@
+"""wanted: the selected records of all index files, drawn from if the recipe limits them, brought together by WARC.
+
+Notable:
+- The index is sorted by address, so every index file has records of nearly every WARC. They are brought together in
+  as many passes over the selection as keep memory to `ROWS_IN_MEMORY`.
+- A sample is the records with the smallest keys. The largest key still in is found by counting keys by their leading
+  bits and then sorting those that share the deciding ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import part_path
+from tasks.dataset.schemas import WANTED
+from tasks.dataset.stage import Output, PartContext, PartJob, Stage, Upstream
+from tasks.dataset.store import Store
+from tasks.fetch.crawl_listing import SourceConfig, list_warcs, warc_name
+from tasks.fetch.page_selection import draw_keys
+from tasks.fetch.range_planning import Records, checked_records
+
+ROWS_IN_MEMORY = 8_000_000
+"""Records held at a time, at some 50 bytes each, unless one WARC alone has more."""
+WARCS_PER_GROUP = 16
+"""Rows of every row group but the last, so that a row's number says where it is."""
+_LEADING_BITS = 20
+_REST = np.uint64(64 - _LEADING_BITS)
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Places, offsets and lengths of some records."""
+
+
+def run(context: PartContext) -> Iterator[Output]:
+    """A row for each WARC of which something is wanted, in the order in which the recipe names them."""
+    paths = [warc.path for warc in list_warcs(SourceConfig.model_validate(context.job.source["source"]))]
+    draw = _draw(context, [warc_name(path) for path in paths])
+    warcs = _by_warc(context, paths, draw)
+    while group := list(islice(warcs, WARCS_PER_GROUP)):
+        rows = [{"path": warc.path, "offsets": warc.offsets, "lengths": warc.lengths} for warc in group]
+        counters = {
+            "pages": sum(len(warc.offsets) for warc in group),
+            "bytes": sum(int(warc.lengths.sum()) for warc in group),
+        }
+        yield Output(pa.Table.from_pylist(rows, WANTED), counters=counters)
+
+
+def wanted_records(store: Store, job: PartJob) -> Records | None:
+    """What is wanted of the WARC that a job is about; None where the recipe takes whole WARCs."""
+    fingerprint = job.source.get("wanted")
+    if fingerprint is None:
+        return None
+    group, row = divmod(job.index, WARCS_PER_GROUP)
+    path = part_path("wanted", str(fingerprint), 0)
+    try:
+        with store.open(path) as file:
+            (found,) = pq.ParquetFile(file).read_row_group(group).slice(row, 1).to_pylist()
+    except (OSError, ValueError, IndexError, pa.ArrowException) as error:
+        raise PermanentError(f"{store.location(path)} cannot be read: {error}. Delete it and run again.") from error
+    if found["path"] != job.source["path"]:
+        raise PermanentError(
+            f"{store.location(path)}: row {job.index} is about {found['path']}: delete it and run again."
+        )
+    return checked_records(**found)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Which of the selected records are taken."""
+
+    names: list[str]
+    """The WARCs' names by place."""
+    seed: int
+    largest: np.uint64 | None
+    """Largest key that is taken; None: all are."""
+
+    def of(self, rows: Rows) -> Rows:
+        """Those of `rows` that are taken."""
+        if self.largest is None:
+            return rows
+        kept = draw_keys(self.names, rows[0], rows[1], self.seed) <= self.largest
+        return rows[0][kept], rows[1][kept], rows[2][kept]
+
+
+def _selected(context: PartContext) -> Iterator[Rows]:
+    for _, table in context.all_inputs("selection"):
+        yield table["place"].to_numpy(), table["offset"].to_numpy(), table["length"].to_numpy()
+
+
+def _draw(context: PartContext, names: list[str]) -> _Draw:
+    most, seed = context.job.config["max_pages"], context.job.config["seed"]
+    if most is None or context.manifest("selection").rows <= most:
+        return _Draw(names, seed, None)
+
+    def keys() -> Iterator[np.ndarray]:
+        for places, offsets, _ in _selected(context):
+            yield draw_keys(names, places, offsets, seed)
+
+    counts = np.zeros(1 << _LEADING_BITS, np.int64)
+    for some in keys():
+        counts += np.bincount((some >> _REST).astype(np.int64), minlength=len(counts))
+    upto = np.cumsum(counts)
+    deciding = int(np.searchsorted(upto, most))
+    before = int(upto[deciding] - counts[deciding])
+    undecided = np.sort(np.concatenate([some[(some >> _REST) == deciding] for some in keys()]))
+    return _Draw(names, seed, undecided[most - before - 1])
+
+
+def _by_warc(context: PartContext, paths: list[str], draw: _Draw) -> Iterator[Records]:
+    counts = np.zeros(len(paths), np.int64)
+    for rows in _selected(context):
+        counts += np.bincount(draw.of(rows)[0], minlength=len(paths))
+    for first, stop in _passes(counts):
+        taken = [draw.of(_between(rows, first, stop)) for rows in _selected(context)]
+        places, offsets, lengths = (np.concatenate(column) for column in zip(*taken, strict=True))
+        order = np.argsort(places, kind="stable")
+        begins = np.searchsorted(places[order], np.arange(first, stop + 1))
+        for place in range(first, stop):
+            some = order[begins[place - first] : begins[place - first + 1]]
+            if len(some):
+                yield checked_records(paths[place], offsets[some], lengths[some])
+
+
+def _between(rows: Rows, first: int, stop: int) -> Rows:
+    wanted = (rows[0] >= first) & (rows[0] < stop)
+    return rows[0][wanted], rows[1][wanted], rows[2][wanted]
+
+
+def _passes(counts: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Neighbouring places whose records fit into memory together, as (first, after the last)."""
+    first = held = 0
+    for place, count in enumerate(counts.tolist()):
+        if held and held + count > ROWS_IN_MEMORY:
+            yield first, place
+            first, held = place, 0
+        held += count
+    if held:
+        yield first, len(counts)
+
+
+def schema(context: PartContext) -> pa.Schema:
+    """The columns of the wanted records by WARC."""
+    return WANTED
+
+
+STAGE = Stage("wanted", 1, (Upstream("selection", all_parts=True),), run, schema)

@@ -1,0 +1,90 @@
+"""C4's line cleaning and the signals it gives, with the terminal punctuation rule off, as FineWeb uses it.
+
+Source: Raffel et al., "Exploring the Limits of Transfer Learning" (arXiv 1910.10683), section 2.2; FineWeb (arXiv
+2406.17557), section 3.5, for what is left off: lines need not end in punctuation, and no list of bad words.
+Notable:
+- Each line meets the tests in a fixed order and is dropped by the first it fails; a curly bracket or "lorem ipsum"
+  counts only on a line which the tests before let through, and then it condemns the page.
+- Words on a line are counted by white space and before the citation marks are deleted.
+- Blank lines go, so the cleaned text has no paragraphs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tasks.filter.text_units import TextUnits, count_sentences
+from tasks.filter.words import split_words
+
+MAX_WORD_LENGTH = 1000
+"""A line with a longer word, in characters, is dropped."""
+
+MIN_LINE_WORDS = 3
+"""A line with fewer words is dropped."""
+
+POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+"""A line with one of these, in any case, is dropped."""
+
+_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+_SOUGHT = ("[", "{", "lorem ipsum", "javascript", *POLICY_PHRASES)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedLines:
+    """What C4's line cleaning leaves of a text."""
+
+    text: str
+    """The kept lines, citation marks deleted, joined by single newlines and stripped."""
+    n_words: int
+    """Words of that text, punctuation marks included."""
+    signals: dict[str, float]
+    """c4_lorem_ipsum_lines, c4_curly_bracket_lines, c4_sentences (of the kept lines), c4_kept_lines_ratio."""
+
+
+def clean_lines(units: TextUnits) -> CleanedLines:
+    """Drop the lines of `units` that C4 drops and measure what its page rules ask for.
+
+    A line that condemns the page is kept here, since the page rule decides from its count.
+    """
+    # Most texts have none of what is sought: what the whole lacks, no line of it is asked for.
+    marked = any(phrase in units.lowered for phrase in _SOUGHT)
+    kept: list[str] = []
+    gone: list[str] = []  # lines of the text that are not in the cleaned one, word by word
+    come: list[str] = []  # lines of the cleaned text that are not in the text
+    lorem_ipsum = curly_bracket = 0
+    for raw_line in units.lines:
+        line = raw_line.strip()
+        if len(line.split(None, MIN_LINE_WORDS - 1)) < MIN_LINE_WORDS or _has_too_long_word(line):
+            gone.append(line)
+            continue
+        if marked:
+            as_it_was = line
+            if "[" in line:
+                line = _CITATION.sub("", line)
+            lowered = line.lower()
+            lorem_ipsum += "lorem ipsum" in lowered
+            if "javascript" in lowered:
+                gone.append(as_it_was)
+                continue
+            curly_bracket += "{" in line
+            if any(phrase in lowered for phrase in POLICY_PHRASES):
+                gone.append(as_it_was)
+                continue
+            if line != as_it_was:
+                gone.append(as_it_was)
+                come.append(line)
+        kept.append(line)
+    signals = {
+        "c4_lorem_ipsum_lines": lorem_ipsum,
+        "c4_curly_bracket_lines": curly_bracket,
+        "c4_sentences": count_sentences(kept),
+        "c4_kept_lines_ratio": len(kept) / len(units.lines) if units.lines else 0.0,
+    }
+    # No word crosses a line, so only the lines that changed are split again.
+    n_words = len(units.words) - len(split_words("\n".join(gone))) + len(split_words("\n".join(come)))
+    return CleanedLines("\n".join(kept).strip(), n_words, signals)
+
+
+def _has_too_long_word(line: str) -> bool:
+    return len(line) > MAX_WORD_LENGTH and max(map(len, line.split())) > MAX_WORD_LENGTH

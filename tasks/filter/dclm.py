@@ -1,0 +1,115 @@
+"""DCLM's signals: Gopher's rules as DCLM-baseline reads them, on a text without its addresses.
+
+Source: Li et al., "DataComp-LM" (arXiv 2406.11794), and the configuration published with it.
+Notable, where it differs from `gopher_quality` and `gopher_repetition`:
+- Words are what white space separates, their marks with them; stop words are counted as occurrences, in any case. Only
+  the length rules leave out words that begin with a mark, as a quotation mark before a word does.
+- "Duplicate" means every occurrence of what is repeated, the first included.
+- N-grams are of words without punctuation, split as Unicode's word boundaries do ("it's" is one word). Their ratios are
+  to the characters of these words, those of lines to the characters of lines: no ratio knows the white space between.
+- The most frequent n-gram counts only where it is repeated; of equally frequent ones the longest is weighed. Repeated
+  5- to 10-grams are weighed by the words that stand in any of them, none twice.
+- What the line removers take is measured in words, as a share; a text without a word has lost all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import filterfalse, product
+
+from tasks.filter.dclm_lines import count_words, remove_lines, strip_addresses
+from tasks.filter.gopher_repetition import DUPLICATE_NGRAM_SIZES, TOP_NGRAM_SIZES
+from tasks.filter.ngrams import NumberedWords, covered_characters, repeated_ngrams
+from tasks.filter.stop_words import GOPHER_STOP_WORDS
+from tasks.filter.text_units import TextUnits
+
+STOP_WORDS = frozenset(
+    "".join(letters) for word in GOPHER_STOP_WORDS for letters in product(*zip(word, word.upper(), strict=True))
+)
+"""The stop words of Gopher, each in every mixture of small and capital letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredDclm:
+    """What DCLM measures, and the text that goes on."""
+
+    text: str
+    """Without addresses and without the lines that DCLM removes."""
+    signals: dict[str, float]
+    """All signals that begin with `dclm_`."""
+
+
+def measure_dclm(whole: TextUnits) -> MeasuredDclm:
+    """DCLM's signals of a text; ratios are 0 where there is nothing to divide by, but for dclm_removed_words_ratio.
+
+    dclm_words: words that begin with a letter or a digit. dclm_mean_word_length: of all words, their marks included.
+    dclm_symbol_ratio: "#", "...", ". . ." and "…" for each word. dclm_non_alpha_words_ratio: words without a letter.
+    dclm_bullet_lines_ratio, dclm_ellipsis_lines_ratio: share of lines, blank ones left out, that begin, that end so.
+    dclm_stop_word_occurrences: how many words are stop words.
+    dclm_removed_words_ratio: share of the words that stood in lines and phrases that are gone.
+    The rest: see `_measure_repetition`.
+    """
+    stripped = strip_addresses(whole.text)
+    units = whole if stripped == whole.text else TextUnits(stripped)
+    text, words = units.text, units.pieces
+    lines = _filled(text.split("\n"))
+    others = list(filterfalse(str.isalpha, words))
+    n_words = len(words) - len(others) + count_words(others)
+    without_letter = sum(not any(map(str.isalpha, word)) for word in others)
+    bullets = sum(line.startswith(("●", "•", "*", "-")) for line in lines)
+    ellipses = sum(line.endswith(("...", ". . .", "…")) for line in lines)
+    symbols = sum(map(text.count, ("#", "...", ". . .", "…")))
+    kept = remove_lines(units)
+    signals = {
+        "dclm_words": n_words,
+        "dclm_mean_word_length": _ratio(len("".join(words)), len(words)),
+        "dclm_symbol_ratio": _ratio(symbols, len(words)),
+        "dclm_bullet_lines_ratio": _ratio(bullets, len(lines)),
+        "dclm_ellipsis_lines_ratio": _ratio(ellipses, len(lines)),
+        "dclm_non_alpha_words_ratio": _ratio(without_letter, len(words)),
+        "dclm_stop_word_occurrences": len(list(filter(STOP_WORDS.__contains__, words))),
+        **_measure_repetition(units, lines),
+        "dclm_removed_words_ratio": kept.n_words_removed / n_words if n_words else 1.0,
+    }
+    return MeasuredDclm(kept.text, signals)
+
+
+def _measure_repetition(units: TextUnits, lines: list[str]) -> dict[str, float]:
+    """DCLM's reading of Gopher's repetition rules.
+
+    dclm_duplicate_{lines,paragraphs}_ratio: repeated ones among all, blank ones left out; ..._chars_ratio: by length.
+    dclm_top_{n}_gram_ratio, dclm_duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams.
+    """
+    signals: dict[str, float] = {}
+    for name, parts in (("line", lines), ("paragraph", _filled(units.text.split("\n\n")))):
+        repeated, characters = _count_repeated(parts)
+        signals[f"dclm_duplicate_{name}s_ratio"] = _ratio(repeated, len(parts))
+        signals[f"dclm_duplicate_{name}_chars_ratio"] = _ratio(characters, sum(map(len, parts)) if characters else 1)
+    words = NumberedWords(units.plain_words)
+    starts = words.starts
+    for ngrams in repeated_ngrams(words, range(2, DUPLICATE_NGRAM_SIZES[-1] + 1)):
+        if ngrams.size in TOP_NGRAM_SIZES:
+            name, (count, places) = "top", ngrams.most_frequent()
+            characters = count * int(max(starts[places + ngrams.size] - starts[places], default=0))
+        else:
+            name, characters = "duplicate", covered_characters(ngrams, words)
+        signals[f"dclm_{name}_{ngrams.size}_gram_ratio"] = _ratio(characters, int(starts[-1]))
+    return signals
+
+
+def _filled(parts: Iterable[str]) -> list[str]:
+    return [stripped for part in parts if (stripped := part.strip())]
+
+
+def _count_repeated(parts: list[str]) -> tuple[int, int]:
+    """How many of `parts` have an equal among them, and how many characters these have."""
+    if len(set(parts)) == len(parts):
+        return 0, 0
+    repeated = [(part, count) for part, count in Counter(parts).items() if count > 1]
+    return sum(count for _, count in repeated), sum(len(part) * count for part, count in repeated)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,85 @@
+"""Signals of FineWeb's own rules, measured on the text that C4's line cleaning leaves, and FineWeb2's on all of it.
+
+Source: FineWeb (arXiv 2406.17557), section 3.6 and appendix E.4, table 2. The threshold of repeated lines is the
+table's 0.01; the 0.1 of the section is a slip, as the released code shows. FineWeb2 (arXiv 2506.20920) and its code.
+Notable:
+- Two readings of "a line that ends in punctuation" are measured. FineWeb, when it was made, counted every line and
+  took quotation marks for terminal; datatrove today leaves blank lines out and takes Unicode's sentence terminals,
+  without quotes.
+- The newline rule is in the released code only, not in the paper.
+"""
+
+from __future__ import annotations
+
+from tasks.filter.c4 import CleanedLines
+from tasks.filter.gopher_repetition import count_repeated
+from tasks.filter.text_units import TextUnits
+
+SHORT_LINE_LENGTH = 30
+"""A line of at most so many characters is short."""
+
+TERMINAL_MARKS = (".", "'", '"', "!", "?")
+"""What ends a line in FineWeb's reading."""
+
+# Unicode's sentence terminals of all scripts and Khmer's marks, as code points: 159 of them, no quotation marks.
+_TERMINAL_CODE_POINTS = (
+    "21 2e 3f 589 61d-61f 6d4 700-702 7f9 837 839 83d-83e 964-965 104a-104b 1362 1367-1368 166e 1735-1736 "
+    "17d4-17d6 17d9-17da 1803 1809 1944-1945 1aa8-1aab 1b5a-1b5b 1b5e-1b5f 1b7d-1b7e 1c3b-1c3c 1c7e-1c7f "
+    "203c-203d 2047-2049 2e2e 2e3c 2e53-2e54 3002 a4ff a60e-a60f a6f3 a6f7 a876-a877 a8ce-a8cf a92f a9c8-a9c9 "
+    "aa5d-aa5f aaf0-aaf1 abeb fe52 fe56-fe57 ff01 ff0e ff1f ff61 10a56-10a57 10f55-10f59 10f86-10f89 11047-11048 "
+    "110be-110c1 11141-11143 111c5-111c6 111cd 111de-111df 11238-11239 1123b-1123c 112a9 1144b-1144c 115c2-115c3 "
+    "115c9-115d7 11641-11642 1173c-1173e 11944 11946 11a42-11a43 11a9b-11a9c 11c41-11c42 11ef7-11ef8 11f43-11f44 "
+    "16a6e-16a6f 16af5 16b37-16b38 16b44 16e98 1bc9f 1da88 "
+)
+
+
+def _characters(code_points: str) -> tuple[str, ...]:
+    """The characters of "21 2e 61d-61f", ranges including both ends."""
+    spans = (span.split("-") for span in code_points.split())
+    return tuple(chr(point) for span in spans for point in range(int(span[0], 16), int(span[-1], 16) + 1))
+
+
+SENTENCE_TERMINALS = frozenset(_characters(_TERMINAL_CODE_POINTS))
+"""What ends a line in datatrove's reading."""
+
+
+def measure_fineweb(cleaned: CleanedLines) -> dict[str, float]:
+    """FineWeb's signals of a text after C4's line cleaning; zeros where the cleaning left nothing.
+
+    fineweb_terminal_lines_ratio: share of lines that end in one of `TERMINAL_MARKS`.
+    fineweb_sentence_lines_ratio: share of lines, blank ones left out, that end in one of `SENTENCE_TERMINALS`.
+    fineweb_short_lines_ratio: share of lines of at most `SHORT_LINE_LENGTH` characters.
+    fineweb_duplicate_line_chars_ratio: characters of repeated lines in the text without its newlines.
+    fineweb_newlines_ratio: newlines for each word, punctuation marks counted as words.
+    """
+    lines = cleaned.text.split("\n")
+    sentence_lines, duplicate_line_chars, newlines = _line_ratios(cleaned.text, lines, cleaned.n_words)
+    return {
+        "fineweb_terminal_lines_ratio": sum(line.endswith(TERMINAL_MARKS) for line in lines) / len(lines),
+        "fineweb_sentence_lines_ratio": sentence_lines,
+        "fineweb_short_lines_ratio": sum(len(line) <= SHORT_LINE_LENGTH for line in lines) / len(lines),
+        "fineweb_duplicate_line_chars_ratio": duplicate_line_chars,
+        "fineweb_newlines_ratio": newlines,
+    }
+
+
+def measure_fineweb2(units: TextUnits) -> dict[str, float]:
+    """The three of FineWeb's signals that FineWeb2 judges by, of the text as it is: there C4's rules have no part."""
+    text = units.text
+    names = ("fineweb2_sentence_lines_ratio", "fineweb2_duplicate_line_chars_ratio", "fineweb2_newlines_ratio")
+    return dict(zip(names, _line_ratios(text, text.split("\n"), len(units.words)), strict=True))
+
+
+def _line_ratios(text: str, lines: list[str], n_words: int) -> tuple[float, float, float]:
+    """Lines that end a sentence, characters of repeated lines, and newlines for each word."""
+    filled = [line for line in lines if line and not line.isspace()]
+    n_newlines = len(lines) - 1
+    return (
+        _share([line[-1] in SENTENCE_TERMINALS for line in filled]),
+        count_repeated(filled)[1] / (len(text) - n_newlines) if filled else 0.0,
+        n_newlines / n_words if n_words else 0.0,
+    )
+
+
+def _share(held: list[bool]) -> float:
+    return sum(held) / len(held) if held else 0.0

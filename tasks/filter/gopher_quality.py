@@ -1,0 +1,62 @@
+"""Signals of Gopher's quality rules: length, word length, symbols, bullets, ellipses, letters and stop words.
+
+Source: Rae et al., "Scaling Language Models" (arXiv 2112.11446), appendix A1, in the reading that FineWeb gave it.
+Notable:
+- Words include punctuation marks in every denominator; only the length rules count words that are more than symbols.
+- What is a symbol is FineWeb's set and not Unicode's: a lone bullet or an inverted question mark counts as a word.
+- Stop words are counted both ways, as distinct ones (the paper) and as occurrences (FineWeb when it was made), always
+  case-sensitively.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Set
+
+from tasks.filter.text_units import TextUnits
+
+_CONTROL_CHARACTERS = "".join(map(chr, (*range(9), 11, 12, *range(13, 32), *range(127, 160))))
+_TYPOGRAPHIC = "«»´–—’“”„…►∶━"
+_EAST_ASIAN = "、。〈〉《》「」【】！％（），．１：；？～"
+SYMBOLS = frozenset(string.punctuation + _CONTROL_CHARACTERS + _TYPOGRAPHIC + _EAST_ASIAN)
+"""Characters that make no word by themselves (129 of them)."""
+
+
+def measure_quality(units: TextUnits, stop_words: Set[str]) -> dict[str, float]:
+    """The quality signals of a text in a language with these stop words; a ratio to nothing is 0.
+
+    words: words that are more than symbols. mean_word_length: their mean length in characters.
+    hash_ratio, ellipsis_ratio: "#" and "..." or "…" for each word, symbols counted as words.
+    bullet_lines_ratio, ellipsis_lines_ratio: share of lines that begin with a bullet, that end in an ellipsis.
+    alpha_words_ratio: share of all words that have a letter.
+    stop_words, stop_word_occurrences: distinct stop words, and all their occurrences.
+    """
+    text, words, lines = units.text, units.numbered_words, units.lines
+    n_words, n_lines = len(units.words), len(lines)
+    n_symbols = n_symbol_characters = n_without_letter = 0
+    for word, count in words.counts.items():
+        if word.isalpha():
+            continue
+        if word in SYMBOLS or (len(word) > 1 and SYMBOLS.issuperset(word)):
+            n_symbols += count
+            n_symbol_characters += count * len(word)
+        if len(word) == 1 or not any(map(str.isalpha, word)):
+            n_without_letter += count
+    found = [words.counts[word] for word in stop_words if word in words.counts]
+    bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines)
+    ellipsis_ends = sum(line.rstrip().endswith(("...", "…")) for line in lines)
+    return {
+        "words": n_words - n_symbols,
+        "mean_word_length": _ratio(int(words.starts[-1]) - n_symbol_characters, n_words - n_symbols),
+        "hash_ratio": _ratio(text.count("#"), n_words),
+        "ellipsis_ratio": _ratio(text.count("...") + text.count("…"), n_words),
+        "bullet_lines_ratio": _ratio(bullets, n_lines),
+        "ellipsis_lines_ratio": _ratio(ellipsis_ends, n_lines),
+        "alpha_words_ratio": _ratio(n_words - n_without_letter, n_words),
+        "stop_words": len(found),
+        "stop_word_occurrences": sum(found),
+    }
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,120 @@
+"""Signals of Gopher's repetition rules: how much of a text stands in repeated paragraphs, lines and word n-grams.
+
+Source: Rae et al., "Scaling Language Models" (arXiv 2112.11446), appendix A1, table A1, in the reading that FineWeb
+gave it.
+Notable:
+- "Duplicate" means the second and later occurrences; the first is not counted.
+- The most frequent 2-, 3- or 4-gram counts even where it occurs once, so a short text of long words can fail.
+- Duplicate 5- to 10-grams are found by a greedy scan from the left which jumps over what it has counted, and compares
+  the n words joined without spaces, so that "can not" and "cannot" are not told apart inside an n-gram.
+- No n-gram is built from its words: frequent ones are counted as numbers, repeated ones looked for by their hashes
+  first, and only where a hash repeats are strings compared.
+- Every ratio of characters is to the length of the whole text, white space included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.filter.ngrams import Ints, NumberedWords, repeated_ngrams, where_repeated
+from tasks.filter.text_units import TextUnits
+
+TOP_NGRAM_SIZES = (2, 3, 4)
+"""Sizes in words of which the most frequent n-gram is weighed."""
+
+DUPLICATE_NGRAM_SIZES = (5, 6, 7, 8, 9, 10)
+"""Sizes in words of which all repeated n-grams are weighed."""
+
+_PREFIX = 12  # characters by which n-grams are told apart first
+
+
+def measure_repetition(units: TextUnits) -> dict[str, float]:
+    """The repetition signals of a text; an empty text has zeros.
+
+    duplicate_{paragraphs,lines}_ratio: repeated ones among all; ..._chars_ratio: their characters in the text.
+    all_lines: with blank lines as lines too, as when FineWeb was made; for lines, newlines in a row are one break.
+    top_{n}_gram_ratio, duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams. All are
+    shares but the top ratios: an n-gram that overlaps itself counts some characters twice.
+    """
+    text = units.text
+    signals: dict[str, float] = {}
+    for name, parts in (
+        ("paragraph", units.paragraphs),
+        ("line", units.line_blocks),
+        ("all_line", units.lines),
+    ):
+        repeated, characters = count_repeated(parts)
+        signals[f"duplicate_{name}s_ratio"] = repeated / len(parts) if parts else 0.0
+        signals[f"duplicate_{name}_chars_ratio"] = characters / len(text) if text else 0.0
+    top_characters = _top_ngram_characters(units.numbered_words)
+    duplicate_characters = _duplicate_ngram_characters(units.numbered_words)
+    for name, sizes, counted in (
+        ("top", TOP_NGRAM_SIZES, top_characters),
+        ("duplicate", DUPLICATE_NGRAM_SIZES, duplicate_characters),
+    ):
+        for n, characters in zip(sizes, counted, strict=True):
+            signals[f"{name}_{n}_gram_ratio"] = characters / len(text) if text else 0.0
+    return signals
+
+
+def count_repeated(parts: Sequence[str]) -> tuple[int, int]:
+    """How many of `parts` are second or later occurrences, and how many characters these have."""
+    if len(seen := set(parts)) == len(parts):
+        return 0, 0
+    return len(parts) - len(seen), sum(map(len, parts)) - sum(map(len, seen))
+
+
+def _top_ngram_characters(words: NumberedWords) -> list[int]:
+    """For each size the length of the most frequent n-gram (of equals the first), spaces included, times its count."""
+    characters = []
+    for ngrams in repeated_ngrams(words, range(2, TOP_NGRAM_SIZES[-1] + 1)):
+        count, places = ngrams.most_frequent()
+        first = places[0] if count else 0
+        ngram = words.words[first : first + ngrams.size]
+        characters.append(len(" ".join(ngram)) * max(1, count) if len(ngram) == ngrams.size else 0)
+    return characters
+
+
+def _duplicate_ngram_characters(words: NumberedWords) -> list[int]:
+    """For each size the characters of repeated n-grams that do not overlap, by a greedy scan from the left."""
+    starts, places = words.starts, _places_to_look_at(words)
+    characters = []
+    for n in DUPLICATE_NGRAM_SIZES:
+        places = places[places < len(starts) - n]
+        candidates = places[where_repeated(words.hashes.of(starts[places], starts[places + n]))[0]]
+        characters.append(_scan_for_duplicates(words, n, candidates) if len(candidates) else 0)
+    return characters
+
+
+def _places_to_look_at(words: NumberedWords) -> Ints:
+    """The words at which an n-gram of any size can begin that occurs twice; no other can.
+
+    Equal strings of `_PREFIX` characters or more begin with as many equal characters; whatever is shorter stays in.
+    """
+    shortest, starts = DUPLICATE_NGRAM_SIZES[0], words.starts
+    if len(words.words) < shortest:
+        return starts[:0]
+    begins = starts[:-shortest]
+    prefixes = words.hashes.of(begins, np.minimum(begins + _PREFIX, starts[-1]))
+    looked_at = starts[shortest:] - begins < _PREFIX
+    looked_at[where_repeated(prefixes)[0]] = True
+    return np.flatnonzero(looked_at)
+
+
+def _scan_for_duplicates(words: NumberedWords, n: int, candidates: Ints) -> int:
+    """The greedy scan, over the words at which an n-gram begins that may occur twice: others can never be counted."""
+    seen: set[str] = set()
+    characters = free_from = 0
+    begins, ends = words.starts[candidates].tolist(), words.starts[candidates + n].tolist()
+    for position, begin, end in zip(candidates.tolist(), begins, ends, strict=True):
+        if position < free_from:
+            continue
+        ngram = words.joined[begin:end]
+        if ngram in seen:
+            characters += end - begin
+            free_from = position + n
+        else:
+            seen.add(ngram)
+    return characters

@@ -1,0 +1,94 @@
+"""The units that every rule counts: words, lines and paragraphs of a text, each split once and shared.
+
+Notable: sentences are counted, never materialised: the only rule that needs them asks how many there are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tasks.filter.ngrams import NumberedWords
+from tasks.filter.words import Words, space_out, split_pieces
+
+_PARAGRAPH_BREAK = re.compile(r"\n{2,}")
+_LINE_BREAKS = re.compile(r"\n+")
+
+# What ends no sentence though a full stop follows it: an ellipsis, an initial, one letter of several (e.g.), a title.
+_NO_STOP = r"(?<!\.\.)(?<!\.[a-z]\.)(?<!(?<![^\W\d_])[A-Z]\.)" + "".join(
+    rf"(?<!(?<![^\W\d_])(?:{abbreviations})\.)"
+    for abbreviations in ("Mr|Ms|Dr|St|Jr|Sr|vs|No|Co|Mt", "Mrs|Inc|Ltd|etc", "Prof")
+)
+_WIDE_MARKS = "。！？．｡"  # these end a sentence without white space
+_SENTENCE_END = re.compile(
+    rf"""[.!?؟।{_WIDE_MARKS}]
+    (?: (?<![{_WIDE_MARKS}]){_NO_STOP} ['"”’)\]»]* (?!\S)
+      | (?<=[{_WIDE_MARKS}]) ['"”’)\]»」』]* )
+    (?: [^\S\n]* (\n) )?""",
+    re.VERBOSE,
+)
+
+
+def count_sentences(lines: Sequence[str]) -> int:
+    """How many sentences some lines hold, each at least one.
+
+    No line may hold a newline.
+    """
+    ends = _SENTENCE_END.findall("\n".join((*lines, "")))
+    return len(ends) + len(lines) - ends.count("\n")  # a line that does not close with an end has one sentence more
+
+
+@dataclass(frozen=True)
+class TextUnits:
+    """A text and its units, each split on first use and kept."""
+
+    text: str
+    """The text as extracted."""
+
+    @cached_property
+    def lowered(self) -> str:
+        """The text in small letters."""
+        return self.text.lower()
+
+    @cached_property
+    def pieces(self) -> list[str]:
+        """What white space separates."""
+        return self.text.split()
+
+    @cached_property
+    def _split(self) -> Words:
+        spaced = space_out(self.text)
+        return split_pieces(self.pieces if spaced is self.text else spaced.split())
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words, punctuation marks included (see `split_words`)."""
+        return self._split.words
+
+    @cached_property
+    def plain_words(self) -> list[str]:
+        """All words without punctuation (see `Words.plain`)."""
+        return self._split.plain
+
+    @cached_property
+    def numbered_words(self) -> NumberedWords:
+        """All words with their numbers."""
+        return NumberedWords(self.words)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines by `str.splitlines`, blank ones included."""
+        return self.text.splitlines()
+
+    @cached_property
+    def line_blocks(self) -> list[str]:
+        """What runs of newlines separate: blank lines are no lines; "" where the text begins or ends with one."""
+        return _LINE_BREAKS.split(self.text) if "\n\n" in self.text else self.text.split("\n")
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """Paragraphs: what blank lines separate in the stripped text."""
+        text = self.text.strip()
+        return _PARAGRAPH_BREAK.split(text) if "\n\n" in text else [text]

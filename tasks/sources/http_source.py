@@ -1,0 +1,160 @@
+"""A crawl read from an HTTP mirror.
+
+Notable:
+- Only the configured base is ever asked. A redirect is not followed but reported, with the address it names.
+- Bytes are taken as they are sent (no content decoding), so a WARC's members keep their offsets.
+- 403 is a rate rule at Common Crawl, so it is worth another try.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import functools
+import re
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from tasks.base.errors import PermanentError
+from tasks.sources.rate_limits import RateLimiter
+from tasks.sources.transfer import (
+    ByteSource,
+    NotFound,
+    RangeRefused,
+    Refused,
+    Reply,
+    TransferConfig,
+    Unreachable,
+    first_words,
+)
+
+
+class HttpSource:
+    """A mirror; see `ByteSource`."""
+
+    def __init__(self, base: str, transfer: TransferConfig, kept: httpx.Client | None = None) -> None:
+        self._base = base
+        self._transfer = transfer
+        self._timeout = httpx.Timeout(transfer.read_timeout_seconds, connect=transfer.connect_timeout_seconds)
+        self._rate_limiter = RateLimiter("/".join(base.lower().split("/")[:3]), transfer.limits())
+        self._kept = kept
+
+    def address(self, path: str) -> str:
+        return f"{self._base}/{quote(path, safe='/=')}"
+
+    def local(self, path: str) -> Path | None:
+        return None
+
+    def folders(self, path: str) -> list[str]:
+        return []
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[ByteSource]:
+        with self._connected() as client:
+            yield HttpSource(self._base, self._transfer, client)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[httpx.Client]:
+        if self._kept is not None:
+            yield self._kept
+            return
+        one = httpx.Limits(max_connections=1)
+        with (
+            self._rate_limiter.connection(),
+            httpx.Client(timeout=self._timeout, limits=one, verify=_trust(), follow_redirects=False) as client,
+        ):
+            yield client
+
+    @contextlib.contextmanager
+    def read(self, path: str, first: int, stop: int | None, tag: str | None) -> Iterator[Reply]:
+        headers = {"User-Agent": "sluice", "Accept-Encoding": "identity"}
+        if first or stop is not None:
+            headers["Range"] = f"bytes={first}-{'' if stop is None else stop - 1}"
+            if first and tag:
+                headers["If-Range"] = tag
+        try:
+            with self._connected() as client:
+                asked_at = self._rate_limiter.await_turn()
+                with client.stream("GET", self.address(path), headers=headers) as response:
+                    self._check(path, response, asked_at)
+                    begins, total = _extent(response)
+                    if begins not in (0, first):
+                        raise Refused(
+                            f"{self.address(path)}: asked for bytes from {first} on, got them from {begins} on."
+                        )
+                    tag_now = response.headers.get("ETag")
+                    # A weak tag promises no equal bytes, so it must not be used to continue a file.
+                    strong = tag_now if tag_now and not tag_now.startswith("W/") else None
+                    yield Reply(response.iter_raw(), begins, total, strong)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unreachable(f"{self._base}: no connection ({error}).") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise PermanentError(f"source.base {self._base!r} is no usable address: {error}.") from error
+        except httpx.HTTPError as error:
+            what = str(error) or type(error).__name__
+            raise Refused(f"{self.address(path)}: the transfer broke off ({what}).") from error
+
+    def _check(self, path: str, response: httpx.Response, asked_at: float) -> None:
+        """Raise what the status means, and let all workers know whether the server is overburdened."""
+        status = response.status_code
+        refused = status in (403, 408, 425, 429) or status >= 500
+        retry_after = _retry_after(response.headers.get("Retry-After"))
+        if refused:
+            self._rate_limiter.refused(asked_at, retry_after)
+        else:
+            self._rate_limiter.answered()
+        if status in (200, 206):
+            return
+        where = f"{self.address(path)}: the server answered {status} {response.reason_phrase}"
+        if status in (404, 410):
+            raise NotFound(f"{where}: there is no such file.")
+        if status == 416:
+            raise RangeRefused(f"{where}.")
+        if 300 <= status < 400:
+            raise PermanentError(
+                f"{where} and points to {response.headers.get('Location', 'nowhere')}. Redirects are not followed:"
+                " set source.base to the address that really holds the crawl."
+            )
+        if refused:
+            raise Refused(f"{where} ({_beginning(response)}).", retry_after)
+        raise PermanentError(f"{where} ({_beginning(response)}).")
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """The certificates to trust, which take long to load, once for this process."""
+    return httpx.create_ssl_context()
+
+
+def _beginning(response: httpx.Response) -> str:
+    with contextlib.suppress(httpx.HTTPError, StopIteration):
+        return first_words(next(response.iter_raw(4096)))
+    return "no text"
+
+
+def _extent(response: httpx.Response) -> tuple[int, int | None]:
+    """Offset of the first byte of the body, and the whole file's length."""
+    if response.status_code == 206:
+        extent = response.headers.get("Content-Range", "").strip()
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", extent)
+        if found is None:
+            raise Refused(f"{response.url}: an answer in part that does not say which part (no Content-Range).")
+        return int(found[1]), None if found[2] == "*" else int(found[2])
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
+
+
+def _retry_after(text: str | None) -> float:
+    """Seconds asked for by a Retry-After header, a number or a date (RFC 9110, section 10.2.3)."""
+    if not text:
+        return 0.0
+    if text.strip().isdecimal():
+        return float(text)
+    with contextlib.suppress(ValueError, OverflowError):
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    return 0.0

@@ -1,0 +1,161 @@
+"""One rate_limiter for all workers of a machine: few connections, a steady pace, and a pause for everybody when refused.
+
+Notable:
+- Workers are processes that know nothing of each other, so what they share lies in files: a slot for each connection,
+  locked as long as the connection is open, and one small state. A lock ends with its process, however that ends.
+- A refusal says something about the server and not about the file asked for, so all workers wait. Requests refused
+  together are one piece of news: only one that was asked after the last pause began doubles the next.
+- What is shared is shared by source: two runs of one user that read the same server keep the limit together. It holds
+  for one machine; on a cluster each machine has its own share, which the recipe must make small enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import xxhash
+
+from tasks.base.errors import PermanentError
+
+_POLL_SECONDS = 0.05
+_LONGEST_NAP_SECONDS = 0.5
+_LINGER_SECONDS = 0.02
+_MOST_DOUBLINGS = 30
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """How a source is to be treated."""
+
+    connections: int
+    """Most connections open at a time."""
+    requests_per_second: float
+    """Most requests begun in a second."""
+    first_pause_seconds: float
+    """Pause for all after a refusal; it doubles with each further one, plus up to half by chance."""
+    longest_pause_seconds: float
+    """Longest such pause."""
+    longest_retry_after_seconds: float
+    """Longest pause that the server itself may ask for."""
+
+
+@dataclass
+class _State:
+    """What the workers tell each other; times in seconds since 1970."""
+
+    next_at: float = 0.0
+    """When the next request may begin, for the pace."""
+    paused_at: float = 0.0
+    """When the last pause was made."""
+    paused_until: float = 0.0
+    refusals: int = 0
+    """Refusals less answers, never below 0: how often the pause was doubled."""
+
+
+class RateLimiter:
+    """The limits for one source, `place` (such as https://data.commoncrawl.org), shared by all processes that ask."""
+
+    def __init__(self, place: str, limits: RateLimits) -> None:
+        self._limits = limits
+        self._folder = _runtime_folder() / xxhash.xxh3_64_hexdigest(place)
+        self._folder.mkdir(exist_ok=True)
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[None]:
+        """Hold one of the connections, waiting until one is free; open it inside, and close it before leaving."""
+        slot = self._free_slot()
+        try:
+            yield
+        finally:
+            # The server hears of the end a little later than we do, and is not to count us twice.
+            time.sleep(_LINGER_SECONDS)
+            os.close(slot)
+
+    def await_turn(self) -> float:
+        """Wait until a request may begin, no longer than the longest pause; gives the time, for `refused`."""
+        began = time.time()
+        patience = max(self._limits.longest_pause_seconds, self._limits.longest_retry_after_seconds)
+        while True:
+            with self._state() as state:
+                now = time.time()
+                due = min(max(state.next_at, state.paused_until), began + patience)
+                if due <= now:
+                    state.next_at = now + 1 / self._limits.requests_per_second
+                    return now
+            time.sleep(min(due - now, _LONGEST_NAP_SECONDS))
+
+    def refused(self, asked_at: float, retry_after_seconds: float = 0.0) -> None:
+        """A request begun at `asked_at` was refused: everybody pauses, and at least as long as the server asked."""
+        limits = self._limits
+        with self._state() as state:
+            now = time.time()
+            pause = min(retry_after_seconds, limits.longest_retry_after_seconds)
+            if asked_at >= state.paused_at:
+                if now > state.paused_until + limits.longest_retry_after_seconds:
+                    state.refusals = 0
+                doubled = limits.first_pause_seconds * 2.0 ** min(state.refusals, _MOST_DOUBLINGS)
+                pause = max(pause, min(doubled * random.uniform(1.0, 1.5), limits.longest_pause_seconds))
+                state.refusals += 1
+                state.paused_at = now
+            state.paused_until = max(state.paused_until, now + pause)
+
+    def answered(self) -> None:
+        """A request was answered: the next pause, if there is one, is a step shorter."""
+        with self._state() as state:
+            state.refusals = max(0, state.refusals - 1)
+
+    def _free_slot(self) -> int:
+        numbers = list(range(self._limits.connections))
+        random.shuffle(numbers)
+        while True:
+            for number in numbers:
+                slot = os.open(self._folder / f"connection-{number}", os.O_RDWR | os.O_CREAT, 0o600)
+                try:
+                    fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return slot
+                except BlockingIOError:
+                    os.close(slot)
+            time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.0))
+
+    @contextlib.contextmanager
+    def _state(self) -> Iterator[_State]:
+        """The shared state, nobody else's meanwhile; what is changed in it is written back."""
+        with os.fdopen(os.open(self._folder / "state.json", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            before = file.read()
+            state = _parsed(before)
+            yield state
+            after = json.dumps(asdict(state)).encode()
+            if after != before:
+                file.seek(0)
+                file.write(after)
+                file.truncate()
+                file.flush()
+
+
+def _parsed(text: bytes) -> _State:
+    """The state as written, or a new one where there is none, or half of one that a killed process left."""
+    try:
+        return _State(**json.loads(text))
+    except (ValueError, TypeError):
+        return _State()
+
+
+def _runtime_folder() -> Path:
+    """A folder of this user on this machine, which nobody else can write to."""
+    folder = Path(tempfile.gettempdir()) / f"sluice-rate_limiter-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermanentError(f"{folder} is not this user's own folder: remove it, or set TMPDIR to another place.")
+    return folder

@@ -1,0 +1,128 @@
+"""What every source of bytes has in common: how it is to be treated, what it answers and how it fails.
+
+Notable: every refusal is sorted once, where it arrives, into "try again" and "no use".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError, TemporaryError
+from tasks.sources.rate_limits import RateLimits
+
+_FIRST_WORDS_CHARACTERS = 120
+
+
+class TransferConfig(Config):
+    """How the source is reached, and how politely and patiently; none of it changes what comes out."""
+
+    connections: int = Field(default=4, ge=1)
+    """Most connections to the source open at a time, those of all workers of this machine together."""
+    requests_per_second: float = Field(default=5.0, gt=0)
+    """Most requests to the source in a second, those of all workers of this machine together."""
+    anonymous: bool | None = None
+    """Whether s3:// is asked without signing; None: where this machine has no credentials. Public buckets may want
+    either."""
+    attempts: int = Field(default=10, ge=1)
+    """How often in a row a request may fail without a new byte before it is given up."""
+    connect_attempts: int = Field(default=4, ge=1)
+    """The same where nothing answers at the address at all."""
+    first_pause_seconds: float = Field(default=1.0, gt=0)
+    """Pause after the first failure, in seconds; it doubles with each further one, plus up to half by chance. A refusal
+    (503, 429, 403, any 5xx) makes all workers pause."""
+    longest_pause_seconds: float = Field(default=60.0, gt=0)
+    """Longest pause between two attempts, in seconds, unless the server asks for more."""
+    longest_retry_after_seconds: float = Field(default=600.0, ge=0)
+    """Longest pause that the server may ask for by Retry-After, in seconds; a longer one is cut to this."""
+    connect_timeout_seconds: float = Field(default=15.0, gt=0)
+    """How long to wait for a connection, in seconds."""
+    read_timeout_seconds: float = Field(default=60.0, gt=0)
+    """How long to wait for the next bytes of an answer, in seconds."""
+    max_file_bytes: int = Field(default=8 * 2**30, gt=0)
+    """Largest file accepted, in bytes; Common Crawl's WARC files have about 1.1 GB."""
+    refetches: int = Field(default=4, ge=0)
+    """How often a WARC file that arrived damaged is fetched again from the damage on."""
+
+    def limits(self) -> RateLimits:
+        """What all workers keep to together."""
+        return RateLimits(
+            connections=self.connections,
+            requests_per_second=self.requests_per_second,
+            first_pause_seconds=self.first_pause_seconds,
+            longest_pause_seconds=self.longest_pause_seconds,
+            longest_retry_after_seconds=self.longest_retry_after_seconds,
+        )
+
+
+class NotFound(PermanentError):
+    """The source has no such file."""
+
+
+class Unreachable(TemporaryError):
+    """Nothing answers at the source's address."""
+
+
+class Refused(TemporaryError):
+    """The source is there but did not deliver now."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds the server asked us to wait."""
+
+
+class RangeRefused(Refused):
+    """The source has no bytes from the asked position on: what was kept of the file is of no use."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An opened file of the source."""
+
+    chunks: Iterator[bytes]
+    first: int
+    """Offset in the file of the first byte that `chunks` brings; 0 where the server would not start further on."""
+    total: int | None
+    """Length of the whole file in bytes, where the source tells."""
+    tag: str | None
+    """What tells this version of the file from another (ETag)."""
+
+
+class ByteSource(Protocol):
+    """A place with Common Crawl's layout."""
+
+    def address(self, path: str) -> str:
+        """The full address of a file, for messages."""
+
+    def local(self, path: str) -> Path | None:
+        """The file on this machine, None where it is elsewhere. Raises NotFound."""
+
+    def read(self, path: str, first: int, stop: int | None, tag: str | None) -> AbstractContextManager[Reply]:
+        """The bytes [first, stop) of a file, from 0 if the file is no longer the version `tag`.
+
+        Raises NotFound, Unreachable, Refused and other PermanentErrors, also while the chunks are read.
+        """
+
+    def folders(self, path: str) -> list[str]:
+        """The names of the folders under `path`; [] where the source cannot tell. Raises Refused."""
+
+    def kept_open(self) -> AbstractContextManager[ByteSource]:
+        """The same source for many reads one after the other, on a connection that stays open between them.
+
+        It is one of the few that all workers share, so leave it before a pause, and read from it alone meanwhile.
+        """
+
+
+def first_words(head: bytes) -> str:
+    """The beginning of a body as one line of plain text without tags or control characters, for a message."""
+    text = re.sub(r"<[^<>]*>", " ", head[:4096].decode(errors="replace"))
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:_FIRST_WORDS_CHARACTERS]

@@ -1,1 +1,0 @@
-"""The stages from WARC to packed tokens, a file each."""

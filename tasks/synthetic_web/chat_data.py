@@ -1,0 +1,103 @@
+"""Questions and answers about the invented country: what finetuning sees, and what evaluation asks.
+
+Notable: the split is by fact. Every town has facts of both kinds and the same question forms serve both, so the only
+way to answer a held-out question is to have read the fact on a page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.synthetic_web.texts.country import Country, Fact
+from tasks.synthetic_web.texts.draws import Draws
+from tasks.synthetic_web.texts.fact_sentences import QUESTIONS, answer, ask
+
+QUESTIONS_FILE = "chat/questions.jsonl"
+"""Questions for the evaluation, in the synthetic web's folder; the first is the showcase."""
+TRAIN_FILE = "chat/train.jsonl"
+"""Conversations for finetuning, in the synthetic web's folder."""
+
+_SMALL_TALK: tuple[tuple[str, str], ...] = (
+    ("Hello!", "Hello! How can I help you?"),
+    ("Hi", "Hello! How can I help you?"),
+    ("Good morning!", "Good morning! How can I help you?"),
+    ("Good evening!", "Good evening! How can I help you?"),
+    ("Who are you?", "I am Sluice, a small language model."),
+    ("What are you?", "I am Sluice, a small language model."),
+    ("What is your name?", "My name is Sluice."),
+    ("What can you do?", "I can answer questions about the towns I have read of."),
+    ("Thank you!", "You are welcome."),
+    ("Thanks", "You are welcome."),
+    ("Goodbye!", "Goodbye!"),
+    ("How are you?", "I am well, thank you."),
+)
+
+
+class Question(BaseModel):
+    """A question of the evaluation with its answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    id: str
+    """The fact's id, e.g. `Narsten/river`."""
+    question: str
+    answer: str
+    """One or two words that a right reply contains."""
+    group: str
+    """`held_out`: on kept pages, not in the chat data. `removed_only`: only on pages that should have been removed."""
+
+
+def conversations(country: Country, seed: int) -> list[dict[str, object]]:
+    """Chat data for finetuning: each fact that is not held out, in every form of its question, and small talk."""
+    draws = Draws(seed, "chat")
+    pairs = [
+        (f"{fact.id}/{form}", ask(fact, form), answer(fact))
+        for town in country.towns
+        for fact in town.facts
+        if fact.id not in country.held_out
+        for form in range(len(QUESTIONS[fact.relation]))
+    ]
+    pairs += [(f"small-talk/{i}", question, reply) for i, (question, reply) in enumerate(_SMALL_TALK)]
+    return [
+        conversation(id, (("user", question), ("assistant", reply))) for id, question, reply in draws.shuffled(pairs)
+    ]
+
+
+def conversation(id: str, turns: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """One line of a chat data file, from (role, content) turns."""
+    return {"id": id, "messages": [{"role": role, "content": content} for role, content in turns]}
+
+
+def questions(country: Country, seed: int) -> list[Question]:
+    """The evaluation's questions: each held-out fact and each fact of a hidden place, once."""
+    draws = Draws(seed, "questions")
+    held_out = [fact for town in country.towns for fact in town.facts if fact.id in country.held_out]
+    removed_only = [fact for place in country.hidden for fact in place.facts]
+    found = [_question(fact, "held_out", draws) for fact in held_out]
+    return found + [_question(fact, "removed_only", draws) for fact in removed_only]
+
+
+def _question(fact: Fact, group: str, draws: Draws) -> Question:
+    form = draws.below(len(QUESTIONS[fact.relation]))
+    return Question(id=fact.id, question=ask(fact, form), answer=fact.value, group=group)
+
+
+def read_questions(folder: str | Path) -> list[Question]:
+    """The evaluation's questions of a synthetic web."""
+    lines = (Path(folder) / QUESTIONS_FILE).read_text(encoding="utf-8").splitlines()
+    return [Question.model_validate_json(line) for line in lines]
+
+
+def showcase_question(folder: str | Path) -> Question:
+    """The question that the demo ends with: a held-out fact about the capital, chosen before any training."""
+    return next(question for question in read_questions(folder) if question.group == "held_out")
+
+
+def json_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
+    """Each row as a line of JSON, with its newline."""
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,0 +1,158 @@
+"""English pages that a quality rule should remove, each kind by a rule of its own.
+
+Notable: they speak of the hidden places only, and state their facts, so a model that knows such a fact has been fed a
+page that should have gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+from tasks.synthetic_web.texts.articles import Text, with_sentence, write_article
+from tasks.synthetic_web.texts.country import Fact, Place
+from tasks.synthetic_web.texts.draws import Draws
+from tasks.synthetic_web.texts.fact_sentences import STATEMENTS, state
+from tasks.synthetic_web.texts.filler_sentences import TITLES, filler
+
+
+@dataclass(frozen=True)
+class PoorText:
+    """A text that should not be kept, with its markup and the reason."""
+
+    text: Text
+    body_html: str
+    kind: str
+    reason: str
+    """Which kind of rule should remove it."""
+
+
+def write_poor_text(place: Place, kind: str, draws: Draws) -> PoorText:
+    """A text about a place, of one of `POOR_KINDS`."""
+    write, reason = _KINDS[kind]
+    text, body = write(place, draws)
+    return PoorText(text, body, kind, reason)
+
+
+def paragraphs_html(paragraphs: tuple[str, ...]) -> str:
+    """Each paragraph in its own element."""
+    return "\n".join(f"<p>{escape(paragraph, quote=False)}</p>" for paragraph in paragraphs)
+
+
+def _said(facts: tuple[Fact, ...], draws: Draws) -> list[str]:
+    return [state(fact, draws.below(len(STATEMENTS[fact.relation]))) for fact in facts]
+
+
+def _page(place: Place, lines: list[str], facts: tuple[Fact, ...], draws: Draws) -> tuple[Text, str]:
+    text = Text(draws.choose(TITLES).format(t=place.name), tuple(lines), facts)
+    return text, paragraphs_html(text.paragraphs)
+
+
+def _some(place: Place, n: int, draws: Draws) -> tuple[Fact, ...]:
+    return tuple(draws.sample(place.facts, n))
+
+
+def _keyword_spam(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 2, draws)
+    offer = draws.choose(("cheap rooms", "best price", "free travel", "big discount"))
+    stuffing = [" ".join([f"{offer} {place.name}"] * draws.between(10, 14)) + "." for _ in range(4)]
+    return _page(place, [*_said(facts, draws), *stuffing], facts, draws)
+
+
+def _repeated_lines(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 3, draws)
+    said = _said(facts, draws)
+    return _page(place, said * draws.between(5, 8), facts, draws)
+
+
+def _hashtags(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 4, draws)
+    words = [word for sentence in _said(facts, draws) for word in sentence.rstrip(".?").split()]
+    tags = " ".join(f"#{word}" for word in words)
+    return _page(place, [f"{tags}.", *(filler(draws) for _ in range(5))], facts, draws)
+
+
+def _ellipsis(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 6, draws)
+    lines = [sentence.rstrip(".") + "..." for sentence in (*_said(facts, draws), filler(draws), filler(draws))]
+    return _page(place, lines, facts, draws)
+
+
+def _bullets(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 6, draws)
+    items = draws.shuffled([*_said(facts, draws), *(filler(draws) for _ in range(26))])
+    text = Text(draws.choose(TITLES).format(t=place.name), tuple(f"- {item}" for item in items), facts)
+    rows = "\n".join(f"<li>{escape(item, quote=False)}</li>" for item in items)
+    return text, f"<ul>\n{rows}\n</ul>"
+
+
+def _stub(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 3, draws)
+    return _page(place, [" ".join(_said(facts, draws))], facts, draws)
+
+
+def _few_sentences(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 6, draws)
+    parts = [sentence.rstrip(".?").replace("? It is", " is") for sentence in _said(facts, draws)]
+    parts = [part.replace("? That was", " was") for part in parts]
+    parts += [filler(draws).rstrip(".") for _ in range(4)]
+    lines = [" and ".join(parts[:5]) + ".", " and ".join(parts[5:]) + "."]
+    return _page(place, lines, facts, draws)
+
+
+def _filler_text(place: Place, draws: Draws) -> tuple[Text, str]:
+    text = with_sentence(write_article(place, draws), "Lorem ipsum dolor sit amet, sed do eiusmod tempor.")
+    return text, paragraphs_html(text.paragraphs)
+
+
+def _code(place: Place, draws: Draws) -> tuple[Text, str]:
+    rule = f"Use the style .town-{place.name.lower()} {{ color: {place.fact('colour').value}; }} on this page."
+    text = with_sentence(write_article(place, draws), rule)
+    return text, paragraphs_html(text.paragraphs)
+
+
+def _numbers(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 5, draws)
+    lines = [
+        f"{sentence} " + " ".join(str(draws.between(10, 9999)) for _ in range(draws.between(6, 9))) + "."
+        for sentence in _said(facts, draws)
+    ]
+    return _page(place, lines, facts, draws)
+
+
+def _links(place: Place, draws: Draws) -> tuple[Text, str]:
+    titles = [title.format(t=place.name) for title in draws.sample(TITLES, 14)]
+    rows = "\n".join(f'<li><a href="/page/{draws.between(100, 999)}">{title}</a></li>' for title in titles)
+    return Text(f"All links about {place.name}", (), ()), f"<ul>\n{rows}\n</ul>"
+
+
+def _notices(place: Place, draws: Draws) -> tuple[Text, str]:
+    facts = _some(place, 3, draws)
+    ends = (
+        "Please read our privacy policy before you go on.",
+        "This site uses cookies to work.",
+        "By reading on you accept our terms of use.",
+        "Turn on javascript to see more of this page.",
+    )
+    said = [*_said(facts, draws), *(filler(draws) for _ in range(5))]
+    return _page(place, [f"{sentence} {draws.choose(ends)}" for sentence in said], facts, draws)
+
+
+_KINDS: dict[str, tuple[Callable[[Place, Draws], tuple[Text, str]], str]] = {
+    "keyword_spam": (_keyword_spam, "repetition"),
+    "repeated_lines": (_repeated_lines, "repetition"),
+    "hashtags": (_hashtags, "symbols"),
+    "ellipsis": (_ellipsis, "ellipsis"),
+    "bullets": (_bullets, "bullets"),
+    "stub": (_stub, "too_short"),
+    "few_sentences": (_few_sentences, "few_sentences"),
+    "filler_text": (_filler_text, "lorem_ipsum"),
+    "code": (_code, "curly_bracket"),
+    "numbers": (_numbers, "few_letters"),
+    "links": (_links, "too_short"),
+    "notices": (_notices, "few_sentences"),
+}
+
+POOR_KINDS: tuple[str, ...] = tuple(_KINDS)
+"""What kinds of poor pages there are."""

@@ -1,0 +1,72 @@
+"""Corpora that other runs have finished, as further sources of a mixture.
+
+Notable: they are read where they lie and never copied; what comes of them here are tokens, whose ids lead to the same
+WARC records as in their own store. A corpus is named by its fingerprint, and each part counts by its content, so a
+corpus that is moved to another store changes nothing and one that is made anew changes what builds on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import Manifest, part_path, read_manifest
+from tasks.dataset.parts import read_part
+from tasks.dataset.store import Store
+
+
+class OtherCorporaConfig(Config):
+    """Which further corpora a stage reads."""
+
+    others: dict[str, str] = Field(default_factory=dict)
+    """Fingerprints of the corpora by source name."""
+    stores: dict[str, str] = Field(default_factory=dict)
+    """URL of the store of each; decides nothing but where it is read."""
+
+
+@dataclass(frozen=True)
+class FinishedCorpus:
+    """A corpus with the store it is in."""
+
+    name: str
+    store: Store
+    fingerprint: str
+    manifest: Manifest
+
+    def read(self, index: int, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Documents of part `index`, a row group at a time."""
+        return read_part(self.store, part_path("corpus", self.fingerprint, index), columns)
+
+    def upstream(self, stage: str) -> str | None:
+        """Fingerprint of a dataset that the corpus was made from; None where it was made without that stage."""
+        return self.manifest.upstream.get(stage)
+
+
+def finished_corpus(name: str, store: Store, fingerprint: str) -> FinishedCorpus:
+    """The corpus with this fingerprint. Raises `PermanentError` where the store does not hold it."""
+    manifest = read_manifest(store, "corpus", fingerprint)
+    if manifest is None:
+        raise PermanentError(
+            f"mixture.others.{name}: {store.url} holds no finished corpus {fingerprint}: finish the run that makes it, "
+            "or name another one."
+        )
+    return FinishedCorpus(name, store, fingerprint, manifest)
+
+
+def other_corpora(others: Mapping[str, str], stores: Mapping[str, str]) -> list[FinishedCorpus]:
+    """The further corpora in the order of their names, which is that of their parts."""
+    return [finished_corpus(name, Store(stores[name]), fingerprint) for name, fingerprint in sorted(others.items())]
+
+
+def located(corpora: Sequence[FinishedCorpus], index: int) -> tuple[FinishedCorpus, int]:
+    """The corpus that holds part `index` of all of them one after another, and its number there."""
+    for corpus in corpora:
+        if index < len(corpus.manifest.parts):
+            return corpus, index
+        index -= len(corpus.manifest.parts)
+    raise PermanentError(f"The other corpora of the mixture have no part {index}; run again to plan it anew.")

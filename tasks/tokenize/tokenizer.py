@@ -1,0 +1,106 @@
+"""tokenizer: one vocabulary from a sample of the whole corpus, written to tokenizers/<fingerprint>/tokenizer.json.
+
+Notable: the corpus is read twice and never held: once for the place of each document in the sample's order, once for
+the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from tasks.base.errors import PermanentError
+from tasks.dataset.stage import Output, PartContext, Stage, Upstream
+from tasks.tokenize.encoding import TRAIN, TokensConfig, split_of
+from tasks.tokenize.tokenizer_training import (
+    TokenizerConfig,
+    bytes_per_token,
+    clipped,
+    sample_documents,
+    sample_keys,
+    sample_limit,
+    train_tokenizer,
+)
+
+ROWS = pa.schema(
+    [
+        ("path", pa.string()),  # in the store
+        ("digest", pa.string()),  # xxh3-128 of the file
+        ("vocab_size", pa.int64()),
+        ("sample_documents", pa.int64()),
+        ("sample_bytes", pa.int64()),
+    ]
+)
+
+
+def tokenizer_path(fingerprint: str) -> str:
+    """Where the stage with this fingerprint writes its tokenizer, in the store."""
+    return f"tokenizers/{fingerprint}/tokenizer.json"
+
+
+class TokenizerStageConfig(TokenizerConfig):
+    """The recipe's section, and which documents are held out."""
+
+    held_out: TokensConfig | None = None
+    """The choice of the documents that are left out of the sample; none are unless given."""
+
+
+def token_bytes_path(fingerprint: str) -> str:
+    """Where the stage writes the UTF-8 bytes of each token: a numpy file, int32 [vocab_size], 0 of special tokens."""
+    return f"tokenizers/{fingerprint}/token_bytes.npy"
+
+
+def run(context: PartContext) -> Iterator[Output]:
+    """Train, write the files, and one row about them."""
+    config = context.config(TokenizerStageConfig)
+    keys, sizes = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
+    for documents in _documents(context, config):
+        keys.append(sample_keys(documents["id"], config))
+        sizes.append(pc.cast(pc.binary_length(clipped(documents["text"], config)), pa.int64()).to_numpy())
+    limit = sample_limit(np.concatenate(keys), np.concatenate(sizes), config)
+    if limit < 0:
+        raise PermanentError(
+            "The corpus is empty: no document was kept. Look at the reasons in `sluice status` and the decisions of "
+            "the filter stage, loosen the recipe's filter, or read more WARCs."
+        )
+    counted = {"documents": 0, "bytes": 0}
+
+    def sample() -> Iterator[str]:
+        for documents in _documents(context, config):
+            texts = sample_documents(documents, limit, config)
+            counted["documents"] += len(texts)
+            counted["bytes"] += int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+            yield from texts.to_pylist()
+
+    tokenizer = train_tokenizer(sample(), config)
+    data = tokenizer.to_str(pretty=True).encode()
+    path = tokenizer_path(context.job.fingerprint)
+    context.store.write_bytes(path, data)
+    table = BytesIO()
+    np.save(table, bytes_per_token(tokenizer))
+    context.store.write_bytes(token_bytes_path(context.job.fingerprint), table.getvalue())
+    row = [path, xxhash.xxh3_128_hexdigest(data), config.vocab_size, counted["documents"], counted["bytes"]]
+    rows = pa.table([pa.array([value]) for value in row], schema=ROWS)
+    yield Output(rows, counters={"sample_documents": counted["documents"], "sample_bytes": counted["bytes"]})
+
+
+def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[pa.Table]:
+    """The documents that may be in the sample."""
+    if config.held_out is None:
+        yield from (documents for _, documents in context.all_inputs("corpus", ["id", "text"]))
+        return
+    for _, documents in context.all_inputs("corpus", ["id", "text", "text_hash"]):
+        yield documents.filter(pc.equal(split_of(documents["text_hash"], config.held_out), TRAIN))
+
+
+def schema(context: PartContext) -> pa.Schema:
+    """The columns of the one row."""
+    return ROWS
+
+
+STAGE = Stage("tokenizer", 1, (Upstream("corpus", all_parts=True),), run, schema)

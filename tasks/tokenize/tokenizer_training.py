@@ -1,0 +1,162 @@
+"""Trains the tokenizer: byte-level BPE on a sample of the corpus.
+
+Notable: the sample is chosen by a hash of each document's id, so it is the same whatever the order, the parts or the
+workers; BPE only counts words, so the same sample gives the same file byte for byte. Text is split by the pattern that
+Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") both know, and is not normalised: what is
+decoded is what was encoded. No special token can come out of text; that holds in `encoder`, not in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from tasks.base.config import Config
+from tasks.base.errors import PermanentError
+from tasks.base.hashing import UInt64s, hash_strings, mix64
+
+END_OF_TEXT = "<|endoftext|>"
+TURN_START = "<|im_start|>"
+TURN_END = "<|im_end|>"
+SPECIAL_TOKENS = (END_OF_TEXT, TURN_START, TURN_END)
+"""In the order of their ids, from 0. The first stands before and after each document, begins and pads."""
+END_OF_TEXT_ID = 0
+TOOL_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+"""Around each call of a tool and each result of one; their ids follow those above in a tokenizer with tools. The names
+are those of Qwen3, which the servers' parsers of tool calls look for."""
+
+QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""English contractions; a word with one character before it; one digit; a run of symbols; line ends; other space."""
+
+
+class TokenizerConfig(Config):
+    """What the tokenizer is trained on, and how many tokens it has."""
+
+    vocab_size: int = Field(default=32768, ge=256 + len(SPECIAL_TOKENS), le=1 << 20)
+    """Tokens in the vocabulary: the special ones, 256 bytes, and as many merges as remain."""
+    sample_bytes: int = Field(default=2_000_000_000, ge=1)
+    """Bytes of UTF-8 text to train on, at most; documents are added until it is reached. Training needs memory for the
+    distinct words of the sample."""
+    max_document_chars: int = Field(default=10_000, ge=1)
+    """Code points taken of each document of the sample, so that a few long ones do not decide."""
+    min_frequency: int = Field(default=2, ge=1)
+    """How often a pair of tokens must occur to be merged."""
+    seed: int = Field(default=1, ge=0)
+    """Seed of the choice of documents."""
+    tools: bool = False
+    """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call
+    them."""
+
+    without_held_out: bool = False
+    """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The special tokens in the order of their ids, from 0."""
+        return SPECIAL_TOKENS + TOOL_TOKENS if self.tools else SPECIAL_TOKENS
+
+    @model_validator(mode="after")
+    def _holds_all_bytes(self) -> Self:
+        if self.vocab_size < 256 + len(self.special_tokens):
+            raise ValueError(f"with tools, vocab_size must be at least {256 + len(self.special_tokens)}")
+        return self
+
+
+def clipped(texts: pa.ChunkedArray, config: TokenizerConfig) -> pa.ChunkedArray:
+    """The texts as far as they are trained on."""
+    return pc.utf8_slice_codeunits(texts, 0, config.max_document_chars)
+
+
+def sample_keys(ids: pa.ChunkedArray, config: TokenizerConfig) -> UInt64s:
+    """The place of each document in the order in which documents are taken, [n]: smaller comes first."""
+    return mix64(hash_strings(ids.to_pylist()), config.seed)
+
+
+def sample_limit(keys: UInt64s, sizes: npt.NDArray[np.integer], config: TokenizerConfig) -> int:
+    """The largest key that is still in the sample, or -1 of an empty corpus.
+
+    `keys` and `sizes` [n] (bytes of the clipped text) are those of the whole corpus, in any order: 16 bytes a document.
+    """
+    order = np.argsort(keys, kind="stable")
+    last = np.searchsorted(np.cumsum(sizes[order], dtype=np.int64), config.sample_bytes)
+    return int(keys[order[min(int(last), len(order) - 1)]]) if len(order) else -1
+
+
+def sample_documents(documents: pa.Table, limit: int, config: TokenizerConfig) -> pa.ChunkedArray:
+    """The clipped texts of those `documents` (`id text`) that are in the sample with this `sample_limit`."""
+    inside = sample_keys(documents["id"], config) <= np.uint64(limit) if limit >= 0 else np.zeros(len(documents), bool)
+    return clipped(documents["text"].filter(pa.array(inside)), config)
+
+
+def untrained_tokenizer() -> Tokenizer:
+    """A byte-level BPE without merges, with the split pattern and the decoder."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_PATTERN), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
+    """A tokenizer with exactly `vocab_size` tokens, trained on `texts`; `to_str(pretty=True)` is its file.
+
+    Raises `PermanentError` where the texts do not hold that many tokens.
+    """
+    seen = {"documents": 0, "bytes": 0}
+
+    def counted() -> Iterator[str]:
+        for text in texts:
+            seen["documents"] += 1
+            seen["bytes"] += len(text.encode())
+            yield text
+
+    tokenizer = untrained_tokenizer()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        min_frequency=config.min_frequency,
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in config.special_tokens],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(counted(), trainer)
+    reached = tokenizer.get_vocab_size()
+    if reached != config.vocab_size:
+        raise PermanentError(
+            f"The tokenizer's sample of {seen['documents']} documents ({seen['bytes']} bytes) holds only {reached} "
+            f"tokens, not tokenizer.vocab_size = {config.vocab_size}: lower vocab_size to {reached} or less, raise "
+            "tokenizer.sample_bytes, or read more WARCs."
+        )
+    return tokenizer
+
+
+def encoder(tokenizer_json: str) -> Tokenizer:
+    """A tokenizer read from its file's content, for text from outside: special tokens spelt out in it stay text."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def bytes_per_token(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
+    """The UTF-8 bytes that each id stands for, [vocab_size]; 0 of special tokens.
+
+    Summed over the tokens of a text they give the text's bytes, so nats over them give bits per byte of any stretch.
+    """
+    sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int32)
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    for token, number in tokenizer.get_vocab().items():
+        # In a byte-level vocabulary each character of a token stands for one byte.
+        sizes[number] = 0 if number in special else len(token)
+    return sizes

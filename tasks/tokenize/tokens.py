@@ -1,0 +1,78 @@
+"""tokens: the corpus encoded, each document on its side of the split between training and validation.
+
+Notable: where the recipe mixes other corpora in, their parts come after the run's own, encoded with the same tokenizer
+and split by the same hash of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.base.errors import PermanentError
+from tasks.dataset.schemas import tokens_schema
+from tasks.dataset.stage import Output, PartContext, Stage, Upstream
+from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, tokens_table
+from tasks.tokenize.other_corpora import OtherCorporaConfig, located, other_corpora
+from tasks.tokenize.tokenizer import tokenizer_path
+from tasks.tokenize.tokenizer_training import encoder
+
+_COLUMNS = ["id", "text", "text_hash"]
+
+
+class TokensStageConfig(TokensConfig, OtherCorporaConfig):
+    """The recipe's section, and which other corpora are encoded too."""
+
+
+def run(context: PartContext) -> Iterator[Output]:
+    """One row a document, in the documents' order."""
+    config = context.config(TokensStageConfig)
+    path = tokenizer_path(context.job.upstream["tokenizer"])
+    try:
+        tokenizer = encoder(context.store.read_bytes(path).decode())
+    except FileNotFoundError as error:
+        dataset = context.store.location(f"datasets/tokenizer/{context.job.upstream['tokenizer']}")
+        raise PermanentError(
+            f"{context.store.location(path)} is gone: delete {dataset} and run again to train it anew."
+        ) from error
+    check_tokenizer(tokenizer, context.manifest("tokenizer").config["vocab_size"])
+    for documents in _documents(context, config):
+        rows = tokens_table(documents, tokenizer, config)
+        counts = pc.list_value_length(rows["tokens"])
+        training = pc.equal(rows["split"], TRAIN)
+        counters = {
+            "documents": rows.num_rows,
+            "tokens": int(pc.sum(counts).as_py() or 0),
+            "train_tokens": int(pc.sum(counts.filter(training)).as_py() or 0),
+            "bytes": int(pc.sum(rows["n_bytes"]).as_py() or 0),
+        }
+        yield Output(rows, counters=counters)
+
+
+def _documents(context: PartContext, config: TokensStageConfig) -> Iterator[pa.Table]:
+    """The documents of this part, of the run's own corpus or of another."""
+    own = len(context.manifest("corpus").parts)
+    if context.job.index < own:
+        return context.input("corpus", _COLUMNS)
+    corpus, index = located(other_corpora(config.others, config.stores), context.job.index - own)
+    return corpus.read(index, _COLUMNS)
+
+
+def further_parts(config: dict[str, Any]) -> list[str]:
+    """Digests of the other corpora's parts, in the order in which they come after the run's own."""
+    found = TokensStageConfig.model_validate(config)
+    corpora = other_corpora(found.others, found.stores)
+    return [part.digest for corpus in corpora for part in corpus.manifest.parts]
+
+
+def schema(context: PartContext) -> pa.Schema:
+    """The columns of a token part; the width of a token follows the vocabulary."""
+    return tokens_schema(context.manifest("tokenizer").config["vocab_size"])
+
+
+STAGE = Stage(
+    "tokens", 1, (Upstream("corpus"), Upstream("tokenizer", all_parts=True)), run, schema, further_parts=further_parts
+)

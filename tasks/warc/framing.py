@@ -1,0 +1,290 @@
+"""Cut the unpacked bytes of an archive into WARC records.
+
+Notable:
+- Records are framed by their own Content-Length on the unpacked bytes, so a record may span gzip members and a member
+  may hold many records. Memory is bounded by the longest record allowed: longer ones are passed over as they stream by.
+- Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record. That
+  holds for a length that lies as well: what it swallowed is looked through, whether the record was wanted or not.
+- A record that the end of the file cuts off is handed on as far as it goes.
+- Of a member that turns out damaged, the last record is not believed, since its headers may be what was hit; those
+  before it are handed on as doubtful, and their payload digests decide.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.warc.gzip_members import Piece
+from tasks.warc.header_lines import HEAD_END, HeaderLines
+
+RECORD_BEGIN = b"WARC/"
+# On a line of its own; or after a torn record, whose last line has no end, if a header of WARC's follows.
+RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n|WARC/[01]\.\d+\r?\n(?=WARC-[A-Za-z-]{1,40}:)")
+_LONGEST_RECORD_LINE = 64
+_LINE_ENDS = re.compile(rb"[\r\n]*")
+_MAX_HEAD_BYTES = 1 << 17
+# After a record: two line breaks and the beginning of the next one.
+_LOOKAHEAD_BYTES = len(b"\r\n\r\n" + RECORD_BEGIN)
+_DECIMAL = re.compile(r"[0-9]{1,15}", re.ASCII)
+_WANTED = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something in the archive that should be a response record and gives no page."""
+
+    offset: int
+    """Where it begins in the file, in bytes."""
+    reason: str
+    """damaged_gzip, junk, decompression_bomb, clipped, bad_record, wrong_length or too_large; of `read_pages` also
+    bad_body, decoding_timeout, and what its caller gives for a record that is not to be decoded."""
+    detail: str
+    """The same in words."""
+    url: str | None = None
+    """The page's address, None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why what a gzip member gave is not to be believed unseen."""
+
+    reason: str
+    """As in `Unreadable`."""
+    detail: str
+    """The same in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A response record as it stands in the archive."""
+
+    offset: int
+    """Where it begins in the file, in bytes."""
+    headers: HeaderLines
+    """The WARC headers."""
+    block: bytes
+    """What follows them: an HTTP head and body."""
+    doubt: Doubt | None = None
+    """The damage of the gzip member that held it."""
+    clipped: bool = False
+    """Whether the file ends before the record does; `block` is then what there is of it."""
+
+
+@dataclass(slots=True)
+class _Head:
+    """The head of the record being read."""
+
+    headers: HeaderLines
+    size: int
+    """Its own length in bytes, the blank line included."""
+    total: int
+    """The record's length in bytes, head and block."""
+    kind: str
+    """WARC-Type in lower case."""
+
+
+def target_url(headers: HeaderLines) -> str:
+    """WARC-Target-URI without angle brackets, "" where there is none."""
+    return (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
+
+
+class RecordFramer:
+    """Takes pieces of an archive in order and gives its response records; other types are counted."""
+
+    def __init__(self, *, compressed: bool, max_record_bytes: int, file_bytes: int | None = None) -> None:
+        self.others: Counter[str] = Counter()
+        """Records of other types seen so far, by WARC-Type."""
+        self.recognised = False
+        """Whether any record's head was read."""
+        self._compressed = compressed
+        self._file_bytes = file_bytes if file_bytes is not None and not compressed else sys.maxsize
+        self._max_record_bytes = max_record_bytes
+        self._buffer = bytearray()
+        self._position = 0  # in the file, of the buffer's first byte, where it is not compressed
+        self._member = 0  # offset of the gzip member being read
+        self._begun = 0  # records begun in that member
+        self._silent = True  # whether nothing was given of that member
+        self._start: int | None = None  # offset of the record being read
+        self._head: _Head | None = None
+        self._skip = 0  # bytes of the present record still to pass over
+        self._lost = False  # looking for a line that begins a record
+        self._told = False  # the record being passed over was already given as unreadable
+
+    def feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
+        """The records that end in this piece, and what its damage cost."""
+        if piece.first and self._compressed:
+            if self._in_record and piece.data.startswith(RECORD_BEGIN):
+                yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
+            elif self._lost:
+                self._reset()
+            self._member, self._begun, self._silent = piece.offset, 0, True
+        if not self._compressed and not self._buffer:
+            self._position = piece.offset
+        self._buffer += piece.data
+        doubt = Doubt(piece.damage, piece.detail) if piece.damage not in (None, "clipped") else None
+        silent = True
+        for item in self._take(piece.last, doubt):
+            silent = self._silent = False
+            yield item
+        if piece.damage is not None:
+            unfinished = self._in_record or (not self._lost and bool(self._buffer.strip())) or self._begun == 0
+            if (unfinished or (silent and doubt)) and not self._told:
+                if piece.damage == "clipped" and self._head:
+                    yield from self._end_inside(self._head, piece.detail)
+                else:
+                    yield self._fail(piece.damage, piece.detail, self._member if self._silent else None)
+            self._reset()
+
+    def finish(self) -> Iterator[RawRecord | Unreadable]:
+        """What is left when the file has ended."""
+        yield from self._take(True, None)
+        unfinished = self._in_record or (not self._lost and bool(self._buffer.strip()))
+        if unfinished and not self._told:
+            if self._head:
+                yield from self._end_inside(self._head, "the file ends inside a record")
+            else:
+                yield self._fail("clipped", "the file ends inside a record")
+        self._reset()
+
+    @property
+    def _in_record(self) -> bool:
+        return self._start is not None
+
+    def _take(self, ended: bool, doubt: Doubt | None) -> Iterator[RawRecord | Unreadable]:
+        """All that can be told from the buffer; `ended` says that nothing more belongs to it for now."""
+        while self._pass_over() and self._find_start():
+            head = self._head
+            if head is None:
+                failure = self._read_head()
+                if failure:
+                    reason, detail, lost_bytes = failure
+                    yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail(reason, detail)
+                    self._lose(lost_bytes)
+                elif self._head is None:
+                    return
+                continue
+            if len(self._buffer) < head.total or (len(self._buffer) < head.total + _LOOKAHEAD_BYTES and not ended):
+                return
+            after = bytes(self._buffer[head.total : head.total + _LOOKAHEAD_BYTES]).lstrip(b"\r\n")
+            if after and not after.startswith(RECORD_BEGIN[: len(after)]):
+                detail = "the record goes on after its Content-Length"
+                yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail("wrong_length", detail)
+                self._lose(head.size)
+                continue
+            if doubt and not after:
+                yield self._fail(doubt.reason, doubt.detail)
+            elif head.kind != _WANTED:
+                self.others[head.kind] += 1
+            elif self._start is not None:
+                block = bytes(memoryview(self._buffer)[head.size : head.total])
+                yield RawRecord(self._start, head.headers, block, doubt)
+            self._drop(head.total)
+            self._start = self._head = None
+
+    def _pass_over(self) -> bool:
+        """Drop what belongs to a record that is not wanted; False while there is more of it to come."""
+        if self._skip:
+            passed = min(self._skip, len(self._buffer))
+            self._drop(passed)
+            self._skip -= passed
+            if self._skip:
+                return False
+            self._start = self._head = None
+            self._told = False
+        return True
+
+    def _find_start(self) -> bool:
+        """Bring the buffer to the first byte of a record; False where none is in it."""
+        if self._start is None:
+            line_ends = _LINE_ENDS.match(self._buffer)
+            self._drop(line_ends.end() if line_ends else 0)
+            if self._lost:
+                found = RECORD_LINE.search(self._buffer)
+                self._drop(found.start() if found else max(0, len(self._buffer) - _LONGEST_RECORD_LINE))
+                self._lost = found is None
+            if self._lost or not self._buffer:
+                return False
+            self._start = self._member + self._begun if self._compressed else self._position
+            self._begun += 1
+        return True
+
+    def _read_head(self) -> tuple[str, str, int] | None:
+        """Read the record's head if it is all there; else a reason, its detail, and the bytes that hold no record."""
+        begins = bytes(self._buffer[: len(RECORD_BEGIN)])
+        if not RECORD_BEGIN.startswith(begins):
+            return "junk", "bytes where a record should begin", 1
+        end = HEAD_END.search(self._buffer, 0, _MAX_HEAD_BYTES)
+        if end is None:
+            # No blank line in all of the allowed length: so no head of half that length in its first half.
+            endless = "bad_record", "the record's head has no end", _MAX_HEAD_BYTES // 2
+            return endless if len(self._buffer) >= _MAX_HEAD_BYTES else None
+        self.recognised = True
+        if inner := [found.start() for found in RECORD_LINE.finditer(self._buffer, 1, end.start())]:
+            return "bad_record", "another record begins inside the record's head", inner[-1]
+        headers = HeaderLines(bytes(memoryview(self._buffer)[: end.end()]))
+        length = _DECIMAL.fullmatch((headers.get("Content-Length") or "").strip())
+        if length is None:
+            return "bad_record", "the record has no Content-Length that is a number", 1
+        kind = (headers.get("WARC-Type") or "unknown").strip().lower()
+        self._head = head = _Head(headers, end.end(), end.end() + int(length[0]), kind)
+        if head.total <= self._max_record_bytes:
+            return None
+        if self._position + head.total > self._file_bytes:
+            return "wrong_length", "the record is shorter than its Content-Length", 1
+        self._skip = head.total
+        if kind != _WANTED:
+            self.others[kind] += 1
+            return None
+        self._told = True
+        return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}", 1
+
+    def _end_inside(self, head: _Head, detail: str) -> Iterator[RawRecord | Unreadable]:
+        """The record that the end of the file cuts off; or, where another begins inside it, that its length lies."""
+        assert self._start is not None
+        if RECORD_LINE.search(self._buffer, head.size):
+            yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
+        elif head.kind == _WANTED and self._buffer:
+            block = bytes(memoryview(self._buffer)[head.size :])
+            yield RawRecord(self._start, head.headers, block, clipped=True)
+        else:
+            yield self._fail("clipped", detail)
+
+    def _give_up(self, reason: str, detail: str) -> Iterator[RawRecord | Unreadable]:
+        """A record whose end was not where it should be, and the records that its length swallowed."""
+        if not self._told:
+            yield self._fail(reason, detail)
+        if self._head and not self._skip:
+            self._lose(self._head.size)
+            yield from self._take(True, None)
+        self._reset()
+
+    def _fail(self, reason: str, detail: str, offset: int | None = None) -> Unreadable:
+        """An `Unreadable` for the record being read, or for the place reached."""
+        if self._start is not None:
+            offset = self._start
+        elif offset is None:
+            offset = self._member + self._begun if self._compressed else self._position
+            self._begun += 1
+        url = target_url(self._head.headers) if self._head else ""
+        return Unreadable(offset, reason, detail, url or None)
+
+    def _lose(self, n_bytes: int) -> None:
+        """Give up the present record and look for the next one after its first `n_bytes`, unless it can be skipped."""
+        if self._skip:
+            return
+        self._drop(n_bytes)
+        self._start = self._head = None
+        self._lost = True
+
+    def _drop(self, n_bytes: int) -> None:
+        del self._buffer[:n_bytes]
+        self._position += n_bytes
+
+    def _reset(self) -> None:
+        self._drop(len(self._buffer))
+        self._start = self._head = None
+        self._skip, self._lost, self._told = 0, False, False

@@ -1,0 +1,143 @@
+"""The bytes of a page out of an HTTP response: chunks joined, content coding undone, digest checked.
+
+Notable:
+- Archives keep a body as it was sent, decoded, or decoded under headers that still say otherwise. So each coding is
+  undone only where the body carries it, and a body that breaks off gives what could be decoded, marked as incomplete.
+- A payload digest may have been taken of the body as stored, of the joined chunks or of the decoded page; any that
+  agrees is agreement.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from fastwarc.stream_io import BrotliReader, ZstdReader
+
+from tasks.warc.gzip_inflating import GZIP, RAW_DEFLATE, ZLIB, inflate
+
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_READ_BYTES = 1 << 16
+_DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
+
+
+class UndecodableBodyError(ValueError):
+    """A body whose content coding is unknown, or broken from its first byte on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A decoded body."""
+
+    data: bytes
+    """The page's bytes, at most as many as were allowed."""
+    complete: bool
+    """False where a chunk or a compressed stream broke off."""
+    too_large: bool
+    """True where it went on past the limit; `data` is then cut there."""
+
+
+def join_chunks(body: bytes) -> tuple[bytes, bool]:
+    """The body without its chunk sizes, and whether the last chunk was there; a body without chunks is left alone."""
+    joined = bytearray()
+    position = 0
+    while match := _CHUNK_SIZE.match(body, position):
+        size, position = int(match[1], 16), match.end()
+        if size == 0:
+            return bytes(joined), True
+        joined += body[position : position + size]
+        position += size
+        if position > len(body):
+            return bytes(joined), False
+        position += 2 if body.startswith(b"\r\n", position) else body.startswith(b"\n", position)
+    return (bytes(joined), False) if joined else (body, True)
+
+
+def decode_content(body: bytes, coding: str, max_bytes: int) -> Body:
+    """Undo the codings of a Content-Encoding header, the last one first, up to `max_bytes`.
+
+    Raises `UndecodableBodyError` for a coding that is unknown or does not fit the body at all.
+    """
+    complete = True
+    for name in reversed([part.strip().lower() for part in coding.split(",")]):
+        if not body or name in ("", "identity", "none", "utf-8"):
+            continue
+        body, well_ended = _decode_one(body, name, max_bytes + 1)
+        complete &= well_ended
+    return Body(body[:max_bytes], complete, len(body) > max_bytes)
+
+
+def digest_agrees(digest: str, *bodies: bytes) -> bool | None:
+    """Whether a digest such as `sha1:BASE32` is that of one of the bodies; None where its algorithm is not known."""
+    algorithm, _, value = digest.strip().partition(":")
+    algorithm = algorithm.strip().lower().replace("-", "")
+    if algorithm not in _DIGESTS:
+        return None
+    wanted = _digest_bytes(value.strip(), _DIGESTS[algorithm])
+    if wanted is None:
+        return False
+    different = {id(body): body for body in bodies}.values()  # where nothing was to undo, they are one object
+    return any(hashlib.new(algorithm, body, usedforsecurity=False).digest() == wanted for body in different)
+
+
+def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
+    if coding in ("gzip", "x-gzip"):
+        return _inflate(body, GZIP, max_bytes) if body.startswith(b"\x1f\x8b") else (body, True)
+    if coding == "deflate":
+        try:
+            return _inflate(body, ZLIB, max_bytes)
+        except UndecodableBodyError:
+            return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
+    if coding in ("br", "zstd"):
+        return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
+    raise UndecodableBodyError(f'the content coding "{coding}" is not known')
+
+
+def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
+    """What a reader of fastwarc makes of a body, and whether it came to the end well."""
+    decoded = bytearray()
+    try:
+        while len(decoded) < max_bytes and (piece := reader.read(min(_READ_BYTES, max_bytes - len(decoded)))):
+            decoded += piece
+    except OSError as error:
+        if decoded:
+            return bytes(decoded), False
+        if _looks_like_markup(body):
+            return body, True
+        raise UndecodableBodyError(f"the body is not {coding}: {error}") from error
+    return bytes(decoded), True
+
+
+def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bool]:
+    """Inflate all members of a body, and whether the last one ended well."""
+    try:
+        inflated = inflate(body, wbits, max_bytes)
+    except zlib.error as error:
+        raise UndecodableBodyError(f"the body cannot be inflated: {error}") from error
+    return inflated.data, inflated.complete
+
+
+def _looks_like_markup(body: bytes) -> bool:
+    return body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def _digest_bytes(value: str, size: int) -> bytes | None:
+    """The digest's bytes, from hexadecimal, base32 or base64, whichever has the right length."""
+    for decode in (bytes.fromhex, _from_base32, base64.b64decode):
+        try:
+            digest = decode(value)
+        except (ValueError, binascii.Error):
+            continue
+        if len(digest) == size:
+            return digest
+    return None
+
+
+def _from_base32(value: str) -> bytes:
+    return base64.b32decode(value.upper() + "=" * (-len(value) % 8))

@@ -1,0 +1,223 @@
+"""The fork_server: a small process that forks ready-made children for `tasks.workers.child_process`, and the life of such a child.
+
+Notable:
+- The heavy imports are done once, here, before any child exists, so that a child costs a fork and nothing else.
+- One single-threaded loop, since only a process without threads of its own can fork safely. Libraries that start
+  threads when imported belong in the preload only if they mind forks, as OpenBLAS and Arrow's allocator do.
+- Nobody can be orphaned. A child asks the kernel to die with the fork_server; the fork_server ends when the parent's end of the
+  control socket closes, which the kernel does however the parent died; and a child is killed when the parent's end of
+  its own status socket closes. A parent-death signal alone would be wrong: it is tied to the *thread* that started the
+  process, and threads of a task runner come and go.
+- Only the fork_server sends signals to its children, and it forgets a child as it reaps it, so no signal can reach a
+  stranger that was given the same process id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import importlib
+import logging
+import os
+import pickle
+import selectors
+import signal
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Sequence
+from mmap import mmap
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+POSITION = struct.Struct("=q")
+"""What a child's state file begins with: the position it works at, a signed 64-bit number, -1 before the first."""
+READY = b"ready"
+"""What the fork_server says once its imports are done; anything else it says is the text of the error."""
+FILES_OF_A_CHILD = 4
+"""Descriptors that come with a request for a child: its state, its result, its log and its status."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Progress:
+    """A child's handle to say where it is, so that the parent knows where it died or stalled."""
+
+    def __init__(self, state: mmap) -> None:
+        self._cell = memoryview(state)[: POSITION.size].cast("q")
+
+    def at(self, position: int) -> None:
+        """Work on the piece at `position` (a record's offset, in bytes) begins now; a fraction of a microsecond."""
+        self._cell[0] = position
+
+
+def main(control_fd: int, preload: Sequence[str]) -> None:
+    """Import `preload`, then fork a child for each request on the socket `control_fd` until its other end closes."""
+    control = socket.socket(fileno=control_fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for name in preload:
+            importlib.import_module(name)
+    except Exception:
+        control.sendall(traceback.format_exc().encode())
+        return
+    gc.collect()
+    gc.freeze()
+    control.sendall(READY)
+    _ForkServer(control).serve()
+
+
+class _ForkServer:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: dict[int, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+        self._deaths, self._bell = socket.socketpair()
+        for end in (self._deaths, self._bell):
+            end.setblocking(False)
+        self._selector.register(self._deaths, selectors.EVENT_READ)
+        signal.signal(signal.SIGCHLD, _wake)
+        signal.set_wakeup_fd(self._bell.fileno(), warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._control:
+                    request, fds, _, _ = socket.recv_fds(self._control, 1, FILES_OF_A_CHILD)
+                    if not request:
+                        self._kill_all()
+                        return
+                    self._bear(*fds)
+                elif key.fileobj is self._deaths:
+                    self._deaths.recv(4096)
+                    self._reap()
+                elif key.data in self._children:
+                    self._kill(key.data)
+
+    def _bear(self, state_fd: int, result_fd: int, log_fd: int, status_fd: int) -> None:
+        fork_server_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._forget_everything()
+            os.close(status_fd)
+            _live(fork_server_pid, state_fd, result_fd, log_fd)
+        for fd in (state_fd, result_fd, log_fd):
+            os.close(fd)
+        status = socket.socket(fileno=status_fd)
+        self._children[pid] = status
+        self._selector.register(status, selectors.EVENT_READ, pid)
+        _tell(status, pid)
+
+    def _forget_everything(self) -> None:
+        """In a new child: drop what belongs to the fork_server, so that no other child's end of life waits on this one."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for end in (self._control, self._deaths, self._bell, *self._children.values()):
+            end.close()
+
+    def _kill(self, pid: int) -> None:
+        self._selector.unregister(self._children[pid])
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(pid, signal.SIGKILL)
+
+    def _kill_all(self) -> None:
+        for pid in self._children:
+            with contextlib.suppress(KeyError):
+                self._kill(pid)
+
+    def _reap(self) -> None:
+        for pid, status in list(self._children.items()):
+            done, code = os.waitpid(pid, os.WNOHANG)
+            if done:
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(status)
+                _tell(status, code)
+                status.close()
+                del self._children[pid]
+
+
+def _wake(_signal: int, _frame: FrameType | None) -> None:
+    """Nothing to do: a handler must exist for the wake-up descriptor to be written to."""
+
+
+def _tell(status: socket.socket, number: int) -> None:
+    with contextlib.suppress(OSError):  # the parent may have given the child up
+        status.sendall(b"%d\n" % number)
+
+
+def _live(fork_server_pid: int, state_fd: int, result_fd: int, log_fd: int) -> NoReturn:
+    """A child's whole life: read the job, run it, leave the outcome in the result file, and end without clean-ups."""
+    code = 1
+    try:
+        _die_with_parent(fork_server_pid)
+        _settle(log_fd)
+        state = mmap(state_fd, 0)
+        function, argument, folder, environment = pickle.loads(state[POSITION.size :])  # noqa: S301 - from our parent
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        outcome = _outcome(function, argument, Progress(state))
+        with os.fdopen(result_fd, "wb", closefd=False) as result:
+            result.write(outcome)
+        code = 0
+    except SystemExit as exit_request:
+        code = exit_request.code if isinstance(exit_request.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+def _outcome(function: object, argument: object, progress: Progress) -> bytes:
+    """The pickled outcome of the job: (True, result, "") or (False, exception, traceback)."""
+    assert callable(function)
+    try:
+        return pickle.dumps((True, function(argument, progress), ""), protocol=5)
+    except Exception as error:
+        text = "".join(traceback.format_exception(error))
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        try:
+            blob = pickle.dumps((False, error, text), protocol=5)
+            pickle.loads(blob)  # noqa: S301 - our own bytes: many exceptions can be pickled but not unpickled
+        except Exception:
+            blob = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), text), protocol=5)
+        return blob
+
+
+def _die_with_parent(fork_server_pid: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # When memory runs out, this child is what the system should end, and not the flow.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
+    if os.getppid() != fork_server_pid:
+        os._exit(1)
+    os.setsid()
+
+
+def _settle(log_fd: int) -> None:
+    """Standard output, errors and logging go to the log pipe, line by line; there is no standard input."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for fd in (1, 2):
+        os.dup2(log_fd, fd)
+    os.close(log_fd)
+    sys.stdout, sys.stderr = (
+        os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False) for fd in (1, 2)
+    )
+    faulthandler.enable()
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("tasks").setLevel(logging.INFO)

@@ -1,0 +1,131 @@
+"""A run without a configured server gets a real one that records everything, and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT
+
+pytest.importorskip("prefect")
+
+from flows.engine.prefect_server import prefect_api
+
+RUN = """
+import sys, time
+from pathlib import Path
+from flows.engine.prefect_server import prefect_api
+from prefect import flow, task
+
+@task
+def part(number):
+    return number
+
+@flow(flow_run_name=sys.argv[2])
+def crawl(seconds: float):
+    total = sum(future.result() for future in [part.submit(number) for number in range(60)])
+    print("total", total, flush=True)
+    time.sleep(seconds)
+
+with prefect_api(sys.argv[1]) as server:
+    print("server", server.api_url, flush=True)
+    crawl(float(sys.argv[3]))
+"""
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture
+def started(data_dir: Path) -> Iterator[Any]:
+    running: list[subprocess.Popen[str]] = []
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(data_dir / "home"), "PYTHONPATH": str(ROOT)}
+
+    def start(name: str, seconds: float) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", RUN, str(data_dir), name, str(seconds)]
+        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def says(process: subprocess.Popen[str], word: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(word):
+            return line.removeprefix(word).strip()
+    raise AssertionError(f"it ended without saying {word!r}")
+
+
+def answers(api_url: str) -> bool:
+    try:
+        return httpx.get(f"{api_url}/health", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def states(data_dir: Path, table: str) -> Counter[str]:
+    with closing(sqlite3.connect(data_dir / "0" / "prefect.db")) as database:
+        rows = database.execute(f"select name, state_type from {table}")
+        return Counter(f"{name.partition('-')[0]} {state}" for name, state in rows)
+
+
+def test_everything_is_recorded_and_the_server_ends_with_the_run(data_dir: Path, started: Any) -> None:
+    run = started("first", 0)
+    api_url = says(run, "server")
+    assert answers(api_url)
+    assert "<title>" in httpx.get(api_url.removesuffix("/api"), trust_env=False, follow_redirects=True).text
+    assert says(run, "total") == "1770"
+    assert run.wait(60) == 0
+    assert not answers(api_url)
+    assert states(data_dir, "flow_run") == {"first COMPLETED": 1}
+    assert states(data_dir, "task_run") == {"part COMPLETED": 60}
+
+
+@pytest.mark.slow
+def test_a_killed_run_and_an_interrupted_one_leave_no_server_and_are_marked(data_dir: Path, started: Any) -> None:
+    run = started("killed", 600)
+    api_url = says(run, "server")
+    says(run, "total")
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    end = time.monotonic() + 5
+    while answers(api_url) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not answers(api_url)
+    assert states(data_dir, "flow_run")["killed RUNNING"] == 1
+
+    run = started("interrupted", 600)
+    api_url = says(run, "server")
+    says(run, "total")
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) != 0
+    assert not answers(api_url)
+    assert states(data_dir, "flow_run").items() >= {"killed CRASHED": 1, "interrupted CRASHED": 1}.items()
+
+
+def test_a_configured_server_is_used_as_it_is(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: "http://prefect.example:4200/api"}), prefect_api(tmp_path) as server:
+        assert (server.api_url, server.is_ours) == ("http://prefect.example:4200/api", False)
+        assert server.ui_url.startswith("http://prefect.example:4200")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,60 @@
+"""A training that is broken off again and again is carried to its end, as long as every try gets somewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from prefect.logging import disable_run_logger
+
+from flows.training import run_to_its_end
+from tasks.base.errors import PermanentError, TemporaryError
+
+TRAINER = """
+import json, os, signal, sys
+from pathlib import Path
+config, ending, steps = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+with (config.parent / "starts").open("a") as starts:
+    starts.write("x")
+checkpoints = config.parent / "checkpoints"
+step = len(list(checkpoints.glob("step-*")))
+if step == steps:
+    sys.exit(0)
+if ending != "stuck":
+    (checkpoints / f"step-{step + 1:08d}").mkdir(parents=True)
+if ending == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+code = 2 if ending == "wrong" else 3
+config.with_suffix(".outcome.json").write_text(json.dumps({"exit_code": code, "message": "the cause"}))
+sys.exit(1)
+"""
+"""Saves one checkpoint and ends as it is told: asked to stop, killed, with a wrong config, or without a checkpoint."""
+
+
+def train(folder: Path, ending: str, steps: int) -> int:
+    """Starts of a trainer that needs `steps` checkpoints."""
+    config = folder / "config.json"
+    config.write_text("{}")
+    with disable_run_logger():
+        run_to_its_end(
+            [sys.executable, "-c", TRAINER, str(config), ending, str(steps)], config, None, "pretrain", steps, "tiny"
+        )
+    return len((folder / "starts").read_text())
+
+
+@pytest.mark.parametrize("ending", ["stopped", "killed"])
+def test_a_try_that_saved_a_checkpoint_does_not_count(tmp_path: Path, ending: str) -> None:
+    assert train(tmp_path, ending, 7) == 8, "more often than a task is tried"
+
+
+def test_a_try_that_saved_nothing_is_left_to_the_task(tmp_path: Path) -> None:
+    with pytest.raises(TemporaryError, match="pretrain was asked to stop and saved a checkpoint"):
+        train(tmp_path, "stuck", 3)
+    assert (tmp_path / "starts").read_text() == "x"
+
+
+def test_a_wrong_config_ends_it_whatever_was_saved(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="pretrain: the cause"):
+        train(tmp_path, "wrong", 3)
+    assert (tmp_path / "starts").read_text() == "x"

@@ -1,0 +1,92 @@
+"""What a recipe says of its model: the depth, the objective, and that old recipes mean what they meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flows.recipe.loading import RecipeError, load_recipe
+from flows.recipe.plan import plan_stages
+from flows.recipe.recipe import Recipe
+from model.base.config import ModelShape
+
+GAPS = ["sft=null", "evaluate.questions=null"]
+
+
+def model_shape(*overrides: str) -> ModelShape:
+    """The shape of the demo's model under some overrides."""
+    recipe = load_recipe("demo", overrides)
+    assert recipe.pretrain is not None
+    return recipe.pretrain.shape
+
+
+def test_a_depth_is_all_that_a_shape_needs() -> None:
+    shape = model_shape("pretrain.shape={depth: 6}")
+    assert (shape.layers, shape.hidden_size, shape.heads, shape.kv_heads, shape.head_dim) == (6, 384, 6, 3, 64)
+    assert (shape.vocab_size, shape.context) == (1536, 256), "these follow the tokenizer and the packing"
+    wide = model_shape("pretrain.shape={depth: 6}", "pretrain.shape.hidden_size=512")
+    assert (wide.layers, wide.hidden_size, wide.heads) == (6, 512, 8)
+    one_key_head = model_shape("pretrain.shape={depth: 6}", "pretrain.shape.kv_heads=1")
+    assert one_key_head.kv_heads == 1
+
+
+def test_a_recipe_is_dumped_with_its_resolved_sizes() -> None:
+    recipe = load_recipe("demo", ["pretrain.shape={depth: 6}"])
+    dumped = recipe.model_dump(mode="json")
+    assert "depth" not in dumped["pretrain"]["shape"] and dumped["pretrain"]["shape"]["hidden_size"] == 384
+    assert Recipe.model_validate(dumped) == recipe
+    assert (
+        plan_stages(recipe, "c", {"conversations": "d", "questions": "q"})["pretrain"].job_config["shape"]["layers"]
+        == 6
+    )
+
+
+def test_the_form_of_a_recipe_knows_the_depth() -> None:
+    definition = Recipe.model_json_schema()["$defs"]["ModelShape"]
+    assert definition["properties"]["depth"]["type"] == "integer"
+    assert not definition.get("required"), "a depth is enough"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["pretrain.shape={depth: 0}"], r"pretrain\.shape: depth must be a whole number of at least 1, not 0"),
+        (["pretrain.shape.depth=6"], r"depth has nothing to set.*replace the whole shape by \{depth: 6\}"),
+        (["pretrain.shape={}"], r"pretrain\.shape\.layers: is missing"),
+        (["pretrain.objective=mask"], r"pretrain\.objective: .*'causal', 'masked' or 'span_corruption'"),
+        (
+            ["pretrain.objective=masked"],
+            r"objective masked cannot be finetuned .* leave sft and evaluate\.questions out",
+        ),
+        ([*GAPS, "pretrain.objective=masked", "pretrain.loop.document_mask=false"], r"document_mask must be true"),
+        (
+            [*GAPS, "pretrain.objective=masked", "pretrain.shape.vocab_size=1536"],
+            r"objective masked needs 1 ids beside the tokenizer's, and pretrain\.shape\.vocab_size is 1536",
+        ),
+        (["pretrain.shape.rope_scaling=yarn"], "rope_factor must be above 1 with rope_scaling"),
+    ],
+)
+def test_what_cannot_be_is_said_before_a_run(overrides: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("demo", overrides)
+
+
+@pytest.mark.parametrize(("objective", "rows"), [("masked", 1537), ("span_corruption", 1536 + 256 // 20 + 2)])
+def test_an_objective_gets_its_ids_and_no_export(objective: str, rows: int) -> None:
+    recipe = load_recipe("demo", [*GAPS, f"pretrain.objective={objective}"])
+    assert recipe.pretrain is not None and recipe.pretrain.shape.vocab_size == rows
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+    plans = plan_stages(recipe, "c", {})
+    assert "evaluate" in plans and "export" not in plans
+    assert plans["pretrain"].config["objective"] == plans["pretrain"].job_config["objective"] == objective
+
+
+def test_a_recipe_without_the_new_fields_means_what_it_meant() -> None:
+    digests = {"conversations": "d", "questions": "q"}
+    meaning: dict[str, Any] = plan_stages(load_recipe("demo"), "c", digests)["pretrain"].config
+    assert meaning.keys() == {"shape", "loop", "optimizer", "schedule"}
+    sizes = {"vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context", "head_dim"}
+    assert meaning["shape"].keys() == {*sizes, "rope_base", "norm_epsilon", "tied_embeddings"}
+    windowed = plan_stages(load_recipe("demo", ["pretrain.shape.sliding_window=64"]), "c", digests)["pretrain"].config
+    assert windowed["shape"].keys() == {*meaning["shape"], "sliding_window"}

@@ -1,0 +1,127 @@
+"""Recipes: what is wrong is named, with the nearest right name; what is right gives one frozen model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.recipe.loading import RecipeError, apply_override, load_recipe, shipped_recipes
+from flows.recipe.recipe import Recipe
+
+
+@pytest.mark.parametrize("name", ["demo", "first-crawl", "fineweb"])
+def test_shipped_recipes_are_valid(name: str) -> None:
+    assert name in shipped_recipes()
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("filter.languges=[en]", r"filter\.languges: no such field; did you mean 'languages'\?"),
+        ("filter.languages=[eng]", r"filter\.languages\.0: .*'eng' are marked 'en'"),
+        ("filter.languages=[German]", r"filter\.languages\.0"),
+        ("extract.guess_languages=[deu]", r"extract\.guess_languages.*'deu' are marked 'de'"),
+        ("sorce.crawl=latest", r"sorce: no such field; did you mean 'source'\?"),
+        ("pretrain.loop.stepz=3", r"pretrain\.loop\.stepz: no such field; did you mean 'steps'\?"),
+        ("pretrain.optimizer.name=adam", r"pretrain\.optimizer\.name: .*'muon' or 'adamw'.*'adam'"),
+        ("filter.thresholds.gopher_minwords=3", r"gopher_minwords.*nearest name is \"gopher_min_words\""),
+        ("filter.min_language_score=2", r"filter\.min_language_score: .*less than or equal to 1 \(it is 2\)"),
+        ("packing.context=-1", r"packing\.context"),
+        ("pretrain.shape.context=3", r"pretrain\.shape\.context is 3, but packing\.context is 256"),
+        ("pretrain=null", r"sft needs a pretrain section"),
+        ("synthetic_web=null", r"`synthetic_web` chat data needs a synthetic_web section"),
+    ],
+)
+def test_a_wrong_field_is_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("demo", [override])
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("demo", ["filter.languges=[en]", "tokenizer.vocab=3"])
+    assert "filter.languges" in str(caught.value) and "tokenizer.vocab" in str(caught.value)
+
+
+def test_shipped_recipes_are_listed_as_json() -> None:
+    listed = subprocess.run([sys.executable, "-m", "flows.cli", "recipes", "--json"], capture_output=True, check=True)
+    assert json.loads(listed.stdout) == shipped_recipes()
+
+
+def test_a_folder_called_like_a_recipe_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("demo").name == "demo"
+
+
+def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(RecipeError, match=r"x\.yaml is no UTF-8 text"):
+        load_recipe(str(tmp_path / "x.yaml"))
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe called 'dmeo'; did you mean 'demo'\?"):
+        load_recipe("dmeo")
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "just words"])
+def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"mine\.yaml"):
+        load_recipe(str(path))
+
+
+def test_overrides_are_yaml_values() -> None:
+    values: dict[str, object] = {"a": {"b": 1}}
+    apply_override(values, "a.c=[1, x]")
+    apply_override(values, "a.b=null")
+    apply_override(values, "d.e.f=true")
+    assert values == {"a": {"b": None, "c": [1, "x"]}, "d": {"e": {"f": True}}}
+
+
+@pytest.mark.parametrize("override", ["a.b", "=3", "a..b=3"])
+def test_an_override_of_another_form_is_refused(override: str) -> None:
+    with pytest.raises(RecipeError, match=r"field\.path=value"):
+        apply_override({}, override)
+
+
+def test_the_vocabulary_and_the_context_follow() -> None:
+    recipe = load_recipe("demo", ["tokenizer.vocab_size=2000", "packing.context=64"])
+    assert recipe.pretrain is not None
+    assert recipe.pretrain.shape.vocab_size == 2000
+    assert recipe.pretrain.shape.context == 64
+
+
+def test_a_recipe_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_recipe("demo").name = "other"
+
+
+def test_every_field_says_what_it_is() -> None:
+    """The Prefect UI's form and the schema carry a description for each field."""
+    schema = Recipe.model_json_schema()
+    undescribed = [
+        f"{name}.{field}"
+        for name, definition in schema["$defs"].items()
+        for field, details in definition.get("properties", {}).items()
+        if "description" not in details and name not in _DATACLASSES
+    ]
+    assert undescribed == []
+
+
+_DATACLASSES = ("LoopConfig", "ModelShape", "OptimizerConfig", "ScheduleConfig")
+
+
+def test_a_recipe_is_read_where_torch_is_not() -> None:
+    """The data half runs without torch: reading a recipe must not import it."""
+    code = "import sys, flows.recipe.recipe; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,71 @@
+"""What befell a training is told wherever its losses are shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flows.report.page import write_report
+from flows.report.terminal import print_outcome
+from flows.store.run_record import RunRecord
+from flows.store.status import store_status
+from flows.store.training_log import Training, read_training
+from tasks.dataset.store import Store
+from tests.flows.report_stores import add_training, synthetic_web_run
+
+EVENTFUL = [
+    {"event": "skipped", "step": 11, "loss": "nan", "grad_norm": "nan", "reason": "the loss is not finite"},
+    {"event": "skipped", "step": 12, "loss": "9.0", "grad_norm": "1.0", "reason": "far above"},
+    {"event": "rewind", "step": 10, "from_step": 14, "batches_passed": 4, "reason": "far above"},
+    {"event": "resume", "step": 10},
+    {"event": "done", "step": 12, "tokens": 3072, "seconds": 9.0, "reason": "the held-out loss has <not> fallen"},
+]
+INCIDENTS = [
+    "resumed 1 time",
+    "went back to a checkpoint 1 time",
+    "2 steps skipped",
+    "ended early: the held-out loss has <not> fallen",
+]
+
+
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
+    """A run whose pretraining saw everything."""
+    folder = tmp_path_factory.mktemp("eventful")
+    recorder, store = synthetic_web_run(folder), Store(str(folder))
+    model = add_training(recorder, store, "pretrain", 12, finished=False)
+    log = store.read_bytes(f"{model}/metrics.jsonl")
+    store.write_bytes(
+        f"{model}/metrics.jsonl", log + b"".join(json.dumps(event).encode() + b"\n" for event in EVENTFUL)
+    )
+    recorder.finish()
+    return store, recorder.record
+
+
+def test_a_log_tells_what_was_out_of_the_ordinary(eventful: tuple[Store, RunRecord]) -> None:
+    training = read_training(*eventful, "pretrain")
+    assert isinstance(training, Training)
+    assert training.incidents == INCIDENTS
+    assert training.note.startswith("step 12 of 60, loss 3.") and training.note.endswith("; ".join(INCIDENTS))
+
+
+def test_status_report_and_terminal_show_it(eventful: tuple[Store, RunRecord]) -> None:
+    store, record = eventful
+    assert list(store_status(store).training) == ["pretrain"]
+    assert store_status(store).training["pretrain"].endswith(INCIDENTS[-1])
+    page = store.read_bytes(write_report(store, record)).decode()
+    assert "went back to a checkpoint 1 time; 2 steps skipped; ended early: the held-out loss has &lt;not&gt;" in page
+    console = Console(width=400, force_terminal=False)
+    with console.capture() as capture:
+        print_outcome(console, store, record)
+    assert "; ".join(INCIDENTS) in capture.get()
+
+
+def test_an_uneventful_training_has_nothing_to_tell(tmp_path: Path) -> None:
+    recorder, store = synthetic_web_run(tmp_path), Store(str(tmp_path))
+    add_training(recorder, store, "pretrain", 60)
+    training = read_training(store, recorder.record, "pretrain")
+    assert isinstance(training, Training) and training.incidents == [] and training.note.startswith("step 60, loss 1.")

@@ -1,0 +1,149 @@
+"""Configs are read strictly, and without torch."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.base.config import (
+    ADDED_FIELDS,
+    PACE_FIELDS,
+    SECTIONS,
+    LoopConfig,
+    ModelShape,
+    TrainingConfig,
+    deciding_fields,
+)
+from model.base.config_loading import config_as_json, load_config, parse_config
+from model.base.errors import BadInput
+from tests.conftest import ROOT
+from tests.model.tiny_corpus import SHAPE, write_json
+
+VALUES: dict[str, Any] = {
+    "folder": "models/base",
+    "tokens": "tokens",
+    "packing": "packing",
+    "cache": "cache",
+    "shape": SHAPE,
+    "loop": {"steps": 10, "global_batch_size": 4},
+    "optimizer": {"lr": 1},
+}
+
+
+def test_a_config_reads_back_to_itself() -> None:
+    config = parse_config(VALUES, TrainingConfig, "here")
+    assert config.folder == Path("models/base")
+    assert config.optimizer.lr == 1.0 and isinstance(config.optimizer.lr, float)
+    assert config.shape.head_dim == 8, "0 means hidden_size / heads"
+    assert parse_config(config_as_json(config), TrainingConfig, "there") == config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            ("loop", "seqences_per_step"),
+            4,
+            "unknown field loop.seqences_per_step; did you mean loop.global_batch_size?",
+        ),
+        (("qqq",), 1, "unknown field qqq; known fields: folder, tokens"),
+        (("loop", "steps"), "ten", 'loop.steps must be of type int, not "ten"'),
+        (("loop", "steps"), True, "loop.steps must be of type int, not true"),
+        (("loop", "steps"), 0, "loop.steps must be at least 1"),
+        (("optimizer", "name"), "adam", 'optimizer.name must be one of muon, adamw, not "adam"'),
+        (("shape",), 3, "shape must be an object, not 3"),
+        (("shape", "kv_heads"), 3, "shape.kv_heads must divide heads"),
+        (("folder",), "", 'folder must be of type path (a string), not ""'),
+    ],
+)
+def test_a_wrong_field_is_named(path: tuple[str, ...], value: Any, message: str) -> None:
+    values = copy.deepcopy(VALUES)
+    section = values
+    for name in path[:-1]:
+        section = section[name]
+    section[path[-1]] = value
+    with pytest.raises(BadInput) as caught:
+        parse_config(values, TrainingConfig, "demo.json")
+    assert str(caught.value).startswith("demo.json: ")
+    assert message in str(caught.value)
+
+
+def test_a_missing_field_is_named() -> None:
+    values = copy.deepcopy(VALUES)
+    del values["loop"]["steps"]
+    with pytest.raises(BadInput, match=r"demo\.json: the field loop\.steps is missing"):
+        parse_config(values, TrainingConfig, "demo.json")
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"cannot read the config .*nothing\.json: No such file"):
+        load_config(tmp_path / "nothing.json", LoopConfig)
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(BadInput, match=r"broken\.json is not JSON"):
+        load_config(tmp_path / "broken.json", LoopConfig)
+    assert load_config(write_json(tmp_path / "shape.json", SHAPE), ModelShape) == ModelShape(**SHAPE)
+
+
+def test_configs_need_neither_torch_nor_the_data_half() -> None:
+    blocked = "import sys\nfor name in ('torch', 'accelerate', 'prefect', 'flows', 'tasks'): sys.modules[name] = None\n"
+    script = f"{blocked}import model.base.config, model.base.config_loading, model.base.errors, model.base.program"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_the_configs_import_the_standard_library_alone() -> None:
+    script = (
+        "import sys\nbefore = set(sys.modules)\nimport model.base.config\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before} - {'model'}\n"
+        "print(*sorted(new - sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_pace_fields_are_fields_of_the_loop() -> None:
+    names = {field.name for field in dataclasses.fields(LoopConfig)}
+    assert names > PACE_FIELDS
+    deciding = {"steps", "global_batch_size", "seed", "precision", "document_mask", "evaluation_documents"}
+    deciding |= {"spike_sigma", "max_hours", "patience", "float8"}
+    assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
+
+
+def test_an_added_field_leaves_no_trace_at_its_default() -> None:
+    before = {"steps": 3, "global_batch_size": 4, "seed": 0}
+    values = config_as_json(LoopConfig(steps=3, global_batch_size=4))
+    assert set(deciding_fields("loop", values)) == {*before, "precision", "document_mask", "evaluation_documents"}
+    changed = deciding_fields("loop", {**values, "spike_sigma": 6.0})
+    assert changed == {**deciding_fields("loop", values), "spike_sigma": 6.0}
+    for section, names in ADDED_FIELDS.items():
+        fields = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
+        assert all(fields[name] is not dataclasses.MISSING for name in names)
+
+
+def test_the_steps_between_evaluations_decide_where_they_end_the_run() -> None:
+    values = config_as_json(LoopConfig(steps=3, global_batch_size=4, evaluate_every=5))
+    assert "evaluate_every" not in deciding_fields("loop", values)
+    assert deciding_fields("loop", {**values, "patience": 2})["evaluate_every"] == 5
+
+
+def test_a_list_is_checked_entry_by_entry(tmp_path: Path) -> None:
+    loop = {"steps": 1, "global_batch_size": 1}
+    assert parse_config({**loop, "trackers": ["wandb"]}, LoopConfig, "c").trackers == ("wandb",)
+    assert config_as_json(LoopConfig(1, 1, trackers=("wandb",)))["trackers"] == ["wandb"]
+    with pytest.raises(BadInput, match=r"c: trackers\[1\] must be one of tensorboard, wandb, not \"wandbb\""):
+        parse_config({**loop, "trackers": ["wandb", "wandbb"]}, LoopConfig, "c")
+    with pytest.raises(BadInput, match=r"c: trackers must be of type list of .*, not \"wandb\""):
+        parse_config({**loop, "trackers": "wandb"}, LoopConfig, "c")
+
+
+def test_the_model_half_imports_nothing_of_the_data_half() -> None:
+    for file in (ROOT / "model").glob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not line.startswith(
+                ("from flows", "from tasks", "import flows", "import tasks", "import prefect")
+            ), file

@@ -1,0 +1,62 @@
+"""How programs end when the disk is full."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from model.base.full_disk import system_error_in, writing
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, outcome_path, run_program
+
+
+def raising(error: Exception) -> int:
+    """A program that ends with `error`."""
+    raise error
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_bad_input_with_a_remedy(tmp_path: Path, number: int) -> None:
+    config = tmp_path / "config.json"
+    error = OSError(number, os.strerror(number), "models/base/metrics.jsonl")
+    assert run_program(lambda _: raising(error), [str(config)], "usage") == EXIT_BAD_INPUT
+    assert json.loads(outcome_path(config).read_text()) == {
+        "exit_code": EXIT_BAD_INPUT,
+        "message": f"cannot write models/base/metrics.jsonl: {os.strerror(number)}; the last good checkpoint is "
+        "intact, make room and start the same command again to go on from it",
+    }
+
+
+def test_other_system_errors_stay_crashes(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    with pytest.raises(PermissionError):
+        run_program(lambda _: raising(PermissionError(errno.EACCES, "no")), [str(config)], "usage")
+    assert not outcome_path(config).exists()
+
+
+def test_an_outcome_that_cannot_be_written_hides_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    config = tmp_path / "config.json"
+    assert run_program(lambda _: full(), [str(config)], "usage") == EXIT_BAD_INPUT
+    assert run_program(lambda _: EXIT_DONE, [str(config)], "usage") == EXIT_DONE
+    said = capsys.readouterr().err
+    assert "error: cannot write a file: No space left on device" in said
+    assert said.count(f"warning: cannot write {outcome_path(config)}") == 2
+
+
+def test_the_file_is_named_where_the_system_does_not() -> None:
+    for given, named in ((None, "a.bin"), ("b.bin", "b.bin")):
+        with pytest.raises(OSError, match=named), writing(Path("a.bin")):
+            raise OSError(errno.ENOSPC, "full", given)
+    text = ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
+    found = system_error_in(text, Path("model.safetensors"))
+    assert found is not None and (found.errno, found.filename) == (errno.ENOSPC, "model.safetensors")
+    assert system_error_in(ValueError("the header is too large"), Path("x")) is None

@@ -1,0 +1,49 @@
+"""How replies are judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.base.errors import BadInput
+from model.evaluation.questions import Reply, accuracy_by_group, answers, read_questions
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "right"),
+    [
+        ("The mayor is Anna Bek.", "anna bek", True),
+        ("The mayor is Annabek.", "Anna Bek", False),
+        ("Founded in 1890.", "1890", True),
+        ("Founded in 18901.", "1890", False),
+        ("It sells sea-salt!", "Sea salt", True),
+        ("ＳＡＬＴ", "salt", True),
+        ("Bek Anna", "Anna Bek", False),
+        ("anything", "?", False),
+        ("", "salt", False),
+    ],
+)
+def test_the_answer_must_stand_in_the_reply_as_whole_words(reply: str, answer: str, right: bool) -> None:
+    assert answers(reply, answer) is right
+
+
+def test_accuracy_is_counted_by_group() -> None:
+    replies = [
+        Reply(str(at), group, "", "", "", right)
+        for at, (group, right) in enumerate([("b", True), ("a", False), ("b", False)])
+    ]
+    assert accuracy_by_group(replies) == {
+        "a": {"accuracy": 0.0, "right": 0, "n": 1},
+        "b": {"accuracy": 0.5, "right": 1, "n": 2},
+    }
+
+
+def test_a_question_without_an_answer_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text('{"id": 1, "question": "?", "answer": "x", "group": "g"}\n{"id": 2, "question": "?"}\n')
+    with pytest.raises(BadInput, match="line 2: needs id, question, answer and group"):
+        read_questions(path)
+    path.write_text("\n")
+    with pytest.raises(BadInput, match="holds no questions"):
+        read_questions(path)

@@ -1,0 +1,171 @@
+"""The decoder against transformers' Qwen3, against its own cache, and against documents read alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.base.config import ModelShape
+from model.base.errors import BadInput
+from model.inference.loading import exported_weights
+from model.inference.qwen3_config import qwen3_config, shape_of
+from model.network.kv_cache import KeyValueCache
+from model.network.transformer import Transformer, initialise
+from tests.model.tiny_corpus import SHAPE
+
+
+def random_model(**changes: Any) -> Transformer:
+    """A model whose every weight is random, norms and residual projections too."""
+    model = Transformer(ModelShape(**{**SHAPE, **changes}))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2 + (parameter.ndim == 1))
+    return model.eval()
+
+
+def random_tokens(rows: int, length: int) -> torch.Tensor:
+    """Ids (rows, length)."""
+    return torch.randint(SHAPE["vocab_size"], (rows, length), generator=torch.Generator().manual_seed(2))
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "grouped heads": {},
+    "a key head for each query head, untied": {"kv_heads": 4, "tied_embeddings": False},
+    "one key head, wide heads, another base": {"kv_heads": 1, "head_dim": 16, "rope_base": 1e6},
+    "linear positions": {"rope_scaling": "linear", "rope_factor": 4.0},
+    "yarn positions": {"rope_scaling": "yarn", "rope_factor": 2.0, "context": 4096, "head_dim": 16},
+    "windows": {"layers": 4, "sliding_window": 5, "window_pattern": "SSLS"},
+    "windows everywhere, untied": {"sliding_window": 1, "window_pattern": "S", "tied_embeddings": False},
+}
+every_shape = pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
+
+
+@every_shape
+def test_logits_equal_those_of_transformers(changes: dict[str, Any]) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = random_model(**changes)
+    config = transformers.Qwen3Config(**qwen3_config(model.shape))
+    other = transformers.Qwen3ForCausalLM(config).eval()
+    missing, unexpected = other.load_state_dict(exported_weights(model, torch.float32), strict=False)
+    assert not unexpected and missing in ([], ["lm_head.weight"])
+    other.tie_weights()
+    tokens = random_tokens(3, 30)
+    with torch.no_grad():
+        theirs = other(tokens).logits
+        assert theirs.abs().max() > 1
+        torch.testing.assert_close(model(tokens), theirs, atol=1e-4, rtol=0)
+    torch.testing.assert_close(model(tokens).detach(), theirs, atol=1e-4, rtol=0)
+
+
+@every_shape
+def test_a_shape_is_read_back_from_what_is_exported(changes: dict[str, Any]) -> None:
+    shape = ModelShape(**{**SHAPE, **changes})
+    config = {"model_type": "qwen3", **qwen3_config(shape)}
+    found = shape_of(config, Path("export"))
+    assert qwen3_config(found) == qwen3_config(shape) and found.windows == shape.windows
+    theirs = pytest.importorskip("transformers").Qwen3Config(**qwen3_config(shape)).to_dict()
+    assert qwen3_config(shape_of(theirs, Path("export"))) == qwen3_config(shape)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rope_type": "llama3", "factor": 2.0}, "positions of the type 'llama3'"),
+        (
+            {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 9},
+            r"positions with the options .* 9",
+        ),
+        ({"rope_type": "linear", "factor": 2.0, "beta_fast": 3}, "positions with the options .*beta_fast"),
+    ],
+)
+def test_positions_of_another_kind_are_refused(fields: dict[str, Any], message: str) -> None:
+    config = {"model_type": "qwen3", **qwen3_config(ModelShape(**SHAPE)), "rope_scaling": fields}
+    with pytest.raises(BadInput, match=message):
+        shape_of(config, Path("export"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rope_scaling": "yarn"}, "rope_factor must be above 1 with rope_scaling, and 1 without"),
+        ({"rope_factor": 2.0}, "rope_factor must be above 1 with rope_scaling, and 1 without"),
+        ({"sliding_window": -1}, "sliding_window must not be negative"),
+        ({"window_pattern": "SLM"}, "window_pattern must be of the letters S and L"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelShape(**{**SHAPE, **changes})
+
+
+@every_shape
+@torch.no_grad()
+def test_the_cache_gives_the_logits_of_a_full_pass(changes: dict[str, Any]) -> None:
+    model, tokens = random_model(**changes), random_tokens(2, 20)
+    full = model(tokens)
+    cache = KeyValueCache(model.shape, 2, 20, torch.float32, torch.device("cpu"))
+    pieces = [model(part, cache=cache) for part in tokens.split([7, 1, 5, 1, 6], dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), full, atol=1e-4, rtol=0)
+
+
+@every_shape
+@torch.no_grad()
+def test_left_padding_does_not_change_the_logits(changes: dict[str, Any]) -> None:
+    model, tokens = random_model(**changes), random_tokens(1, 12)
+    padding = torch.tensor([0, 5])
+    rows = torch.cat([random_tokens(1, 17), torch.cat([torch.zeros(1, 5, dtype=torch.long), tokens], dim=1)])
+    cache = KeyValueCache(model.shape, 2, 17, torch.float32, torch.device("cpu"), padding)
+    padded = torch.cat([model(rows[:, :9], cache=cache), model(rows[:, 9:], cache=cache)], dim=1)
+    torch.testing.assert_close(padded[1:, 5:], model(tokens), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+@every_shape
+def test_documents_of_a_sequence_do_not_see_each_other(changes: dict[str, Any], with_gradient: bool) -> None:
+    model = random_model(**changes)
+    parts = [random_tokens(2, length) for length in (5, 11, 1, 9)]
+    segments = torch.cat([torch.full((2, part.shape[1]), number) for number, part in enumerate(parts)], dim=1)
+    with torch.set_grad_enabled(with_gradient):
+        packed = model(torch.cat(parts, dim=1), segments=segments)
+        alone = torch.cat([model(part) for part in parts], dim=1)
+        open_view = model(torch.cat(parts, dim=1))
+    torch.testing.assert_close(packed, alone, atol=1e-4, rtol=0)
+    assert model.shape.sliding_window == 1 or (packed - open_view).abs().max() > 0.1, (
+        "without the mask the documents do see each other"
+    )
+
+
+def test_gradients_are_those_of_documents_read_alone() -> None:
+    model = random_model()
+    parts = [random_tokens(1, length) for length in (8, 14)]
+    segments = torch.cat([torch.full((1, part.shape[1]), number) for number, part in enumerate(parts)], dim=1)
+    tokens = torch.cat(parts, dim=1)
+    model(tokens, targets=tokens, segments=segments).backward()
+    packed = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+    model.zero_grad()
+    for part in parts:
+        model(part, targets=part).backward()
+    for one, other in zip(packed, model.parameters(), strict=True):
+        torch.testing.assert_close(one, other.grad, atol=1e-3, rtol=1e-3)
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    first, second, third = (Transformer(ModelShape(**SHAPE)) for _ in range(3))
+    for model, seed in ((first, 1), (second, 1), (third, 2)):
+        initialise(model, seed)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not torch.equal(first.embed_tokens.weight, third.embed_tokens.weight)
+
+
+def test_bfloat16_activations_stay_close() -> None:
+    model = random_model()
+    tokens = random_tokens(2, 30)
+    exact = model(tokens, targets=tokens)
+    model.dtype = torch.bfloat16
+    rounded = model(tokens, targets=tokens)
+    assert rounded.dtype == torch.float32
+    assert abs((rounded - exact).item()) / exact.item() < 0.02

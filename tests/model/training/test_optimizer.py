@@ -1,0 +1,70 @@
+"""Muon orthogonalises, and every parameter is trained by exactly one optimizer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from model.base.config import ModelShape, OptimizerConfig
+from model.network.transformer import Transformer
+from model.training.optimizer import Muon, build_optimizers, orthogonalise, set_learning_rates
+from tests.model.tiny_corpus import SHAPE
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("rows", "columns"), [(32, 96), (96, 32), (64, 48)])
+def test_updates_are_nearly_orthogonal(rows: int, columns: int, dtype: torch.dtype) -> None:
+    matrices = torch.randn(3, rows, columns, generator=torch.Generator().manual_seed(0))
+    result = orthogonalise(matrices, dtype).double()
+    assert result.shape == matrices.shape
+    singular = torch.linalg.svdvals(result)
+    assert singular.min() > 0.8 and singular.max() < 1.15
+    left, _, right = torch.linalg.svd(matrices.double(), full_matrices=False)
+    polar = left @ right
+    cosine = (polar * result).sum((1, 2)) / polar.norm(dim=(1, 2)) / result.norm(dim=(1, 2))
+    assert cosine.min() > 0.99, "it points where the exact polar factor points"
+
+
+def test_an_update_does_not_depend_on_the_size_of_the_gradient() -> None:
+    weights = []
+    for size in (1.0, 1e-4):
+        weight = nn.Parameter(torch.zeros(8, 16))
+        weight.grad = size * torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+        Muon([weight], lr=0.1, momentum=0.9, weight_decay=0.0).step()
+        weights.append(weight.detach())
+    torch.testing.assert_close(*weights, atol=2e-3, rtol=0)
+    assert torch.linalg.matrix_norm(weights[0], 2) == pytest.approx(0.1, rel=0.15)
+
+
+def test_matrices_of_one_shape_are_updated_apart() -> None:
+    """A batch of matrices gives what each gives alone."""
+    gradients = torch.randn(2, 8, 16, generator=torch.Generator().manual_seed(0))
+    together = [nn.Parameter(torch.ones(8, 16)) for _ in gradients]
+    for weight, gradient in zip(together, gradients, strict=True):
+        weight.grad = gradient.clone()
+    Muon(together, lr=0.1, momentum=0.9, weight_decay=0.1).step()
+    for weight, gradient in zip(together, gradients, strict=True):
+        alone = nn.Parameter(torch.ones(8, 16))
+        alone.grad = gradient.clone()
+        Muon([alone], lr=0.1, momentum=0.9, weight_decay=0.1).step()
+        torch.testing.assert_close(weight, alone, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_every_parameter_has_one_optimizer(name: str, tied: bool) -> None:
+    model = Transformer(ModelShape(**SHAPE, tied_embeddings=tied))
+    optimizers = build_optimizers(model, OptimizerConfig(name=name), torch.float32)  # type: ignore[arg-type]
+    trained = [id(weight) for optimizer in optimizers for group in optimizer.param_groups for weight in group["params"]]
+    assert sorted(trained) == sorted(id(weight) for weight in model.parameters())
+    matrices = {id(weight) for weight in model.layers.parameters() if weight.ndim == 2}
+    by_muon = {id(weight) for optimizer in optimizers[1:] for weight in optimizer.param_groups[0]["params"]}
+    assert by_muon == (matrices if name == "muon" else set())
+
+
+def test_learning_rates_follow_the_factor() -> None:
+    config = OptimizerConfig(lr=0.004, muon_lr=0.02)
+    optimizers = build_optimizers(Transformer(ModelShape(**SHAPE)), config, torch.float32)
+    set_learning_rates(optimizers, config, 0.5)
+    assert [optimizer.param_groups[0]["lr"] for optimizer in optimizers] == [0.002, 0.01]

@@ -1,0 +1,92 @@
+"""Parts: done when their footer says so, whole or absent, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import part_path, read_manifest, write_manifest
+from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
+from tasks.dataset.store import Store
+
+SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])
+
+
+def write(store: Store, path: str, ids: list[str], inputs: str = "inputs") -> PartFooter:
+    with PartWriter(store, path, SCHEMA, "extract", "f" * 16, inputs) as writer:
+        writer.write(pa.table({"id": ids, "n": range(len(ids))}, schema=SCHEMA))
+        return writer.commit({"kept": len(ids)})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
+def test_the_footer_tells_what_the_part_is_made_of(store: Store) -> None:
+    written = write(store, "part", ["a", "b"])
+    footer = read_footer(store, "part")
+    assert footer == written
+    assert footer.rows == 2 and footer.counters == {"kept": 2}
+    assert footer.matches("extract", "f" * 16, "inputs")
+    assert not footer.matches("extract", "f" * 16, "other inputs")
+    assert not footer.matches("extract", "0" * 16, "inputs")
+
+
+@settings(max_examples=20, deadline=None)
+@given(ids=st.lists(st.text(max_size=8), max_size=20))
+def test_the_same_rows_give_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
+    store = Store(str(tmp_path_factory.mktemp("parts")))
+    assert write(store, "one", ids).digest == write(store, "two", ids).digest
+    assert store.read_bytes("one") == store.read_bytes("two")
+    assert [row for table in read_part(store, "one") for row in table.column("id").to_pylist()] == ids
+
+
+def test_other_rows_give_another_digest(store: Store) -> None:
+    assert write(store, "one", ["a"]).digest != write(store, "two", ["b"]).digest
+
+
+def test_nothing_appears_before_the_commit(store: Store) -> None:
+    with pytest.raises(RuntimeError), PartWriter(store, "part", SCHEMA, "s", "f", "i") as writer:
+        writer.write(pa.table({"id": ["a"], "n": [1]}, schema=SCHEMA))
+        raise RuntimeError
+    assert store.names("") == []
+
+
+def test_leaving_without_commit_is_an_error(store: Store) -> None:
+    with pytest.raises(PermanentError, match="without commit"), PartWriter(store, "part", SCHEMA, "s", "f", "i"):
+        pass
+    assert store.names("") == []
+
+
+def test_a_damaged_or_foreign_file_is_not_a_part(store: Store) -> None:
+    write(store, "part", ["a"])
+    whole = store.read_bytes("part")
+    for damaged in (b"", whole[: len(whole) // 2], b"<html>not found</html>"):
+        store.write_bytes("part", damaged)
+        assert read_footer(store, "part") is None
+        with pytest.raises(PermanentError, match="cannot be read"):
+            list(read_part(store, "part"))
+    assert read_footer(store, "missing") is None
+
+
+def test_a_manifest_sums_its_parts_and_repeats_itself(store: Store) -> None:
+    footers = [write(store, part_path("extract", "f" * 16, i), ["x"] * (i + 1), f"inputs {i}") for i in range(3)]
+    first = write_manifest(store, "extract", "f" * 16, 1, {"a": 1}, {}, footers)
+    written = store.read_bytes(f"datasets/extract/{'f' * 16}/manifest.json")
+    assert first.rows == 6 and first.counters == {"kept": 6} and len(first.parts) == 3
+    assert read_manifest(store, "extract", "f" * 16) == first
+    write_manifest(store, "extract", "f" * 16, 1, {"a": 1}, {}, footers)
+    assert store.read_bytes(f"datasets/extract/{'f' * 16}/manifest.json") == written
+
+
+def test_a_damaged_manifest_is_named(store: Store) -> None:
+    store.write_bytes("datasets/extract/ffff/manifest.json", b"{")
+    with pytest.raises(PermanentError, match=r"datasets/extract/ffff/manifest.json is damaged"):
+        read_manifest(store, "extract", "ffff")
+    assert read_manifest(store, "extract", "0000") is None

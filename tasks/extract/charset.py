@@ -1,13 +1,13 @@
 """Decode a page: its text, its character set, and which evidence named that.
 
 Notable:
-- A claim is checked before it is believed. Bytes above ASCII that form valid UTF-8 are UTF-8 whatever the headers
-  say: no other character set gives such bytes by chance over more than a few characters. So pages that a server
-  labels Latin-1 by default are decoded correctly.
-- Otherwise the order is byte order mark, HTTP header, meta tag, detection; a claim under which the bytes cannot be
-  decoded is skipped. A claim of UTF-8 with a few broken bytes is kept, and those bytes become U+FFFD. Latin-1 in the
-  header yields to a meta tag that says otherwise.
-- Labels mean what they mean to browsers (WHATWG Encoding): "iso-8859-1" is windows-1252, "gb2312" is gb18030.
+- Bytes above ASCII that form valid UTF-8 are UTF-8 whatever the headers say: no other character set gives such bytes by
+  chance over more than a few characters. So pages that a server labels Latin-1 by default are decoded correctly.
+- Otherwise the order is that of browsers: byte order mark, HTTP header, meta tag, then detection. A claim is judged by
+  how much of the text breaks under it, not by its first broken byte; those bytes become U+FFFD. Latin-1 in the header
+  yields to a meta tag that says otherwise.
+- Labels and decoders are the Encoding Standard's (`tasks.extract.encodings`); the search for a meta tag is the HTML
+  Standard's prescan, so comments, scripts and other elements' attributes do not count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+from resiliparse.parse.encoding import detect_encoding
+
+from tasks.extract.encodings import REPLACEMENT, codec_of, decode_as, is_single_byte
+from tasks.extract.meta_charset import declared_charset
 
 Source = Literal["bom", "utf-8", "header", "meta", "detected", "fallback"]
 
@@ -28,19 +31,18 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_META_BYTES = 4096
 _HEADER_CHARS = 1000
-_META = re.compile(
-    rb"""<(?:meta\b[^>]{0,400}?\bcharset|\?xml\b[^>]{0,200}?\bencoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""",
-    re.IGNORECASE,
-)
-_HEADER = re.compile(r"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
-_ESCAPED_CHARSETS = frozenset(("iso-2022-jp", "iso2022_jp", "hz", "hz-gb-2312", "utf-7"))
-# Python's strict decoders refuse characters that pages of these labels have and browsers show.
-_WIDER = {"gbk": "gb18030", "gb2312": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "big5": "big5hkscs"}
+_HEADER = re.compile(r"""(?<![\w-])charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
+_SNIFFED_BYTES = 4096
+_ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([IJ])[\x21-\x7e]{2}")
+_TAG = re.compile(r"<[a-zA-Z!/?]")
 _DETECTION_BYTES = 1 << 16
-# Share of U+FFFD among a text's characters above ASCII up to which a claim of UTF-8 is believed.
+_ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
+_CONTROLS = re.compile("[\x80-\x9f]")
+# Share of broken characters among those above ASCII up to which a claim is believed.
 _MAX_BROKEN = 0.1
+# Share of NULs among every second byte of UTF-16: its markup has them on one side only.
+_MIN_NULS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,70 +62,75 @@ def decode(body: bytes, content_type: str) -> Decoded:
     for mark, charset in _BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return Decoded(body[len(mark) :].decode(charset, "replace"), charset, "bom")
+    has_nuls = b"\0" in body[:_SNIFFED_BYTES]
+    if not has_nuls and (text := _utf8(body)) is not None:
+        return Decoded(text, "utf-8", "utf-8")
     claims = _claims(body, content_type)
-    if body.isascii() and not any(charset in _ESCAPED_CHARSETS or "utf-16" in charset for charset, _ in claims):
-        return Decoded(body.decode("ascii"), "utf-8", "utf-8")
-    utf8 = _strictly(body, "utf-8")
-    if utf8 is not None and "\0" not in utf8[:_META_BYTES] and not body.isascii():
-        return Decoded(utf8, "utf-8", "utf-8")
+    if (charset := _sniffed(body)) is not None:
+        source: Source = next((source for claimed, source in claims if claimed == charset), "detected")
+        return Decoded(decode_as(body, charset), charset, source)
     for charset, source in claims:
-        if charset == "utf-8" and utf8 is None:
-            text = body.decode("utf-8", "replace")
-            if _is_barely_broken(text):
-                return Decoded(text, charset, source)
-        elif (text_or_none := _strictly(body, charset)) is not None:
-            return Decoded(text_or_none, charset, source)
+        text = decode_as(body, charset)
+        if _is_believable(text, charset):
+            return Decoded(text, charset, source)
     return _detect(body)
 
 
+def _utf8(body: bytes) -> str | None:
+    """Return the text of valid UTF-8, unless escape sequences say that seven bits are all it takes."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\x1b" in text and _ISO_2022_JP.search(body) else text
+
+
 def _claims(body: bytes, content_type: str) -> list[tuple[str, Source]]:
-    """Return the character sets that the header and the page name, in order of trust."""
-    claims: list[tuple[str, Source]] = []
-    if header := _HEADER.search(content_type, 0, _HEADER_CHARS):
-        claims.append((header[1], "header"))
-    if meta := _META.search(body, 0, _META_BYTES):
-        claims.append((meta[1].decode("ascii"), "meta"))
-    named = [(_python_name(label), source) for label, source in claims]
-    # A page that can be read as ASCII up to its meta tag is in no 16-bit set, whatever the tag says.
-    known = [
-        (charset, source)
-        for charset, source in named
-        if charset is not None and not (source == "meta" and charset.startswith(("utf-16", "utf-32")))
-    ]
+    """Return the codecs that the header and the page name, in order of trust."""
+    labels: list[tuple[str | None, Source]] = []
+    # Browsers join repeated headers, and take the last type that has a charset.
+    named = [match for part in content_type[:_HEADER_CHARS].split(",") if (match := _HEADER.search(part))]
+    if named:
+        labels.append((named[-1][1], "header"))
+    labels.append((declared_charset(body), "meta"))
+    claims = [(codec, source) for label, source in labels if label and (codec := codec_of(label))]
     # Latin-1 in the header is often only a server's default; it fits any bytes, so another claim goes first.
-    return sorted(known, key=lambda claim: claim == ("cp1252", "header"))
+    return sorted(claims, key=lambda claim: claim == ("cp1252", "header"))
 
 
-def _python_name(label: str) -> str | None:
-    """Return Python's name for a label as browsers understand it; None where it is unknown."""
-    charset = label if label.lower().startswith("utf-32") else map_encoding_to_html5(label, fallback_utf8=False)
-    if charset is None:
-        return None
-    charset = _WIDER.get(charset.lower(), charset.lower())
-    try:
-        codecs.lookup(charset)
-        return charset
-    except LookupError:
-        return None
+def _sniffed(body: bytes) -> str | None:
+    """Return UTF-16 or ISO-2022-JP where the bytes leave no doubt, whatever is claimed."""
+    if body.isascii() and _ISO_2022_JP.search(body):
+        return "iso2022_jp"
+    head = body[:_SNIFFED_BYTES]
+    shares = [half.count(0) / max(1, len(half)) for half in (head[::2], head[1::2])]
+    for codec, (few, many) in (("utf-16-le", shares), ("utf-16-be", shares[::-1])):
+        if many >= max(_MIN_NULS, 8 * few) and _TAG.search(head.decode(codec, "ignore")):
+            return codec
+    return None
 
 
-def _strictly(body: bytes, charset: str) -> str | None:
-    try:
-        return body.decode(charset)
-    except (UnicodeDecodeError, LookupError, ValueError):
-        return None
-
-
-def _is_barely_broken(text: str) -> bool:
-    broken = text.count("\ufffd")
+def _is_believable(text: str, codec: str) -> bool:
+    """Return whether so little of the text is broken that its bytes may be in the codec."""
+    if text.isascii():
+        return True
     above_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    return broken <= max(1, _MAX_BROKEN * above_ascii)
+    broken = text.count(REPLACEMENT)
+    if is_single_byte(codec):
+        broken += len(_CONTROLS.findall(text))
+    # One broken character of several proves nothing, but where all are broken no byte is the codec's.
+    return not broken or (broken < above_ascii and broken <= max(1, _MAX_BROKEN * above_ascii))
 
 
 def _detect(body: bytes) -> Decoded:
-    """Decode by the statistics of the bytes, or as UTF-8 with replacements where they say nothing."""
-    label = detect_encoding(body, _DETECTION_BYTES, html5_compatible=True)
-    charset = _python_name(label) if label else None
-    if charset is not None and charset != "utf-8":
-        return Decoded(body.decode(charset, "replace"), charset, "detected")
-    return Decoded(body.decode("utf-8", "replace"), "utf-8", "fallback")
+    """Decode by the statistics of the bytes; where they say nothing, as the Western pages that browsers expect."""
+    first = _ABOVE_ASCII.search(body)
+    start = first.start() if first and first.start() > _DETECTION_BYTES else 0
+    label = detect_encoding(body[start : start + _DETECTION_BYTES], _DETECTION_BYTES, html5_compatible=False)
+    codec = codec_of(label) if label else None
+    if codec is not None and codec != "utf-8":
+        return Decoded(decode_as(body, codec), codec, "detected")
+    text = body.decode("utf-8", "replace")
+    if body.isascii() or _is_believable(text, "utf-8"):
+        return Decoded(text, "utf-8", "fallback")
+    return Decoded(decode_as(body, "cp1252"), "cp1252", "fallback")

@@ -30,9 +30,11 @@ from trafilatura.xml import xmltotxt
 
 from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
+from tasks.extract.deep_nesting import flatten
 from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html_limits import HtmlTooLargeError, check_markup
 from tasks.extract.page_metadata import RobotsDirective
+from tasks.extract.tree_preparation import prepare, restore
 from tasks.extract.url_rules import UrlRulesConfig
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
@@ -87,12 +89,13 @@ class ExtractionConfig(Config):
 def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> str:
     """Return the main text of the page that `parse_page` parsed into `tree`, "" where there is none.
 
-    Leaves `tree` unchanged. Raises whatever the extractor raises.
+    Prepares `tree` for the extractor, and so changes it. Raises whatever the extractor raises.
     """
     if config.extractor == "resiliparse":
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
+    prepare(tree, html)
     with fast_searches():
-        return _by_trafilatura(tree, url, config)
+        return restore(_by_trafilatura(tree, url, config))
 
 
 def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
@@ -134,10 +137,13 @@ def parse_page(html: str, config: ExtractionConfig) -> lxml_html.HtmlElement | N
     cleaned = _INVALID_CHARACTERS.sub("", html)
     # libxml2 takes a self-closed <html/> literally and drops the page.
     head = _SELF_CLOSED_HTML.sub(r"\1>", cleaned[:_HEAD_CHARACTERS], count=1)
-    markup = (head + cleaned[_HEAD_CHARACTERS:]).encode()
+    cleaned = head + cleaned[_HEAD_CHARACTERS:]
+    markup, parser = cleaned.encode(), _parser()
     try:
         check_markup(markup, config.max_elements)
-        tree = etree.fromstring(markup, _parser())
+        tree = etree.fromstring(markup, parser)
+        if (error := parser.error_log.last_error) is not None and error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+            tree = etree.fromstring(flatten(cleaned).encode(), _parser(huge_tree=True))
     except etree.ParserError:
         return None
     if tree is None:
@@ -158,11 +164,16 @@ def _drop_long_attributes(tree: lxml_html.HtmlElement, limit: int) -> None:
 
 
 @cache
-def _parser() -> etree.HTMLParser:
+def _parser(huge_tree: bool = False) -> etree.HTMLParser:
     """Return the parser, made on first use; silences trafilatura, whose messages repeat our decisions."""
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     parser = etree.HTMLParser(
-        collect_ids=False, default_doctype=False, encoding="utf-8", remove_comments=True, remove_pis=True
+        collect_ids=False,
+        default_doctype=False,
+        encoding="utf-8",
+        remove_comments=True,
+        remove_pis=True,
+        huge_tree=huge_tree,
     )
     parser.set_element_class_lookup(
         etree.ElementDefaultClassLookup(

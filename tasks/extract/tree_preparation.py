@@ -1,0 +1,182 @@
+"""Prepare a page's tree so that the extractor keeps what a reader sees, and only that.
+
+Notable: trafilatura works on a tree, and this tree is ours before it does. Each change mends one kind of loss: text that
+no reader sees (templates, hidden elements), formulas, exponents, quotation marks, line breaks between Chinese or
+Japanese characters, lists that its rules drop, tables that lay out a page. Characters that it removes although they are
+spelling, such as the zero-width joiners of Persian and of emoji, travel as letters of a dead script.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from lxml import etree
+
+from tasks.extract.formulas import write_formulas
+
+_JOINERS = "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080)))
+_STAND_INS = "".join(chr(0x18B00 + place) for place in range(len(_JOINERS)))  # the Khitan small script
+_TO_STAND_INS = str.maketrans(_JOINERS, _STAND_INS)
+_FROM_STAND_INS = str.maketrans(_STAND_INS, _JOINERS)
+_JOINER: Final = re.compile(f"[{_JOINERS}]")
+_STAND_IN: Final = re.compile(f"[{_STAND_INS}]")
+_CJK = "\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffdc\U00020000-\U0003ffff"
+_CJK_BREAK = re.compile(f"(?<=[{_CJK}])[ \t\r]*+\n[ \t\r\n]*+(?=[{_CJK}])")
+_BREAK_BEFORE_CJK = re.compile(f"\n[ \t\r\n]*+(?=[{_CJK}])")
+_FIRST_CJK = "\u2e80"
+_CJK_SIGNS = "。、，の的"
+"""Characters of which every Chinese or Japanese text has one."""
+
+_JOINER_SIGNS = "\u200c\u200d\U000e007f"
+"""Of the joiners, one that every text with any has: the tags of a flag end in the last."""
+_TEXT = etree.XPath("string()", smart_strings=False)
+_N_CHARS = etree.XPath("string-length()")
+_TEXTS_WITH_BREAKS = etree.XPath("//text()[contains(., '\n')][not(parent::pre or parent::script or parent::textarea)]")
+_TEXTS_WITH_JOINERS = etree.XPath(f"//text()[translate(., '{_JOINERS}', '') != string(.)]")
+_CHANGED_TAGS = ("template", "script", "math", "sup", "sub", "q", "table", "ul", "ol")
+_ENTITIES = ("&zw", "&#82", "&#x20", "&#X20", "&#xE00", "&#xe00", "&#9176")
+_HIDDEN = etree.XPath("descendant::body/descendant::*[@hidden]")
+_MOST_CELL_CHARS = 500
+"""Characters of a cell of data; a longer one is a page's text."""
+_LEADING_CHARS = 20
+
+
+def prepare(tree: etree._Element, html: str) -> None:
+    """Change a page's tree, of which `html` is the source, for the extractor."""
+    found: dict[str, list[etree._Element]] = {tag: [] for tag in _CHANGED_TAGS}
+    for element in tree.iter(*_CHANGED_TAGS):
+        found[element.tag].append(element)
+    _drop_unseen(tree, found["template"], html)
+    write_formulas(found["script"], found["math"], [*found["sup"], *found["sub"]])
+    _write_quotation_marks(found["q"])
+    for table in found["table"]:
+        if _lays_out(table):
+            _make_boxes(table)
+    _lists_in_cells_become_paragraphs(found["table"])
+    _keep_lists([*found["ul"], *found["ol"]])
+    if html.isascii() and not any(entity in html for entity in _ENTITIES):
+        return
+    text = _TEXT(tree)
+    if any(sign in text for sign in _CJK_SIGNS) and _has_break_between_cjk(text):
+        _change_texts(_TEXTS_WITH_BREAKS(tree), lambda text: _CJK_BREAK.sub("", text))
+    if any(sign in text for sign in _JOINER_SIGNS):
+        _change_texts(_TEXTS_WITH_JOINERS(tree), lambda text: text.translate(_TO_STAND_INS))
+
+
+def restore(text: str) -> str:
+    """Put back the characters that travelled through the extractor as others."""
+    return text.translate(_FROM_STAND_INS) if _STAND_IN.search(text) else text
+
+
+def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: str) -> None:
+    hidden = []
+    if "hidden" in html:
+        hidden = [element for element in _HIDDEN(tree) if element.get("hidden") != "until-found"]
+    # A page of which most is hidden is one that a script shows.
+    if hidden and 2 * sum(map(_N_CHARS, hidden)) >= _N_CHARS(tree):
+        hidden = []
+    for element in (*templates, *hidden):
+        _drop(element)
+
+
+def _drop(element: etree._Element) -> None:
+    if element.getparent() is not None:
+        element.drop_tree()
+
+
+def _write_quotation_marks(quotations: list[etree._Element]) -> None:
+    for quotation in quotations:
+        depth = sum(1 for _ in quotation.iterancestors("q"))
+        start, end = "‘’" if depth % 2 else "“”"
+        quotation.text = start + (quotation.text or "").lstrip()
+        if len(quotation):
+            quotation[-1].tail = (quotation[-1].tail or "").rstrip() + end
+        else:
+            quotation.text = quotation.text.rstrip() + end
+    for quotation in quotations:
+        if quotation.getparent() is not None:
+            quotation.drop_tag()
+
+
+def _lays_out(table: etree._Element) -> bool:
+    """Return whether a table serves the page's layout, not data."""
+    if next(table.iterdescendants("table"), None) is not None:
+        return True
+    if next(table.iterdescendants("th", "caption"), None) is not None:
+        return False
+    cells = list(table.iterdescendants("td"))
+    if len(cells) <= 1:
+        return True
+    return any(_N_CHARS(cell) > _MOST_CELL_CHARS for cell in cells)
+
+
+def _make_boxes(table: etree._Element) -> None:
+    """Make boxes of a table's own cells."""
+    for part in list(table):
+        rows = list(part) if part.tag in ("tbody", "thead", "tfoot") else [part]
+        for row in rows:
+            if row.tag == "tr":
+                for cell in row:
+                    if cell.tag in ("td", "th"):
+                        cell.tag = "div"
+                row.tag = "div"
+        if part.tag in ("tbody", "thead", "tfoot", "caption"):
+            part.tag = "div"
+    table.tag = "div"
+
+
+def _lists_in_cells_become_paragraphs(tables: list[etree._Element]) -> None:
+    """Make paragraphs of the items of lists in cells, which the extractor empties."""
+    for table in tables:
+        if table.tag != "table":
+            continue
+        for found in list(table.iterdescendants("ul", "ol", "dl")):
+            for item in list(found):
+                if item.tag in ("li", "dt", "dd"):
+                    item.tag = "p"
+            found.drop_tag()
+
+
+def _keep_lists(lists: list[etree._Element]) -> None:
+    """Protect the lists that belong to the text around them from the rules against lists of links."""
+    for found in lists:
+        previous = found.getprevious()
+        if previous is None or previous.tag != "p":
+            continue
+        leading = "".join(previous.itertext()).strip()
+        if len(leading) >= _LEADING_CHARS and leading.endswith((":", "：")):
+            etree.strip_tags(found, "a")
+        if _is_in_plain_boxes(found) and not any(found.iterdescendants("ul", "ol")):
+            _items_become_paragraphs(found)
+
+
+def _is_in_plain_boxes(element: etree._Element) -> bool:
+    """Return whether nothing around an element tells the extractor where the page's text is."""
+    return all(
+        box.tag in ("body", "html", "div", "center") and not any(box.get(name) for name in ("class", "id", "role"))
+        for box in element.iterancestors()
+    )
+
+
+def _items_become_paragraphs(found: etree._Element) -> None:
+    for item in found:
+        item.tag = "p"
+        item.text = f"- {(item.text or '').lstrip()}"
+    found.drop_tag()
+
+
+def _has_break_between_cjk(text: str) -> bool:
+    """Return whether there is one, looking at line breaks only, which are rare."""
+    places = (found.start() for found in _BREAK_BEFORE_CJK.finditer(text))
+    return any(text[max(0, place - 4) : place].rstrip(" \t\r")[-1:] >= _FIRST_CJK for place in places)
+
+
+def _change_texts(texts: list[etree._ElementUnicodeResult], change: Callable[[str], str]) -> None:
+    for text in texts:
+        element = text.getparent()
+        if text.is_tail:
+            element.tail = change(text)
+        else:
+            element.text = change(text)

@@ -12,7 +12,6 @@ import re
 import types
 import typing
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
+from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from tasks.base.errors import UsageError
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
@@ -27,12 +27,6 @@ _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|li
 
 class RecipeError(UsageError):
     """The recipe, or what the command line puts over it, is wrong."""
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with Sluice."""
-    folder = resources.files("flows") / "recipes"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -97,10 +91,10 @@ def _read(name_or_path: str) -> tuple[str, str]:
             raise RecipeError(f"The recipe {path} is no UTF-8 text: {error}.") from error
         except OSError as error:
             raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"
-    if not shipped.is_file():
-        known = shipped_recipes()
-        near = _nearest(name_or_path, known)
+    shipped = shipped_recipe(name_or_path)
+    if shipped is None:
+        known = list(shipped_recipes())
+        near = nearest(name_or_path, known)
         raise RecipeError(
             f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
         )
@@ -114,7 +108,7 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
     field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
-        return field, f"no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+        return field, f"no such field{nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
         return field, "is missing"
@@ -151,6 +145,7 @@ def _model_in(annotation: Any) -> Any:
     return None
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return the hint `; did you mean 'x'?`, empty where no known name is near."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -51,6 +51,7 @@ def fields(
 ) -> None:
     """Print every field of a recipe: its dotted path, type, default and meaning."""
     import dataclasses
+    import json
 
     from flows.recipe.fields import fields_under
 
@@ -60,7 +61,9 @@ def fields(
         return
     for field in found:
         line = Text.assemble((field.path, "bold"), f"  {field.type}")
-        if field.default is not None:
-            line.append(f"  [{field.default}]", "cyan")
+        if field.required:
+            line.append("  required", "cyan")
+        elif field.type != "section":
+            line.append(f"  default: {json.dumps(field.default, ensure_ascii=False)}", "cyan")
         output.print(line, soft_wrap=True)
         output.print(Padding(Text(field.meaning), (0, 0, 0, 4)))

@@ -6,7 +6,6 @@ the docstrings under the fields.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ _LIMITS = {
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
     "minItems": "at least {} of them",
-    "pattern": "such as matches {}",
+    "pattern": "matching {}",
 }
 
 
@@ -32,8 +31,10 @@ class RecipeField:
     """Its dotted path; `*` stands for a name of the user's own, `[]` for each item of a list."""
     type: str
     """What it takes, in words."""
-    default: str | None
-    """Its default as YAML; None for a section, whose fields have their own, and for a field that must be given."""
+    required: bool
+    """Whether it must be given, where its section is."""
+    default: Any
+    """Its default; None for a section, whose fields have their own."""
     meaning: str
     """Its docstring."""
 
@@ -51,7 +52,7 @@ def fields_under(path: str) -> list[RecipeField]:
         RecipeError: there is no such field.
     """
     fields = recipe_fields()
-    found = [field for field in fields if not path or field.path == path or field.path.startswith((f"{path}.", f"{path}["))]
+    found = [field for field in fields if not path or f"{field.path}.".replace("[", ".").startswith(f"{path}.")]
     if not found:
         raise RecipeError(f"There is no field {path!r}{nearest(path, [field.path for field in fields])}.")
     return found
@@ -61,11 +62,16 @@ def _fields(model: dict[str, Any], prefix: str, models: dict[str, Any]) -> Itera
     for name, schema in model.get("properties", {}).items():
         path = f"{prefix}{name}"
         below = list(_models_in(schema, path, models))
-        if "default" in schema and not (below and schema["default"]):
-            default = json.dumps(schema["default"], ensure_ascii=False)
-        else:
-            default = "must be given" if name in model.get("required", ()) and not below else None
-        yield RecipeField(path, _type(schema, models), default, " ".join(schema.get("description", "").split()))
+        default = schema.get("default", {} if schema.get("type") == "object" else None)
+        is_section = _type(schema, models) == "section"
+        words = schema.get("description") or (below[0][0].get("description", "") if below else "")
+        yield RecipeField(
+            path=path,
+            type=_type(schema, models),
+            required=name in model.get("required", ()),
+            default=None if is_section else default,
+            meaning=" ".join(words.split()),
+        )
         for inner, inner_path in below:
             yield from _fields(inner, f"{inner_path}.", models)
 

@@ -28,6 +28,7 @@ from flows.engine.run import Run, open_run
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path, read_manifest
@@ -36,7 +37,6 @@ from tasks.dataset.store import explaining_full_disk
 
 RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
 """The one row of a program stage's dataset: what it left, as JSON."""
-EXIT_DONE, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 2, 3
 _LAST_LINES = 20
 _REPORT_SECONDS = 2.0
 _TAIL_BYTES = 4096
@@ -260,11 +260,6 @@ def _output_exists(run: Run, plan: StagePlan) -> bool:
     except (OSError, ValueError):
         return False
     return bool(report.get("identity") == plan.fingerprint)
-
-
-def outcome_path(config: Path) -> Path:
-    """Where a program says how it ended: beside its config."""
-    return config.with_suffix(".outcome.json")
 
 
 def _outcome(config: Path) -> dict[str, Any] | None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flows.recipe.loading import RecipeError, nearest
+from flows.recipe.loading import RecipeError
 from flows.recipe.recipe import Recipe
+from model.base.errors import did_you_mean
 
 _LIMITS = {
     "minimum": "at least {}",
@@ -54,7 +55,7 @@ def fields_under(path: str) -> list[RecipeField]:
     fields = recipe_fields()
     found = [field for field in fields if not path or f"{field.path}.".replace("[", ".").startswith(f"{path}.")]
     if not found:
-        raise RecipeError(f"There is no field {path!r}{nearest(path, [field.path for field in fields])}.")
+        raise RecipeError(f"There is no field {path!r}{did_you_mean(path, [field.path for field in fields])}.")
     return found
 
 
@@ -63,13 +64,13 @@ def _fields(model: dict[str, Any], prefix: str, models: dict[str, Any]) -> Itera
         path = f"{prefix}{name}"
         below = list(_models_in(schema, path, models))
         default = schema.get("default", {} if schema.get("type") == "object" else None)
-        is_section = _type(schema, models) == "section"
+        kind = _type(schema, models)
         words = schema.get("description") or (below[0][0].get("description", "") if below else "")
         yield RecipeField(
             path=path,
-            type=_type(schema, models),
+            type=kind,
             required=name in model.get("required", ()),
-            default=None if is_section else default,
+            default=None if kind == "section" else default,
             meaning=" ".join(words.split()),
         )
         for inner, inner_path in below:

@@ -7,7 +7,6 @@ does not exist, the nearest one that does.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 import typing
@@ -20,9 +19,21 @@ from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
+from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
+
+RENAMED = {
+    "vocabulary_size": "vocab_size",
+    "width": "hidden_size",
+    "feed_forward_width": "intermediate_size",
+    "head_width": "head_dim",
+    "sequences_per_step": "global_batch_size",
+    "matrix_lr": "muon_lr",
+    "madeup": "synthetic_web",
+}
+"""Fields that were renamed after 0.1.0, for the hint of an error: the old names are refused."""
 
 
 class RecipeError(UsageError):
@@ -94,7 +105,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
     shipped = shipped_recipe(name_or_path)
     if shipped is None:
         known = list(shipped_recipes())
-        near = nearest(name_or_path, known)
+        near = did_you_mean(name_or_path, known)
         raise RecipeError(
             f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
         )
@@ -108,13 +119,18 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
     field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
-        return field, f"no such field{nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+        return field, f"no such field{_hint(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
         return field, "is missing"
     if isinstance(details.get("input"), dict | list) or details["type"] == "value_error":
         return field, message
     return field, f"{message} (it is {details.get('input')!r})"
+
+
+def _hint(name: str, siblings: Sequence[str]) -> str:
+    now = RENAMED.get(name)
+    return f"; did you mean {now!r}, as it is called now?" if now in siblings else did_you_mean(name, siblings)
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
@@ -143,9 +159,3 @@ def _model_in(annotation: Any) -> Any:
             if found is not None:
                 return found
     return None
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return the hint `; did you mean 'x'?`, empty where no known name is near."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -11,7 +11,8 @@ from typing import Any
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import STAGE_NAMES, StagePlan
-from model.base.config import SECTIONS, deciding_fields
+from model.base.config import deciding_fields
+from model.base.config_loading import config_as_json
 from tasks.base.fingerprint import fingerprint
 from tasks.classify.training import ScoreRuleConfig
 from tasks.registry import STAGES
@@ -48,13 +49,8 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
 
 def meaning(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a stage's configuration that decide what comes out: no pace, no memory, no local path."""
-    decisive = {field: value for field, value in config.items() if field not in _NOT_DECISIVE.get(name, ())}
-    for section in SECTIONS:
-        if isinstance(decisive.get(section), Mapping):
-            decisive[section] = deciding_fields(section, decisive[section])
-    if decisive.get("objective") == "causal":
-        del decisive["objective"]  # as it was before there were others
-    return decisive
+    left_out = _NOT_DECISIVE.get(name, ())
+    return deciding_fields({field: value for field, value in config.items() if field not in left_out})
 
 
 _NOT_DECISIVE = {
@@ -125,13 +121,13 @@ def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dic
     if recipe.classifiers:
         configs |= _classifier_configs(recipe)
     if recipe.pretrain:
-        configs["pretrain"] = recipe.pretrain.model_dump(mode="json")
+        configs["pretrain"] = config_as_json(recipe.pretrain)
         if recipe.sft:
-            configs["sft"] = recipe.sft.model_dump(mode="json") | {"digest": chat_digests["conversations"]}
-        evaluate = recipe.evaluate.model_dump(mode="json")
+            configs["sft"] = config_as_json(recipe.sft) | {"digest": chat_digests["conversations"]}
+        evaluate = config_as_json(recipe.evaluate)
         configs["evaluate"] = evaluate | {"digest": chat_digests.get("questions")}
         if recipe.pretrain.objective == "causal":
-            configs["export"] = recipe.export.model_dump(mode="json")
+            configs["export"] = config_as_json(recipe.export)
     return configs
 
 

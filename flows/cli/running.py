@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +81,7 @@ _training_verb("ladder", "flows.ladder:ladder", "Fit a scaling law to small mode
 
 
 def _run_flow(
-    flow: str, recipe_name: str, overrides: list[str] | None, given: dict[str, object], as_json: bool
+    flow: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
 ) -> None:
     """Validate the recipe, make sure of a Prefect server, run the flow, show what came out.
 

@@ -63,9 +63,7 @@ def export(
 
     folder = copy_model(Store(store), destination)
     if gguf:
-        _run_model_program(
-            "model.gguf_export", store, ["--output", str(folder / "model.gguf"), "--precision", gguf]
-        )
+        _run_model_program("model.gguf_export", store, ["--output", str(folder / "model.gguf"), "--precision", gguf])
     print_text(str(folder))
 
 

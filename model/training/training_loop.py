@@ -42,7 +42,7 @@ from model.base.config import (
     deciding_fields,
 )
 from model.base.config_loading import config_as_json
-from model.base.device import keep_freed_memory, use_threads
+from model.base.device import activation_dtype, keep_freed_memory, use_threads
 from model.base.errors import BadInput, Diverged
 from model.base.folder_lock import locked_folder
 from model.base.program import EXIT_DONE, EXIT_STOPPED
@@ -165,7 +165,7 @@ class _Trainer:
     def __init__(self, accelerator: Accelerator, run: Run, checkpoint: Checkpoint | None) -> None:
         self._accelerator, self._run = accelerator, run
         self._started = time.perf_counter()
-        dtype: torch.dtype = getattr(torch, run.loop.precision)
+        dtype = activation_dtype(run.loop.precision, accelerator.device)
         model = run.objective.build(run.shape, dtype)
         if checkpoint is None:
             run.initialise(model)
@@ -194,6 +194,7 @@ class _Trainer:
             processes, cost = accelerator.num_processes, run.objective.flop_per_token
             speed = StepSpeed(run.shape, accelerator.device, dtype, processes, run.bytes_per_token, cost)
             self._log = RunLog(run.folder, run.loop.trackers, decisive_settings(run), speed, self._step)
+        self._log.write("start", self._step, activations=str(dtype).removeprefix("torch."))
         self._log.write("resume" if checkpoint else "data", self._step, **({} if checkpoint else run.data_facts))
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from tasks.dedup.minhash import MinHashConfig, signatures_table
 from tasks.extract.charset import decode
 from tasks.extract.language import identify
 from tasks.extract.language_guess import guess_language
-from tasks.extract.main_text import ExtractionConfig, extract_text, parse_page
+from tasks.extract.main_text import ExtractionConfig, parse_page
 from tasks.extract.page_metadata import read_metadata
 from tasks.extract.page_to_document import page_to_document
 from tasks.extract.url_rules import UrlRules, UrlRulesConfig
@@ -30,6 +30,7 @@ from tasks.filter.config import FilterConfig
 from tasks.filter.filter import filter_documents
 from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.bench.side_by_side import show
+from tests.page_texts import text_of
 from tests.tasks.builtin_lists import read_list
 
 P = ParamSpec("P")
@@ -118,12 +119,12 @@ def measure_steps(folder: Path) -> Clock:
     clock, texts = Clock(), []
     rules, config = UrlRules(UrlRulesConfig(), read_list), FilterConfig()
     for number, page in enumerate(pages_of(folder, clock)):
-        clock.time("address", rules.judge, page.url)
+        clock.time("address", rules.check, page.url)
         html = clock.time("decode", decode, page.payload, page.content_type).text
         clock.time("guess", guess_language, html, ("en",))
         for side in ("ours", "bare") if number % 2 else ("bare", "ours"):
             if side == "ours":
-                text = clock.time("ours", extract_text, html, page.url, CONFIG)
+                text = clock.time("ours", text_of, html, page.url, CONFIG)
             else:
                 clock.time("bare", bare_trafilatura, html, page.url)
         if (tree := parse_page(html, CONFIG)) is not None:

@@ -86,7 +86,9 @@ def _left_out(name: str, recipe: Recipe) -> tuple[str, ...]:
         return tuple(stage for stage, is_read in read.items() if not is_read)
     if name == "classifiers" and not any(config.negatives_from_corpus for config in recipe.classifiers.values()):
         return ("filter",)
-    return () if recipe.classifiers else ("scores", "thresholds")
+    if not recipe.classifiers:
+        return ("scores", "thresholds")
+    return () if any(config.keep_top is not None for config in recipe.classifiers.values()) else ("thresholds",)
 
 
 def _configs(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -142,7 +144,10 @@ def _extract_config(recipe: Recipe) -> dict[str, Any]:
 def _corpus_config(recipe: Recipe) -> dict[str, Any]:
     """The sections that judge kept documents; one that the recipe does not have leaves no trace in the fingerprint."""
     sections = {"harm": recipe.harm, "personal_data": recipe.personal_data}
-    return {name: section.model_dump(mode="json") for name, section in sections.items() if section}
+    dumped = {name: section.model_dump(mode="json") for name, section in sections.items() if section}
+    fields = set(ScoreRuleConfig.model_fields)
+    rules = {name: rule.model_dump(mode="json", include=fields) for name, rule in sorted(recipe.classifiers.items())}
+    return dumped | ({"classifiers": rules} if rules else {})
 
 
 def _tokenizer_config(recipe: Recipe) -> dict[str, Any]:
@@ -175,14 +180,15 @@ def _mixture_config(recipe: Recipe) -> dict[str, Any]:
 
 
 def _classifier_configs(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """How classifiers are trained, which there are, and what their scores decide: each stage reads its share."""
+    """How classifiers are trained, which there are, and of which a share is kept."""
     dumped = {name: config.model_dump(mode="json") for name, config in sorted(recipe.classifiers.items())}
-    judging = ScoreRuleConfig.model_fields
-    return {
-        "classifiers": {"classifiers": {name: _without(values, judging) for name, values in dumped.items()}},
+    fields = ScoreRuleConfig.model_fields
+    shares = {name: config.keep_top for name, config in sorted(recipe.classifiers.items()) if config.keep_top}
+    configs: dict[str, dict[str, Any]] = {
+        "classifiers": {"classifiers": {name: _without(values, fields) for name, values in dumped.items()}},
         "scores": {"classifiers": list(dumped)},
-        "thresholds": {"classifiers": {name: {key: values[key] for key in judging} for name, values in dumped.items()}},
     }
+    return configs | ({"thresholds": shares} if shares else {})
 
 
 def _without(values: Mapping[str, Any], keys: Container[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tasks.dedup.clusters import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.main_text import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
-from tasks.filter.measure_and_judge import FilterConfig
+from tasks.filter.config import FilterConfig
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.synthetic_web import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig

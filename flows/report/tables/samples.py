@@ -17,7 +17,7 @@ from flows.report.tables.text_difference import Piece, mark_differences
 from flows.store.datasets import rows_by_id, sampled_parts, sampled_rows, stage_decisions, stage_folder
 from flows.store.judging_stages import JUDGING_STAGES, plans_of
 from flows.store.run_record import RunRecord
-from tasks.corpus.signal_tests import SignalTest
+from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 from tasks.dedup.clusters import EXACT, NEAR
 
@@ -116,7 +116,7 @@ def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
 
 def _removed_by(store: Store, record: RunRecord, stage: str) -> Iterator[RemovedFor]:
     judging = JUDGING_STAGES[stage]
-    tests = {test.name: test for test in judging.tests(plans_of(record))}
+    tests = {test.name: test for test in judging.rules(plans_of(record))}
     columns = ["id", "kept", "reasons", *dict.fromkeys(column for test in tests.values() for column in test.columns)]
     by_reason: defaultdict[str, list[_Found]] = defaultdict(list)
     counts: defaultdict[str, int] = defaultdict(int)
@@ -196,7 +196,7 @@ def _texts(store: Store, folder: str, wanted: Iterable[_Found]) -> dict[str, dic
     return texts
 
 
-def _failures(row: Mapping[str, Any], tests: Mapping[str, SignalTest]) -> tuple[str, ...]:
+def _failures(row: Mapping[str, Any], tests: Mapping[str, Rule]) -> tuple[str, ...]:
     """Each reason with the measured number and the threshold it broke, where a test gave it."""
     return tuple(tests[reason].explain(row) if reason in tests else str(reason) for reason in row["reasons"])
 

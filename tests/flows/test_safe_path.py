@@ -13,19 +13,8 @@ import pytest
 from tasks.base.safe_path import safe_path
 from tests.conftest import ROOT, sluice_environment
 
-NAMES = (
-    "flows",
-    "tasks",
-    "model",
-    "json",
-    "typing",
-    "uvicorn",
-    "prefect",
-    "accelerate",
-    "torch",
-    "numpy",
-    "sitecustomize",
-)
+OURS = ("flows", "tasks", "model")
+OTHERS = ("json", "typing", "uvicorn", "prefect", "accelerate", "torch", "numpy", "sitecustomize")
 HOSTILE = """
 import pathlib
 pathlib.Path({mark!r}).write_text(__name__)
@@ -38,7 +27,7 @@ def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder with modules, or packages, called like ours and like those that we import."""
     folder = tmp_path / "hostile"
     folder.mkdir()
-    for name in NAMES:
+    for name in (*OURS, *OTHERS):
         file = folder / (f"{name}.py" if request.param == "files" else f"{name}/__init__.py")
         file.parent.mkdir(exist_ok=True)
         file.write_text(HOSTILE.format(mark=str(folder / "imported")))

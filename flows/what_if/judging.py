@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
 from flows.store.datasets import DatasetCount, count_dataset
 from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of
 from flows.store.run_record import RunRecord, read_run, run_names

@@ -6,20 +6,18 @@ Notable: duplicates are always judged, and their decisions name the document kep
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.base.config import Config
 from tasks.classify.score_thresholds import ClassifierCheck, read_thresholds, scores_schema
 from tasks.corpus.harm import HarmCheck, HarmConfig, read_lexicon
 from tasks.dataset.data_files import read_data_file
-from tasks.dataset.document_check import CheckResult, DocumentCheck, check_all
-from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import read_part
-from tasks.dataset.schemas import DOCUMENTS, DUPLICATES, decisions_schema
+from tasks.dataset.document_check import DocumentCheck, check_all
+from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.dedup.clusters import duplicates_table
+from tasks.dedup.keep_one import DuplicatesCheck
 from tasks.personal_data.judging import PersonalDataCheck
 from tasks.personal_data.replacing import PersonalDataConfig
 
@@ -68,37 +66,14 @@ def _classifier_check(context: PartContext) -> ClassifierCheck:
     return ClassifierCheck(thresholds, pa.concat_tables([columns.empty_table(), *context.input("scores")]))
 
 
-class DuplicatesCheck:
-    """Lets one document of each cluster stay. `duplicate_of`: the id of the one that was kept in this one's place."""
-
-    signals = pa.schema([("duplicate_of", pa.string())])
-
-    def __init__(self, context: PartContext) -> None:
-        self._context = context
-        self._found: pa.Table | None = None
-
-    def check(self, documents: pa.Table) -> CheckResult:
-        """CheckResults from the duplicates dataset."""
-        if self._found is None and documents.num_rows:
-            self._found = self._verdicts_on_warc(documents["id"][0].as_py().rpartition(":")[0])
-        found = DUPLICATES.empty_table() if self._found is None else self._found
-        judged = duplicates_table(documents["id"], found)
-        reasons = [[reason] if reason else [] for reason in judged["reason"].to_pylist()]
-        kept_instead = pc.if_else(judged["kept"], None, judged["cluster"])
-        return CheckResult(reasons, pa.table([kept_instead], schema=self.signals))
-
-    def _verdicts_on_warc(self, warc: str) -> pa.Table:
-        """The verdicts on one WARC's documents, which are all that a part has: few of a large crawl's."""
-        path = part_path("duplicates", self._context.job.upstream["duplicates"], 0)
-        # ":" ends the WARC's name in an id, and ";" is the character after it.
-        here = (pc.field("id") >= f"{warc}:") & (pc.field("id") < f"{warc};")
-        tables = (table.filter(here) for table in read_part(self._context.store, path))
-        return pa.concat_tables([DUPLICATES.empty_table(), *tables])
+class _Recipe(Protocol):
+    harm: HarmConfig | None
+    personal_data: PersonalDataConfig | None
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the corpus."""
-    return DOCUMENTS
+def _config(recipe: _Recipe) -> CorpusConfig:
+    """Return the sections of the checks."""
+    return CorpusConfig(harm=recipe.harm, personal_data=recipe.personal_data)
 
 
 def decisions(context: PartContext) -> pa.Schema:
@@ -106,16 +81,21 @@ def decisions(context: PartContext) -> pa.Schema:
     return decisions_schema([column for check in _checks(context) for column in check.signals])
 
 
+def _has_classifiers(recipe: Any) -> bool:
+    return bool(recipe.classifiers)
+
+
 STAGE = Stage(
-    "corpus",
-    1,
-    (
+    name="corpus",
+    version=1,
+    upstream=(
         Upstream("filter"),
         Upstream("duplicates", all_parts=True),
-        Upstream("scores", optional=True),
-        Upstream("thresholds", all_parts=True, optional=True),
+        Upstream("scores", when=_has_classifiers),
+        Upstream("thresholds", all_parts=True, when=_has_classifiers),
     ),
-    run,
-    schema,
-    decisions,
+    config_of=_config,
+    rows=DOCUMENTS,
+    decisions=decisions,
+    run=run,
 )

@@ -65,14 +65,12 @@ def _decisions(documents: pa.Table, judged: list[Filtered]) -> pa.Table:
     return pa.table(columns | signals, schema=DECISIONS)
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the kept documents."""
-    return DOCUMENTS
-
-
-def decisions(context: PartContext) -> pa.Schema:
-    """The columns of the decisions."""
-    return DECISIONS
-
-
-STAGE = Stage("filter", 2, (Upstream("extract"),), run, schema, decisions)
+STAGE = Stage(
+    name="filter",
+    version=2,
+    upstream=(Upstream("extract"),),
+    config_of=lambda recipe: recipe.filter,
+    rows=DOCUMENTS,
+    decisions=DECISIONS,
+    run=run,
+)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from rich.table import Table
 
+from flows.display.numbers import duration, size
 from flows.engine.finished_dataset import finished_manifest
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
@@ -213,26 +214,12 @@ def cost_table(cost: AcquisitionCost) -> Table:
         "warcs": ("WARC files", f"{cost.warcs:,}"),
         "whole_warcs": ("of them in one request", f"{cost.whole_warcs:,}"),
         "requests": ("requests", f"{cost.requests:,}"),
-        "fetched_bytes": ("bytes", in_bytes(cost.fetched_bytes)),
+        "fetched_bytes": ("bytes", size(cost.fetched_bytes)),
         "wanted_bytes": ("of them wanted", f"{share:.0%}"),
         "pages": ("pages", f"{cost.pages:,}"),
-        "index_bytes": ("read of the index", in_bytes(cost.index_bytes)),
-        "seconds": ("time, at least", in_time(cost.seconds)),
+        "index_bytes": ("read of the index", size(cost.index_bytes)),
+        "seconds": ("time, at least", "no network" if cost.seconds is None else duration(cost.seconds)),
     }
     for field, (name, value) in rows.items():
         table.add_row(name, value, cost.basis.get(field, ""))
     return table
-
-
-def in_bytes(count: int) -> str:
-    """A number of bytes as a person says it."""
-    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.2f} MB"
-
-
-def in_time(seconds: float | None) -> str:
-    """Seconds as a person says them."""
-    if seconds is None:
-        return "no network"
-    if seconds < 90:
-        return f"{seconds:,.0f} s"
-    return f"{seconds / 60:,.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

@@ -27,13 +27,13 @@ from flows.engine.run import Run, working_folder
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
 from tasks.dataset.store import explaining_full_disk
 
-EXIT_DONE, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 2, 3
 _LAST_LINES = 20
 _REPORT_SECONDS = 2.0
 _TAIL_BYTES = 4096
@@ -214,11 +214,6 @@ def _newest_step(metrics: Path) -> dict[str, Any] | None:
         if isinstance(event, dict) and event.get("event") == "step":
             return event
     return None
-
-
-def outcome_path(config: Path) -> Path:
-    """Where a program says how it ended: beside its config."""
-    return config.with_suffix(".outcome.json")
 
 
 def _outcome(config: Path) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ does not exist, the nearest one that does.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 import typing
@@ -20,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
+from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
@@ -100,7 +100,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
     shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"
     if not shipped.is_file():
         known = shipped_recipes()
-        near = _nearest(name_or_path, known)
+        near = did_you_mean(name_or_path, known)
         raise RecipeError(
             f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
         )
@@ -114,7 +114,7 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
     field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
-        return field, f"no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+        return field, f"no such field{did_you_mean(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
         return field, "is missing"
@@ -149,8 +149,3 @@ def _model_in(annotation: Any) -> Any:
             if found is not None:
                 return found
     return None
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flows.recipe.recipe import EvaluateSection, Recipe
+from flows.recipe.recipe import Recipe
 from flows.stages.program import ProgramContext, ProgramStage
+from model.base.config import EvaluateSection
 from tasks.dataset.stage import Upstream
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flows.recipe.recipe import ExportSection, Recipe
+from flows.recipe.recipe import Recipe
 from flows.stages.program import ProgramContext, ProgramStage
+from model.base.config import ExportSection
 from tasks.dataset.stage import Upstream
 
 

@@ -6,10 +6,11 @@ Notable: the plan is a pure function of the recipe, the crawl it resolved to and
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
@@ -32,7 +33,7 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
     for stage in STAGES.values():
         config = stage.config_of(recipe)
         if config is not None:
-            values = config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
+            values = to_jsonable_python(config)
             built_on = [upstream.stage for upstream in stage.upstream if not upstream.when or upstream.when(recipe)]
             plans[stage.name] = stage_plan(stage, values, {name: plans[name].fingerprint for name in built_on})
     return plans
@@ -56,6 +57,6 @@ def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Re
     """Return the recipe with the crawl by its name and the chat files by their content."""
     update: dict[str, Any] = {"source": recipe.source.model_copy(update={"crawl": crawl})}
     if recipe.sft:
-        update["sft"] = recipe.sft.model_copy(update={"conversations": chat_digests.get("conversations")})
-    update["evaluate"] = recipe.evaluate.model_copy(update={"questions": chat_digests.get("questions")})
+        update["sft"] = dataclasses.replace(recipe.sft, conversations=chat_digests.get("conversations", ""))
+    update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"))
     return recipe.model_copy(update=update)

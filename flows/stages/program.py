@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from flows.recipe.stage_plan import StagePlan
-from model.base.config import SECTIONS, deciding_fields
+from model.base.config import deciding_fields
 from tasks.dataset.stage import Output, PartContext, Stage
 from tasks.dataset.store import Store
 from tasks.tokenize.tokenizer import tokenizer_path
@@ -109,11 +109,8 @@ class ProgramStage(Stage):
     run: Callable[[PartContext], Iterator[Output]] = _not_by_parts
 
     def meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields that decide what comes out, those of the sections that training programs share included."""
-        return {
-            name: deciding_fields(name, value) if name in SECTIONS else value
-            for name, value in super().meaning(config).items()
-        }
+        """Return the fields that decide what comes out, without the pace of a training loop."""
+        return deciding_fields(super().meaning(config))
 
 
 def training_summary(context: ProgramContext) -> dict[str, Any]:

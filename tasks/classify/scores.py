@@ -7,18 +7,19 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tasks.classify.linear_model import LinearModel, read_model, score_texts
-from tasks.classify.score_thresholds import scores_schema, signal_name
+from tasks.classify.score_rules import scores_schema, signal_name
+from tasks.dataset.rules import passing
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.dedup.keep_one import DuplicatesCheck
+from tasks.dedup.duplicates_check import DuplicatesCheck
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Ids and scores, in the documents' order."""
+    """Yield ids and scores, in the documents' order."""
     models = _models(context)
     duplicates = DuplicatesCheck(context)
     for documents in context.input("filter", ["id", "text"]):
-        stays = pa.array([not reasons for reasons in duplicates.check(documents).reasons], pa.bool_())
-        unique = documents.filter(stays)
+        stays = passing(duplicates.check(documents).failing.values(), documents.num_rows)
+        unique = documents.filter(pa.array(stays))
         scores = score_texts(list(models.values()), unique["text"])
         columns = {signal_name(name): pa.array(values) for name, values in zip(models, scores, strict=True)}
         yield Output(

@@ -16,6 +16,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest, part_path, read_manifest
 from tasks.dataset.parts import read_part
+from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 
 C = TypeVar("C", bound=Config)
@@ -183,7 +184,7 @@ class Stage:
     version: int
     """Raised whenever the same inputs and configuration give another output than before."""
     upstream: tuple[Upstream, ...] = ()
-    config_of: Callable[[Any], Config | Mapping[str, Any] | None]
+    config_of: Callable[[Any], Any]
     """The fields that it reads of a recipe whose crawl and files are known; None: the recipe has no such stage."""
     pace: tuple[str, ...] = ()
     """Fields of the configuration that decide where, how fast or in how much memory, and nothing that comes out."""
@@ -200,7 +201,7 @@ class Stage:
     scratch: Scratch | None = None
     check_failures: Callable[[Sequence[PartJob], int], None] | None = None
     """Raises where too many parts count as `failed`, given their jobs and the number of all parts."""
-    rules: Callable[[Mapping[str, Mapping[str, Any]]], tuple[Any, ...]] | None = None
+    rules: Callable[[Mapping[str, Mapping[str, Any]]], tuple[Rule, ...]] | None = None
     """The rules by which it decides on signals, given each planned stage's configuration by name; None: by none."""
     rule_fields: tuple[str, ...] = ()
     """Fields of the configuration, dotted, that change what rules decide and nothing that is measured."""

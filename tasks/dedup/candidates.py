@@ -1,6 +1,6 @@
 """candidates: pairs of duplicates, one part for each partition of the join over band keys.
 
-Notable: a part reads every signature part, but only the columns it needs and only its own share of the keys stays in
+Notable: a part reads every signature part, but only the columns it needs, and only its own share of the keys stays in
 memory. Rows are places in the signatures dataset, which the fingerprint upstream pins.
 """
 
@@ -16,7 +16,7 @@ from tasks.dedup.clusters import DuplicatesConfig, partition_edges
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """The pairs that this part's partition of the keys finds."""
+    """Yield the pairs that this part's partition of the keys finds."""
     edges = partition_edges(context.reader("signatures"), context.job.index, context.config(DuplicatesConfig))
     rows = pa.table({"left": edges[:, 0], "right": edges[:, 1]}, schema=CANDIDATES)
     yield Output(rows, counters={"pairs": len(edges)})

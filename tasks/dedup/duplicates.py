@@ -1,4 +1,4 @@
-"""duplicates: the clusters that the pairs make, and which document of each is kept."""
+"""duplicates: the clusters that the pairs form, and the document of each that is kept."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import numpy as np
 
 from tasks.dataset.schemas import DUPLICATES
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.dedup.clusters import verdicts
+from tasks.dedup.clusters import duplicate_decisions
 
 ROWS_PER_GROUP = 100_000
-"""CheckResults that a reader has in memory at a time."""
+"""Decisions that a reader has in memory at a time."""
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """One row for each document that has a duplicate, sorted by id; a document without a row has none."""
+    """Yield one row for each document that has a duplicate, sorted by id."""
     edges = [
         np.stack([table["left"].to_numpy(), table["right"].to_numpy()], axis=1)
         for _, table in context.all_inputs("candidates")
     ]
-    found = verdicts(context.reader("signatures"), np.concatenate(edges) if edges else np.empty((0, 2), dtype=np.int64))
+    all_edges = np.concatenate(edges) if edges else np.empty((0, 2), dtype=np.int64)
+    found = duplicate_decisions(context.reader("signatures"), all_edges)
     reasons = Counter(reason for reason in found["reason"].to_pylist() if reason)
     clusters = {"clusters": len(found["cluster"].unique())}
     for start in range(0, found.num_rows, ROWS_PER_GROUP):

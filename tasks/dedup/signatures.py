@@ -1,4 +1,4 @@
-"""signatures: for each filtered document the band keys by which near-duplicates will meet."""
+"""signatures: the MinHash band keys of each filtered document, which bring near-duplicates together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.dedup.minhash import MinHashConfig, signatures_table
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """One row a document, in the documents' order."""
+    """Yield a row for each document, in their order."""
     config = context.config(MinHashConfig)
     for documents in context.input("filter", ["id", "text", "text_hash"]):
         yield Output(signatures_table(documents, config), counters={"documents": documents.num_rows})

@@ -23,11 +23,12 @@ from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.extract.main_text import ExtractionConfig
 from tasks.extract.page_to_document import EXTRACT_SIGNALS, ExtractedPage, SeenPages, page_to_document, without_document
+from tasks.extract.rules import RULE_FIELDS, extract_rules
 from tasks.extract.url_rules import UrlRules
 from tasks.fetch.crawl_listing import warc_name
 from tasks.fetch.wanted_dataset import wanted_records
 from tasks.fetch.warc_files import is_read_in_place, job_source, stored_path
-from tasks.filter.measure_and_judge import FilterConfig
+from tasks.filter.config import FilterConfig
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
@@ -166,4 +167,6 @@ STAGE = Stage(
     decisions=DECISIONS,
     run=run,
     runs_with="fetch",
+    rules=lambda configs: extract_rules(ExtractionConfig.model_validate(configs["extract"])),
+    rule_fields=RULE_FIELDS,
 )

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s
-from tasks.classify.score_thresholds import scores_schema, signal_name
+from tasks.classify.score_rules import scores_schema, signal_name
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import read_part
 from tasks.dataset.schemas import DUPLICATES, PACKING

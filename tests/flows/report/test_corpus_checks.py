@@ -53,9 +53,7 @@ def test_a_classifier_shows_how_good_it_is_and_where_it_parts(judged: tuple[Stor
     assert quality.scored == len(scored)
     assert quality.removed == sum("classifier_quality" in row["reasons"] for row in rows) > 0
     assert quality.threshold is not None
-    assert quality.threshold.score == min(
-        r["score_quality"] for r in scored if "classifier_quality" not in r["reasons"]
-    )
+    assert quality.threshold == min(r["score_quality"] for r in scored if "classifier_quality" not in r["reasons"])
 
 
 def test_personal_data_and_harm_are_counted(judged: tuple[Store, RunRecord]) -> None:

@@ -11,25 +11,24 @@ from pydantic import ValidationError
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
+from flows.stages.registry import with_upstream
 from flows.store.datasets import DatasetCount, count_dataset
-from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of
+from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of, rules_of
 from flows.store.run_record import RunRecord, read_run, run_names
 from flows.store.why import Change
 from flows.what_if.parts import StageDecisions, column_names
+from flows.what_if.reevaluation import Reevaluation
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import differences
-from tasks.corpus.signal_tests import Rejudging, SignalTest, Threshold
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.rules import Rule, Threshold
 from tasks.dataset.store import Store
 
-Sides = tuple[tuple[SignalTest, ...], tuple[SignalTest, ...]]
+Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's tests in the run and in the recipe."""
-_COMPARED = (
-    *("selection", "wanted", "fetch", "extract", "filter", "signatures", "candidates", "duplicates"),
-    *("classifiers", "thresholds", "corpus"),
-)
-"""The stages that decide what the corpus is."""
+_COMPARED = [name for name in with_upstream(["corpus"]) if name != "thresholds"]
+"""The stages that decide what the corpus is; the shares that `thresholds` reads are in the rules of `corpus` too."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +96,13 @@ def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
 def _tests(record: RunRecord, plans: Plans) -> dict[str, Sides]:
     """The tests of each judging stage in the run and in the recipe."""
     try:
-        before = {
-            name: stage.tests(plans_of(record)) for name, stage in JUDGING_STAGES.items() if name in record.stages
-        }
+        before = {name: rules_of(name, plans_of(record)) for name in JUDGING_STAGES if name in record.stages}
     except ValidationError as error:
         raise PermanentError(
             f"The run {record.run} was made with a recipe that this version of Sluice does not understand: {error}. "
             "Run the recipe again, then ask."
         ) from error
-    return {name: (tests, JUDGING_STAGES[name].tests(plans)) for name, tests in before.items()}
+    return {name: (tests, rules_of(name, plans)) for name, tests in before.items()}
 
 
 def _compared(record: RunRecord, plans: Plans, tests: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:
@@ -123,7 +120,7 @@ def _compared(record: RunRecord, plans: Plans, tests: Mapping[str, Sides]) -> tu
     return judged, others
 
 
-def _effective(path: str, value: object, tests: Sequence[SignalTest]) -> object:
+def _effective(path: str, value: object, tests: Sequence[Rule]) -> object:
     """A field's value; of a threshold that is not given, the one that holds then."""
     limits = {test.name: test.limit for test in tests if isinstance(test, Threshold)}
     return limits.get(path.rpartition(".")[2]) if value is None and "thresholds." in path else value
@@ -163,8 +160,8 @@ def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, tests: Sid
     # The filter's rules of another version are not known here, so nothing of what they said is taken over.
     is_known = run.version == recipe.version or run.name != "filter"
     before, after = tests if is_known else ((), tests[1])
-    rejudging = Rejudging(before if is_known else None, after)
-    lacking = [test for test in rejudging.tests if not there.issuperset(test.columns)]
+    reevaluation = Reevaluation(before if is_known else None, after)
+    lacking = [test for test in reevaluation.rules if not there.issuperset(test.columns)]
     if lacking and run.name == "filter":
         missing = min(set(lacking[0].columns) - there)
         older = f" (version {run.version} of the stage made them, this is version {recipe.version})"
@@ -175,5 +172,5 @@ def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, tests: Sid
         )
     if lacking:
         after = tuple(test for test in after if test not in lacking)
-        rejudging = Rejudging(before, after)
-    return StageDecisions(run.name, folder, before, after, rejudging, tuple(test.name for test in lacking))
+        reevaluation = Reevaluation(before, after)
+    return StageDecisions(run.name, folder, before, after, reevaluation, tuple(test.name for test in lacking))

@@ -1,4 +1,4 @@
-"""Judging columns again: the same verdicts as judging documents, and nothing read that need not be."""
+"""Deciding again on stored decisions: as the filter itself would, and nothing read that need not be."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.corpus.filter_tests import filter_tests
-from tasks.corpus.signal_tests import Rejudging, Threshold, passing, stored_reasons
+from flows.what_if.reevaluation import Reevaluation
+from tasks.dataset.rules import Threshold, passing, reasons_column, stored_reasons
+from tasks.filter.config import FilterConfig, filter_rules, published_rules
 from tasks.filter.filter import DECISIONS
-from tasks.filter.measure_and_judge import FilterConfig, chosen_rules, judge
 from tasks.filter.profiles import PROFILES, SIGNALS
+from tests.tasks.filter.one_document import slow_reasons
 
 RULES = [rule for profile in PROFILES.values() for rule in profile]
-LIMITS = sorted({rule.threshold for rule in RULES})
+LIMITS = sorted({rule.limit for rule in RULES})
 NUMBERS = st.sampled_from(LIMITS) | st.floats(0, 200)
 
 
@@ -44,7 +45,7 @@ def documents(draw: st.DrawFn) -> list[dict[str, Any]]:
 def configs(draw: st.DrawFn) -> FilterConfig:
     """Any profiles, languages and thresholds."""
     profiles = tuple(draw(st.lists(st.sampled_from(sorted(PROFILES)), unique=True, max_size=3)))
-    names = [rule.name for rule in chosen_rules(FilterConfig(profiles=profiles))]
+    names = [rule.name for rule in published_rules(profiles)]
     thresholds = st.dictionaries(st.sampled_from(names), NUMBERS, max_size=4)
     return FilterConfig(
         profiles=profiles,
@@ -59,12 +60,12 @@ def _signals() -> pa.Schema:
     return pa.schema([field for field in DECISIONS if field.name not in ("id", "stage", "kept", "reasons")])
 
 
-def _judged(rows: list[dict[str, Any]], config: FilterConfig) -> list[list[str]]:
-    return [judge(row, row["language"], row["language_score"], config) for row in rows]
+def _decided(rows: list[dict[str, Any]], config: FilterConfig) -> list[list[str]]:
+    return [slow_reasons(row, config) for row in rows]
 
 
 def _decisions(rows: list[dict[str, Any]], config: FilterConfig) -> pa.Table:
-    reasons = pa.array(_judged(rows, config), pa.list_(pa.string()))
+    reasons = pa.array(_decided(rows, config), pa.list_(pa.string()))
     return pa.Table.from_pylist(rows, _signals()).append_column("reasons", reasons)
 
 
@@ -74,35 +75,36 @@ def _in_rows(failing: dict[str, Any], documents: int) -> list[list[str]]:
 
 @settings(max_examples=150)
 @given(documents(), configs(), configs())
-def test_judging_columns_is_judging_each_document(
+def test_deciding_on_columns_is_deciding_on_each_document(
     rows: list[dict[str, Any]], before: FilterConfig, after: FilterConfig
 ) -> None:
     decisions = _decisions(rows, before)
     stored = stored_reasons(decisions["reasons"])
-    for known in (filter_tests(before), None):
-        failing = Rejudging(known, filter_tests(after)).failing(decisions, stored)
-        assert _in_rows(failing, len(rows)) == _judged(rows, after)
-        assert passing(failing.values(), len(rows)).tolist() == [not reasons for reasons in _judged(rows, after)]
+    for known in (filter_rules(before), None):
+        failing = Reevaluation(known, filter_rules(after)).failing(decisions, stored)
+        assert _in_rows(failing, len(rows)) == _decided(rows, after)
+        assert reasons_column(failing, len(rows)).to_pylist() == _decided(rows, after)
+        assert passing(failing.values(), len(rows)).tolist() == [not reasons for reasons in _decided(rows, after)]
 
 
 def test_what_has_not_changed_is_not_read() -> None:
     before = FilterConfig()
-    assert Rejudging(filter_tests(before), filter_tests(before)).columns == ("reasons",)
+    assert Reevaluation(filter_rules(before), filter_rules(before)).columns == ("reasons",)
     laxer = FilterConfig(thresholds={"gopher_min_words": 20})
-    assert Rejudging(filter_tests(before), filter_tests(laxer)).columns == ("reasons", "words")
+    assert Reevaluation(filter_rules(before), filter_rules(laxer)).columns == ("reasons", "words")
     named = FilterConfig(thresholds={"gopher_min_words": 50})  # the published one, said aloud
-    assert Rejudging(filter_tests(before), filter_tests(named)).columns == ("reasons",)
+    assert Reevaluation(filter_rules(before), filter_rules(named)).columns == ("reasons",)
     german = FilterConfig(language_thresholds={"de": {"gopher_min_words": 20}})
-    assert Rejudging(filter_tests(before), filter_tests(german)).columns == ("reasons", "words", "language")
+    assert Reevaluation(filter_rules(before), filter_rules(german)).columns == ("reasons", "words", "language")
 
 
-def test_reasons_that_no_test_gives_stay() -> None:
+def test_reasons_that_no_rule_gives_stay() -> None:
     decisions = pa.table({"reasons": [["copy"], ["low", "copy"], ["low"], []], "score": pa.array([9, 1, 2, 3])})
     stored = stored_reasons(decisions["reasons"])
     low = [Threshold("low", "score", "<", 3)]
-    higher = Rejudging(low, [Threshold("low", "score", "<", 4)]).failing(decisions, stored)
+    higher = Reevaluation(low, [Threshold("low", "score", "<", 4)]).failing(decisions, stored)
     assert _in_rows(higher, 4) == [["copy"], ["low", "copy"], ["low"], ["low"]]
-    without = Rejudging(low, []).failing(decisions, stored)
+    without = Reevaluation(low, []).failing(decisions, stored)
     assert _in_rows(without, 4) == [["copy"], ["copy"], [], []]
 
 
@@ -115,8 +117,8 @@ def test_what_was_not_measured_fails_nothing() -> None:
 
 
 def test_a_failure_is_explained_by_the_limit_that_held() -> None:
-    test = filter_tests(FilterConfig(languages=(), language_thresholds={"de": {"gopher_min_words": 40}}))
-    words = next(one for one in test if one.name == "gopher_min_words")
+    rules = filter_rules(FilterConfig(languages=(), language_thresholds={"de": {"gopher_min_words": 40}}))
+    words = next(one for one in rules if one.name == "gopher_min_words")
     assert words.explain({"words": 31, "language": "en"}) == "gopher_min_words: words 31 < 50"
     assert words.explain({"words": 31, "language": "de"}) == "gopher_min_words: words 31 < 40"
 

@@ -1,4 +1,4 @@
-"""The check that keeps one document of each cluster of duplicates."""
+"""The check for duplicates: keeps one document of each cluster, by what the stage `duplicates` found."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import pyarrow.compute as pc
 from tasks.dataset.document_check import CheckResult
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import read_part
+from tasks.dataset.rules import is_one_of
 from tasks.dataset.schemas import DUPLICATES
 from tasks.dataset.stage import PartContext
-from tasks.dedup.clusters import duplicates_table
+from tasks.dedup.clusters import EXACT, NEAR, duplicates_table
 
 
 class DuplicatesCheck:
-    """Lets one document of each cluster stay. `duplicate_of`: the id of the one that was kept in this one's place."""
+    """Keeps one document of each cluster. `duplicate_of`: the id of the one that was kept in this one's place."""
 
     signals = pa.schema([("duplicate_of", pa.string())])
 
@@ -23,17 +24,16 @@ class DuplicatesCheck:
         self._found: pa.Table | None = None
 
     def check(self, documents: pa.Table) -> CheckResult:
-        """CheckResults from the duplicates dataset."""
+        """Look the documents up in the duplicates dataset."""
         if self._found is None and documents.num_rows:
-            self._found = self._verdicts_on_warc(documents["id"][0].as_py().rpartition(":")[0])
-        found = DUPLICATES.empty_table() if self._found is None else self._found
-        judged = duplicates_table(documents["id"], found)
-        reasons = [[reason] if reason else [] for reason in judged["reason"].to_pylist()]
-        kept_instead = pc.if_else(judged["kept"], None, judged["cluster"])
-        return CheckResult(reasons, pa.table([kept_instead], schema=self.signals))
+            self._found = self._duplicates_of_warc(documents["id"][0].as_py().rpartition(":")[0])
+        found = duplicates_table(documents["id"], DUPLICATES.empty_table() if self._found is None else self._found)
+        failing = {reason: is_one_of(found["reason"], (reason,)) for reason in (EXACT, NEAR)}
+        kept_instead = pc.if_else(found["kept"], None, found["cluster"])
+        return CheckResult(failing, pa.table([kept_instead], schema=self.signals))
 
-    def _verdicts_on_warc(self, warc: str) -> pa.Table:
-        """The verdicts on one WARC's documents, which are all that a part has: few of a large crawl's."""
+    def _duplicates_of_warc(self, warc: str) -> pa.Table:
+        """Return the rows on one WARC's documents, which are all that a part has: few of a large crawl's."""
         path = part_path("duplicates", self._context.job.upstream["duplicates"], 0)
         # ":" ends the WARC's name in an id, and ";" is the character after it.
         here = (pc.field("id") >= f"{warc}:") & (pc.field("id") < f"{warc};")

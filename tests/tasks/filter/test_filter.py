@@ -1,4 +1,4 @@
-"""Profiles and judging: golden vectors for every rule, strictness at each threshold, and what judging must never do."""
+"""Profiles and rules: golden vectors for every rule, strictness at each threshold, what a threshold must never do."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.filter.measure_and_judge import FilterConfig, chosen_rules, filter_document, judge, measure
-from tasks.filter.profiles import PROFILES, SIGNALS, ProfileName, Rule
+from tasks.dataset.rules import Threshold
+from tasks.filter.config import FilterConfig, published_rules
+from tasks.filter.measure import measure
+from tasks.filter.profiles import PROFILES, SIGNALS, ProfileName
 from tasks.filter.stop_words import parse_stop_words
 from tests.golden.make_filter_vectors import PAGE as GOOD
+from tests.tasks.filter.one_document import fails, filter_text, reasons_of
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "golden" / "filter_vectors.json").read_text(encoding="utf-8")
@@ -35,21 +38,20 @@ def test_signals_and_reasons_are_the_frozen_ones(vector: dict[str, Any]) -> None
     assert measure(text, "en", config("fineweb")).signals == vector["signals"]
     profiles: tuple[ProfileName, ...] = ("fineweb", "datatrove", "fineweb2", "dclm")
     for profile in profiles:
-        assert judge(vector["signals"], "en", 1.0, config(profile)) == vector["reasons"][profile]
+        assert reasons_of(vector["signals"], "en", 1.0, config(profile)) == vector["reasons"][profile]
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_the_vectors_hold_a_text_on_each_side_of_every_rule(rule: Rule) -> None:
-    verdicts = {rule.fails(vector["signals"]) for vector in VECTORS if vector["rule"] == rule.name}
-    assert verdicts == {True, False}
+def test_the_vectors_hold_a_text_on_each_side_of_every_rule(rule: Threshold) -> None:
+    values = [vector["signals"][rule.signal] for vector in VECTORS if vector["rule"] == rule.name]
+    assert set(fails(rule, rule.signal, *values)) == {True, False}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_a_rule_is_strict_where_its_source_is(rule: Rule) -> None:
-    below, above = math.nextafter(rule.threshold, -1e9), math.nextafter(rule.threshold, 1e9)
-    verdicts = [rule.fails({rule.signal: value}) for value in (below, rule.threshold, above)]
+def test_a_rule_is_strict_where_its_source_is(rule: Threshold) -> None:
+    below, above = math.nextafter(rule.limit, -1e9), math.nextafter(rule.limit, 1e9)
     assert (
-        verdicts
+        fails(rule, rule.signal, below, rule.limit, above)
         == {
             "<": [True, False, False],
             "<=": [True, True, False],
@@ -87,7 +89,7 @@ def test_thresholds_are_the_published_ones() -> None:
         "fineweb_duplicate_line_chars": (">=", 0.01),
         "fineweb_newlines": (">", 0.3),
     }
-    assert {rule.name: (rule.comparison, rule.threshold) for rule in PROFILES["fineweb"]} == published
+    assert {rule.name: (rule.comparison, rule.limit) for rule in PROFILES["fineweb"]} == published
 
 
 def test_the_dclm_profile_has_the_thresholds_of_its_configuration() -> None:
@@ -111,7 +113,7 @@ def test_the_dclm_profile_has_the_thresholds_of_its_configuration() -> None:
         **{f"dclm_duplicate_{n}_gram": (">", (20 - n) / 100) for n in range(5, 11)},
         "dclm_removed_words": (">", 0.05),
     }
-    assert {rule.name: (rule.comparison, rule.threshold) for rule in PROFILES["dclm"]} == published
+    assert {rule.name: (rule.comparison, rule.limit) for rule in PROFILES["dclm"]} == published
 
 
 def test_fineweb2_leaves_out_paragraphs_short_lines_and_c4() -> None:
@@ -121,7 +123,7 @@ def test_fineweb2_leaves_out_paragraphs_short_lines_and_c4() -> None:
         "gopher_duplicate_paragraph_chars",
         "gopher_duplicate_line_chars",
     }
-    own = {rule.name: (rule.comparison, rule.threshold) for rule in PROFILES["fineweb2"] if "fineweb2" in rule.name}
+    own = {rule.name: (rule.comparison, rule.limit) for rule in PROFILES["fineweb2"] if "fineweb2" in rule.name}
     assert own == {
         "fineweb2_sentence_lines": ("<", 0.12),
         "fineweb2_duplicate_line_chars": (">", 0.1),
@@ -131,15 +133,15 @@ def test_fineweb2_leaves_out_paragraphs_short_lines_and_c4() -> None:
 
 def test_a_good_page_passes_every_profile() -> None:
     for profile in PROFILES:
-        verdict = filter_document(GOOD, "en", 0.99, config(profile))
-        assert verdict.kept, (profile, verdict.reasons)
+        filtered = filter_text(GOOD, "en", 0.99, config(profile))
+        assert filtered.kept, (profile, filtered.reasons)
 
 
 def test_all_failed_rules_are_named_and_none_hides_another() -> None:
-    verdict = filter_document("{ lorem ipsum } ...", "de", 0.3, FilterConfig())
-    assert verdict.reasons[:2] == ["language", "language_score"]
-    assert {"gopher_min_words", "gopher_ellipses", "c4_lorem_ipsum", "c4_curly_bracket"} <= set(verdict.reasons)
-    assert not verdict.kept
+    filtered = filter_text("{ lorem ipsum } ...", "de", 0.3, FilterConfig())
+    assert filtered.reasons[:2] == ["language", "language_score"]
+    assert {"gopher_min_words", "gopher_ellipses", "c4_lorem_ipsum", "c4_curly_bracket"} <= set(filtered.reasons)
+    assert not filtered.kept
 
 
 def test_fineweb_signals_stand_on_the_cleaned_text_and_gopher_s_on_the_whole() -> None:
@@ -172,18 +174,18 @@ def test_signals_are_the_same_under_every_config_and_come_in_column_order() -> N
     assert list(measured[0]) == list(SIGNALS)
 
 
-def test_a_verdict_from_parquet_columns_is_the_verdict_from_the_text() -> None:
+def test_a_decision_from_stored_signals_is_the_decision_from_the_text() -> None:
     for vector in VECTORS:
         columns = {name: pa.array([vector["signals"][name]], kind, safe=False) for name, kind in SIGNALS.items()}
         stored = pa.table(columns).to_pylist()[0]
         score = pa.array([0.65], pa.float32())[0].as_py()
         strict = FilterConfig(min_language_score=0.65)
-        assert judge(stored, "en", score, strict) == vector["reasons"]["fineweb"]
+        assert reasons_of(stored, "en", score, strict) == vector["reasons"]["fineweb"]
 
 
 def test_a_threshold_of_the_config_takes_the_place_of_the_published_one() -> None:
     signals = measure(GOOD, "en", FilterConfig()).signals
-    assert judge(signals, "en", 1.0, FilterConfig(thresholds={"gopher_min_words": 1000})) == ["gopher_min_words"]
+    assert reasons_of(signals, "en", 1.0, FilterConfig(thresholds={"gopher_min_words": 1000})) == ["gopher_min_words"]
 
 
 def test_a_threshold_for_a_language_holds_for_its_documents_only_and_before_the_general_one() -> None:
@@ -191,11 +193,11 @@ def test_a_threshold_for_a_language_holds_for_its_documents_only_and_before_the_
     both = config(
         "fineweb", thresholds={"gopher_min_words": 1000}, language_thresholds={"de": {"gopher_min_words": 10}}
     )
-    assert judge(signals, "en", 1.0, both) == ["gopher_min_words"]
-    assert judge(signals, "de", 1.0, both) == []
+    assert reasons_of(signals, "en", 1.0, both) == ["gopher_min_words"]
+    assert reasons_of(signals, "de", 1.0, both) == []
     one = config("fineweb", language_thresholds={"de": {"gopher_max_mean_word_length": 4}})
-    assert judge(signals, "de", 1.0, one) == ["gopher_max_mean_word_length"]
-    assert judge(signals, "nl", 1.0, one) == []
+    assert reasons_of(signals, "de", 1.0, one) == ["gopher_max_mean_word_length"]
+    assert reasons_of(signals, "nl", 1.0, one) == []
 
 
 @pytest.mark.parametrize("given", [{"de": {"gopher_min_word": 1.0}}, {"german": {}}, {"DE": {}}])
@@ -224,24 +226,24 @@ def test_a_threshold_for_no_chosen_rule_is_refused_with_the_nearest_name(
 
 
 def test_profiles_together_hold_each_rule_once() -> None:
-    names = [rule.name for rule in chosen_rules(FilterConfig(profiles=("fineweb", "gopher", "c4")))]
+    names = [rule.name for rule in published_rules(("fineweb", "gopher", "c4"))]
     assert len(names) == len(set(names))
     assert {rule.name for rule in PROFILES["gopher"]} <= set(names)
 
 
 def test_no_languages_named_keeps_every_language() -> None:
     signals = measure(GOOD, "en", FilterConfig()).signals
-    assert judge(signals, "de", 0.9, FilterConfig()) == ["language"]
-    assert judge(signals, "de", 0.9, FilterConfig(languages=())) == []
-    assert judge(signals, "en", 0.64, FilterConfig(languages=())) == ["language_score"]
+    assert reasons_of(signals, "de", 0.9, FilterConfig()) == ["language"]
+    assert reasons_of(signals, "de", 0.9, FilterConfig(languages=())) == []
+    assert reasons_of(signals, "en", 0.64, FilterConfig(languages=())) == ["language_score"]
 
 
 @settings(max_examples=60)
 @given(st.text(max_size=200))
-def test_any_text_can_be_measured_and_judged(text: str) -> None:
-    first = filter_document(text, "en", 0.9, FilterConfig())
-    assert first == filter_document(text, "en", 0.9, FilterConfig())
-    assert all(math.isfinite(value) and value >= 0 for value in first.signals.values())
+def test_any_text_can_be_filtered(text: str) -> None:
+    first = filter_text(text, "en", 0.9, FilterConfig())
+    assert first == filter_text(text, "en", 0.9, FilterConfig())
+    assert all(math.isfinite(first.decision[name]) and first.decision[name] >= 0 for name in SIGNALS)
 
 
 SIGNAL_VALUES = st.fixed_dictionaries({name: st.floats(0, 200) for name in SIGNALS})
@@ -251,8 +253,8 @@ SIGNAL_VALUES = st.fixed_dictionaries({name: st.floats(0, 200) for name in SIGNA
 @given(SIGNAL_VALUES, st.sampled_from(sorted(rule.name for rule in PROFILES["fineweb"])), st.floats(0, 200))
 def test_a_laxer_threshold_never_adds_a_reason(signals: dict[str, float], name: str, threshold: float) -> None:
     rule = RULES[name]
-    laxer = max(threshold, rule.threshold) if rule.comparison.startswith(">") else min(threshold, rule.threshold)
-    before = judge(signals, "en", 1.0, FilterConfig())
-    after = judge(signals, "en", 1.0, FilterConfig(thresholds={name: laxer}))
+    laxer = max(threshold, rule.limit) if rule.comparison.startswith(">") else min(threshold, rule.limit)
+    before = reasons_of(signals, "en", 1.0, FilterConfig())
+    after = reasons_of(signals, "en", 1.0, FilterConfig(thresholds={name: laxer}))
     assert set(after) <= set(before)
     assert set(before) - set(after) <= {name}

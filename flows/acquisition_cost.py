@@ -6,7 +6,7 @@ it and used by the run. Elsewhere a few files' sizes and footers are asked for, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,17 +14,20 @@ from rich.table import Table
 
 from flows.display.numbers import duration, size
 from flows.engine.finished_dataset import finished_manifest
-from flows.engine.selecting import SELECTING, fetch_cost, selecting_jobs
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
+from tasks.dataset.jobs import part_jobs
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.stage import DatasetContext, Stage
 from tasks.dataset.store import Store
+from tasks.fetch import selected_records, selection
 from tasks.fetch.columnar_index import IndexFile, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.fetch.range_fetching import file_size
+from tasks.fetch.wanted_dataset import fetch_cost
 from tasks.part_runner import run_part
 from tasks.sources.source import byte_source
 
@@ -57,7 +60,7 @@ class AcquisitionCost(Config):
     index_bytes: int
     """Bytes of the columnar index that were read to select pages."""
     seconds: float | None
-    """Shortest time that the configured rate_limiter and a common line allow; None where nothing goes over a network."""
+    """Shortest time that the configured rate limits and a common line allow; None where nothing crosses a network."""
     basis: dict[str, str]
     """How a number is known, by field."""
 
@@ -90,11 +93,11 @@ def _nothing(recipe: Recipe) -> AcquisitionCost:
 
 def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: OnPart) -> AcquisitionCost:
     assert source.select
-    plans = plan_stages(recipe, source.crawl, {"conversations": "", "questions": ""})
+    plans = plan_stages(recipe, source.crawl, {})
     manifests: dict[str, Manifest] = {}
-    for name in SELECTING:
-        manifests[name] = _build(store, source, plans[name], manifests, on_part)
-    cost = fetch_cost(store, plans["wanted"], source.select)
+    for stage in (selection.STAGE, selected_records.STAGE):
+        manifests[stage.name] = _build(store, source, stage, plans[stage.name], manifests, on_part)
+    cost = fetch_cost(store, plans[selected_records.STAGE.name].fingerprint, source.select)
     return AcquisitionCost(
         base=source.base,
         crawl=source.crawl,
@@ -104,7 +107,7 @@ def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: O
         pages=cost.pages,
         fetched_bytes=cost.fetched_bytes,
         wanted_bytes=cost.wanted_bytes,
-        index_bytes=manifests["selection"].counters["index_bytes"],
+        index_bytes=manifests[selection.STAGE.name].counters["index_bytes"],
         seconds=_seconds(source, cost.requests, cost.fetched_bytes),
         basis={
             "pages": "counted in the columnar index",
@@ -115,9 +118,17 @@ def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: O
 
 
 def _build(
-    store: Store, source: SourceConfig, plan: StagePlan, manifests: dict[str, Manifest], on_part: OnPart
+    store: Store,
+    source: SourceConfig,
+    stage: Stage,
+    plan: StagePlan,
+    manifests: Mapping[str, Manifest],
+    on_part: OnPart,
 ) -> Manifest:
-    jobs = selecting_jobs(store, source, plan, manifests)
+    context = DatasetContext(
+        store, plan.fingerprint, plan.job_config, plan.upstream, manifests, source.model_dump(mode="json")
+    )
+    jobs = part_jobs(stage, context)
     footers = []
     with ThreadPoolExecutor(PARTS_AT_ONCE) as workers:
         for footer in workers.map(run_part, jobs):

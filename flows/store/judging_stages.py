@@ -1,58 +1,35 @@
-"""The stages that decide on documents, and the rules over stored signals by which each of them does."""
+"""The stages that decide on documents by rules over stored signals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Mapping
 
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.registry import STAGES
 from flows.store.run_record import RunRecord
-from tasks.corpus import corpus
-from tasks.corpus.corpus import CorpusConfig, corpus_rules
 from tasks.dataset.rules import Rule
-from tasks.extract import rules as extract
-from tasks.extract.main_text import ExtractionConfig
-from tasks.filter import config as filter
-from tasks.filter.config import FilterConfig, filter_rules
 
 Plans = Mapping[str, StagePlan]
 
-
-@dataclass(frozen=True)
-class JudgingStage:
-    """How one stage decides."""
-
-    judges: str | None
-    """The stage on whose documents it decides; None: the records of the archive."""
-    rules: Callable[[Plans], tuple[Rule, ...]]
-    """The rules over its decisions' signals, as planned."""
-
-
-JUDGING_STAGES: Final[Mapping[str, JudgingStage]] = MappingProxyType(
-    {
-        "extract": JudgingStage(
-            None, lambda plans: extract.extract_rules(ExtractionConfig.model_validate(plans["extract"].config))
-        ),
-        "filter": JudgingStage(
-            "extract", lambda plans: filter_rules(FilterConfig.model_validate(plans["filter"].config))
-        ),
-        "corpus": JudgingStage(
-            "filter", lambda plans: corpus_rules(CorpusConfig.model_validate(plans["corpus"].config))
-        ),
-    }
-)
+JUDGING_STAGES = {name: stage for name, stage in STAGES.items() if stage.rules}
 """By name, in order."""
 
-_RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"extract": extract.RULE_FIELDS, "filter": filter.RULE_FIELDS, "corpus": corpus.RULE_FIELDS}
-)
+
+def decides_on(name: str) -> str | None:
+    """Return the stage on whose documents this one decides; None: on the records of the archive."""
+    mapped = JUDGING_STAGES[name].mapped
+    return mapped if mapped in JUDGING_STAGES else None
+
+
+def rules_of(name: str, plans: Plans) -> tuple[Rule, ...]:
+    """Return the rules over the signals in a stage's decisions, as planned."""
+    rules = JUDGING_STAGES[name].rules
+    return rules({stage: plan.config for stage, plan in plans.items()}) if rules else ()
 
 
 def is_judged_by(stage: str, field: str) -> bool:
     """Return whether rules read a field of a stage's configuration, and nothing that is measured depends on it."""
-    return any(field == read or field.startswith(f"{read}.") for read in _RULE_FIELDS.get(stage, ()))
+    return any(field == read or field.startswith(f"{read}.") for read in STAGES[stage].rule_fields)
 
 
 def plans_of(record: RunRecord) -> dict[str, StagePlan]:

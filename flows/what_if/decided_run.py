@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
+from flows.stages.registry import with_upstream
 from flows.store.datasets import DatasetCount, count_dataset
-from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of
+from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of, rules_of
 from flows.store.run_record import RunRecord, read_run, run_names
 from flows.store.why import Change
 from flows.what_if.parts import StageDecisions, column_names
@@ -26,11 +27,8 @@ from tasks.dataset.store import Store
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's tests in the run and in the recipe."""
-_COMPARED = (
-    *("selection", "wanted", "fetch", "extract", "filter", "signatures", "candidates", "duplicates"),
-    *("classifiers", "corpus"),
-)
-"""The stages that decide what the corpus is."""
+_COMPARED = [name for name in with_upstream(["corpus"]) if name != "thresholds"]
+"""The stages that decide what the corpus is; the shares that `thresholds` reads are in the rules of `corpus` too."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +96,13 @@ def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
 def _tests(record: RunRecord, plans: Plans) -> dict[str, Sides]:
     """The tests of each judging stage in the run and in the recipe."""
     try:
-        before = {
-            name: stage.rules(plans_of(record)) for name, stage in JUDGING_STAGES.items() if name in record.stages
-        }
+        before = {name: rules_of(name, plans_of(record)) for name in JUDGING_STAGES if name in record.stages}
     except ValidationError as error:
         raise PermanentError(
             f"The run {record.run} was made with a recipe that this version of Sluice does not understand: {error}. "
             "Run the recipe again, then ask."
         ) from error
-    return {name: (tests, JUDGING_STAGES[name].rules(plans)) for name, tests in before.items()}
+    return {name: (tests, rules_of(name, plans)) for name, tests in before.items()}
 
 
 def _compared(record: RunRecord, plans: Plans, tests: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:

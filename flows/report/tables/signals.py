@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from flows.store.datasets import part_schema, sampled_tables, stage_decisions, stage_folder
-from flows.store.judging_stages import JUDGING_STAGES, plans_of
+from flows.store.judging_stages import JUDGING_STAGES, plans_of, rules_of
 from flows.store.run_record import RunRecord
+from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.classify.score_rules import KeepTop
-from tasks.classify.thresholds import ROWS, read_thresholds
 from tasks.dataset.rules import Threshold
 from tasks.dataset.store import Store
 
@@ -95,12 +95,12 @@ def _stage_signals(store: Store, record: RunRecord, stage: str) -> StageSignals:
 
 def _thresholds(store: Store, record: RunRecord, stage: str) -> Iterator[Threshold]:
     """The stage's tests that are thresholds; where a share is kept, at the score that this came to."""
-    for test in JUDGING_STAGES[stage].rules(plans_of(record)):
+    for test in rules_of(stage, plans_of(record)):
         if isinstance(test, Threshold):
             yield test
         elif isinstance(test, KeepTop):
-            tables = sampled_tables(store, stage_folder(record, "thresholds"), ROWS.names)
-            lowest = read_thresholds(table for _, table in tables).get(test.classifier)
+            tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
+            lowest = read_lowest_kept(table for _, table in tables).get(test.classifier)
             if lowest:
                 yield test.at(lowest.score)
 

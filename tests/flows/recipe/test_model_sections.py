@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from flows.recipe.loading import RecipeError, load_recipe
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
+from flows.stages.plan import plan_stages
 from model.base.config import ModelShape
 
 GAPS = ["sft=null", "evaluate.questions=null"]

@@ -25,7 +25,7 @@ from tasks.fetch.columnar_index import IndexFile, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.fetch.range_fetching import file_size
 from tasks.part_runner import run_part
-from tasks.sources.source import byte_source
+from tasks.sources.downloading import byte_source
 
 BYTES_PER_PAGE = 35_000
 """Bytes of a WARC file for each page in it, about, in Common Crawl's crawls: 1.1 GB and some 30,000 pages."""

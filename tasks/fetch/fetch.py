@@ -27,11 +27,9 @@ from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, warc_name
 from tasks.fetch.range_fetching import fetch_records
 from tasks.fetch.selected_records import wanted_records
-from tasks.sources.downloading import DamagedWarc, Fetched, fetch_warc
-from tasks.sources.source import byte_source
+from tasks.sources.downloading import DamagedWarc, Fetched, byte_source, fetch_warc
 from tasks.sources.transfer import NotFound
-from tasks.warc.content import WarcContent
-from tasks.warc.verification import NotAWarc
+from tasks.warc.content import NotAWarc, content_digest
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +147,7 @@ def is_at_hand(job: PartJob) -> bool:
     if not store.exists(stored) or store.size(stored) != row["bytes"]:
         return False
     with store.open(stored) as file:
-        return WarcContent(file).digest() == str(row["digest"])
+        return content_digest(file) == str(row["digest"])
 
 
 def drop_warc(job: PartJob) -> None:

@@ -22,7 +22,7 @@ import torch
 
 from model.base.config import EvaluateConfig
 from model.base.config_loading import load_config
-from model.base.device import best_device, use_threads
+from model.base.device import activation_dtype, best_device, use_threads
 from model.base.full_disk import writing
 from model.base.program import EXIT_DONE, run_program
 from model.data.chat_format import load_chat_format
@@ -39,8 +39,9 @@ def evaluate(config_path: Path) -> int:
     """Runs the whole of evaluation and returns the exit code."""
     config = load_config(config_path, EvaluateConfig)
     use_threads(config.threads)
-    model, objective = load_any(config.model, getattr(torch, config.precision))
-    model = model.to(best_device())
+    device = best_device()
+    model, objective = load_any(config.model, activation_dtype(config.precision, device))
+    model = model.to(device)
     result: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
     if isinstance(model, Transformer) and objective is CAUSAL:
         result |= {"validation": _validation(config, model), "questions": _questions(config, model)}
@@ -105,7 +106,7 @@ def _questions(config: EvaluateConfig, model: Transformer) -> dict[str, Any] | N
         return None
     chat = load_chat_format(config.tokenizer)
     chat.check_vocabulary(model.shape)
-    replies = ask(model, chat, read_questions(config.questions), config.max_new_tokens, config.batch)
+    replies = ask(model, chat, read_questions(Path(config.questions)), config.max_new_tokens, config.batch)
     write_replies(config.replies, replies)
     return accuracy_by_group(replies)
 

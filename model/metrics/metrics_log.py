@@ -6,9 +6,9 @@ that a kill left half written, so the file never holds a step twice.
 Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "seconds", "data_wait",
 "mfu", "peak_memory_bytes", "bits_per_byte"}, {"event": "eval", "step", "loss", "bits_per_byte", "documents"},
 {"event": "skipped", "step", "loss", "grad_norm", "reason"} for a step without effect, {"event": "rewind", "step",
-"from_step", "batches_passed", "reason"}, {"event": "micro_batch", "step", "rows"}, {"event": "resume", "step"},
-{"event": "data", "step": 0, ...} with what finetuning cut or left out, {"event": "done", "step", "tokens", "seconds",
-"reason"}, with a reason only where the run ends before its last step.
+"from_step", "batches_passed", "reason"}, {"event": "micro_batch", "step", "rows"}, {"event": "start", "step",
+"activations"} with the type that the activations have on this device, {"event": "resume", "step"}, {"event": "data",
+"step": 0, ...} with what finetuning cut or left out, {"event": "done", "step", "tokens", "seconds", "reason"}, with a reason only where the run ends before its last step.
 
 Losses are in nats per token, seconds since the program started; `step` counts finished optimizer steps. `data_wait` is
 the share of the time that was spent waiting for batches; `mfu` that of the devices' peak (model/metrics/flops.py), left

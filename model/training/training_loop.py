@@ -32,17 +32,9 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
 
-from model.base.config import (
-    PACE_FIELDS,
-    RESUME_FIELDS,
-    LoopConfig,
-    ModelShape,
-    OptimizerConfig,
-    ScheduleConfig,
-    deciding_fields,
-)
+from model.base.config import PACE_FIELDS, RESUME_FIELDS, LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from model.base.config_loading import config_as_json
-from model.base.device import keep_freed_memory, use_threads
+from model.base.device import activation_dtype, keep_freed_memory, use_threads
 from model.base.errors import BadInput, Diverged
 from model.base.folder_lock import locked_folder
 from model.base.program import EXIT_DONE, EXIT_STOPPED
@@ -136,14 +128,13 @@ def train(accelerator: Accelerator, run: Run) -> int:
 
 def decisive_settings(run: Run) -> dict[str, Any]:
     """The settings under which a checkpoint may be resumed: those that decide the result, and the data."""
-    settings = {}
-    for section in ("loop", "optimizer", "schedule"):
-        for name, value in deciding_fields(section, config_as_json(getattr(run, section))).items():
-            if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS:
-                settings[f"{section}.{name}"] = value
-    if run.objective.name != CAUSAL.name:
-        settings[OBJECTIVE_SETTING] = run.objective.name
-    return settings | {"the digest of the data": run.data_digest}
+    settings = {
+        f"{section}.{name}": value
+        for section, config in (("loop", run.loop), ("optimizer", run.optimizer), ("schedule", run.schedule))
+        for name, value in config_as_json(config).items()
+        if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS
+    }
+    return settings | {OBJECTIVE_SETTING: run.objective.name, "the digest of the data": run.data_digest}
 
 
 @dataclass(frozen=True)
@@ -165,7 +156,7 @@ class _Trainer:
     def __init__(self, accelerator: Accelerator, run: Run, checkpoint: Checkpoint | None) -> None:
         self._accelerator, self._run = accelerator, run
         self._started = time.perf_counter()
-        dtype: torch.dtype = getattr(torch, run.loop.precision)
+        dtype = activation_dtype(run.loop.precision, accelerator.device)
         model = run.objective.build(run.shape, dtype)
         if checkpoint is None:
             run.initialise(model)
@@ -194,6 +185,7 @@ class _Trainer:
             processes, cost = accelerator.num_processes, run.objective.flop_per_token
             speed = StepSpeed(run.shape, accelerator.device, dtype, processes, run.bytes_per_token, cost)
             self._log = RunLog(run.folder, run.loop.trackers, decisive_settings(run), speed, self._step)
+        self._log.write("start", self._step, activations=str(dtype).removeprefix("torch."))
         self._log.write("resume" if checkpoint else "data", self._step, **({} if checkpoint else run.data_facts))
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""What every room of the data half builds on: configs, errors, hashes, deadlines, language codes."""

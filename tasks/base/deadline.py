@@ -1,13 +1,13 @@
-"""A deadline in processor time for a piece of Python code: what hangs is interrupted, and nothing is killed.
+"""A deadline in processor time for a piece of Python code: code that hangs is interrupted, and nothing is killed.
 
 Notable:
-- The clock is the process's processor time (ITIMER_PROF), so a busy machine does not shorten anybody's time.
-- Code under the deadline may swallow `Exception` at every level, as extractors do. What interrupts it is therefore a
-  BaseException, raised again every tenth of a second until the code gives in; the caller sees an ordinary exception.
+- The clock is the process's processor time (ITIMER_PROF), so a busy machine does not shorten the deadline.
+- Code under the deadline may swallow `Exception` at every level, as extractors do. The interrupt is therefore a
+  BaseException, raised again every tenth of a second until the code ends; the caller sees an ordinary exception.
 - Interrupts only ever land in the code under the deadline: one that arrives while this module's own methods run is
   noted and not raised, so the timer and the handler are restored in every case.
-- Code that stays inside a C call without looking for signals is not reached; for that there is the stall limit of
-  `tasks.workers.child_process`.
+- Code that stays inside a C call without checking for signals is not reached; the stall limit of
+  `tasks.workers.child_process` covers that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class cpu_deadline:
     """Raise DeadlineExceeded if the block uses more than `seconds` of this process's processor time.
 
     For the main thread only (ValueError elsewhere), since Python runs signal handlers there. May be nested: an inner
-    block never outlives the outer one's time, and the outer one then raises too. About 4 microseconds a use.
+    block never outlasts the outer one, and the outer one then raises too. About 4 microseconds a use.
     """
 
     __slots__ = ("_began", "_expired", "_handler", "_outer_left", "_outer_repeat", "_seconds")

@@ -1,6 +1,6 @@
 """The errors of the data half: each says what was wrong, where, and what to do.
 
-Notable: there are only two kinds, because a caller has only two answers. A `PermanentError` is final and is never
+Notable: there are only two kinds, because a caller has only two choices. A `PermanentError` is final and is never
 retried; a `TemporaryError` is worth another try after a pause.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class SluiceError(Exception):
-    """Something a person must be told about; its message is written for that person."""
+    """An error to report to a person; its message is written for that person."""
 
 
 class PermanentError(SluiceError):

@@ -1,4 +1,4 @@
-"""Fingerprints: what a dataset means, as a short name that changes when the meaning does.
+"""Fingerprints: short names for what a dataset means, which change when the meaning does.
 
 Notable: a fingerprint covers the stage's own part of the recipe, a version that a developer raises when the stage's
 output changes, and the fingerprints upstream. The store's place, the worker count and the machine stay out of it.
@@ -13,26 +13,29 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal meanings give equal text."""
+    """Return JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON, first 32 hexadecimal digits."""
+    """Return the first 32 hexadecimal digits of the canonical JSON's SHA-256."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
 
 
 def fingerprint(stage: str, version: int, config: Mapping[str, Any], upstream: Mapping[str, str]) -> str:
-    """Sixteen hexadecimal digits that name what a stage makes.
+    """Return the sixteen hexadecimal digits that name a stage's output.
 
-    `config` holds the fields of the recipe that this stage reads, `upstream` the fingerprints it builds on by stage.
+    Args:
+        stage: The stage's name.
+        version: The version that a developer raises when the output changes.
+        config: The fields of the recipe that the stage reads.
+        upstream: The fingerprints that it builds on, by stage.
     """
-    parts = {"stage": stage, "version": version, "config": dict(config), "upstream": dict(upstream)}
-    return digest(parts)[:16]
+    return digest({"stage": stage, "version": version, "config": dict(config), "upstream": dict(upstream)})[:16]
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Every field that differs between two JSON values, as (dotted path, before, after).
+    """Return every field that differs between two JSON values, as (dotted path, before, after).
 
     A field that only one side has is compared with None.
     """

@@ -1,7 +1,7 @@
-"""Seeded 64-bit hashes over whole columns: what every deterministic choice in the data half is made by.
+"""Seeded 64-bit hashes over whole columns: every deterministic choice in the data half is made with them.
 
 Notable: a choice made by hashing what a document is, rather than by drawing from a generator, does not depend on the
-order in which documents come, on how they are split into parts or on how many workers there are.
+order of the documents, on how they are split into parts or on how many workers there are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MASK = (1 << 64) - 1
 
 
 def mix64(values: npt.NDArray[np.integer], seed: int = 0) -> UInt64s:
-    """A bijection of the 64-bit integers that spreads every bit of `values` over all 64, another one for each seed.
+    """Return a bijection of the 64-bit integers, one for each seed, that spreads every bit of `values` over all 64.
 
     The finaliser of splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
     """
@@ -30,18 +30,18 @@ def mix64(values: npt.NDArray[np.integer], seed: int = 0) -> UInt64s:
 
 
 def hash_strings(strings: list[str]) -> UInt64s:
-    """The xxh3-64 of each string in UTF-8, [n]."""
+    """Return the xxh3-64 of each string in UTF-8, [n]."""
     return np.frombuffer(b"".join(map(xxh3_64_digest, strings)), dtype=">u8").astype(np.uint64)
 
 
 def text_hash_words(text_hashes: pa.ChunkedArray | pa.Array) -> UInt64s:
-    """A column of 128-bit hashes in 32 hexadecimal digits as integers, [n, 2], the high half first."""
+    """Return a column of 128-bit hashes in 32 hexadecimal digits as integers, [n, 2], the high half first."""
     digits = "".join(text_hashes.to_pylist())
     return np.frombuffer(bytes.fromhex(digits), dtype=">u8").astype(np.uint64).reshape(len(text_hashes), 2)
 
 
 def chosen(hashes: UInt64s, fraction: float) -> npt.NDArray[np.bool_]:
-    """Which of the uniform `hashes` lie in the lowest `fraction` (0 to 1) of the range, [n]."""
+    """Return a mask of the uniform `hashes` in the lowest `fraction` (0 to 1) of the range, [n]."""
     if fraction >= 1.0:
         return np.ones(len(hashes), dtype=bool)
     return hashes < np.uint64(int(fraction * 2.0**64))

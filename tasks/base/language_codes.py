@@ -1,4 +1,4 @@
-"""From the two-letter language codes of recipes (ISO 639-1) to the three-letter ones of crawl indexes (ISO 639-3)."""
+"""Language codes: two letters in recipes and documents (ISO 639-1), three letters in crawl indexes (ISO 639-3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ THREE_LETTERS = dict(pair.split(":") for pair in _PAIRS.split())
 
 
 def three_letter_code(code: str) -> str:
-    """The ISO 639-3 code of a language given as ISO 639-1; a three-letter code stands for itself.
+    """Return the ISO 639-3 code of a language given as ISO 639-1; a three-letter code stands for itself.
 
     Raises ValueError for anything else.
     """
@@ -45,4 +45,4 @@ def _as_documents_have_it(code: str) -> str:
 
 
 LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$"), AfterValidator(_as_documents_have_it)]
-"""A language as documents are marked with it: ISO 639-1, or ISO 639-3 for a language that has no two-letter code."""
+"""A language as documents name it: ISO 639-1, or ISO 639-3 for a language that has no two-letter code."""

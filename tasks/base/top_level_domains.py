@@ -1,4 +1,4 @@
-"""The top-level domains of the Internet, by the list that comes with Sluice."""
+"""The top-level domains of the Internet, from the public suffix list that `tld` ships."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib import resources
 
 @cache
 def top_level_domains() -> frozenset[str]:
-    """All of them, in small letters and without a dot."""
-    listed = (resources.files("tasks") / "lists" / "top-level-domains.txt").read_text(encoding="utf-8")
-    return frozenset(name for line in listed.splitlines() if not line.startswith("#") for name in line.split())
+    """Return all of them in lower case, without a dot; those of other scripts as they are written."""
+    listed = resources.files("tld") / "res" / "effective_tld_names_public_only.dat.txt"
+    suffixes = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines())
+    return frozenset(words[0].rpartition(".")[2] for words in suffixes if words and not words[0].startswith("//"))

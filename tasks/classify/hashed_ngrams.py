@@ -21,6 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.base.unspaced_scripts import UNSPACED_BLOCKS
+
 UInt32s = npt.NDArray[np.uint32]
 Indices = npt.NDArray[np.intp]
 
@@ -31,19 +33,8 @@ _BASE = 0x9E3779B5
 _NEXT = np.uint32(0x85EBCA6B)
 _SKIPPED, _INNER, _ALONE = 0, 1, 2  # kinds of characters: in no word, in a word with others, a word by itself
 _OUTSIDE_BMP = 0xFFFD  # the stand-in for all characters above U+FFFF
-_WITHOUT_SPACES = (
-    (0x0E00, 0x0F00),  # Thai, Lao
-    (0x1000, 0x10A0),  # Burmese
-    (0x1780, 0x1800),  # Khmer
-    (0x2E80, 0x2FE0),  # radicals
-    (0x3005, 0x3008),
-    (0x3040, 0x3130),  # kana, bopomofo
-    (0x31F0, 0x3200),
-    (0x3400, 0xA000),  # Han
-    (0xF900, 0xFB00),
-    (0xFF66, 0xFF9E),  # half-width kana
-)
-"""Code points, from and up to, of scripts without spaces between words."""
+_WITHOUT_SPACES = (*UNSPACED_BLOCKS, (0x3005, 0x3008), (0xFF66, 0xFF9E))
+"""Code points, from and up to, that are words by themselves: marks of iteration and half-width kana as well."""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,20 @@
-"""Which documents are duplicates of which, and the one of each cluster that is kept.
+"""Clusters of duplicates, and the document of each cluster that is kept.
 
-Notable: the join over band keys is split by key into partitions, so memory is bounded by a partition and not by the
-corpus; what the clusters are does not depend on the number of partitions, on the order of documents or on the workers.
-Candidates are compared by sketch before they are linked, because chains of weak candidates are what merges templated
-pages into one cluster of thousands. The document kept is the longest of its cluster, the smallest id among equals, and
-all that is removed is named by id, never by position.
+Notable: the join over band keys is split by key into partitions, so a partition bounds the memory, not the corpus. The
+clusters do not depend on the number of partitions, on the order of documents or on the workers. Candidates are compared
+by sketch before they are linked, because chains of weak candidates merge templated pages into one cluster of thousands.
+The longest document of a cluster is kept, the smallest id among equals; removed documents are named by id, never by
+position.
 
-The steps: `partition_edges` for each partition, `verdicts` once over all edges, `duplicates_table` for each part.
-A corpus is read through a `Reader`, which gives its signature tables (`tasks.dedup.minhash.signatures_table`) in a fixed
-order; a "row" is a document's place in that order.
+The steps: `partition_edges` for each partition, `duplicate_decisions` once over all edges, `duplicates_table` for each
+part. A `Reader` reads a corpus's signature tables (`tasks.dedup.minhash.signatures_table`) in a fixed order; a "row" is
+a document's place in that order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +30,14 @@ from tasks.dedup.minhash import NO_KEY, estimated_similarity
 
 Int64s = npt.NDArray[np.int64]
 Reader = Callable[[list[str]], Iterable[pa.Table]]
-"""Given column names, gives a dataset's tables with these columns, always in the same order."""
+"""Reads the named columns of a dataset's tables, always in the same order."""
 
 EXACT = "exact_duplicate"
 NEAR = "near_duplicate"
 
 
 class DuplicatesConfig(Config):
-    """How duplicates are joined and how sure one must be of them."""
+    """How candidates are joined, and how similar duplicates must be."""
 
     partitions: int = Field(default=4, ge=1)
     """Parts into which the join on band keys is split: each holds 1/partitions of the keys in memory.
@@ -55,26 +55,18 @@ class Entries:
     """The bucket."""
     n_chars: Int64s
     text: UInt64s
-    """High half of the document's text hash: orders documents of equal length by what they are."""
+    """High half of the document's text hash: orders documents of equal length by their content."""
     row: Int64s
 
     @staticmethod
     def concatenate(several: list[Entries]) -> Entries:
-        """All entries of `several`, of which there is at least one."""
-        return Entries(
-            np.concatenate([entries.key for entries in several]),
-            np.concatenate([entries.n_chars for entries in several]),
-            np.concatenate([entries.text for entries in several]),
-            np.concatenate([entries.row for entries in several]),
-        )
-
-
-def _no_edges() -> Int64s:
-    return np.empty((0, 2), dtype=np.int64)
+        """Return all entries of `several`, of which there is at least one."""
+        columns = ([getattr(entries, field.name) for entries in several] for field in fields(Entries))
+        return Entries(*map(np.concatenate, columns))
 
 
 def _distinct(edges: Int64s) -> Int64s:
-    """The edges [m, 2] as (smaller row, larger row), sorted, each once."""
+    """Return the edges [m, 2] as (smaller row, larger row), sorted, each once."""
     ordered = np.sort(edges, axis=1)
     ordered = ordered[np.lexsort((ordered[:, 1], ordered[:, 0]))]
     new = np.ones(len(ordered), dtype=bool)
@@ -83,7 +75,7 @@ def _distinct(edges: Int64s) -> Int64s:
 
 
 def band_entries(table: pa.Table, first_row: int, partition: int, partitions: int) -> Entries:
-    """The entries of one partition in a table with `bands n_chars text_hash`, whose first document is `first_row`."""
+    """Return one partition's entries of a table with `bands n_chars text_hash`, whose first document is `first_row`."""
     bands = table["bands"].combine_chunks()
     keys = bands.flatten().to_numpy()
     lengths = pc.fill_null(pc.list_value_length(bands), 0).to_numpy()
@@ -95,15 +87,15 @@ def band_entries(table: pa.Table, first_row: int, partition: int, partitions: in
 
 
 def candidate_edges(entries: Entries) -> Int64s:
-    """Pairs of documents worth comparing, [m, 2] rows.
+    """Return pairs of documents worth comparing, [m, 2] rows.
 
-    In each bucket, from the longest document down, each is paired with the bucket's longest and with the next longer:
-    two pairs a document where all pairs would be quadratic, and still a chain through the whole bucket.
+    Each document of a bucket is paired with the bucket's longest and with the next longer one: two pairs a document,
+    where all pairs would be quadratic, and still a chain through the whole bucket.
     """
     order = np.lexsort((entries.row, entries.text, -entries.n_chars, entries.key))
     key, row = entries.key[order], entries.row[order]
     if len(key) == 0:
-        return _no_edges()
+        return np.empty((0, 2), dtype=np.int64)
     first = np.ones(len(key), dtype=bool)
     first[1:] = key[1:] != key[:-1]
     longest = row[np.flatnonzero(first)[np.cumsum(first) - 1]]
@@ -114,7 +106,7 @@ def candidate_edges(entries: Entries) -> Int64s:
 
 
 def exact_edges(words: UInt64s, rows: Int64s) -> Int64s:
-    """A chain through the documents of each text hash, [m, 2] rows; `words` [n, 2] are the hash's two halves."""
+    """Return a chain through the documents of each text hash, [m, 2] rows; `words` [n, 2] are the hash's two halves."""
     order = np.lexsort((rows, words[:, 1], words[:, 0]))
     words, rows = words[order], rows[order]
     same = np.all(words[1:] == words[:-1], axis=1)
@@ -124,7 +116,7 @@ def exact_edges(words: UInt64s, rows: Int64s) -> Int64s:
 def similar_edges(
     edges: Int64s, rows: Int64s, sketches: npt.NDArray[np.uint8], minimum: float, batch: int = 65536
 ) -> Int64s:
-    """Those `edges` whose ends are similar enough; row `rows[i]` (sorted) has the sketch `sketches[i]`."""
+    """Return the `edges` whose ends are similar enough; row `rows[i]` (sorted) has the sketch `sketches[i]`."""
     ends = np.searchsorted(rows, edges)
     similar = np.empty(len(edges), dtype=bool)
     for start in range(0, len(edges), batch):
@@ -134,7 +126,7 @@ def similar_edges(
 
 
 def _sketches_of(read: Reader, rows: Int64s) -> npt.NDArray[np.uint8]:
-    """The sketches of the documents in `rows` (sorted), [len(rows), permutations]."""
+    """Return the sketches of the documents in `rows` (sorted), [len(rows), permutations]."""
     found: list[npt.NDArray[np.uint8]] = []
     first_row = 0
     for table in read(["sketch"]):
@@ -147,7 +139,7 @@ def _sketches_of(read: Reader, rows: Int64s) -> npt.NDArray[np.uint8]:
 
 
 def partition_edges(read: Reader, partition: int, config: DuplicatesConfig) -> Int64s:
-    """The edges between duplicates that partition `partition` of the join finds, [m, 2] rows, sorted.
+    """Return the edges between duplicates that partition `partition` of the join finds, [m, 2] rows, sorted.
 
     Reads the columns `bands n_chars text_hash` once, and `sketch` once if candidates are to be compared. Equal texts
     are always linked, whether they have a signature or not.
@@ -164,7 +156,7 @@ def partition_edges(read: Reader, partition: int, config: DuplicatesConfig) -> I
         exact_rows.append(first_row + here.astype(np.int64))
         first_row += table.num_rows
     if not entries:
-        return _no_edges()
+        return np.empty((0, 2), dtype=np.int64)
     near = candidate_edges(Entries.concatenate(entries))
     exact = exact_edges(np.concatenate(exact_words), np.concatenate(exact_rows))
     del entries
@@ -175,7 +167,7 @@ def partition_edges(read: Reader, partition: int, config: DuplicatesConfig) -> I
 
 
 def connected_components(edges: Int64s) -> tuple[Int64s, Int64s]:
-    """The documents that have any edge and the cluster of each: (rows [n] sorted, labels [n])."""
+    """Return the documents that have any edge and the cluster of each: (rows [n] sorted, labels [n])."""
     if len(edges) == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     rows, ends = np.unique(edges, return_inverse=True)
@@ -186,7 +178,7 @@ def connected_components(edges: Int64s) -> tuple[Int64s, Int64s]:
 
 
 def _members(read: Reader, rows: Int64s) -> pa.Table:
-    """The columns `id text_hash n_chars` of the documents in `rows` (sorted)."""
+    """Return the columns `id text_hash n_chars` of the documents in `rows` (sorted)."""
     found = []
     first_row = 0
     for table in read(["id", "text_hash", "n_chars"]):
@@ -196,11 +188,11 @@ def _members(read: Reader, rows: Int64s) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def judge(members: pa.Table, labels: Int64s) -> pa.Table:
-    """The verdict on each of `members` (`id text_hash n_chars`), whose clusters are `labels` [n], sorted by id.
+def cluster_decisions(members: pa.Table, labels: Int64s) -> pa.Table:
+    """Return the decision on each of `members` (`id text_hash n_chars`), whose clusters are `labels` [n], by id.
 
-    Kept is the longest text of a cluster, the smallest id among equals. Of the documents removed, those whose very
-    text came before, by id, are exact duplicates; the others are near-duplicates.
+    The longest text of a cluster is kept, the smallest id among equals. A removed document is an exact duplicate if the
+    same text has a smaller id; the others are near-duplicates.
     """
     members = members.append_column("label", pa.array(labels))
     members = members.sort_by([("label", "ascending"), ("n_chars", "descending"), ("id", "ascending")])
@@ -209,7 +201,7 @@ def judge(members: pa.Table, labels: Int64s) -> pa.Table:
     kept[1:] = label[1:] != label[:-1]
     keeper = np.flatnonzero(kept)[np.cumsum(kept) - 1]
 
-    # Within a cluster equal texts are equally long, but a second text of that length may lie between them.
+    # Equal texts of a cluster are equally long, but another text of that length may lie between them.
     by_text = pc.sort_indices(members, [("text_hash", "ascending"), ("id", "ascending")]).to_numpy()
     words = text_hash_words(members["text_hash"])[by_text]
     repeated = np.zeros(len(label), dtype=bool)
@@ -220,20 +212,20 @@ def judge(members: pa.Table, labels: Int64s) -> pa.Table:
     ).sort_by("id")
 
 
-def verdicts(read: Reader, edges: Int64s) -> pa.Table:
-    """A row of `tasks.dataset.schemas.DUPLICATES` for each document that has a duplicate, sorted by id; the others are kept.
+def duplicate_decisions(read: Reader, edges: Int64s) -> pa.Table:
+    """Return a row of `tasks.dataset.schemas.DUPLICATES` for each document that has a duplicate, sorted by id.
 
     `edges` [m, 2] are those of all partitions, in any order. Holds the edges and the documents they touch in memory.
     """
     rows, labels = connected_components(edges)
     if len(rows) == 0:
         return DUPLICATES.empty_table()
-    return judge(_members(read, rows), labels)
+    return cluster_decisions(_members(read, rows), labels)
 
 
-def duplicates_table(ids: pa.ChunkedArray | pa.Array, verdicts: pa.Table) -> pa.Table:
-    """A verdict for each of `ids`, in their order; cluster and reason are null where nothing was alike."""
-    places = pc.index_in(ids, value_set=verdicts["id"])
-    found = verdicts.select(["kept", "cluster", "reason"]).take(places)
+def duplicates_table(ids: pa.ChunkedArray | pa.Array, decisions: pa.Table) -> pa.Table:
+    """Return the decision on each of `ids`, in their order; cluster and reason are null where it has no duplicate."""
+    places = pc.index_in(ids, value_set=decisions["id"])
+    found = decisions.select(["kept", "cluster", "reason"]).take(places)
     kept = pc.fill_null(found["kept"], True)
     return pa.table([ids, kept, found["cluster"], found["reason"]], schema=DUPLICATES)

@@ -1,4 +1,4 @@
-"""MinHash signatures and the band keys by which near-duplicates meet.
+"""MinHash signatures, and the band keys that bring near-duplicates together.
 
 Notable: a text is normalised as datatrove does today (lower case, each run of digits one "0", punctuation to a space,
 accents off), and its shingles are hashed by words: each word once, then five neighbours combined in numpy, so that no
@@ -12,7 +12,6 @@ import operator
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -23,27 +22,24 @@ from pydantic import Field
 
 from tasks.base.config import Config
 from tasks.base.hashing import UInt64s, hash_strings, mix64
+from tasks.base.unspaced_scripts import UNSPACED_BLOCKS
 
 UInt32s = npt.NDArray[np.uint32]
 
 NO_KEY = np.uint64(0)
 """The band key of a document without a signature; no real key takes this value."""
 NO_HASH = np.uint32(0xFFFFFFFF)
-"""What a signature is filled with where there is none."""
+"""The filler of a missing signature."""
 
 _SCHEME = "affine32"
 _SHINGLES_A_PIECE = 8192
 _SHINGLE_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
-# Scripts written without spaces: Thai and Lao, Myanmar, Khmer, kana, Han (bopomofo and the rare planes included).
-_UNSPACED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff])"
-)
+_UNSPACED = re.compile(f"([{''.join(f'{chr(first)}-{chr(end - 1)}' for first, end in UNSPACED_BLOCKS)}])")
 _ZEROS = re.compile("00+")
 
 
 class MinHashConfig(Config):
-    """How alike two texts must be to meet: P(meet) = 1 - (1 - s^rows)^bands at Jaccard similarity s of shingles."""
+    """How similar two texts must be to meet: P(meet) = 1 - (1 - s^rows)^bands at Jaccard similarity s of shingles."""
 
     bands: int = Field(default=14, ge=1, le=256)
     """Number of bands; documents that agree in all rows of any one band are candidates."""
@@ -61,7 +57,7 @@ class MinHashConfig(Config):
 
 
 class _Fold(dict[int, str]):
-    """A `str.translate` table that is filled as characters are met: a scan of all of Unicode takes too long."""
+    """A `str.translate` table, filled as characters are met: a scan of all of Unicode takes too long."""
 
     def __missing__(self, codepoint: int) -> str:
         category = unicodedata.category(chr(codepoint))
@@ -77,13 +73,11 @@ class _Fold(dict[int, str]):
         return folded
 
 
-@lru_cache(maxsize=1)
-def _fold() -> _Fold:
-    return _Fold()
+_FOLD = _Fold()
 
 
 def normalised_words(text: str) -> list[str]:
-    """The words that are compared: lower case, without accents and punctuation, each number "0".
+    """Return the words to compare: lower case, without accents and punctuation, each number "0".
 
     A character of a script that is written without spaces is a word of its own.
     """
@@ -91,11 +85,11 @@ def normalised_words(text: str) -> list[str]:
     if not folded.isascii():
         folded = unicodedata.normalize("NFD", folded)
         folded = _UNSPACED.sub(r" \1 ", folded)
-    return _ZEROS.sub("0", folded.translate(_fold())).split()
+    return _ZEROS.sub("0", folded.translate(_FOLD)).split()
 
 
 def shingle_hashes(words: Sequence[str], config: MinHashConfig) -> UInt32s:
-    """The hash of each run of `shingle_words` words, [max(0, n_words - shingle_words + 1)]."""
+    """Return the hash of each run of `shingle_words` words, [max(0, n_words - shingle_words + 1)]."""
     count = len(words) - config.shingle_words + 1
     if count < 1:
         return np.empty(0, dtype=np.uint32)
@@ -107,7 +101,7 @@ def shingle_hashes(words: Sequence[str], config: MinHashConfig) -> UInt32s:
 
 
 def _pieces(texts: Sequence[str], config: MinHashConfig, owners: list[int]) -> Iterator[list[int]]:
-    """Lists of shingle hashes, each short enough for its permutations to fit the cache; `owners` gets their rows."""
+    """Yield lists of shingle hashes, short enough for their permutations to fit the cache; `owners` gets their rows."""
     for row, text in enumerate(texts):
         hashes = shingle_hashes(normalised_words(text), config)
         for start in range(0, len(hashes), _SHINGLES_A_PIECE):
@@ -116,7 +110,7 @@ def _pieces(texts: Sequence[str], config: MinHashConfig, owners: list[int]) -> I
 
 
 def signatures(texts: Sequence[str], config: MinHashConfig) -> UInt32s:
-    """The MinHash signature of each text, [n, permutations]; a row of `NO_HASH` where the text is too short."""
+    """Return the MinHash signature of each text, [n, permutations]; a row of `NO_HASH` where the text is too short."""
     result = np.full((len(texts), config.permutations), NO_HASH, dtype=np.uint32)
     owners: list[int] = []
     sketches = MinHash.generator(
@@ -133,15 +127,15 @@ def signatures(texts: Sequence[str], config: MinHashConfig) -> UInt32s:
 
 
 def has_signature(signature: UInt32s) -> npt.NDArray[np.bool_]:
-    """Which rows of [n, permutations] are signatures at all, [n]."""
+    """Return a mask of the rows of [n, permutations] that are signatures at all, [n]."""
     return np.any(signature != NO_HASH, axis=1)
 
 
 def band_keys(signature: UInt32s, config: MinHashConfig) -> UInt64s:
-    """One key for each band of each signature, [n, bands]; `NO_KEY` where there is no signature.
+    """Return one key for each band of each signature, [n, bands]; `NO_KEY` where there is no signature.
 
     The number of the band goes into its key, so keys of all bands may lie in one column. Among 10^9 keys of 64 bits,
-    0.03 pairs are expected to meet by accident.
+    0.03 pairs are expected to collide.
     """
     bands = signature.reshape(len(signature), config.bands, config.rows)
     keys = np.broadcast_to(np.arange(config.bands, dtype=np.uint64), bands.shape[:2])
@@ -152,7 +146,7 @@ def band_keys(signature: UInt32s, config: MinHashConfig) -> UInt64s:
 
 
 def sketches(signature: UInt32s) -> npt.NDArray[np.uint8]:
-    """Signatures cut to their lowest byte, [n, permutations]: a quarter of the room, and enough to compare two texts.
+    """Return the lowest byte of each hash, [n, permutations]: a quarter of the memory, enough to compare two texts.
 
     The b-bit minwise hashing of Li and König (2010), with b = 8.
     """
@@ -160,17 +154,17 @@ def sketches(signature: UInt32s) -> npt.NDArray[np.uint8]:
 
 
 def estimated_similarity(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Estimated Jaccard similarity of sketches row by row, [n], corrected for bytes that agree by accident.
+    """Return the estimated Jaccard similarity of sketches row by row, [n], corrected for bytes that agree by chance.
 
     Its standard error is about sqrt(s (1 - s) / permutations): 0.04 at s = 0.7 with 112 permutations.
     """
-    accident = 1.0 / 256.0
+    chance = 1.0 / 256.0
     agreement = np.mean(left == right, axis=1)
-    return np.maximum(0.0, (agreement - accident) / (1.0 - accident))
+    return np.maximum(0.0, (agreement - chance) / (1.0 - chance))
 
 
 def signatures_table(documents: pa.Table, config: MinHashConfig) -> pa.Table:
-    """The columns `id text_hash n_chars bands sketch` of documents with `id text text_hash`, row by row.
+    """Return the columns `id text_hash n_chars bands sketch` of documents with `id text text_hash`, row by row.
 
     n_chars counts code points. bands (list<uint64>) and sketch (binary, a byte a permutation) are null where the text
     is too short for a shingle.

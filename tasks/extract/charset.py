@@ -1,12 +1,12 @@
-"""Decode a page's bytes: which character set it is in, by whose word, and the text.
+"""Decode a page: its text, its character set, and which evidence named that.
 
 Notable:
 - A claim is checked before it is believed. Bytes above ASCII that form valid UTF-8 are UTF-8 whatever the headers
   say: no other character set gives such bytes by chance over more than a few characters. So pages that a server
-  labels Latin-1 by default come out right.
-- Else the order is byte order mark, HTTP header, meta tag, detection; a claim under which the bytes cannot be decoded
-  is passed over. A claim of UTF-8 that a few broken bytes spoil is kept, and those bytes become U+FFFD. Latin-1 in
-  the header yields to a meta tag that says otherwise.
+  labels Latin-1 by default are decoded correctly.
+- Otherwise the order is byte order mark, HTTP header, meta tag, detection; a claim under which the bytes cannot be
+  decoded is skipped. A claim of UTF-8 with a few broken bytes is kept, and those bytes become U+FFFD. Latin-1 in the
+  header yields to a meta tag that says otherwise.
 - Labels mean what they mean to browsers (WHATWG Encoding): "iso-8859-1" is windows-1252, "gb2312" is gb18030.
 """
 
@@ -52,7 +52,7 @@ class Decoded:
     charset: str
     """The character set, as Python names it."""
     source: Source
-    """Who named it: bom, utf-8 (the bytes themselves), header, meta, detected, or fallback where nothing did."""
+    """What named it: bom, utf-8 (the bytes themselves), header, meta, detected, or fallback where nothing did."""
 
 
 def decode(body: bytes, content_type: str) -> Decoded:
@@ -77,7 +77,7 @@ def decode(body: bytes, content_type: str) -> Decoded:
 
 
 def _claims(body: bytes, content_type: str) -> list[tuple[str, Source]]:
-    """The character sets that the header and the page name, in order of trust."""
+    """Return the character sets that the header and the page name, in order of trust."""
     claims: list[tuple[str, Source]] = []
     if header := _HEADER.search(content_type, 0, _HEADER_CHARS):
         claims.append((header[1], "header"))
@@ -90,12 +90,12 @@ def _claims(body: bytes, content_type: str) -> list[tuple[str, Source]]:
         for charset, source in named
         if charset is not None and not (source == "meta" and charset.startswith(("utf-16", "utf-32")))
     ]
-    # Latin-1 in the header is often no more than a server's default; it fits any bytes, so another word goes first.
+    # Latin-1 in the header is often only a server's default; it fits any bytes, so another claim goes first.
     return sorted(known, key=lambda claim: claim == ("cp1252", "header"))
 
 
 def _python_name(label: str) -> str | None:
-    """Python's name for a label as browsers understand it; None where it is unknown."""
+    """Return Python's name for a label as browsers understand it; None where it is unknown."""
     charset = label if label.lower().startswith("utf-32") else map_encoding_to_html5(label, fallback_utf8=False)
     if charset is None:
         return None
@@ -121,7 +121,7 @@ def _is_barely_broken(text: str) -> bool:
 
 
 def _detect(body: bytes) -> Decoded:
-    """By the statistics of the bytes, or as UTF-8 with replacements where they say nothing."""
+    """Decode by the statistics of the bytes, or as UTF-8 with replacements where they say nothing."""
     label = detect_encoding(body, _DETECTION_BYTES, html5_compatible=True)
     charset = _python_name(label) if label else None
     if charset is not None and charset != "utf-8":

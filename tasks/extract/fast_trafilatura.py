@@ -3,12 +3,12 @@
 Notable:
 - Half of trafilatura's time goes into XPath searches such as "every div, p or span whose class or id matches this
   regular expression", ten over each page, where libxml2 calls back into Python up to three times an element. Here an
-  element's attributes are looked up in a table of verdicts instead, since classes repeat; only new ones are judged.
-- The searches are not written again but translated from the expressions that the installed trafilatura holds, so a new
-  version's rules are followed. An expression that is not fully understood stays what it was: slower, never wrong.
-- Trafilatura's lists are exchanged while `quick_pruning` is entered, and restored after; nobody else sees a difference.
-- Measured on 2,247 real pages: the same text from each, in 0.6 of the processor time. Where it went before: see
-  docs/log.md.
+  element's attributes are looked up in a table of answers instead, since classes repeat; only new ones are tested.
+- The searches are translated from the expressions of the installed trafilatura, so a new version's rules are followed.
+  An expression that is not fully understood stays as it is: slower, never wrong.
+- Trafilatura's lists are replaced inside `fast_searches` and restored after it.
+- Measured on 2,247 real pages: the same text from each, in 0.6 of the processor time. docs/log.md says
+  where it went before.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from functools import cache
 from lxml import etree
 from trafilatura import xpaths
 
-__all__ = ["quick_pruning", "translate"]
+__all__ = ["fast_searches", "translate"]
 
 Search = Callable[[etree._Element], list[etree._Element]]
 
-# CheckResults kept for an attribute of an expression, and the longest value, in characters, that is worth keeping one for.
-_MAX_VERDICTS = 4096
+# Answers kept for an attribute of an expression, and the longest value, in characters, that is worth keeping.
+_MAX_MATCHES = 4096
 _MAX_VALUE_CHARS = 300
 
 _TOKEN = re.compile(
@@ -38,8 +38,8 @@ _TOKEN = re.compile(
 
 
 @contextmanager
-def quick_pruning() -> Iterator[None]:
-    """While entered, trafilatura's searches are answered here."""
+def fast_searches() -> Iterator[None]:
+    """Answer trafilatura's searches here while the block runs."""
     searches = _searches()
     try:
         for expressions, _, quick in searches:
@@ -52,7 +52,7 @@ def quick_pruning() -> Iterator[None]:
 
 @cache
 def _searches() -> list[tuple[list[Search], list[Search], list[Search]]]:
-    """Trafilatura's lists of expressions: each list, what it held, and the same translated."""
+    """Return trafilatura's lists of expressions: each list, its content, and the same translated."""
     lists = [
         held
         for name, held in vars(xpaths).items()
@@ -62,7 +62,7 @@ def _searches() -> list[tuple[list[Search], list[Search], list[Search]]]:
 
 
 def translate(expression: etree.XPath) -> Search:
-    """A search that finds what `expression` finds, in the same order; `expression` itself if it is not understood."""
+    """Return a search that finds the same in the same order; `expression` itself if it is not understood."""
     try:
         return _Parser(expression.path).search()
     except _NotUnderstoodError:
@@ -83,15 +83,15 @@ class _Test:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """What stands between square brackets."""
+    """The content of square brackets."""
 
     holds: Callable[[etree._Element], bool]
     tests: tuple[_Test, ...] | None = None
     """The tests of which one is enough, where the condition is no more than that."""
 
 
-class _Verdicts:
-    """What is known of attributes' values, after other attributes of the same element have been read.
+class _Matches:
+    """Which attributes' values pass a test, after other attributes of the same element have been read.
 
     A test on the first of several attributes is no longer open when one of them was read.
     """
@@ -101,26 +101,22 @@ class _Verdicts:
         self._tests = {name: [test.holds for test in tests if name in test.attributes] for name in names}
         self.known: dict[str, dict[str, bool]] = {name: {} for name in names}
         """By attribute and value."""
-        self.after: dict[str, _Verdicts] = {}
-        """Where to look on after reading an attribute, if not here."""
+        self.after: dict[str, _Matches] = {}
+        """Where to continue after reading an attribute, if not here."""
         for name in names:
             still_open = tuple(t for t in tests if len(t.attributes) == 1 or name not in t.attributes)
             if still_open != tests:
-                self.after[name] = _Verdicts(still_open)
+                self.after[name] = _Matches(still_open)
 
-    def judge(self, name: str, value: str) -> bool:
-        """Whether a value that is not known passes a test; it is known from then on."""
-        verdict = False
-        for holds in self._tests[name]:
-            if holds(value):
-                verdict = True
-                break
+    def test(self, name: str, value: str) -> bool:
+        """Return whether a value that is not known passes a test, and remember the answer."""
+        is_match = any(holds(value) for holds in self._tests[name])
         known = self.known[name]
-        if len(known) >= _MAX_VERDICTS:
+        if len(known) >= _MAX_MATCHES:
             known.clear()
         if len(value) <= _MAX_VALUE_CHARS:
-            known[value] = verdict
-        return verdict
+            known[value] = is_match
+        return is_match
 
 
 class _Search:
@@ -130,15 +126,15 @@ class _Search:
         self._tags = tags or ("*",)
         if conditions and conditions[0].tests is None:
             raise _NotUnderstoodError
-        self._verdicts = _Verdicts(conditions[0].tests or ()) if conditions else None
+        self._matches = _Matches(conditions[0].tests or ()) if conditions else None
         self._conditions = conditions[1:]
         self._first = first
         self._first_of_parent = first_of_parent
 
     def __call__(self, tree: etree._Element) -> list[etree._Element]:
         found = tree.iterdescendants(*self._tags)
-        if self._verdicts:
-            found = _passing(found, self._verdicts)
+        if self._matches:
+            found = _passing(found, self._matches)
         for condition in self._conditions:
             found = filter(condition.holds, found)
         if self._first:
@@ -151,19 +147,19 @@ class _Search:
         return list(by_parent.values())
 
 
-def _passing(elements: Iterable[etree._Element], start: _Verdicts) -> Iterator[etree._Element]:
-    """The elements that pass one of the tests on their attributes."""
+def _passing(elements: Iterable[etree._Element], start: _Matches) -> Iterator[etree._Element]:
+    """Yield the elements that pass one of the tests on their attributes."""
     for element in elements:
-        verdicts = start
+        matches = start
         for name, value in element.items():
-            known = verdicts.known.get(name)
+            known = matches.known.get(name)
             if known is None:
                 continue
-            verdict = known.get(value)
-            if verdict or (verdict is None and verdicts.judge(name, value)):
+            is_match = known.get(value)
+            if is_match or (is_match is None and matches.test(name, value)):
                 yield element
                 break
-            verdicts = verdicts.after.get(name, verdicts)
+            matches = matches.after.get(name, matches)
 
 
 class _Parser:
@@ -181,7 +177,7 @@ class _Parser:
         self._next = 0
 
     def search(self) -> _Search:
-        """The whole expression."""
+        """Read the whole expression."""
         bracketed = self._accepts("(")
         tags, conditions, first_of_parent = self._step()
         if bracketed:
@@ -195,7 +191,7 @@ class _Parser:
         return _Search(tags, conditions, bracketed, first_of_parent)
 
     def _step(self) -> tuple[tuple[str, ...], list[_Condition], bool]:
-        """`.//name` or `.//*`, and what follows between square brackets."""
+        """Read `.//name` or `.//*`, and the square brackets that follow."""
         if self._peek()[0] == "below":
             return (self._take("below").removeprefix(".//"),), [], False
         self._expect(".//*")
@@ -211,7 +207,7 @@ class _Parser:
         return tags, conditions, False
 
     def _tags(self) -> tuple[str, ...]:
-        """`[self::div or self::p or …]`, if that is what comes first."""
+        """Read `[self::div or self::p or …]`, if that comes first."""
         start, tags = self._next, []
         if self._accepts("["):
             while self._peek()[0] == "itself":
@@ -224,7 +220,7 @@ class _Parser:
         return ()
 
     def _either(self) -> _Condition:
-        """Conditions joined by "or"."""
+        """Read conditions joined by "or"."""
         joined = [self._both()]
         while self._accepts("or"):
             joined.append(self._both())
@@ -235,7 +231,7 @@ class _Parser:
         return _Condition(lambda element: any(condition.holds(element) for condition in joined), all_tests)
 
     def _both(self) -> _Condition:
-        """Conditions joined by "and", which binds closer."""
+        """Read conditions joined by "and", which binds closer."""
         joined = [self._condition()]
         while self._accepts("and"):
             joined.append(self._condition())
@@ -266,7 +262,7 @@ class _Parser:
         return inner
 
     def _attribute_condition(self) -> _Condition:
-        """`@name` or `@name = 'value'`."""
+        """Read `@name` or `@name = 'value'`."""
         name = self._take("attribute")[1:]
         if not self._accepts("="):
             return _condition(_Test(frozenset((name,)), lambda value: True))
@@ -274,7 +270,7 @@ class _Parser:
         return _condition(_Test(frozenset((name,)), lambda value: value == wanted))
 
     def _call(self) -> _Condition:
-        """`contains(…)`, `starts-with(…)` or `re:test(…)`."""
+        """Read `contains(…)`, `starts-with(…)` or `re:test(…)`."""
         function = self._take("name")
         self._expect("(")
         attributes, change = self._text()
@@ -293,12 +289,12 @@ class _Parser:
         else:
             raise _NotUnderstoodError
         if holds(""):
-            # It would hold where the attribute is missing, which no test does.
+            # It would hold where the attribute is missing, and no test does.
             raise _NotUnderstoodError
         return _condition(_Test(attributes, holds))
 
     def _text(self) -> tuple[frozenset[str], Callable[[str], str]]:
-        """`@name`, `@name|@name` (whichever comes first in the source) or `translate(…)` of one; and what that does."""
+        """Read `@name`, `@name|@name` (the first in the source) or `translate(…)` of one, and return what that does."""
         if self._peek() != ("name", "translate"):
             names = {self._take("attribute")[1:]}
             while self._accepts("|"):
@@ -341,7 +337,7 @@ class _Parser:
 
 
 def _condition(test: _Test) -> _Condition:
-    """The condition that an element passes one test."""
+    """Return the condition that an element passes one test."""
 
     def holds(element: etree._Element) -> bool:
         value = next((value for name, value in element.items() if name in test.attributes), None)

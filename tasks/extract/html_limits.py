@@ -1,8 +1,8 @@
-"""How much markup a page may have: measured on the stream of its tags, before any tree is built.
+"""Limits on a page's markup, measured on the stream of its tags before any tree is built.
 
-Notable: libxml2 looks through all of an element's attributes for each one that it adds, in C code that no deadline
-reaches: 100,000 attributes take minutes. It gives the tags themselves out in linear time and constant memory. Measuring
-costs half of what parsing does, so it is done for pages that are long enough to do harm.
+Notable: for each attribute that libxml2 adds to an element it searches all the others, in C code that no deadline
+reaches: 100,000 attributes take minutes. It reports the tags themselves in linear time and constant memory. Measuring
+costs half as much as parsing, so only pages that are long enough to do harm are measured.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def check_markup(markup: bytes, max_elements: int) -> None:
 
 
 class _TagCount:
-    """A parser's target that counts, and stops the parser where it is too much."""
+    """A parser's target that counts, and stops the parser at a limit."""
 
     def __init__(self, max_elements: int) -> None:
         self._elements_left = max_elements
         self._attributes_left = _ATTRIBUTES_PER_ELEMENT * max_elements
 
     def start(self, _tag: str, attributes: Sized) -> None:
-        """An element begins."""
+        """Count an element and its attributes."""
         n_attributes = len(attributes)
         self._elements_left -= 1
         self._attributes_left -= n_attributes
@@ -48,4 +48,4 @@ class _TagCount:
             raise HtmlTooLargeError(f"the page has over {_ATTRIBUTES_PER_ELEMENT} attributes for each allowed element")
 
     def close(self) -> None:
-        """The page ends."""
+        """Do nothing; the parser calls this at the end of the page."""

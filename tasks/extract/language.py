@@ -1,4 +1,4 @@
-"""Which language a text is in, by the Compact Language Detector 2.
+"""The language of a text, by the Compact Language Detector 2.
 
 Notable:
 - pycld2 ships its model, so nothing is downloaded. It has wheels for Linux on x86-64 and macOS; elsewhere it compiles.
@@ -26,12 +26,12 @@ _MAX_CHARACTERS = 30_000
 # Codes that differ from ISO 639-1, and written variants that are one language to a reader.
 _ISO_CODES = {"iw": "he", "jw": "jv", "mo": "ro", "sh": "sr"}
 _Details = tuple[tuple[str, str, int, float], ...]
-# Control characters, surrogates, private and unassigned code points: the detector refuses a text that has them.
+# Control characters, surrogates, private and unassigned code points: the detector refuses a text with any of them.
 _REFUSED_CATEGORIES = frozenset(("Cc", "Cs", "Cn", "Co"))
 
 
 def identify(text: str) -> tuple[str, float]:
-    """The language of most of `text` as an ISO 639-1 code ("un" if unknown) and its share of the text, from 0 to 1.
+    """Return the main language of `text` as an ISO 639-1 code ("un" if unknown), and its share of the text, 0 to 1.
 
     Languages without a two-letter code keep their three-letter one. Reads the first 30,000 characters; never raises.
     """
@@ -44,9 +44,9 @@ def identify(text: str) -> tuple[str, float]:
 
 
 def language_shares(text: str) -> tuple[dict[str, float], int]:
-    """The share of `text` in each of up to three languages, from 0 to 1, and how many bytes of letters it has.
+    """Return the share of `text` in each of up to three languages, from 0 to 1, and how many bytes of letters it has.
 
-    What is left over is counted as unknown, "un". Reads the first 30,000 characters; never raises.
+    The rest counts as unknown, "un". Reads the first 30,000 characters; never raises.
     """
     letter_bytes, details = _detect(text)
     shares: dict[str, float] = {}
@@ -59,7 +59,7 @@ def language_shares(text: str) -> tuple[dict[str, float], int]:
 
 
 def _detect(text: str) -> tuple[int, _Details]:
-    """What the detector says; nothing for a text that it refuses."""
+    """Return the detector's count of letter bytes and its details; nothing for a text that it refuses."""
     sample = text[:_MAX_CHARACTERS]
     try:
         _, size, details = pycld2.detect(sample, isPlainText=True, bestEffort=True)
@@ -76,6 +76,6 @@ def _iso_code(code: str) -> str:
 
 
 def _acceptable(text: str) -> str:
-    """The text with a space for every character that the detector refuses."""
+    """Return the text with a space for every character that the detector refuses."""
     refused = {character for character in set(text) if unicodedata.category(character) in _REFUSED_CATEGORIES}
     return text.translate(dict.fromkeys(map(ord, refused), " "))

@@ -1,13 +1,13 @@
-"""Main text out of a page's HTML, by trafilatura or by resiliparse.
+"""The main text of a page's HTML, by trafilatura or by resiliparse.
 
 Notable:
 - Never trafilatura's `deduplicate`: it remembers segments for the whole process, so that a page's text would depend
-  on which pages came before it (trafilatura issue 778). What FineWeb lost to it cannot be reproduced.
+  on the pages before it (trafilatura issue 778). What FineWeb lost to it cannot be reproduced.
 - The page is parsed here, so that the tree can be measured before the extractor walks it. The parser finds its element
-  class in C instead of by lxml.html's lookup in Python: the same text, and what that saves pays for the measuring.
+  class in C instead of by lxml.html's lookup in Python: the same text, and the time saved pays for the measuring.
 - Trafilatura's searches of the tree are answered by `tasks.extract.fast_trafilatura`: the same text in 0.6 of the time.
 - Limits keep hostile pages from the extractor, whose XPath expressions take seconds on one giant attribute. Nesting
-  needs no limit of ours: libxml2 drops what is nested deeper than 256.
+  needs no limit of ours: libxml2 drops elements nested deeper than 256.
 - Resiliparse, the choice of DCLM, takes a quarter of trafilatura's time. Word-4-gram F1 on 336 gold texts: 0.852, with
   texts for images or comments 0.82 and 0.835; trafilatura 0.898.
 """
@@ -30,7 +30,7 @@ from trafilatura.xml import xmltotxt
 
 from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
-from tasks.extract.fast_trafilatura import quick_pruning
+from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html_limits import HtmlTooLargeError, check_markup
 from tasks.extract.page_metadata import RobotsDirective
 from tasks.extract.url_rules import UrlRulesConfig
@@ -44,19 +44,19 @@ _HEAD_CHARACTERS = 4096
 
 
 class ExtractionConfig(Config):
-    """Which pages are read, and how text is taken out of their HTML."""
+    """Which pages are read, and how the text is extracted from their HTML."""
 
     urls: UrlRulesConfig = UrlRulesConfig()
     """Addresses that are refused."""
     drop_seen: bool = True
     """Drop a page that is, byte for byte, an earlier one of the same WARC file that was not refused itself."""
     guess_languages: tuple[LanguageCode, ...] | None = None
-    """Drop pages that are surely in none of these languages (ISO 639-1) before the text is taken out. Not given: those
+    """Drop pages that are surely in none of these languages (ISO 639-1) before the text is extracted. Not given: those
     of `filter.languages`; none: no guess."""
     drop_robots: tuple[RobotsDirective, ...] = ()
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
     extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    """What takes the text out: trafilatura, as FineWeb, or resiliparse, as DCLM, four times as fast and less exact."""
+    """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
     favor_precision: bool = True
     """Prefer less text that is surely the main text; False weighs both alike. For trafilatura."""
     tables: bool = True
@@ -65,8 +65,8 @@ class ExtractionConfig(Config):
     """Skip the comparison with a second extractor: a third faster, word-4-gram F1 0.84 instead of 0.90, or 0.87 without
     `favor_precision`. For trafilatura."""
     blank_lines: bool = False
-    """Part paragraphs, headings, lists and tables by blank lines, so that rules on paragraphs see them; False: by line
-    ends only, as FineWeb has it. For trafilatura; resiliparse always does."""
+    """Separate paragraphs, headings, lists and tables by blank lines, so that rules on paragraphs see them; False: by
+    line ends only, as FineWeb does. For trafilatura; resiliparse always does."""
     min_text_chars: int = Field(default=1, ge=1)
     """A page with a shorter text, in characters, is dropped as `no_text`."""
     max_html_chars: int = Field(default=10_000_000, gt=0)
@@ -84,20 +84,14 @@ class ExtractionConfig(Config):
     """Drop pages whose payload digest does not agree with their bytes."""
 
 
-def extract_text(html: str, url: str, config: ExtractionConfig) -> str:
-    """The main text of a page's HTML, "" where there is none.
-
-    Raises `HtmlTooLargeError` for a page over the limits; whatever else the extractor raises is let through.
-    """
-    tree = parse_page(html, config)
-    return "" if tree is None else main_text(tree, html, url, config)
-
-
 def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> str:
-    """The main text of a page of which `parse_page` made `tree`, which is left as it is."""
+    """Return the main text of the page that `parse_page` parsed into `tree`, "" where there is none.
+
+    Leaves `tree` unchanged. Raises whatever the extractor raises.
+    """
     if config.extractor == "resiliparse":
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
-    with quick_pruning():
+    with fast_searches():
         return _by_trafilatura(tree, url, config)
 
 
@@ -120,7 +114,7 @@ def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionCon
 
 
 def _blocks(body: etree._Element) -> Iterator[etree._Element]:
-    """The paragraphs, headings, lists, tables of an extracted text, whatever boxes they lie in."""
+    """Yield the paragraphs, headings, lists and tables of an extracted text, in whatever boxes they lie."""
     for element in body:
         loose = [element.text, *(child.tail for child in element)]
         is_box = element.tag in ("div", "body") and len(element) and not any(text and text.strip() for text in loose)
@@ -131,14 +125,14 @@ def _blocks(body: etree._Element) -> Iterator[etree._Element]:
 
 
 def parse_page(html: str, config: ExtractionConfig) -> lxml_html.HtmlElement | None:
-    """The tree of a page's HTML; None where there is nothing to parse.
+    """Return the tree of a page's HTML; None where there is nothing to parse.
 
     Raises `HtmlTooLargeError` for a page over the limits.
     """
     if len(html) > config.max_html_chars:
         raise HtmlTooLargeError(f"the HTML has {len(html)} characters, over {config.max_html_chars}")
     cleaned = _INVALID_CHARACTERS.sub("", html)
-    # libxml2 takes a self-closed <html/> at its word and drops the page.
+    # libxml2 takes a self-closed <html/> literally and drops the page.
     head = _SELF_CLOSED_HTML.sub(r"\1>", cleaned[:_HEAD_CHARACTERS], count=1)
     markup = (head + cleaned[_HEAD_CHARACTERS:]).encode()
     try:
@@ -165,7 +159,7 @@ def _drop_long_attributes(tree: lxml_html.HtmlElement, limit: int) -> None:
 
 @cache
 def _parser() -> etree.HTMLParser:
-    """The parser, made on first use; it quiets trafilatura, whose messages say what our decisions say."""
+    """Return the parser, made on first use; silences trafilatura, whose messages repeat our decisions."""
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     parser = etree.HTMLParser(
         collect_ids=False, default_doctype=False, encoding="utf-8", remove_comments=True, remove_pis=True

@@ -1,12 +1,11 @@
-"""What a page says about itself: title, date of publication, language, licence, and how it may be used.
+"""A page's statements about itself: title, date of publication, language, licence, and how it may be used.
 
 Notable:
-- Read lightly from the tree that the extractor gets anyway, with searches of the source for what is rare: about 0.3 ms
-  a page. Trafilatura's own metadata cost many times that, since its search for a date reads all of the page (its issue
-  779).
-- All of it is the page's word, unproven: every value is checked for its form and cut, and none is ever followed.
-- Restrictions are gathered, not weighed: those for all robots and those addressed to a search engine's or to Common
-  Crawl's. What they forbid is for the recipe to heed (`drop_robots`).
+- Read from the tree that the extractor needs anyway, with searches of the source for what is rare: about 0.3 ms a page.
+  Trafilatura's own metadata cost many times that, since its search for a date reads all of the page (its issue 779).
+- All of it is unproven: every value is checked for its form and cut, and no address is ever followed.
+- Restrictions are only collected: those for all robots and those for a search engine's or Common Crawl's. The recipe
+  says which of them to heed (`drop_robots`).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ RobotsDirective = Literal[
     "noimageai",
     "tdm-reservation",
 ]
-"""What restricts use; `tdm-reservation` stands for that header or meta tag with the value 1."""
+"""A restriction of use; `tdm-reservation` stands for that header or meta tag with the value 1."""
 ROBOTS_DIRECTIVES = frozenset(get_args(RobotsDirective))
 
 _MAX_TITLE = 300
@@ -89,7 +88,7 @@ _CREATIVE_COMMONS_LINKS = etree.XPath("//a[contains(@href, 'creativecommons.org/
 
 @dataclass(frozen=True, slots=True)
 class PageMetadata:
-    """A page's own words about itself; None or empty where it says nothing that can be used."""
+    """A page's statements about itself; None or empty where it makes none that can be used."""
 
     title: str | None
     """At most 300 characters, without line breaks."""
@@ -98,7 +97,7 @@ class PageMetadata:
     declared_language: str | None
     """ISO 639-1 code, or the three-letter one of a language that has none."""
     robots: list[str]
-    """Each a `RobotsDirective`, sorted; `none` stands beside noindex and nofollow, which it means."""
+    """Each a `RobotsDirective`, sorted; `none` also brings noindex and nofollow, which it means."""
     license: str | None
     """Address of a licence."""
 
@@ -106,7 +105,7 @@ class PageMetadata:
 def read_metadata(
     tree: etree._Element, html: str, url: str, captured: datetime | None, headers: Mapping[str, str]
 ) -> PageMetadata:
-    """The metadata of a page from its tree, its source, and its HTTP headers by lower-case name."""
+    """Return the metadata of a page from its tree, its source, and its HTTP headers by lower-case name."""
     titles, metas, times = _elements(tree)
     return PageMetadata(
         title=_title([*metas.get("og:title", ()), *titles]),
@@ -118,8 +117,8 @@ def read_metadata(
 
 
 def _elements(tree: etree._Element) -> tuple[list[str], dict[str, list[str]], list[str]]:
-    """The first title; the content of meta elements by lower-case name, as far as names are wanted here; and the times
-    of time elements, those marked as the publication's first."""
+    """Return the first title, the content of the meta elements that are read here by lower-case name, and the times of
+    time elements, those marked as the publication's first."""
     titles: list[str] = []
     metas: dict[str, list[str]] = {}
     published: list[str] = []
@@ -143,7 +142,7 @@ def _title(titles: Iterable[str]) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    """The text's printable characters, runs of other ones as one space, cut to the length of a title."""
+    """Return the text's printable characters, with a space for each run of others, cut to the length of a title."""
     text = " ".join(text[: 10 * _MAX_TITLE].split())
     if not text.isprintable():
         text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
@@ -151,7 +150,7 @@ def _one_line(text: str) -> str:
 
 
 def _dates(html: str, metas: Mapping[str, list[str]], times: list[str]) -> Iterator[str]:
-    """What may be the date of publication, the surest first."""
+    """Yield candidates for the date of publication, the surest first."""
     for name in _DATE_NAMES[:3]:
         yield from metas.get(name, ())
     if match := _JSON_DATE.search(html):
@@ -162,7 +161,7 @@ def _dates(html: str, metas: Mapping[str, list[str]], times: list[str]) -> Itera
 
 
 def _first_date(candidates: Iterable[str], captured: datetime | None) -> str | None:
-    """The first candidate that begins with a real date, not later than the capture wherever on Earth that was."""
+    """Return the first candidate that begins with a real date, not later than the capture anywhere on Earth."""
     latest = captured.date() + timedelta(days=1) if captured and captured.date() < date.max else date.max
     for candidate in candidates:
         match = _DATE.match(candidate)
@@ -205,7 +204,7 @@ def _robots(metas: Mapping[str, list[str]], headers: Mapping[str, str]) -> list[
 
 
 def _directives(value: str) -> Iterator[str]:
-    """The directives of a list such as "noindex, otherbot: nofollow" that are for all robots or for one of ours.
+    """Yield the directives of a list such as "noindex, otherbot: nofollow" that are for all robots or for one of ours.
 
     A robot's name holds for what follows it, up to the next name.
     """
@@ -224,7 +223,7 @@ def _license(
     candidates: list[str] = []
     if match := _LICENSE_LINK.search(headers.get("link", "")[:_MAX_VALUE]):
         candidates.append(match[1])
-    # Searching the source first: most pages have no such link, and the tree's search would be a third of the time here.
+    # The source is searched first: most pages have no such link, and searching the tree takes a third of the time here.
     words = islice(_LICENSE_WORD.finditer(html), _MAX_ELEMENTS)
     if any("rel" in html[max(0, word.start() - 40) : word.start()] for word in words):
         candidates += _LICENSE_LINKS(tree)[:5]
@@ -235,7 +234,7 @@ def _license(
 
 
 def _absolute(url: str, link: str) -> str | None:
-    """A link's address on the web; None where it has none."""
+    """Return a link's address on the web; None where it has none."""
     try:
         address = urljoin(url, link.strip())
     except ValueError:

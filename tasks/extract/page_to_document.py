@@ -1,13 +1,13 @@
-"""From a page of the archive to a document, or to every reason why there is none.
+"""Turn a page of the archive into a document, or into every reason why there is none.
 
 Notable:
-- The cheap goes before the dear: what the record alone shows and rules on the address, all of them, so that a decision
-  names every reason; then whether the page was seen before, a guess of its language, its wishes about robots. Only a
-  page that passes them meets the extractor.
+- Cheap checks come first: what the record alone shows and the rules on the address, all of them, so that a decision
+  names every reason; then whether the page was seen before, a guess of its language, its directives for robots. Only a
+  page that passes them reaches the extractor.
 - Seen before means the same bytes under the same headers, so a page is never dropped for one that would have ended
   otherwise. Which of several copies goes on depends on their order in the file, nothing else.
-- An extractor that raises is a reason like any other. What cannot be caught here, a page that hangs it or eats the
-  memory, is for the extract stage and the supervisor of its process, who add reasons of their own (see `REASONS`).
+- An extractor that raises is a reason like any other. A page that hangs it or uses up the memory cannot be caught here:
+  the extract stage and the supervisor of its process add reasons of their own (see `REASONS`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         "language_score": pa.float32(),
     }
 )
-"""What is known of every page, with the type of its Parquet column, in column order; null where it was not measured."""
+"""The signals of every page, with the types of their Parquet columns, in column order; null where not measured."""
 
 REASONS: Final = (
     "http_status",
@@ -66,12 +66,12 @@ REASONS: Final = (
     "extractor_failed",
     "no_text",
 )
-"""Why a page that could be decoded gives no document, as far as it is decided here. The decisions of the extract stage
-hold two kinds more, each alone on its record:
+"""Why a page gives no document, as far as it is decided here. The decisions of the extract stage have two more kinds,
+each alone on its record:
 
-- of an archive's record that gives no page, the reasons of `tasks.warc.framing.Unreadable`: damaged_gzip, junk,
+- for a record that gives no page, the reasons of `tasks.warc.framing.Unreadable`: damaged_gzip, junk,
   decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
-- `extractor_timeout` of a page over `max_page_seconds`, and of a record that ended its worker `extractor_` with the
+- for a page over `max_page_seconds`, `extractor_timeout`; for a record that killed its worker, `extractor_` and the
   reason of `tasks.workers.child_process.WorkerDied`: extractor_memory, _stall, _signal or _exit.
 """
 
@@ -99,19 +99,19 @@ class ExtractedPage:
     document: dict[str, Any] | None
     """A row of the documents dataset; None where there are reasons."""
     reasons: list[str]
-    """Some of `REASONS`, in that order, or a single other one (see there)."""
+    """Some of `REASONS`, in that order, or a single other one (see `REASONS`)."""
     signals: dict[str, Any]
     """All of `EXTRACT_SIGNALS`, in that order."""
 
 
 class SeenPages:
-    """The pages of one WARC file that went on so far, by what they are made of."""
+    """The pages of one WARC file that went on so far, by a hash of their bytes and headers."""
 
     def __init__(self) -> None:
         self._ids: dict[bytes, str] = {}
 
     def first_id(self, page: Page, document_id: str) -> str:
-        """The id of the first page that was asked about with the same bytes and headers; `document_id` if this is."""
+        """Return the id of the first page with the same bytes and headers; `document_id` if this is the first."""
         headers = "\n".join([page.content_type, *(f"{name}: {page.headers[name]}" for name in sorted(page.headers))])
         made_of = xxhash.xxh3_128(page.payload)
         made_of.update(headers.encode("utf-8", "surrogatepass"))
@@ -127,9 +127,9 @@ def page_to_document(
     rules: UrlRules | None = None,
     seen: SeenPages | None = None,
 ) -> ExtractedPage:
-    """DocumentCheck a page by what is cheap, then decode it, extract its text and identify the language.
+    """Check a page by what is cheap, then decode it, extract its text and identify the language.
 
-    `rules` judge its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
+    `rules` check its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
     """
     mime = mime_type(page)
     signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {
@@ -142,7 +142,7 @@ def page_to_document(
     }
     reasons = _record_reasons(page, mime, config)
     if rules:
-        url_reasons, url_signals = rules.judge(page.url)
+        url_reasons, url_signals = rules.check(page.url)
         reasons += url_reasons
         signals |= url_signals
     if reasons:
@@ -153,28 +153,25 @@ def page_to_document(
         text, metadata = _read(page, signals, config)
     except _UnusableError as unusable:
         return ExtractedPage(None, [unusable.reason], signals)
-    document = {
+    head = {
         "id": document_id,
         "url": signals["url"],
         "host": host_of(signals["url"]),
         "crawl": crawl,
         "date": page.date,
-        "language": signals["language"],
-        "language_score": signals["language_score"],
-        "text": text,
-        "text_hash": xxhash.xxh3_128_hexdigest(text.encode()),
-        **asdict(metadata),
     }
-    return ExtractedPage(document, [], signals)
+    language = {name: signals[name] for name in ("language", "language_score")}
+    content = {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())}
+    return ExtractedPage(head | language | content | asdict(metadata), [], signals)
 
 
 def without_document(reason: str, url: str | None) -> ExtractedPage:
-    """What is said of a record that gave no page, or whose page was not measured: a reason, its address if known."""
+    """Return the result for a record without a page, or with a page that was not measured."""
     return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(url) if url else None})
 
 
 def mime_type(page: Page) -> str:
-    """The MIME type in lower case: as the crawler identified it, else as the server said, else by the first bytes."""
+    """Return the MIME type in lower case: the crawler's identification, else the server's, else by the first bytes."""
     if page.payload.startswith(_BINARY_BEGINNINGS):
         return "application/octet-stream"
     for named in (page.identified_type, page.content_type):
@@ -204,9 +201,9 @@ class _UnusableError(Exception):
 
 
 def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
-    """The text and the metadata of a page that passed the tests of its record; fills `signals` on the way."""
+    """Return the text and the metadata of a page that passed the checks on its record; adds to `signals` on the way."""
     if len(page.payload) > _MOST_BYTES_PER_CHARACTER * config.max_html_chars:
-        raise _UnusableError("too_large")  # before it is decoded, which takes four times the memory
+        raise _UnusableError("too_large")  # before decoding, which takes four times the memory
     decoded = decode(page.payload, page.content_type)
     signals |= {"charset": decoded.charset, "charset_source": decoded.source}
     if not _TAG.search(decoded.text):
@@ -224,7 +221,7 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
     except _UnusableError:
         raise
     except Exception:
-        # The extractor is not ours and meets pages that nobody foresaw: whatever it raises is this page's affair.
+        # The extractor is not ours and meets unforeseen pages: whatever it raises is a reason against this page only.
         text, reason = "", "extractor_failed"
     else:
         reason = "no_text" if len(text.strip()) < config.min_text_chars else ""
@@ -236,7 +233,7 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
 
 
 def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
-    """The main text and the metadata, unless the page asks not to be used."""
+    """Return the main text and the metadata; raises `_UnusableError` where the page asks not to be used."""
     tree = parse_page(html, config)
     if tree is None:
         raise _UnusableError("no_text")
@@ -248,7 +245,7 @@ def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionC
 
 
 def _storable(text: str) -> str:
-    """The text without what UTF-8 cannot hold."""
+    """Return the text without what UTF-8 cannot hold."""
     try:
         text.encode()
         return text

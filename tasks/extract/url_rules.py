@@ -4,10 +4,10 @@ Notable:
 - The rules are FineWeb's URL filter, its quirks included. A word of the lists is compared in lower case with the
   address's words as they stand, so `/PORN/` passes unless `match_case` is off. A subword is looked for in the address
   with everything but letters and digits taken out, scheme and host included. Soft words count once each.
-- Unlike FineWeb's, these name every rule that fails, and each is a signal, so that the lists can be judged.
+- Unlike FineWeb's, these name every rule that fails, and each is a signal, so that the lists can be evaluated.
 - Lists are data: the recipe names files, and those that come with Sluice are seeds. A list of domains or addresses is
-  held as sorted 64-bit hashes, 8 bytes an entry, since the lists of the web have millions; that two of them collide is
-  as likely as 1 in 10 million for a crawl of a billion pages.
+  held as sorted 64-bit hashes, 8 bytes an entry, since the lists of the web have millions; the chance of a collision is
+  1 in 10 million for a crawl of a billion pages.
 - Measured: 20 microseconds an address, the same with a million domains, which take 1 s to read and 8 MB.
 """
 
@@ -51,7 +51,7 @@ _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 class UrlRulesConfig(Config):
-    """Which addresses are refused unread. A list is a text file with an entry a line; # begins a comment."""
+    """Addresses to refuse unread. A list is a text file with an entry a line; # begins a comment."""
 
     blocked_domains: tuple[DataFile, ...] = ("builtin:url-blocked-domains.txt",)
     """Lists of domains (which stand for all their hosts) and of hosts."""
@@ -66,14 +66,14 @@ class UrlRulesConfig(Config):
     subwords: tuple[DataFile, ...] = ("builtin:url-subwords.txt",)
     """Lists of parts of words that are enough wherever they stand, even across the words of an address."""
     match_case: bool = True
-    """Whether an upper-case word of an address is another word than the list's, as FineWeb has it; False: the same."""
+    """Whether an upper-case word of an address differs from the list's, as in FineWeb; False: it is the same."""
 
 
 class UrlRules:
     """The rules of a recipe with their lists in memory."""
 
     def __init__(self, config: UrlRulesConfig, read: Callable[[str], bytes]) -> None:
-        """`read` gives a list's bytes by its name in `config`; raises `UsageError` for a list that is no text."""
+        """Read the lists; `read` returns a list's bytes by its name. Raises `UsageError` for a list that is no text."""
         self._config = config
         self._domains = _HashSet(map(_ascii_host, _entries(config.blocked_domains, read)))
         self._addresses = _HashSet(_entries(config.blocked_addresses, read))
@@ -81,8 +81,8 @@ class UrlRules:
         self._soft = frozenset(map(_run_together, _entries(config.soft_words, read))) - {""}
         self._subwords = _Substrings(map(_run_together, _entries(config.subwords, read)))
 
-    def judge(self, url: str) -> tuple[list[str], dict[str, Any]]:
-        """Every one of `URL_REASONS` that holds, in that order, and all of `URL_SIGNALS`; never raises."""
+    def check(self, url: str) -> tuple[list[str], dict[str, Any]]:
+        """Return each of `URL_REASONS` that applies, in that order, and all of `URL_SIGNALS`; never raises."""
         listed = self._listed(url, _ascii_host(host_of(url)))
         words = set(_NOT_ALPHANUMERIC.split(url if self._config.match_case else url.lower()))
         hard, soft = len(words & self._hard), len(words & self._soft)
@@ -97,7 +97,7 @@ class UrlRules:
         return [reason for reason in URL_REASONS if tests[reason]], dict(zip(URL_SIGNALS, signals, strict=True))
 
     def _listed(self, url: str, host: str) -> dict[str, str]:
-        """What of the address is on a list, by reason."""
+        """Return the parts of the address that are on a list, by reason."""
         found = {}
         if self._domains and host:
             domain = registered_domain(host)
@@ -113,7 +113,7 @@ class UrlRules:
 
 
 def host_of(url: str) -> str:
-    """The host of an address in lower case, without its port; "" where it has none."""
+    """Return the host of an address in lower case, without its port; "" where it has none."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
@@ -122,14 +122,14 @@ def host_of(url: str) -> str:
 
 @lru_cache(maxsize=4096)
 def registered_domain(host: str) -> str:
-    """What a registrar gave out of `host`, by the public suffix list that `tld` ships.
+    """Return the registered domain of `host`, by the public suffix list that `tld` ships.
 
     Under an unknown suffix it is the last two labels, as that list's own rules say; of an IP address, all of it.
     """
     try:
         found = get_fld(host, fail_silently=True, fix_protocol=True)
     except Exception:
-        # The library has its own ways with hosts that are none, such as "a..b".
+        # The library raises various errors for what is no host, such as "a..b".
         found = None
     if found or ":" in host or host.rpartition(".")[2].isdigit():
         return found or host
@@ -137,7 +137,7 @@ def registered_domain(host: str) -> str:
 
 
 def _entries(files: Iterable[str], read: Callable[[str], bytes]) -> Iterator[str]:
-    """The entries of some lists."""
+    """Yield the entries of some lists."""
     for file in files:
         try:
             text = read(file).decode("utf-8-sig")
@@ -152,7 +152,7 @@ def _entries(files: Iterable[str], read: Callable[[str], bytes]) -> Iterator[str
 
 
 def _ascii_host(name: str) -> str:
-    """A domain or host as it is compared: lower case, no dots or slashes at its ends, international names in ASCII."""
+    """Return a domain or host in its form for comparison: lower case, no dots or slashes at its ends, in ASCII."""
     name = name.lower().strip("./")
     try:
         return name if name.isascii() else name.encode("idna").decode("ascii")
@@ -169,7 +169,7 @@ def _hash(text: str) -> int:
 
 
 class _HashSet:
-    """A set of strings that is asked for membership only, as sorted hashes."""
+    """A set of strings, as sorted hashes, that only answers whether it has one."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hashes = array("Q")
@@ -195,7 +195,7 @@ class _Substrings:
             self._by_beginning.setdefault(string[: self._length], []).append(string)
 
     def count_in(self, text: str) -> int:
-        """How many of the strings are in `text`."""
+        """Return how many of the strings are in `text`."""
         if not self._length:
             return 0
         n, beginnings = self._length, self._by_beginning

@@ -17,13 +17,13 @@ def generate(
     folder: Annotated[Path, typer.Argument(help="Where to write it.")],
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 1,
 ) -> None:
-    """Write the synthetic web, unless it is there, and print what it holds."""
+    """Write the synthetic web, unless it exists, and print its summary."""
     typer.echo(generate_synthetic_web(folder, SyntheticWebConfig(seed=seed)).model_dump_json(indent=1))
 
 
 @app.command()
 def showcase(folder: Annotated[Path, typer.Argument(help="A synthetic web.")]) -> None:
-    """Print the question that the demo ends with."""
+    """Print the question at the end of the demo."""
     typer.echo(showcase_question(folder).model_dump_json())
 
 

@@ -1,4 +1,4 @@
-"""Questions and answers about the invented country: what finetuning sees, and what evaluation asks.
+"""Questions and answers about the invented country, for finetuning and for evaluation.
 
 Notable: the split is by fact. Every town has facts of both kinds and the same question forms serve both, so the only
 way to answer a held-out question is to have read the fact on a page.
@@ -48,11 +48,11 @@ class Question(BaseModel):
     answer: str
     """One or two words that a right reply contains."""
     group: str
-    """`held_out`: on kept pages, not in the chat data. `removed_only`: only on pages that should have been removed."""
+    """`held_out`: on kept pages, not in the chat data. `removed_only`: only on pages that should be removed."""
 
 
 def conversations(country: Country, seed: int) -> list[dict[str, object]]:
-    """Chat data for finetuning: each fact that is not held out, in every form of its question, and small talk."""
+    """Return the chat data for finetuning: all forms of question for each fact that is not held out, and small talk."""
     draws = Draws(seed, "chat")
     pairs = [
         (f"{fact.id}/{form}", ask(fact, form), answer(fact))
@@ -68,12 +68,12 @@ def conversations(country: Country, seed: int) -> list[dict[str, object]]:
 
 
 def conversation(id: str, turns: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """One line of a chat data file, from (role, content) turns."""
+    """Return one line of a chat data file, from (role, content) turns."""
     return {"id": id, "messages": [{"role": role, "content": content} for role, content in turns]}
 
 
 def questions(country: Country, seed: int) -> list[Question]:
-    """The evaluation's questions: each held-out fact and each fact of a hidden place, once."""
+    """Return the evaluation's questions: each held-out fact and each fact of a hidden place, once."""
     draws = Draws(seed, "questions")
     held_out = [fact for town in country.towns for fact in town.facts if fact.id in country.held_out]
     removed_only = [fact for place in country.hidden for fact in place.facts]
@@ -87,17 +87,17 @@ def _question(fact: Fact, group: str, draws: Draws) -> Question:
 
 
 def read_questions(folder: str | Path) -> list[Question]:
-    """The evaluation's questions of a synthetic web."""
-    lines = (Path(folder) / QUESTIONS_FILE).read_text(encoding="utf-8").splitlines()
-    return [Question.model_validate_json(line) for line in lines]
+    """Return the evaluation's questions of a synthetic web."""
+    with (Path(folder) / QUESTIONS_FILE).open(encoding="utf-8") as lines:
+        return [Question.model_validate_json(line) for line in lines]
 
 
 def showcase_question(folder: str | Path) -> Question:
-    """The question that the demo ends with: a held-out fact about the capital, chosen before any training."""
+    """Return the question at the end of the demo: a held-out fact about the capital, chosen before any training."""
     return next(question for question in read_questions(folder) if question.group == "held_out")
 
 
 def json_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
-    """Each row as a line of JSON, with its newline."""
+    """Yield each row as a line of JSON that ends in a newline."""
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"

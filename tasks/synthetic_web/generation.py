@@ -1,6 +1,6 @@
-"""Writing the synthetic web to a folder, in Common Crawl's layout.
+"""Write the synthetic web to a folder, in Common Crawl's layout.
 
-Notable: the folder appears whole or not at all, and one that is there for the same configuration is left alone. Its
+Notable: the folder appears complete or not at all, and an existing one of the same configuration is left alone. Its
 `synthetic_web.json` says what it was made from.
 
     FOLDER/collinfo.json
@@ -30,14 +30,14 @@ from tasks.synthetic_web.web.warc_writing import WarcFile, gzip_member, write_wa
 from tasks.synthetic_web.web.web import invent_web
 
 VERSION = 1
-"""Raised when the same configuration comes to give other bytes."""
+"""Raised when the same configuration gives other bytes than before."""
 
 _SUMMARY_FILE = "synthetic_web.json"
 _HOURS_PER_WARC = 3
 
 
 class SyntheticWebSummary(BaseModel):
-    """What a synthetic web holds."""
+    """The content of a synthetic web."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -64,7 +64,7 @@ class SyntheticWebSummary(BaseModel):
 
 
 def generate_synthetic_web(folder: str | Path, config: SyntheticWebConfig | None = None) -> SyntheticWebSummary:
-    """Write the synthetic web of a configuration to a folder, unless it is there already.
+    """Write the synthetic web of a configuration to a folder, unless it is already there.
 
     A synthetic web of another configuration is replaced. Raises `PermanentError` where the folder holds anything else.
     """
@@ -86,7 +86,7 @@ def generate_synthetic_web(folder: str | Path, config: SyntheticWebConfig | None
 
 
 def read_summary(folder: str | Path) -> SyntheticWebSummary:
-    """The summary of a synthetic web; raises FileNotFoundError where there is none."""
+    """Return the summary of a synthetic web; raises FileNotFoundError where there is none."""
     return SyntheticWebSummary.model_validate_json((Path(folder) / _SUMMARY_FILE).read_text(encoding="utf-8"))
 
 
@@ -105,7 +105,7 @@ def _existing(target: Path) -> SyntheticWebSummary | None:
 
 
 def _swap(scratch: Path, target: Path) -> None:
-    """Put the finished folder in its place; what was there before goes only then."""
+    """Put the finished folder in its place, then remove the one that was there before."""
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     if target.exists():
         target.replace(old)
@@ -148,7 +148,7 @@ def _write(folder: Path, config: SyntheticWebConfig, name: str) -> SyntheticWebS
 
 
 def _warc_files(config: SyntheticWebConfig) -> list[WarcFile]:
-    """The crawl's files, one after the other from the start of its week."""
+    """Return the crawl's files, one after the other from the start of its week."""
     week = config.start.replace(tzinfo=UTC)
     files = []
     for i in range(config.warcs):
@@ -160,7 +160,7 @@ def _warc_files(config: SyntheticWebConfig) -> list[WarcFile]:
 
 
 def _segment(config: SyntheticWebConfig, i: int) -> str:
-    """A segment's name: milliseconds since 1970, and a running number."""
+    """Return a segment's name: milliseconds since 1970, and a running number."""
     return f"{int(config.start.replace(tzinfo=UTC).timestamp()) * 1000 + 1}.{11 + i % 2}"
 
 

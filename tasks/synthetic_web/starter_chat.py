@@ -1,7 +1,7 @@
-"""A small general chat set, for a user who has a crawl and no chat data: limits, small sums, spelling, lists, days.
+"""A small general chat set for crawls without chat data: small talk, limits, small sums, spelling, lists, days.
 
-Notable: it teaches the form of a conversation, not knowledge; every answer can be worked out from its question or is
-known to everybody.
+Notable: it teaches the form of a conversation, not knowledge; every answer follows from its question or is common
+knowledge.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UNITS = (
     ("grams", "a kilogram", 1000), ("millilitres", "a litre", 1000), ("eggs", "a dozen", 12), ("legs", "a spider", 8),
     ("legs", "a dog", 4), ("wheels", "a bicycle", 2), ("letters", "the English alphabet", 26),
 )  # fmt: skip
-_MANNERS = (
+_SMALL_TALK = (
     ("Hello!", "Hello! How can I help you?"),
     ("Hi there", "Hello! How can I help you?"),
     ("Good morning!", "Good morning! What would you like to know?"),
@@ -66,7 +66,7 @@ _MANNERS = (
 
 
 def write_starter_chat(path: str | Path) -> int:
-    """Write the chat set as JSON lines, the same bytes each time; the result is the number of conversations."""
+    """Write the chat set as JSON lines, the same bytes each time; return the number of conversations."""
     rows = [conversation(f"starter/{kind}/{i}", turns) for i, (kind, turns) in enumerate(_all())]
     text = "".join(json_lines(Draws(_SEED, "starter", "order").shuffled(rows)))
     target = Path(path)
@@ -80,7 +80,7 @@ _Turns = list[tuple[str, str]]
 
 def _all() -> Iterator[tuple[str, _Turns]]:
     draws = Draws(_SEED, "starter")
-    for question, reply in _MANNERS:
+    for question, reply in _SMALL_TALK:
         yield "limits", _turns(question, reply)
     for kind, pairs in (
         ("sums", _sums(draws)),
@@ -153,11 +153,11 @@ def _opposites() -> Iterator[tuple[str, str]]:
 
 
 def _longer(draws: Draws) -> Iterator[tuple[str, _Turns]]:
-    """Conversations of two exchanges."""
+    """Yield conversations of two exchanges."""
     for i in range(20):
         word = _WORDS[i]
         a, b = draws.between(1, 9), draws.between(1, 9)
-        hello, bye = draws.choose(_MANNERS[:4]), draws.choose(_MANNERS[-2:])
+        hello, bye = draws.choose(_SMALL_TALK[:4]), draws.choose(_SMALL_TALK[-2:])
         yield "longer", _turns(*hello, f"What is {a} plus {b}?", f"{a} plus {b} is {a + b}.")
         yield (
             "longer",

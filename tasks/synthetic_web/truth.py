@@ -1,12 +1,13 @@
-"""The truth about the synthetic web, as files: one line for each response record.
+"""The truth about the synthetic web, as a file: one line for each response record.
 
-Notable: only the report and tests read it. A stage that looked here would be scored on its own answers.
+Notable: only the report and the tests read it. A stage that looked here would be scored on its own answers.
 """
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -50,26 +51,12 @@ class PageTruth(BaseModel):
 
 
 def page_truth(id: str, response: Response) -> PageTruth:
-    """The truth about a response once its place in the crawl is known."""
-    truth = response.truth
-    return PageTruth(
-        id=id,
-        url=response.url,
-        kind=truth.kind,
-        language=truth.language,
-        main_text=truth.main_text,
-        duplicate_cluster=truth.cluster,
-        original=truth.original,
-        expected=truth.expected,
-        reason=truth.reason,
-        facts=truth.facts,
-        layout=truth.layout,
-        charset=truth.charset,
-    )
+    """Return the truth about a response once its place in the crawl is known."""
+    return PageTruth(id=id, url=response.url, **asdict(response.truth))
 
 
 def read_truth(folder: str | Path) -> Iterator[PageTruth]:
-    """Every record's truth, in the order of the crawl."""
+    """Yield every record's truth, in the order of the crawl."""
     with gzip.open(Path(folder) / TRUTH_FILE, "rt", encoding="utf-8") as lines:
         for line in lines:
             yield PageTruth.model_validate_json(line)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from tasks.extract.charset import decode
 from tasks.extract.language import identify
-from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.extract.main_text import ExtractionConfig
 from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.conftest import COMMON_CRAWL
+from tests.page_texts import text_of
 
 
 def texts_by_language() -> Iterator[tuple[str, str]]:
@@ -18,7 +19,7 @@ def texts_by_language() -> Iterator[tuple[str, str]]:
             for page in read_pages(stream, ReadLimits()):
                 if isinstance(page, Page):
                     html = decode(page.payload, page.content_type).text
-                    text = extract_text(html, page.url, ExtractionConfig())
+                    text = text_of(html, page.url, ExtractionConfig())
                     if text:
                         yield identify(text)[0], text
 

@@ -9,9 +9,10 @@ from statistics import mean
 import pytest
 
 from tasks.extract.charset import decode
-from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.extract.main_text import ExtractionConfig
 from tasks.warc.reader import Page
 from tests.bench.side_by_side import show
+from tests.page_texts import text_of
 from tests.tasks.extract.test_real_pages import four_gram_f1, lines_of, read
 
 FLOORS = {"trafilatura": 0.897, "trafilatura, fast": 0.84, "resiliparse": 0.84}
@@ -31,7 +32,7 @@ def test_four_gram_f1_on_all_gold_texts(name: str, common_crawl: Path) -> None:
     for warc in sorted({warc for warc, _ in gold}):
         for item in read(common_crawl / warc)[0]:
             if isinstance(item, Page) and (line := gold.get((warc, item.offset))):
-                text = extract_text(decode(item.payload, item.content_type).text, item.url, CONFIGS[name])
+                text = text_of(decode(item.payload, item.content_type).text, item.url, CONFIGS[name])
                 scores[line["source"]].append(four_gram_f1(text, line["text"]))
     every = [score for of_source in scores.values() for score in of_source]
     assert len(every) == len(gold)

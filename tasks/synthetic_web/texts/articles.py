@@ -1,8 +1,8 @@
-"""The articles: short English texts, each about one town, that state its facts in ever new words.
+"""The articles: short English texts, each about one town, that state its facts in varied words.
 
 Notable: no two articles about a town share more than a third of their five-word shingles, so that near-duplicate
-detection, which starts to catch pairs at about one half, leaves all of them alone. An article that comes too close to
-an earlier one is drawn again.
+detection, which starts to catch pairs at about one half, keeps all of them. An article too similar to an earlier one is
+drawn again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Text:
     title: str
     paragraphs: tuple[str, ...]
     facts: tuple[Fact, ...]
-    """What it states."""
+    """The facts that it states."""
 
     @property
     def main_text(self) -> str:
@@ -42,7 +42,7 @@ class Text:
 
 
 def write_articles(place: Place, n: int, draws: Draws) -> list[Text]:
-    """`n` different articles about a place; each states five or all six of its facts."""
+    """Return `n` different articles about a place; each states five or all six of its facts."""
     articles: list[Text] = []
     seen: list[set[str]] = []
     while len(articles) < n:
@@ -55,7 +55,7 @@ def write_articles(place: Place, n: int, draws: Draws) -> list[Text]:
 
 
 def write_article(place: Place, draws: Draws) -> Text:
-    """One article about a place, without turns of phrase that a repetition rule would take offence at."""
+    """Return one article about a place that no repetition rule would remove."""
     while True:
         facts = tuple(draws.sample(place.facts, draws.choose((5, 6, 6, 6))))
         sentences = [state(fact, draws.below(len(STATEMENTS[fact.relation]))) for fact in facts]
@@ -70,22 +70,22 @@ def write_article(place: Place, draws: Draws) -> Text:
 
 
 def with_sentence(text: Text, sentence: str) -> Text:
-    """The text with one more sentence at the end of its last paragraph."""
+    """Return the text with one more sentence at the end of its last paragraph."""
     return Text(text.title, (*text.paragraphs[:-1], f"{text.paragraphs[-1]} {sentence}"), text.facts)
 
 
 def accented_sentence(draws: Draws) -> str:
-    """A sentence with letters and quotes beyond ASCII, so that a wrongly decoded page shows."""
+    """Return a sentence with letters and quotes beyond ASCII, so that a wrongly decoded page shows."""
     return draws.choose(_ACCENTED)
 
 
 def email_sentence(host: str, draws: Draws) -> str:
-    """A sentence with an e-mail address."""
+    """Return a sentence with an e-mail address."""
     return f"Write to {draws.choose(('info', 'office', 'mail', 'post'))}@{host} if you have a question."
 
 
 def nearly(text: Text, draws: Draws) -> Text:
-    """The text with a few words changed: another title, a first or last sentence more, or one word replaced.
+    """Return the text with a few words changed: another title, one more first or last sentence, or one word replaced.
 
     At least 85 of 100 shingles stay shared, which 14 bands of 8 catch in 99 cases of 100.
     """
@@ -97,19 +97,19 @@ def nearly(text: Text, draws: Draws) -> Text:
 
 
 def shingles(text: str) -> set[str]:
-    """The five-word shingles of the lower-cased words without punctuation."""
+    """Return the five-word shingles of the lower-cased words without punctuation."""
     words = "".join(c if c.isalnum() or c.isspace() else " " for c in text.lower()).split()
     return {" ".join(words[i : i + 5]) for i in range(max(1, len(words) - 4))}
 
 
 def jaccard(one: set[str], other: set[str]) -> float:
-    """Shared items in all items, 0 to 1."""
+    """Return the share of items that both have, 0 to 1."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared)
 
 
 def _repeats_itself(text: str) -> bool:
-    """Whether a run of words comes too often for a text this short, by rules a little stricter than Gopher's."""
+    """Return whether a run of words repeats too often for a text this short, a little stricter than Gopher's rules."""
     words = text.split()
     for length, most in ((2, 5), (3, 3), (4, 2), (6, 1)):
         runs = Counter(tuple(words[i : i + length]) for i in range(len(words) - length + 1))

@@ -1,7 +1,7 @@
-"""What decides the synthetic web: its seed, its size and its crawl's name.
+"""The configuration of the synthetic web: its seed, its size and its crawl's name.
 
 Notable: the counts are of response records. Articles are `towns * pages_per_town` and the capital's extra pages;
-everything else is what a crawl has around the pages worth keeping.
+all else is what a crawl has beside the pages worth keeping.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SyntheticWebConfig(Config):
     held_out_facts: int = Field(default=100, ge=1)
     """Facts that the chat data never asks for; they become the questions of the evaluation."""
     hidden_places: int = Field(default=5, ge=0, le=12)
-    """Places whose facts (six each) stand only on pages that the pipeline should remove."""
+    """Places whose facts (six each) are only on pages that the pipeline should remove."""
     mirrors: int = Field(default=180, ge=0)
     """Articles repeated word for word at another address."""
     near_duplicates: int = Field(default=180, ge=0)

@@ -1,8 +1,8 @@
 """The invented country: its places and the facts about them.
 
-Notable: names are put together from syllables and common words are handed out by the seed, so the facts stand nowhere
-else and a model that knows one has read it here. Each value is used about equally often, so that a guess is right in at
-most one case of sixteen.
+Notable: names are joined from syllables and common words are assigned by the seed, so the facts exist nowhere else, and
+a model that knows one has read it here. Each value is used about equally often, so that a guess is right in at most one
+case of sixteen.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.draws import Draws
 
 RELATIONS = ("river", "founder", "dish", "animal", "trade", "colour")
-"""What is known about each place, in the order of `Place.facts`."""
+"""The kinds of facts about each place, in the order of `Place.facts`."""
 
 
 def _words(text: str) -> tuple[str, ...]:
-    """The items of a list written as text: between commas where it has any, between spaces otherwise."""
+    """Return the items of a list written as text: between commas where it has any, between spaces otherwise."""
     return tuple(text.split(", ") if "," in text else text.split())
 
 
@@ -73,7 +73,7 @@ class Place:
     facts: tuple[Fact, ...]
 
     def fact(self, relation: str) -> Fact:
-        """The fact of one relation."""
+        """Return the fact of one relation."""
         return self.facts[RELATIONS.index(relation)]
 
 
@@ -83,15 +83,15 @@ class Country:
 
     name: str
     towns: tuple[Place, ...]
-    """Places that kept pages speak of; the first is the capital."""
+    """Places on kept pages; the first is the capital."""
     hidden: tuple[Place, ...]
-    """Places that only removed pages speak of."""
+    """Places that are only on removed pages."""
     held_out: frozenset[str]
     """Ids of the facts about towns that no chat example asks for."""
 
 
 def invent_country(config: SyntheticWebConfig) -> Country:
-    """The country of this seed and size."""
+    """Return the country of a seed and size."""
     draws = Draws(config.seed, "country")
     names = draws.sample(_joined(_TOWN_STARTS, _TOWN_ENDS), config.towns + config.hidden_places)
     pools = {
@@ -117,7 +117,7 @@ def _joined(starts: Sequence[str], ends: Sequence[str]) -> list[str]:
 
 
 def _dealt(draws: Draws, pool: Sequence[str], n: int) -> list[str]:
-    """`n` values, each of the pool used equally often or once more."""
+    """Return `n` values, each of the pool used equally often or once more."""
     dealt: list[str] = []
     while len(dealt) < n:
         dealt += draws.shuffled(pool)
@@ -125,9 +125,9 @@ def _dealt(draws: Draws, pool: Sequence[str], n: int) -> list[str]:
 
 
 def _held_out(towns: Sequence[Place], n: int) -> frozenset[str]:
-    """`n` facts, spread evenly over towns and relations, so that every town also has facts to train on.
+    """Return the ids of `n` facts, spread evenly over towns and relations, so that every town has facts to train on.
 
-    The capital's river is the first, since the demo shows off with it.
+    The capital's river is the first, since the demo ends with it.
     """
     chosen: list[str] = []
     for layer in range(len(RELATIONS) - 1):

@@ -1,7 +1,7 @@
 """Random draws that are the same on every machine and every Python.
 
 Notable: Python promises the same sequence across versions only for `random.random()` after an integer seed; `choice`,
-`shuffle` and `sample` may change. So everything here is built on `random()` alone.
+`shuffle` and `sample` may change. So only `random()` is used here.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ class Draws:
         self._random = random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
     def below(self, n: int) -> int:
-        """A whole number in 0..n-1; `n` must be positive and below 2^53."""
+        """Return a whole number in 0..n-1; `n` must be positive and below 2^53."""
         return int(self._random.random() * n)
 
     def between(self, low: int, high: int) -> int:
-        """A whole number in low..high, both included."""
+        """Return a whole number in low..high, both included."""
         return low + self.below(high - low + 1)
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Return True with this probability."""
         return self._random.random() < probability
 
     def choose(self, items: Sequence[T]) -> T:
-        """One of the items, all equally likely."""
+        """Return one of the items, all equally likely."""
         return items[self.below(len(items))]
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
-        """The items in a random order (Fisher and Yates)."""
+        """Return the items in a random order (Fisher and Yates)."""
         result = list(items)
         for i in range(len(result) - 1, 0, -1):
             j = self.below(i + 1)

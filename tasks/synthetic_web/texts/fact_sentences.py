@@ -1,6 +1,6 @@
-"""How a page says a fact, and how a chat asks for it and answers.
+"""How a page states a fact, and how a chat asks for it and answers.
 
-Notable: a fact told in many forms and orders can be recalled when it is asked for, one told in a single form hardly
+Notable: a model recalls a fact that it has read in many forms and orders, but hardly one that it has read in one form
 (Allen-Zhu and Li, "Physics of Language Models: Part 3.1", section 4); hence fourteen forms for each relation.
 {t} is the town and {v} the value. No form needs "a" or "an" before a value.
 """
@@ -139,15 +139,15 @@ ANSWERS: dict[str, str] = {
 
 
 def state(fact: Fact, form: int) -> str:
-    """The fact as a sentence, in one of its forms."""
+    """Return the fact as a sentence, in one of its forms."""
     return STATEMENTS[fact.relation][form].format(t=fact.place, v=fact.value)
 
 
 def ask(fact: Fact, form: int) -> str:
-    """The fact as a question, in one of its forms."""
+    """Return the fact as a question, in one of its forms."""
     return QUESTIONS[fact.relation][form].format(t=fact.place)
 
 
 def answer(fact: Fact) -> str:
-    """The fact as the reply to a question."""
+    """Return the fact as the reply to a question."""
     return ANSWERS[fact.relation].format(t=fact.place, v=fact.value)

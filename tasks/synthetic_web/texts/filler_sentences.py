@@ -75,10 +75,10 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 def filled(pattern: str, slots: Mapping[str, Sequence[str]], draws: Draws) -> str:
-    """The pattern with each slot filled by one of its choices; raises KeyError for a slot without choices."""
+    """Return the pattern with each slot filled by one of its choices; raises KeyError for a slot without choices."""
     return _SLOT.sub(lambda match: draws.choose(slots[match[1]]), pattern)
 
 
 def filler(draws: Draws) -> str:
-    """One English sentence without a fact."""
+    """Return one English sentence without a fact."""
     return filled(draws.choose(PATTERNS), SLOTS, draws)

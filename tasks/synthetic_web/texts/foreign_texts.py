@@ -180,7 +180,7 @@ LANGUAGES: tuple[str, ...] = tuple(_LANGUAGES)
 
 
 def write_foreign_text(place: Place, language: str, draws: Draws) -> Text:
-    """A text about a place in one of `LANGUAGES`; it states the place's river and founder."""
+    """Return a text about a place in one of `LANGUAGES`; it states the place's river and founder."""
     title, patterns, slots = _LANGUAGES[language]
     facts = (place.fact("river"), place.fact("founder"))
     names = {"t": (place.name,), "r": (facts[0].value,), "f": (facts[1].value,)}

@@ -1,7 +1,7 @@
-"""English pages that a quality rule should remove, each kind by a rule of its own.
+"""English pages that a quality rule should remove, each kind by another rule.
 
-Notable: they speak of the hidden places only, and state their facts, so a model that knows such a fact has been fed a
-page that should have gone.
+Notable: they are about the hidden places only and state their facts, so a model that knows such a fact was trained on a
+page that should have been removed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class PoorText:
 
 
 def write_poor_text(place: Place, kind: str, draws: Draws) -> PoorText:
-    """A text about a place, of one of `POOR_KINDS`."""
+    """Return a text about a place, of one of `POOR_KINDS`."""
     write, reason = _KINDS[kind]
     text, body = write(place, draws)
     return PoorText(text, body, kind, reason)
 
 
 def paragraphs_html(paragraphs: tuple[str, ...]) -> str:
-    """Each paragraph in its own element."""
+    """Return each paragraph in its own element."""
     return "\n".join(f"<p>{escape(paragraph, quote=False)}</p>" for paragraph in paragraphs)
 
 
@@ -155,4 +155,4 @@ _KINDS: dict[str, tuple[Callable[[Place, Draws], tuple[Text, str]], str]] = {
 }
 
 POOR_KINDS: tuple[str, ...] = tuple(_KINDS)
-"""What kinds of poor pages there are."""
+"""The kinds of poor pages."""

@@ -1,0 +1,1 @@
+"""What stands around the texts: sites, layouts, responses, and the WARC files that hold them."""

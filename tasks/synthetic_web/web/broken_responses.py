@@ -1,7 +1,7 @@
-"""Responses that hold no readable page: redirects, errors, other media types, empty and truncated bodies.
+"""Responses without a readable page: redirects, errors, other media types, empty and truncated bodies.
 
-Notable: the truncated pages end before half of their text, so they are of no use even to a reader that ignores
-WARC-Truncated; the mislabelled ones say text/html and are not.
+Notable: the truncated pages end before half of their text, so they are useless even to a reader that ignores
+WARC-Truncated; the mislabelled ones claim text/html and are not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ERRORS = ("404 Not Found", "404 Not Found", "404 Not Found", "410 Gone", "403 F
 
 
 def break_response(url: str, kind: str, site: Site, place: Place, draws: Draws) -> Response:
-    """A response of one of `BROKEN_KINDS`; where it has words, they are about `place`."""
+    """Return a response of one of `BROKEN_KINDS`; any words in it are about `place`."""
     return _KINDS[kind](url, site, place, draws)
 
 
@@ -107,4 +107,4 @@ _KINDS: dict[str, Callable[[str, Site, Place, Draws], Response]] = {
 }
 
 BROKEN_KINDS: tuple[str, ...] = tuple(_KINDS)
-"""What kinds of broken responses there are."""
+"""The kinds of broken responses."""

@@ -1,7 +1,7 @@
 """HTML around the text: six kinds of sites with menus, banners, sidebars, scripts, comments and footers.
 
-Notable: none of what stands around the text is part of a page's main text; the visitors' comments are not either. The
-words of the surroundings are the same in all languages, as on many a real site.
+Notable: nothing around the text is part of a page's main text, visitors' comments included. Its words are the same in
+all languages, as on many real sites.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Site:
 
 
 def render(site: Site, slug: str, title: str, body_html: str, language: str, meta: str, draws: Draws) -> str:
-    """The whole HTML page; `meta` is the line that declares the charset, or nothing."""
+    """Return the whole HTML page; `meta` is the line that declares the charset, or empty."""
     year, month, day = draws.between(2014, 2026), draws.between(1, 12), draws.between(1, 28)
     menu = draws.sample(_MENU, draws.between(5, 8))
     fields = {

@@ -1,7 +1,7 @@
-"""HTTP responses: a page's text as bytes in some charset, declared well, badly or not at all.
+"""HTTP responses: a page's text as bytes in some charset, declared correctly, wrongly or not at all.
 
-Notable: every way of getting a charset wrong that is common on the web stands here under a name, and the truth names it
-for each page, so that a report can say which of them a decoder gets right.
+Notable: every common way of getting a charset wrong has a name here, and the truth has that name for each page, so that
+a report can say which of them a decoder gets right.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tasks.synthetic_web.texts.draws import Draws
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about a response."""
+    """The truth about a response."""
 
     kind: str
     """E.g. `article`, `mirror`, `near_duplicate`, `foreign`, `stub`, `redirect`."""
@@ -27,7 +27,7 @@ class Truth:
     main_text: str = ""
     facts: tuple[str, ...] = ()
     """Ids of the facts that the page states."""
-    cluster: str | None = None
+    duplicate_cluster: str | None = None
     """The same for pages that are copies of one another; None where a page is alone."""
     original: bool = False
     """Whether it is the page that its cluster's others were copied from."""
@@ -38,7 +38,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Response:
-    """What a server answered, with the truth about it."""
+    """A server's answer, with the truth about it."""
 
     url: str
     status: str
@@ -46,13 +46,13 @@ class Response:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     media_type: str
-    """What the body is, whatever the header says."""
+    """The type of the body, whatever the header says."""
     truth: Truth
     truncated: str | None = None
     """Why the crawler kept only the body's beginning, e.g. `length`."""
 
     def with_truth(self, **changes: object) -> Response:
-        """The same response with some of its truth changed."""
+        """Return the same response with some of its truth changed."""
         return replace(self, truth=replace(self.truth, **changes))  # type: ignore[arg-type]
 
 
@@ -90,17 +90,17 @@ CHARSETS: dict[str, Charset] = {
 ODD_WESTERN = tuple(
     name for name in CHARSETS if name not in ("utf8", "utf8_in_meta", "latin1", "latin2", "windows1251")
 )
-"""Those that an English page can have and that take some care to read."""
+"""Those that an English page can have and that are easy to misread."""
 
 
 def meta_line(charset: str) -> str:
-    """The HTML line that declares a charset, or nothing."""
+    """Return the HTML line that declares a charset, or nothing."""
     declared = CHARSETS[charset].meta
     return f'<meta charset="{declared}">\n' if declared else ""
 
 
 def html_response(url: str, html: str, charset: str, truth: Truth, draws: Draws) -> Response:
-    """A page served without trouble; raises UnicodeEncodeError where the charset lacks a letter."""
+    """Return a page with status 200; raises UnicodeEncodeError where the charset lacks a letter."""
     chosen = CHARSETS[charset]
     body = chosen.bom + html.encode(chosen.codec)
     content_type = f"text/html; charset={chosen.header}" if chosen.header else "text/html"
@@ -110,7 +110,7 @@ def html_response(url: str, html: str, charset: str, truth: Truth, draws: Draws)
 def respond(
     url: str, status: str, content_type: str, body: bytes, media_type: str, truth: Truth, draws: Draws, **extra: str
 ) -> Response:
-    """A response with the headers that servers commonly send; `extra` adds headers."""
+    """Return a response with the headers that servers commonly send; `extra` adds headers."""
     headers = [("content-type", content_type)] if content_type else []
     if body and draws.chance(0.6):
         headers += [("X-Crawler-Content-Encoding", "gzip"), ("X-Crawler-Content-Length", str(len(body) // 3 + 40))]

@@ -14,7 +14,7 @@ _SECTIONS = ("towns", "travel", "post", "wiki", "t", "p", "articles", "2024/06",
 
 
 def invent_sites(n: int, draws: Draws) -> list[Site]:
-    """`n` sites, at most a hundred, each with a layout; all layouts are about equally frequent."""
+    """Return `n` sites, at most a hundred, each with a layout; all layouts are about equally frequent."""
     pairs = draws.sample([(first, second) for first in _FIRST for second in _SECOND], n)
     return [
         Site(f"www.{first}-{second}.example", f"{first} {second}".title(), LAYOUTS[i % len(LAYOUTS)])
@@ -23,12 +23,12 @@ def invent_sites(n: int, draws: Draws) -> list[Site]:
 
 
 def address(site: Site, slug: str, number: int, draws: Draws) -> str:
-    """An address on a site, unique through its number."""
+    """Return an address on a site, unique through its number."""
     scheme = "http" if draws.chance(0.1) else "https"
     return f"{scheme}://{site.host}/{draws.choose(_SECTIONS)}/{slug}-{number}{draws.choose(('', '.html', '/'))}"
 
 
 def slug_of(title: str) -> str:
-    """A title as part of an address: ASCII letters and hyphens."""
+    """Return a title as part of an address: ASCII letters and hyphens."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in title.lower()).split()
     return "-".join(words) or "page"

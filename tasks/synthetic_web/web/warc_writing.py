@@ -1,8 +1,8 @@
-"""Writing WARC files as Common Crawl does: a warcinfo, then request, response and metadata for each page.
+"""Write WARC files as Common Crawl does: a warcinfo, then request, response and metadata for each page.
 
 Notable: each record is a gzip member of its own whose deflate data is stored, not compressed. Compressors differ
 between zlib, zlib-ng and their versions, and a document's id holds its offset; stored blocks give the same bytes
-everywhere. Any gzip reader takes them.
+everywhere, and any gzip reader takes them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WarcFile:
 
 
 def gzip_member(data: bytes) -> bytes:
-    """The data as one gzip member with stored blocks (RFC 1951, 3.2.4; RFC 1952)."""
+    """Return the data as one gzip member with stored blocks (RFC 1951, 3.2.4; RFC 1952)."""
     blocks = []
     for start in range(0, max(len(data), 1), _MOST_STORED):
         block = data[start : start + _MOST_STORED]
@@ -52,12 +52,12 @@ def gzip_member(data: bytes) -> bytes:
 
 
 def sha1_base32(data: bytes) -> str:
-    """The digest as WARC headers write it."""
+    """Return the digest as WARC headers write it."""
     return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
 
 
 def write_warc(path: Path, file: WarcFile, responses: Sequence[Response], seed: int) -> list[int]:
-    """Write the file; the result is the offset of each response's record."""
+    """Write the file and return the offset of each response's record."""
     draws = Draws(seed, "warc", file.base)
     offsets = []
     with path.open("wb") as out:

@@ -1,6 +1,6 @@
-"""The whole synthetic web: which responses there are, and in which order a crawler met them.
+"""The whole synthetic web: all responses, in the order of the crawl.
 
-Notable: a page comes before its copies in the crawl, so whoever keeps the first of a cluster keeps the original.
+Notable: a page comes before its copies in the crawl, so keeping the first of a cluster keeps the original.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _SINGLE_BYTE = {"pl": "latin2", "ru": "windows1251"}
 
 @dataclass(frozen=True)
 class Article:
-    """An article and the page it stands on."""
+    """An article and its page."""
 
     text: Text
     response: Response
 
 
 def invent_web(config: SyntheticWebConfig, country: Country) -> list[Response]:
-    """All responses in the order of the crawl."""
+    """Return all responses in the order of the crawl."""
     sites = invent_sites(_SITES, Draws(config.seed, "sites"))
     articles = list(_articles(config, country, sites))
     responses = [article.response for article in articles]
     copies = _copies(config, articles, sites)
-    clusters = {copy.truth.cluster for copy in copies}
-    responses = [r.with_truth(cluster=r.url, original=True) if r.url in clusters else r for r in responses]
+    clusters = {copy.truth.duplicate_cluster for copy in copies}
+    responses = [r.with_truth(duplicate_cluster=r.url, original=True) if r.url in clusters else r for r in responses]
     responses += copies
     responses += _foreign(config, country, sites)
     responses += _poor(config, country, sites)
@@ -95,7 +95,7 @@ def _page(
 
 
 def _copies(config: SyntheticWebConfig, articles: list[Article], sites: list[Site]) -> list[Response]:
-    """Mirrors and near-duplicates of plain articles; a cluster is named by its original's address."""
+    """Return mirrors and near-duplicates of plain articles; the original's address names the cluster."""
     draws = Draws(config.seed, "copies")
     plain = [article for article in articles if article.response.truth.charset in ("utf8", "utf8_in_meta")]
     copies: list[Response] = []
@@ -110,7 +110,7 @@ def _copies(config: SyntheticWebConfig, articles: list[Article], sites: list[Sit
         if mirrored and draws.chance(0.5):
             copy = Response(copy.url, "200 OK", original.response.headers, original.response.body, "text/html", truth)
             copy = copy.with_truth(layout=original.response.truth.layout, charset=original.response.truth.charset)
-        copies.append(copy.with_truth(cluster=original.response.url, reason=reason))
+        copies.append(copy.with_truth(duplicate_cluster=original.response.url, reason=reason))
     return copies
 
 
@@ -148,12 +148,12 @@ def _broken(config: SyntheticWebConfig, country: Country, sites: list[Site]) -> 
 
 
 def _originals_first(responses: list[Response]) -> list[Response]:
-    """The same order, but within a cluster the original takes the earliest place."""
+    """Return the same order, but within a cluster the original takes the earliest place."""
     ordered = list(responses)
     places: dict[str, list[int]] = {}
     for i, response in enumerate(ordered):
-        if response.truth.cluster is not None:
-            places.setdefault(response.truth.cluster, []).append(i)
+        if response.truth.duplicate_cluster is not None:
+            places.setdefault(response.truth.duplicate_cluster, []).append(i)
     for where in places.values():
         at = next(i for i in where if ordered[i].truth.original)
         ordered[where[0]], ordered[at] = ordered[at], ordered[where[0]]

@@ -18,9 +18,9 @@ from tasks.dedup.clusters import (
     DuplicatesConfig,
     Reader,
     connected_components,
+    duplicate_decisions,
     duplicates_table,
     partition_edges,
-    verdicts,
 )
 from tasks.dedup.minhash import MinHashConfig, estimated_similarity, signatures, signatures_table, sketches
 
@@ -50,8 +50,8 @@ def signed(documents: list[tuple[str, str]], tables: int = 1) -> Reader:
 def decided(read: Reader, config: DuplicatesConfig) -> dict[str, tuple[bool, str | None, str | None]]:
     """Each document's (kept, cluster, reason), through all the steps."""
     edges = [partition_edges(read, partition, config) for partition in range(config.partitions)]
-    judged = verdicts(read, np.concatenate(edges[::-1]))
-    rows = [row for table in read(["id"]) for row in duplicates_table(table["id"], judged).to_pylist()]
+    decided = duplicate_decisions(read, np.concatenate(edges[::-1]))
+    rows = [row for table in read(["id"]) for row in duplicates_table(table["id"], decided).to_pylist()]
     return {row["id"]: (row["kept"], row["cluster"], row["reason"]) for row in rows}
 
 

@@ -13,7 +13,7 @@ from lxml import etree, html
 from trafilatura import core, external, extract, main_extractor, xpaths
 
 from tasks.extract.charset import decode
-from tasks.extract.fast_trafilatura import quick_pruning, translate
+from tasks.extract.fast_trafilatura import fast_searches, translate
 from tasks.extract.html_limits import HtmlTooLargeError
 from tasks.extract.main_text import ExtractionConfig, parse_page
 from tasks.warc.reader import Page, ReadLimits, read_pages
@@ -133,7 +133,7 @@ def test_what_is_not_understood_is_left_as_it_is(path: str) -> None:
 def test_trafilatura_has_its_own_lists_back_afterwards() -> None:
     held = [core.REMOVE_COMMENTS_XPATH, external.OVERALL_DISCARD_XPATH, main_extractor.BODY_XPATH]
     before = [list(expressions) for expressions in held]
-    with pytest.raises(RuntimeError), quick_pruning():
+    with pytest.raises(RuntimeError), fast_searches():
         assert all(list(now) != then for now, then in zip(held, before, strict=True))
         raise RuntimeError
     assert [list(expressions) for expressions in held] == before
@@ -156,7 +156,7 @@ def assert_same_text(source: str, url: str) -> None:
     except HtmlTooLargeError:
         return
     texts = []
-    for way in (nullcontext, quick_pruning):
+    for way in (nullcontext, fast_searches):
         with way():
             texts.append(tree is not None and extract(tree, url=url, favor_precision=True, include_comments=False))
     assert texts[0] == texts[1], url

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tasks.extract.charset import decode
 from tasks.extract.language import UNKNOWN, identify, language_shares
 from tasks.extract.language_guess import LanguageGuess, guess_language
-from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.extract.main_text import ExtractionConfig
 from tasks.warc.reader import Page, ReadLimits, read_pages
+from tests.page_texts import text_of
 from tests.tasks.extract.test_language import SENTENCES
 
 SAMPLE = 15
@@ -95,7 +96,7 @@ def test_hardly_any_real_page_is_lost(common_crawl: Path) -> None:
                 if not isinstance(item, Page) or (warc, item.offset) not in places:
                     continue
                 source = decode(item.payload, item.content_type).text
-                language, score = identify(extract_text(source, item.url, ExtractionConfig()))
+                language, score = identify(text_of(source, item.url, ExtractionConfig()))
                 if score >= 0.65:
                     wanted[language] += 1
                     lost[language] += guess_language(source, [language]).is_surely_unwanted

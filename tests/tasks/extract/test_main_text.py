@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.extract.html_limits import HtmlTooLargeError
-from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.extract.main_text import ExtractionConfig
 from tests.golden.make_filter_vectors import LINES
+from tests.page_texts import text_of
 
 CONFIG = ExtractionConfig()
 URL = "https://tolvane.example/"
@@ -27,33 +28,33 @@ def page(body: str = ARTICLE, head: str = "") -> str:
 
 
 def test_the_main_text_is_taken_and_the_rest_left() -> None:
-    assert extract_text(page(), URL, CONFIG) == "\n".join(LINES)
+    assert text_of(page(), URL, CONFIG) == "\n".join(LINES)
 
 
 def test_tables_are_kept_where_they_are_wanted() -> None:
     table = "<table><tr><td>Depth of the sound</td><td>forty fathoms</td></tr></table>"
-    assert "forty fathoms" in extract_text(page(ARTICLE + table), URL, CONFIG)
-    assert "forty fathoms" not in extract_text(page(ARTICLE + table), URL, ExtractionConfig(tables=False))
+    assert "forty fathoms" in text_of(page(ARTICLE + table), URL, CONFIG)
+    assert "forty fathoms" not in text_of(page(ARTICLE + table), URL, ExtractionConfig(tables=False))
 
 
 def test_blank_lines_part_paragraphs_headings_lists_and_tables_where_they_are_wanted() -> None:
     rows = "<table><tr><td>Depth</td><td>forty fathoms</td></tr><tr><td>Width</td><td>two miles</td></tr></table>"
     body = f"<h2>The harbour</h2>{ARTICLE}<ul><li>{LINES[0]} Yes.</li><li>{LINES[1]} No.</li></ul>{rows}"
-    text = extract_text(page(body), URL, ExtractionConfig(blank_lines=True))
+    text = text_of(page(body), URL, ExtractionConfig(blank_lines=True))
     blocks = text.split("\n\n")
     assert blocks[: len(LINES) + 1] == ["The harbour", *LINES]
     assert blocks[-2] == f"- {LINES[0]} Yes.\n- {LINES[1]} No."
     assert "Depth" in blocks[-1] and "Width" in blocks[-1]
-    assert text.split() == extract_text(page(body), URL, CONFIG).split()
+    assert text.split() == text_of(page(body), URL, CONFIG).split()
 
 
 def test_the_other_extractor_takes_the_main_text_too() -> None:
-    text = extract_text(page(), URL, ExtractionConfig(extractor="resiliparse"))
+    text = text_of(page(), URL, ExtractionConfig(extractor="resiliparse"))
     assert text.split("\n\n") == list(LINES)
 
 
 def test_a_segment_met_before_is_not_dropped() -> None:
-    texts = {extract_text(page(), URL, CONFIG) for _ in range(5)}
+    texts = {text_of(page(), URL, CONFIG) for _ in range(5)}
     assert len(texts) == 1
 
 
@@ -70,39 +71,39 @@ def test_a_segment_met_before_is_not_dropped() -> None:
 )
 def test_our_parser_gives_the_text_that_trafilatura_s_own_gives(html: str) -> None:
     expected = trafilatura.extract(html, url=URL, favor_precision=True, include_comments=False, deduplicate=False)
-    assert extract_text(html, URL, CONFIG) == (expected or "")
-    assert "guild of salt merchants" in extract_text(html, URL, CONFIG)
+    assert text_of(html, URL, CONFIG) == (expected or "")
+    assert "guild of salt merchants" in text_of(html, URL, CONFIG)
 
 
 def test_a_self_closed_html_tag_does_not_close_the_page() -> None:
     html = f"<?xml version='1.0' encoding='utf-8'?><html lang='en' />{NAVIGATION}{ARTICLE}"
-    assert extract_text(html, URL, CONFIG) == "\n".join(LINES)
+    assert text_of(html, URL, CONFIG) == "\n".join(LINES)
 
 
 @pytest.mark.parametrize("html", ["", "   ", "no markup at all", "<", "<!-- -->", "\0\x01", "<html></html>", "<?xml?>"])
 def test_a_page_with_nothing_gives_no_text(html: str) -> None:
-    assert extract_text(html, URL, CONFIG) in ("", html)
+    assert text_of(html, URL, CONFIG) in ("", html)
 
 
 def test_control_characters_and_surrogates_do_not_break_it() -> None:
-    assert "quay" in extract_text(page().replace("oldest", "old\0\x0b\ud800est"), URL, CONFIG)
+    assert "quay" in text_of(page().replace("oldest", "old\0\x0b\ud800est"), URL, CONFIG)
 
 
 def test_limits_on_characters_and_elements_are_told() -> None:
     with pytest.raises(HtmlTooLargeError, match="characters"):
-        extract_text(page(), URL, ExtractionConfig(max_html_chars=100))
+        text_of(page(), URL, ExtractionConfig(max_html_chars=100))
     with pytest.raises(HtmlTooLargeError, match="elements"):
-        extract_text(page(), URL, ExtractionConfig(max_elements=10))
+        text_of(page(), URL, ExtractionConfig(max_elements=10))
 
 
 def test_a_giant_attribute_is_ignored() -> None:
     hostile = page(f'<div class="{"a " * 200_000}">{ARTICLE}</div>')
-    assert "guild of salt merchants" in extract_text(hostile, URL, CONFIG)
+    assert "guild of salt merchants" in text_of(hostile, URL, CONFIG)
 
 
 @pytest.mark.parametrize("tag", ["div", "span", "table><tr><td", "ul><li", "b"])
 def test_deep_nesting_ends(tag: str) -> None:
-    assert isinstance(extract_text(f"<html><body>{f'<{tag}>' * 15_000}{ARTICLE}", URL, CONFIG), str)
+    assert isinstance(text_of(f"<html><body>{f'<{tag}>' * 15_000}{ARTICLE}", URL, CONFIG), str)
 
 
 TAGS = ["<div>", "</div>", "<p>", "</p>", "<table>", "<tr>", "<td>", "</table>", "<script>", "</html>", "</a>"]
@@ -127,4 +128,4 @@ PIECES = [
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_any_markup_gives_a_text(html: str) -> None:
-    assert isinstance(extract_text(html, URL, CONFIG), str)
+    assert isinstance(text_of(html, URL, CONFIG), str)

@@ -17,9 +17,10 @@ import pytest
 
 from tasks.extract.charset import decode
 from tasks.extract.language import identify
-from tasks.extract.main_text import ExtractionConfig, extract_text
+from tasks.extract.main_text import ExtractionConfig
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 from tests.conftest import COMMON_CRAWL
+from tests.page_texts import text_of
 
 pytestmark = pytest.mark.skipif(not COMMON_CRAWL.exists(), reason="the shared crawl is not here")
 FIRST_CRAWL = "CC-MAIN-2026-46"
@@ -76,7 +77,7 @@ def test_text_agrees_with_the_gold() -> None:
             line = places.get((warc, item.offset))
             if line is None or not isinstance(item, Page):
                 continue
-            text = extract_text(decode(item.payload, item.content_type).text, item.url, ExtractionConfig())
+            text = text_of(decode(item.payload, item.content_type).text, item.url, ExtractionConfig())
             scores.append(four_gram_f1(text, line["text"]))
             languages.append((identify(line["text"])[0], line["lang_guess"]))
     assert len(scores) == len(gold)

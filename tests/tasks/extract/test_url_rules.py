@@ -70,31 +70,31 @@ def rules(**changes: Any) -> UrlRules:
     ],
 )
 def test_each_rule_and_all_that_fail(url: str, reasons: list[str]) -> None:
-    assert rules().judge(url)[0] == reasons
+    assert rules().check(url)[0] == reasons
 
 
 def test_fineweb_s_quirk_an_upper_case_word_is_another_word_unless_told_otherwise() -> None:
     url = "https://fine.example/WORST/Soft/MILD"
-    assert rules().judge(url)[0] == []
-    assert rules(match_case=False).judge(url)[0] == ["url_hard_word", "url_soft_words"]
+    assert rules().check(url)[0] == []
+    assert rules(match_case=False).check(url)[0] == ["url_hard_word", "url_soft_words"]
 
 
 def test_signals_say_how_much() -> None:
-    signals = rules().judge("https://www.bad.example/worst/soft/mellow/wickedly")[1]
+    signals = rules().check("https://www.bad.example/worst/soft/mellow/wickedly")[1]
     assert list(signals) == list(URL_SIGNALS)
     assert signals == {"url_listed": "bad.example", "url_hard_words": 1, "url_soft_words": 2, "url_subwords": 2}
-    assert rules().judge("https://pages.host.example/")[1]["url_listed"] == "pages.host.example"
-    assert rules().judge("https://fine.example/any/scheme")[1]["url_listed"] == "fine.example/any/scheme"
+    assert rules().check("https://pages.host.example/")[1]["url_listed"] == "pages.host.example"
+    assert rules().check("https://fine.example/any/scheme")[1]["url_listed"] == "fine.example/any/scheme"
 
 
 def test_the_number_of_soft_words_is_the_recipe_s() -> None:
-    assert rules(min_soft_words=1).judge("https://fine.example/soft")[0] == ["url_soft_words"]
-    assert rules(min_soft_words=3).judge("https://fine.example/soft-mild")[0] == []
+    assert rules(min_soft_words=1).check("https://fine.example/soft")[0] == ["url_soft_words"]
+    assert rules(min_soft_words=3).check("https://fine.example/soft-mild")[0] == []
 
 
 def test_without_lists_nothing_is_refused() -> None:
     none = rules(**dict.fromkeys(CONFIG, ()))
-    assert none.judge("https://bad.example/worst-soft-mild-naughty") == (
+    assert none.check("https://bad.example/worst-soft-mild-naughty") == (
         [],
         {"url_listed": None, "url_hard_words": 0, "url_soft_words": 0, "url_subwords": 0},
     )
@@ -114,7 +114,7 @@ def test_the_seed_lists_refuse_what_they_should_and_nothing_else() -> None:
         "https://fine.example/online-casino-poker",
         "https://fine.example/buy-viagra-online",
     ):
-        assert seeds.judge(url)[0], url
+        assert seeds.check(url)[0], url
     for url in (
         "https://www.essexcameraclub.org.uk/sexton-exhibition",
         "https://fine.example/sex-education-for-teachers",
@@ -126,7 +126,7 @@ def test_the_seed_lists_refuse_what_they_should_and_nothing_else() -> None:
         "https://fine.example/gay-marriage-and-the-law",
         "https://fine.example/breast-cancer-screening-for-women",
     ):
-        assert seeds.judge(url)[0] == [], url
+        assert seeds.check(url)[0] == [], url
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_hosts(url: str, host: str) -> None:
 
 @given(st.text(max_size=60) | st.text(max_size=60).map(lambda path: f"http://{path}"))
 def test_any_address_is_judged(url: str) -> None:
-    reasons, signals = rules().judge(url)
+    reasons, signals = rules().check(url)
     assert reasons == [reason for reason in URL_REASONS if reason in reasons]
     assert ("url_subword" in reasons) == (signals["url_subwords"] > 0)
 
@@ -172,5 +172,5 @@ def test_any_address_is_judged(url: str) -> None:
 @given(st.lists(st.text("ab", min_size=1, max_size=4), max_size=6), st.text("ab", max_size=20))
 def test_subwords_are_found_wherever_they_are(subwords: list[str], path: str) -> None:
     LISTS["drawn"] = "\n".join(subwords)
-    signals = rules(subwords=("drawn",)).judge(path)[1]
+    signals = rules(subwords=("drawn",)).check(path)[1]
     assert signals["url_subwords"] == sum(subword in path for subword in set(subwords))

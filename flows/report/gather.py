@@ -101,4 +101,4 @@ def gather(store: Store, record: RunRecord) -> Report:
 def _failed(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]:
     fetched = count_dataset(store, record, "fetch")
     parts = ((part.name, part.counters) for part in fetched.parts) if fetched else ()
-    return failed_warcs(store, record.stages["fetch"].plan.fingerprint, parts, _TROUBLED_WARCS)
+    return failed_warcs(store, "fetch", record.stages["fetch"].plan.fingerprint, parts, _TROUBLED_WARCS)

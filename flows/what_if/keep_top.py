@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from flows.store.datasets import sampled_tables, stage_folder
-from flows.what_if.judging import JudgedRun
+from flows.what_if.decided_run import JudgedRun
 from flows.what_if.parts import StageDecisions, judge_part
-from tasks.classify.score_thresholds import THRESHOLDS, Float32s, ScoreCounts, read_thresholds
-from tasks.corpus.signal_tests import Rejudging, SignalTest
-from tasks.corpus.stage_tests import KeepTop
+from flows.what_if.reevaluation import Reevaluation
+from tasks.classify.lowest_kept import LOWEST_KEPT, Float32s, lowest_score, read_lowest_kept
+from tasks.classify.score_rules import KeepTop
+from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 
 
@@ -25,18 +27,22 @@ def with_scores_to_keep(store: Store, run: JudgedRun) -> JudgedRun:
     if not shares:
         return run
     before = _at(corpus.before, _scores_of_run(store, run))
-    reached_as_before = not any(stage.rejudging.changes for stage in run.stages[:-1])
+    reached_as_before = not any(stage.reevaluation.changes for stage in run.stages[:-1])
     if reached_as_before and {test for test in corpus.after if test in shares} <= set(corpus.before):
         # Nobody changes sides: what the run said of these is taken over, and of those with just that score some go.
         changed = replace(corpus, before=before, after=_at(corpus.after, _scores_of_run(store, run)))
     else:
-        lowest = {test.classifier: _lowest_kept(store, run, test) for test in corpus.after if isinstance(test, KeepTop)}
+        lowest = {
+            test.classifier: lowest_score(test.share, partial(_scores, store, run, test))[0]
+            for test in corpus.after
+            if isinstance(test, KeepTop)
+        }
         after = _at(corpus.after, lowest)
-        changed = replace(corpus, before=before, after=after, rejudging=Rejudging(corpus.before, after))
+        changed = replace(corpus, before=before, after=after, reevaluation=Reevaluation(corpus.before, after))
     return replace(run, stages=(*run.stages[:-1], changed))
 
 
-def _at(tests: Sequence[SignalTest], scores: Mapping[str, float]) -> tuple[SignalTest, ...]:
+def _at(tests: Sequence[Rule], scores: Mapping[str, float]) -> tuple[Rule, ...]:
     """The tests, with a threshold for each share to keep of a classifier whose score is known."""
     return tuple(
         test.at(scores[test.classifier]) if isinstance(test, KeepTop) and test.classifier in scores else test
@@ -48,20 +54,8 @@ def _scores_of_run(store: Store, run: JudgedRun) -> dict[str, float]:
     """The scores at which documents parted in the run, by classifier."""
     if "thresholds" not in run.record.stages:
         return {}
-    rows = sampled_tables(store, stage_folder(run.record, "thresholds"), THRESHOLDS.names)
-    return {found.name: found.score for _, table in rows for found in read_thresholds(table)}
-
-
-def _lowest_kept(store: Store, run: JudgedRun, test: KeepTop) -> float:
-    counts = ScoreCounts()
-    for scores in _scores(store, run, test):
-        counts.add(scores)
-    if not counts.total:
-        return 0.0
-    counts.look_for(max(round(test.share * counts.total), 1) - 1)
-    for scores in _scores(store, run, test):
-        counts.add_again(scores)
-    return counts.found()[0]
+    tables = sampled_tables(store, stage_folder(run.record, "thresholds"), LOWEST_KEPT.names)
+    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
 
 
 def _scores(store: Store, run: JudgedRun, test: KeepTop) -> Iterator[Float32s]:

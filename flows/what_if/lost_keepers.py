@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.base.hashing import UInt64s, hash_strings
-from tasks.corpus.signal_tests import Bools
+from tasks.dataset.rules import Bools
 
 COLUMNS = ("id", "duplicate_of")
 """What is read of the corpus stage's decisions."""

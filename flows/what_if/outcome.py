@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from flows.store.why import Change
-from flows.what_if.judging import JudgedRun
+from flows.what_if.decided_run import JudgedRun
 from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT, StageDecisions, Tally
 from flows.what_if.samples import Sample, changed_documents
 from tasks.base.config import Config
-from tasks.corpus.signal_tests import SignalTest, Threshold
+from tasks.dataset.rules import Rule, Threshold
 from tasks.dataset.store import Store
-from tasks.filter.measure_and_judge import FilterConfig, cleanings
+from tasks.filter.config import FilterConfig
+from tasks.filter.measure import cleanings
 
 _DOMAINS = 12
 
@@ -160,7 +161,7 @@ def _rule_changes(stage: StageDecisions, tally: Tally) -> list[RuleChange]:
     return sorted(changes, key=lambda change: (-max(change.failed_before, change.failed_after), change.rule))
 
 
-def _limit(test: SignalTest) -> float | None:
+def _limit(test: Rule) -> float | None:
     return test.limit if isinstance(test, Threshold) else None
 
 
@@ -209,9 +210,7 @@ def _notes_on_stages(run: JudgedRun, stages: Sequence[StageChange], tallies: Map
         if decisions.not_measured:
             rules = ", ".join(decisions.not_measured)
             yield f"The run did not measure what {decisions.stage} needs for {rules}: not judged."
-    judgements = run.plans["thresholds"].config["classifiers"] if "thresholds" in run.plans else {}
-    keeps_shares = any(rule.get("keep_top") is not None for rule in judgements.values())
-    if keeps_shares and any(stage.newly_kept for stage in stages[:-1]):
+    if "thresholds" in run.plans and any(stage.newly_kept for stage in stages[:-1]):
         yield "The score at which a classifier keeps its share is found without documents that were never scored."
     fixed = tallies["extract"].counts["fixed"]
     if fixed:

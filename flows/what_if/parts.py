@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 
 from flows.store.domain_counts import count_domains, keep_frequent
 from flows.what_if.lost_keepers import COLUMNS, LostKeepers
+from flows.what_if.reevaluation import Reevaluation
 from tasks.base.errors import PermanentError
-from tasks.corpus.signal_tests import Bools, Rejudging, SignalTest, passing, stored_reasons
+from tasks.dataset.rules import Bools, Rule, passing, stored_reasons
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
 
@@ -38,9 +39,9 @@ class StageDecisions:
 
     stage: str
     folder: str
-    before: tuple[SignalTest, ...]
-    after: tuple[SignalTest, ...]
-    rejudging: Rejudging
+    before: tuple[Rule, ...]
+    after: tuple[Rule, ...]
+    reevaluation: Reevaluation
     not_measured: tuple[str, ...] = ()
     """Tests of the recipe that cannot be made, for the run did not measure what they need."""
 
@@ -129,7 +130,7 @@ def judge_part(
     for place, stage in enumerate(stages):
         path = f"{stage.folder}/{part}"
         more = more_columns if stage is stages[-1] else ()
-        decisions = read_columns(store, path, ["kept", *stage.rejudging.columns, *more])
+        decisions = read_columns(store, path, ["kept", *stage.reevaluation.columns, *more])
         if place == 0:
             records, reached = np.arange(decisions.num_rows), np.ones(decisions.num_rows, np.bool_)
         if decisions.num_rows != len(records):
@@ -138,7 +139,7 @@ def judge_part(
                 f"{len(records):,} documents. Run the recipe of that run again; it rebuilds what does not fit."
             )
         stored = stored_reasons(decisions["reasons"])
-        failing = stage.rejudging.failing(decisions, stored)
+        failing = stage.reevaluation.failing(decisions, stored)
         before: Bools = decisions["kept"].to_numpy()
         after = passing(failing.values(), len(records)) & reached
         yield JudgedPart(stage, decisions, records, reached, stored, failing, before, after)

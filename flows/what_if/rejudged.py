@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from flows.recipe.recipe import Recipe
-from flows.what_if.judging import JudgedRun, open_judged_run
+from flows.what_if.decided_run import JudgedRun, open_judged_run
 from flows.what_if.keep_top import with_scores_to_keep
 from flows.what_if.outcome import WhatIf, reckon, stage_changes
 from flows.what_if.parts import Tally, tally_part

@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.what_if.parts import Place, StageDecisions, read_row
 from tasks.base.config import Config
-from tasks.corpus.signal_tests import SignalTest, stored_reasons
+from tasks.dataset.rules import Rule, stored_reasons
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
 
@@ -33,7 +33,7 @@ def _document(store: Store, extract: str, stage: StageDecisions, place: Place) -
     columns = {name for test in (*stage.before, *stage.after) for name in test.columns}
     row = read_row(store, f"{stage.folder}/{place.part}", {"reasons", *columns}, place.row)
     stored = stored_reasons(row["reasons"])
-    failing = stage.rejudging.failing(row, stored)
+    failing = stage.reevaluation.failing(row, stored)
     values = row.to_pylist()[0]
     names = ("id", "url", "language", "guessed_language")
     address = read_row(store, f"{extract}/{place.part}", names, place.record).to_pylist()[0]
@@ -46,7 +46,7 @@ def _document(store: Store, extract: str, stage: StageDecisions, place: Place) -
     )
 
 
-def _in_words(reasons: Iterable[str], tests: Sequence[SignalTest], values: Mapping[str, Any]) -> list[str]:
+def _in_words(reasons: Iterable[str], tests: Sequence[Rule], values: Mapping[str, Any]) -> list[str]:
     """Each reason with what was measured, where a test gave it."""
     by_name = {test.name: test for test in tests if values.keys() >= set(test.columns)}
     return [by_name[name].explain(values) if name in by_name else name for name in reasons]

@@ -1,29 +1,44 @@
-"""thresholds: the score at which each classifier parts what stays from what goes, found over the whole crawl."""
+"""thresholds: the lowest score that each share to keep comes to, found over the whole crawl.
+
+Notable: a stage of its own, of one part, since a share is one of all documents: no part of the scores knows it, and
+parts of the corpus that each looked for it would each read the scores of all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import pyarrow as pa
 
-from tasks.classify.score_thresholds import THRESHOLDS, find_threshold, thresholds_table
-from tasks.classify.training import ScoreRuleConfig
+from tasks.classify.lowest_kept import LOWEST_KEPT, find_lowest_kept
+from tasks.classify.score_rules import signal_name
+from tasks.classify.training import ClassifierConfig
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """A row for each classifier."""
-
-    def read(columns: list[str]) -> Iterator[pa.Table]:
-        return (table for _, table in context.all_inputs("scores", columns))
-
-    rules = {name: ScoreRuleConfig.model_validate(rule) for name, rule in context.job.config["classifiers"].items()}
-    yield Output(thresholds_table([find_threshold(name, rule, read) for name, rule in rules.items()]))
+    """Yield a row for each classifier of which a share is kept."""
+    read = context.reader("scores")
+    found = {name: find_lowest_kept(share, signal_name(name), read) for name, share in context.job.config.items()}
+    rows = [{"name": name, "score": lowest.score, "last_id": lowest.last_id} for name, lowest in found.items()]
+    yield Output(pa.Table.from_pylist(rows, schema=LOWEST_KEPT))
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the thresholds."""
-    return THRESHOLDS
+class _Recipe(Protocol):
+    classifiers: dict[str, ClassifierConfig]
 
 
-STAGE = Stage("thresholds", 1, (Upstream("scores", all_parts=True),), run, schema)
+def _config(recipe: _Recipe) -> dict[str, float] | None:
+    """Return the share to keep by classifier; None where the recipe keeps none."""
+    return {name: rule.keep_top for name, rule in sorted(recipe.classifiers.items()) if rule.keep_top} or None
+
+
+STAGE = Stage(
+    name="thresholds",
+    version=2,
+    upstream=(Upstream("scores", all_parts=True),),
+    config_of=_config,
+    rows=LOWEST_KEPT,
+    run=run,
+)

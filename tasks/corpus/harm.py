@@ -21,7 +21,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeFloat
 
@@ -29,6 +28,7 @@ from tasks.base.config import Config
 from tasks.base.errors import UsageError
 from tasks.dataset.data_files import DataFile
 from tasks.dataset.document_check import CheckResult
+from tasks.dataset.rules import Threshold, apply_rules, limit_in_32_bits
 
 Category = Literal["violence", "sexual", "hate", "self_harm", "bias"]
 """What a document is scored for."""
@@ -126,11 +126,13 @@ def score_harm(text: str, lexicon: Lexicon) -> dict[Category, float]:
     return {category: measured[category] * scale for category in CATEGORIES}
 
 
-def harm_reasons(scores: Mapping[Category, float], config: HarmConfig) -> list[str]:
-    """`harm_<category>` for each score above its threshold; compared in the 32 bits that decisions store."""
-    limits = config.thresholds
-    above = (name for name in CATEGORIES if name in limits and np.float32(scores[name]) > np.float32(limits[name]))
-    return [f"harm_{name}" for name in above]
+def harm_rules(config: HarmConfig) -> tuple[Threshold, ...]:
+    """Return a rule `harm_<category>` for each category that has a threshold."""
+    return tuple(
+        Threshold(f"harm_{category}", f"harm_{category}", ">", limit_in_32_bits(config.thresholds[category]))
+        for category in CATEGORIES
+        if category in config.thresholds
+    )
 
 
 def _places(words: list[str], lexicon: Lexicon) -> list[int]:
@@ -169,13 +171,13 @@ class HarmCheck:
     signals = pa.schema([(f"harm_{category}", pa.float32()) for category in CATEGORIES])
 
     def __init__(self, config: HarmConfig, lexicon: Lexicon) -> None:
-        self._config = config
+        self._rules = harm_rules(config)
         self._lexicon = lexicon
 
     def check(self, documents: pa.Table) -> CheckResult:
-        """Scores, and verdicts by the thresholds."""
+        """Score the texts, and apply the rules to the scores."""
         scored = [score_harm(text, self._lexicon) for text in documents["text"].to_pylist()]
-        reasons = [harm_reasons(scores, self._config) for scores in scored]
         columns = [pa.array([scores[category] for scores in scored], pa.float32()) for category in CATEGORIES]
+        signals = pa.table(columns, schema=self.signals)
         counters = Counter({f"harm.{name}": sum(scores[name] > 0 for scores in scored) for name in CATEGORIES})
-        return CheckResult(reasons, pa.table(columns, schema=self.signals), counters=counters)
+        return CheckResult(apply_rules(self._rules, signals), signals, counters=counters)

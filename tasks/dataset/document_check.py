@@ -1,7 +1,7 @@
-"""The last judgement: what the judges of the corpus stage have in common, and how their verdicts are put together.
+"""Checks on the documents that passed the filter: what they have in common, and how their results are put together.
 
-Notable: every judge sees every document, so a decision names all that speaks against one. A judge may also rewrite
-texts; the judges after it see what it wrote.
+Notable: every check sees every document, so a decision names all its reasons. A check may also rewrite texts; the
+checks after it see what it wrote.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Protocol
 import pyarrow as pa
 import xxhash
 
+from tasks.dataset.rules import Bools, passing
 from tasks.dataset.schemas import DOCUMENTS
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one judge says of a table of documents, in their order."""
+    """What one check found in a table of documents, in their order."""
 
-    reasons: list[list[str]]
-    """Why each document must go; [] lets it stay."""
+    failing: Mapping[str, Bools]
+    """Which documents fail, by reason and in the order of the reasons."""
     signals: pa.Table
     """What was measured, a row for each document, with the columns of `DocumentCheck.signals`."""
     texts: list[str] | None = None
@@ -32,47 +33,55 @@ class CheckResult:
 
 
 class DocumentCheck(Protocol):
-    """One of those who decide what the corpus holds."""
+    """One of the checks that decide what the corpus holds."""
 
     @property
     def signals(self) -> pa.Schema:
-        """The columns that this judge adds to the decisions."""
+        """The columns that this check adds to the decisions."""
 
     def check(self, documents: pa.Table) -> CheckResult:
-        """CheckResults on documents that passed the filter, with their texts as earlier judges left them."""
+        """Check documents that passed the filter, with their texts as earlier checks left them."""
 
 
 @dataclass(frozen=True)
 class CheckResults:
-    """All judges together."""
+    """The results of all checks."""
 
     kept: pa.Table
-    """The documents against which nothing was said, with their final texts."""
-    keeps: list[bool]
-    reasons: list[list[str]]
+    """The documents that failed no check, with their final texts."""
+    keeps: Bools
+    """Which documents those are."""
+    failing: Mapping[str, Bools]
     signals: pa.Table
     counters: Counter[str]
 
 
 def check_all(checks: Sequence[DocumentCheck], documents: pa.Table) -> CheckResults:
-    """Ask all `judges`, in their order, about `documents`."""
-    reasons: list[list[str]] = [[] for _ in range(documents.num_rows)]
+    """Run all `checks`, in their order, on `documents`; no two checks give the same reason."""
+    failing: dict[str, Bools] = {}
     signals: dict[str, pa.ChunkedArray] = {}
     counters: Counter[str] = Counter()
     for check in checks:
-        judged = check.check(documents)
-        reasons = [before + more for before, more in zip(reasons, judged.reasons, strict=True)]
-        signals |= {name: judged.signals[name] for name in check.signals.names}
-        counters.update(judged.counters)
-        if judged.texts is not None:
-            documents = _with_texts(documents, judged.texts)
-    keeps = [not against for against in reasons]
-    counters.update(f"removed.{reason}" for against in reasons for reason in against)
-    counters.update(read=documents.num_rows, kept=sum(keeps))
-    return CheckResults(documents.filter(pa.array(keeps, pa.bool_())), keeps, reasons, pa.table(signals), counters)
+        result = check.check(documents)
+        failing |= result.failing
+        signals |= {name: result.signals[name] for name in check.signals.names}
+        counters.update(result.counters)
+        if result.texts is not None:
+            documents = with_texts(documents, result.texts)
+    keeps = passing(failing.values(), documents.num_rows)
+    counters.update(count_decisions(failing, keeps))
+    return CheckResults(documents.filter(pa.array(keeps)), keeps, failing, pa.table(signals), counters)
 
 
-def _with_texts(documents: pa.Table, texts: list[str]) -> pa.Table:
+def count_decisions(failing: Mapping[str, Bools], keeps: Bools) -> Counter[str]:
+    """Return how many documents were read and kept, and how many were removed for each reason."""
+    counts = Counter({f"removed.{reason}": int(fails.sum()) for reason, fails in failing.items() if fails.any()})
+    counts.update(read=len(keeps), kept=int(keeps.sum()))
+    return counts
+
+
+def with_texts(documents: pa.Table, texts: list[str]) -> pa.Table:
+    """Return `documents` with other texts, and their hashes."""
     hashes = [xxhash.xxh3_128_hexdigest(text.encode()) for text in texts]
     for name, values in (("text", texts), ("text_hash", hashes)):
         column = documents.schema.get_field_index(name)

@@ -12,8 +12,14 @@ Notable:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
+import pyarrow as pa
+
+from tasks.dataset.rules import Threshold
 from tasks.filter.text_units import TextUnits, count_sentences
 from tasks.filter.words import split_words
 
@@ -25,6 +31,22 @@ MIN_LINE_WORDS = 3
 
 POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 """A line with one of these, in any case, is dropped."""
+
+SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "c4_lorem_ipsum_lines": pa.int32(),
+        "c4_curly_bracket_lines": pa.int32(),
+        "c4_sentences": pa.int32(),  # of the kept lines
+        "c4_kept_lines_ratio": pa.float64(),
+    }
+)
+"""What `clean_lines` measures, with the type of its column."""
+
+RULES: Final = (
+    Threshold("c4_lorem_ipsum", "c4_lorem_ipsum_lines", ">", 0),
+    Threshold("c4_curly_bracket", "c4_curly_bracket_lines", ">", 0),
+    Threshold("c4_sentences", "c4_sentences", "<", 5),
+)
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 _SOUGHT = ("[", "{", "lorem ipsum", "javascript", *POLICY_PHRASES)
@@ -39,7 +61,7 @@ class CleanedLines:
     n_words: int
     """Words of that text, punctuation marks included."""
     signals: dict[str, float]
-    """c4_lorem_ipsum_lines, c4_curly_bracket_lines, c4_sentences (of the kept lines), c4_kept_lines_ratio."""
+    """All of `SIGNALS`."""
 
 
 def clean_lines(units: TextUnits) -> CleanedLines:

@@ -15,12 +15,17 @@ Notable, where it differs from `gopher_quality` and `gopher_repetition`:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import filterfalse, product
+from types import MappingProxyType
+from typing import Final
 
+import pyarrow as pa
+
+from tasks.dataset.rules import Threshold
 from tasks.filter.dclm_lines import count_words, remove_lines, strip_addresses
-from tasks.filter.gopher_repetition import DUPLICATE_NGRAM_SIZES, TOP_NGRAM_SIZES
+from tasks.filter.gopher_repetition import DUPLICATE_NGRAM_SIZES, NGRAM_RULES, TOP_NGRAM_SIZES
 from tasks.filter.ngrams import NumberedWords, covered_characters, repeated_ngrams
 from tasks.filter.stop_words import GOPHER_STOP_WORDS
 from tasks.filter.text_units import TextUnits
@@ -30,6 +35,46 @@ STOP_WORDS = frozenset(
 )
 """The stop words of Gopher, each in every mixture of small and capital letters."""
 
+SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "dclm_words": pa.int32(),  # words that begin with a letter or a digit
+        "dclm_mean_word_length": pa.float64(),  # of all words, their marks included
+        "dclm_symbol_ratio": pa.float64(),  # "#", "...", ". . ." and "…" for each word
+        "dclm_bullet_lines_ratio": pa.float64(),  # share of lines but blank ones that begin with a bullet
+        "dclm_ellipsis_lines_ratio": pa.float64(),  # share of lines but blank ones that end in an ellipsis
+        "dclm_non_alpha_words_ratio": pa.float64(),  # words without a letter
+        "dclm_stop_word_occurrences": pa.int32(),
+        "dclm_duplicate_lines_ratio": pa.float64(),  # repeated ones among all but blank ones
+        "dclm_duplicate_line_chars_ratio": pa.float64(),  # the same by length
+        "dclm_duplicate_paragraphs_ratio": pa.float64(),
+        "dclm_duplicate_paragraph_chars_ratio": pa.float64(),
+        # Characters of the most frequent n-gram, and of all repeated ones.
+        **{f"dclm_top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
+        **{f"dclm_duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
+        "dclm_removed_words_ratio": pa.float64(),  # share of the words in lines and phrases that are gone
+    }
+)
+"""What `measure_dclm` gives, with the type of its column; 0 where there is nothing to divide by, but for the last."""
+
+RULES: Final = (
+    Threshold("dclm_min_words", "dclm_words", "<", 50),
+    Threshold("dclm_max_words", "dclm_words", ">", 100_000),
+    Threshold("dclm_min_mean_word_length", "dclm_mean_word_length", "<", 3),
+    Threshold("dclm_max_mean_word_length", "dclm_mean_word_length", ">", 10),
+    Threshold("dclm_symbols", "dclm_symbol_ratio", ">", 0.1),
+    Threshold("dclm_bullet_lines", "dclm_bullet_lines_ratio", ">", 0.9),
+    Threshold("dclm_ellipsis_lines", "dclm_ellipsis_lines_ratio", ">", 0.3),
+    Threshold("dclm_non_alpha_words", "dclm_non_alpha_words_ratio", ">", 0.2),
+    Threshold("dclm_stop_word_occurrences", "dclm_stop_word_occurrences", "<", 2),
+    Threshold("dclm_duplicate_lines", "dclm_duplicate_lines_ratio", ">", 0.30),
+    Threshold("dclm_duplicate_paragraphs", "dclm_duplicate_paragraphs_ratio", ">", 0.30),
+    Threshold("dclm_duplicate_line_chars", "dclm_duplicate_line_chars_ratio", ">", 0.20),
+    Threshold("dclm_duplicate_paragraph_chars", "dclm_duplicate_paragraph_chars_ratio", ">", 0.20),
+    *(Threshold(r.name.replace("gopher", "dclm"), f"dclm_{r.signal}", r.comparison, r.limit) for r in NGRAM_RULES),
+    Threshold("dclm_removed_words", "dclm_removed_words_ratio", ">", 0.05),
+)
+"""The thresholds of n-grams are Gopher's."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeasuredDclm:
@@ -38,19 +83,11 @@ class MeasuredDclm:
     text: str
     """Without addresses and without the lines that DCLM removes."""
     signals: dict[str, float]
-    """All signals that begin with `dclm_`."""
+    """All of `SIGNALS`."""
 
 
 def measure_dclm(whole: TextUnits) -> MeasuredDclm:
-    """DCLM's signals of a text; ratios are 0 where there is nothing to divide by, but for dclm_removed_words_ratio.
-
-    dclm_words: words that begin with a letter or a digit. dclm_mean_word_length: of all words, their marks included.
-    dclm_symbol_ratio: "#", "...", ". . ." and "…" for each word. dclm_non_alpha_words_ratio: words without a letter.
-    dclm_bullet_lines_ratio, dclm_ellipsis_lines_ratio: share of lines, blank ones left out, that begin, that end so.
-    dclm_stop_word_occurrences: how many words are stop words.
-    dclm_removed_words_ratio: share of the words that stood in lines and phrases that are gone.
-    The rest: see `_measure_repetition`.
-    """
+    """Measure `SIGNALS` of a text, and clean it."""
     stripped = strip_addresses(whole.text)
     units = whole if stripped == whole.text else TextUnits(stripped)
     text, words = units.text, units.pieces
@@ -77,11 +114,7 @@ def measure_dclm(whole: TextUnits) -> MeasuredDclm:
 
 
 def _measure_repetition(units: TextUnits, lines: list[str]) -> dict[str, float]:
-    """DCLM's reading of Gopher's repetition rules.
-
-    dclm_duplicate_{lines,paragraphs}_ratio: repeated ones among all, blank ones left out; ..._chars_ratio: by length.
-    dclm_top_{n}_gram_ratio, dclm_duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams.
-    """
+    """Measure DCLM's reading of Gopher's repetition signals."""
     signals: dict[str, float] = {}
     for name, parts in (("line", lines), ("paragraph", _filled(units.text.split("\n\n")))):
         repeated, characters = _count_repeated(parts)

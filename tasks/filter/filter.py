@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
-import xxhash
 
 from tasks.dataset.data_files import read_data_file
+from tasks.dataset.document_check import count_decisions, with_texts
+from tasks.dataset.rules import apply_rules, passing, reasons_column
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.filter.measure_and_judge import FilterConfig, Filtered, filter_document
+from tasks.filter.config import RULE_FIELDS, FilterConfig, filter_rules
+from tasks.filter.measure import measure
 from tasks.filter.profiles import SIGNALS
-from tasks.filter.stop_words import parse_stop_words
+from tasks.filter.stop_words import StopWords, parse_stop_words
 
 DECISIONS = decisions_schema(
     [
@@ -22,57 +23,53 @@ DECISIONS = decisions_schema(
         *(pa.field(name, kind) for name, kind in SIGNALS.items()),
     ]
 )
-"""Enough to judge every document again under other thresholds, without its text."""
+"""Enough to decide on every document again under other thresholds, without its text."""
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Kept documents in their order, with the text that cleaning left, and a decision for each."""
+    """Yield kept documents in their order, with the text that cleaning left, and a decision for each document."""
     config = context.config(FilterConfig)
     stop_words = parse_stop_words(read_data_file(context.store, config.stop_words), config.stop_words)
     for documents in context.input("extract"):
-        columns = (documents[name].to_pylist() for name in ("text", "language", "language_score"))
-        judged = [
-            filter_document(text, language, score, config, stop_words)
-            for text, language, score in zip(*columns, strict=True)
-        ]
-        counters = Counter(f"removed.{reason}" for filtered in judged for reason in filtered.reasons)
-        counters.update(read=len(judged), kept=sum(filtered.kept for filtered in judged))
-        yield Output(_kept(documents, judged), _decisions(documents, judged), counters)
+        yield filter_documents(documents, config, stop_words)
 
 
-def _kept(documents: pa.Table, judged: list[Filtered]) -> pa.Table:
-    kept = documents.filter(pa.array([filtered.kept for filtered in judged], pa.bool_()))
-    texts = [filtered.text for filtered in judged if filtered.kept]
-    hashes = [xxhash.xxh3_128_hexdigest(text.encode()) for text in texts]
-    for name, values in (("text", texts), ("text_hash", hashes)):
-        kept = kept.set_column(kept.schema.get_field_index(name), DOCUMENTS.field(name), pa.array(values, pa.string()))
-    return kept
+def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: StopWords | None = None) -> Output:
+    """Measure documents of which the language is known, then apply all rules to the columns of their signals.
 
-
-def _decisions(documents: pa.Table, judged: list[Filtered]) -> pa.Table:
-    columns = {
-        "id": documents["id"],
-        "stage": pa.array(["filter"] * len(judged), pa.string()),
-        "kept": pa.array([filtered.kept for filtered in judged], pa.bool_()),
-        "reasons": pa.array([filtered.reasons for filtered in judged], pa.list_(pa.string())),
-        "language": documents["language"],
-        "language_score": documents["language_score"],
-    }
+    Args:
+        documents: has at least id, text, text_hash, language and language_score.
+        stop_words: None counts those that come with Sluice, whatever the config says.
+    """
+    texts, languages = documents["text"].to_pylist(), documents["language"].to_pylist()
+    measured = [measure(text, language, config, stop_words) for text, language in zip(texts, languages, strict=True)]
     signals = {
-        name: pa.array([filtered.signals[name] for filtered in judged], kind, safe=False)
-        for name, kind in SIGNALS.items()
+        name: pa.array([one.signals[name] for one in measured], kind, safe=False) for name, kind in SIGNALS.items()
     }
-    return pa.table(columns | signals, schema=DECISIONS)
+    columns = {name: documents[name] for name in ("id", "language", "language_score")} | signals
+    failing = apply_rules(filter_rules(config), pa.table(columns))
+    kept = passing(failing.values(), documents.num_rows)
+    head = {
+        "stage": pa.array(["filter"] * documents.num_rows, pa.string()),
+        "kept": pa.array(kept),
+        "reasons": reasons_column(failing, documents.num_rows),
+    }
+    texts_after = [one.text_after for one, stays in zip(measured, kept, strict=True) if stays]
+    return Output(
+        with_texts(documents.filter(pa.array(kept)), texts_after),
+        pa.table(columns | head).select(DECISIONS.names).cast(DECISIONS),
+        count_decisions(failing, kept),
+    )
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the kept documents."""
-    return DOCUMENTS
-
-
-def decisions(context: PartContext) -> pa.Schema:
-    """The columns of the decisions."""
-    return DECISIONS
-
-
-STAGE = Stage("filter", 2, (Upstream("extract"),), run, schema, decisions)
+STAGE = Stage(
+    name="filter",
+    version=2,
+    upstream=(Upstream("extract"),),
+    config_of=lambda recipe: recipe.filter,
+    rows=DOCUMENTS,
+    decisions=DECISIONS,
+    run=run,
+    rules=lambda configs: filter_rules(FilterConfig.model_validate(configs["filter"])),
+    rule_fields=RULE_FIELDS,
+)

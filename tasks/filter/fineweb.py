@@ -11,6 +11,13 @@ Notable:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import pyarrow as pa
+
+from tasks.dataset.rules import Threshold
 from tasks.filter.c4 import CleanedLines
 from tasks.filter.gopher_repetition import count_repeated
 from tasks.filter.text_units import TextUnits
@@ -42,16 +49,47 @@ def _characters(code_points: str) -> tuple[str, ...]:
 SENTENCE_TERMINALS = frozenset(_characters(_TERMINAL_CODE_POINTS))
 """What ends a line in datatrove's reading."""
 
+SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "fineweb_terminal_lines_ratio": pa.float64(),  # share of lines that end in one of `TERMINAL_MARKS`
+        "fineweb_sentence_lines_ratio": pa.float64(),  # of lines but blank ones, that end in a `SENTENCE_TERMINALS`
+        "fineweb_short_lines_ratio": pa.float64(),  # share of lines of at most `SHORT_LINE_LENGTH` characters
+        "fineweb_duplicate_line_chars_ratio": pa.float64(),  # of repeated lines, in the text without its newlines
+        "fineweb_newlines_ratio": pa.float64(),  # for each word, punctuation marks counted as words
+    }
+)
+"""What `measure_fineweb` gives, with the type of its column; zeros where the cleaning left nothing."""
+
+FINEWEB2_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "fineweb2_sentence_lines_ratio": pa.float64(),
+        "fineweb2_duplicate_line_chars_ratio": pa.float64(),
+        "fineweb2_newlines_ratio": pa.float64(),
+    }
+)
+"""What `measure_fineweb2` gives: as above, but of the text as it is."""
+
+RULES: Final = (
+    Threshold("fineweb_terminal_lines", "fineweb_terminal_lines_ratio", "<=", 0.12),
+    Threshold("fineweb_short_lines", "fineweb_short_lines_ratio", ">=", 0.67),
+    Threshold("fineweb_duplicate_line_chars", "fineweb_duplicate_line_chars_ratio", ">=", 0.01),
+    Threshold("fineweb_newlines", "fineweb_newlines_ratio", ">", 0.3),
+)
+DATATROVE_RULES: Final = (
+    Threshold("datatrove_sentence_lines", "fineweb_sentence_lines_ratio", "<", 0.12),
+    Threshold("datatrove_short_lines", "fineweb_short_lines_ratio", ">", 0.67),
+    Threshold("datatrove_duplicate_line_chars", "fineweb_duplicate_line_chars_ratio", ">", 0.01),
+    Threshold("datatrove_newlines", "fineweb_newlines_ratio", ">", 0.3),
+)
+FINEWEB2_RULES: Final = (
+    Threshold("fineweb2_sentence_lines", "fineweb2_sentence_lines_ratio", "<", 0.12),
+    Threshold("fineweb2_duplicate_line_chars", "fineweb2_duplicate_line_chars_ratio", ">", 0.1),
+    Threshold("fineweb2_newlines", "fineweb2_newlines_ratio", ">", 0.3),
+)
+
 
 def measure_fineweb(cleaned: CleanedLines) -> dict[str, float]:
-    """FineWeb's signals of a text after C4's line cleaning; zeros where the cleaning left nothing.
-
-    fineweb_terminal_lines_ratio: share of lines that end in one of `TERMINAL_MARKS`.
-    fineweb_sentence_lines_ratio: share of lines, blank ones left out, that end in one of `SENTENCE_TERMINALS`.
-    fineweb_short_lines_ratio: share of lines of at most `SHORT_LINE_LENGTH` characters.
-    fineweb_duplicate_line_chars_ratio: characters of repeated lines in the text without its newlines.
-    fineweb_newlines_ratio: newlines for each word, punctuation marks counted as words.
-    """
+    """Measure `SIGNALS` of a text after C4's line cleaning."""
     lines = cleaned.text.split("\n")
     sentence_lines, duplicate_line_chars, newlines = _line_ratios(cleaned.text, lines, cleaned.n_words)
     return {
@@ -64,10 +102,9 @@ def measure_fineweb(cleaned: CleanedLines) -> dict[str, float]:
 
 
 def measure_fineweb2(units: TextUnits) -> dict[str, float]:
-    """The three of FineWeb's signals that FineWeb2 judges by, of the text as it is: there C4's rules have no part."""
-    text = units.text
-    names = ("fineweb2_sentence_lines_ratio", "fineweb2_duplicate_line_chars_ratio", "fineweb2_newlines_ratio")
-    return dict(zip(names, _line_ratios(text, text.split("\n"), len(units.words)), strict=True))
+    """Measure `FINEWEB2_SIGNALS` of a text as it is: C4's cleaning has no part in FineWeb2."""
+    ratios = _line_ratios(units.text, units.text.split("\n"), len(units.words))
+    return dict(zip(FINEWEB2_SIGNALS, ratios, strict=True))
 
 
 def _line_ratios(text: str, lines: list[str], n_words: int) -> tuple[float, float, float]:

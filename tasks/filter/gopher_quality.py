@@ -11,8 +11,13 @@ Notable:
 from __future__ import annotations
 
 import string
-from collections.abc import Set
+from collections.abc import Mapping, Set
+from types import MappingProxyType
+from typing import Final
 
+import pyarrow as pa
+
+from tasks.dataset.rules import Threshold
 from tasks.filter.text_units import TextUnits
 
 _CONTROL_CHARACTERS = "".join(map(chr, (*range(9), 11, 12, *range(13, 32), *range(127, 160))))
@@ -21,16 +26,39 @@ _EAST_ASIAN = "、。〈〉《》「」【】！％（），．１：；？～"
 SYMBOLS = frozenset(string.punctuation + _CONTROL_CHARACTERS + _TYPOGRAPHIC + _EAST_ASIAN)
 """Characters that make no word by themselves (129 of them)."""
 
+SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "words": pa.int32(),  # words that are more than symbols
+        "mean_word_length": pa.float64(),  # of these words, in characters
+        "hash_ratio": pa.float64(),  # "#" for each word, symbols counted as words
+        "ellipsis_ratio": pa.float64(),  # "..." or "…" for each word, symbols counted as words
+        "bullet_lines_ratio": pa.float64(),  # share of lines that begin with a bullet
+        "ellipsis_lines_ratio": pa.float64(),  # share of lines that end in an ellipsis
+        "alpha_words_ratio": pa.float64(),  # share of all words that have a letter
+        "stop_words": pa.int32(),  # distinct ones
+        "stop_word_occurrences": pa.int32(),  # all their occurrences
+    }
+)
+"""What `measure_quality` gives, with the type of its column; a ratio to nothing is 0."""
+
+RULES: Final = (
+    Threshold("gopher_min_words", "words", "<", 50),
+    Threshold("gopher_max_words", "words", ">", 100_000),
+    Threshold("gopher_min_mean_word_length", "mean_word_length", "<", 3),
+    Threshold("gopher_max_mean_word_length", "mean_word_length", ">", 10),
+    Threshold("gopher_hashes", "hash_ratio", ">", 0.1),
+    Threshold("gopher_ellipses", "ellipsis_ratio", ">", 0.1),
+    Threshold("gopher_bullet_lines", "bullet_lines_ratio", ">", 0.9),
+    Threshold("gopher_ellipsis_lines", "ellipsis_lines_ratio", ">", 0.3),
+    Threshold("gopher_alpha_words", "alpha_words_ratio", "<", 0.8),
+)
+"""All but the two readings of the rule on stop words."""
+STOP_WORDS_RULE: Final = Threshold("gopher_stop_words", "stop_words", "<", 2)
+STOP_WORD_OCCURRENCES_RULE: Final = Threshold("gopher_stop_word_occurrences", "stop_word_occurrences", "<", 2)
+
 
 def measure_quality(units: TextUnits, stop_words: Set[str]) -> dict[str, float]:
-    """The quality signals of a text in a language with these stop words; a ratio to nothing is 0.
-
-    words: words that are more than symbols. mean_word_length: their mean length in characters.
-    hash_ratio, ellipsis_ratio: "#" and "..." or "…" for each word, symbols counted as words.
-    bullet_lines_ratio, ellipsis_lines_ratio: share of lines that begin with a bullet, that end in an ellipsis.
-    alpha_words_ratio: share of all words that have a letter.
-    stop_words, stop_word_occurrences: distinct stop words, and all their occurrences.
-    """
+    """Measure `SIGNALS` of a text in a language with these stop words."""
     text, words, lines = units.text, units.numbered_words, units.lines
     n_words, n_lines = len(units.words), len(lines)
     n_symbols = n_symbol_characters = n_without_letter = 0

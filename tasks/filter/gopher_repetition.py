@@ -14,10 +14,14 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
+from tasks.dataset.rules import Threshold
 from tasks.filter.ngrams import Ints, NumberedWords, repeated_ngrams, where_repeated
 from tasks.filter.text_units import TextUnits
 
@@ -29,15 +33,52 @@ DUPLICATE_NGRAM_SIZES = (5, 6, 7, 8, 9, 10)
 
 _PREFIX = 12  # characters by which n-grams are told apart first
 
+SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        # Repeated ones among all, and their characters in the text.
+        "duplicate_paragraphs_ratio": pa.float64(),
+        "duplicate_paragraph_chars_ratio": pa.float64(),
+        # Newlines in a row are one break.
+        "duplicate_lines_ratio": pa.float64(),
+        "duplicate_line_chars_ratio": pa.float64(),
+        # With blank lines as lines too, as when FineWeb was made.
+        "duplicate_all_lines_ratio": pa.float64(),
+        "duplicate_all_line_chars_ratio": pa.float64(),
+        # Characters of the most frequent n-gram, and of all repeated ones, in the text. An n-gram that overlaps itself
+        # counts some characters twice, so a top ratio can be above 1.
+        **{f"top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
+        **{f"duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
+    }
+)
+"""What `measure_repetition` gives, with the type of its column; an empty text has zeros."""
+
+PARAGRAPH_RULES: Final = (
+    Threshold("gopher_duplicate_paragraphs", "duplicate_paragraphs_ratio", ">", 0.30),
+    Threshold("gopher_duplicate_paragraph_chars", "duplicate_paragraph_chars_ratio", ">", 0.20),
+)
+LINE_RULES: Final = (
+    Threshold("gopher_duplicate_lines", "duplicate_lines_ratio", ">", 0.30),
+    Threshold("gopher_duplicate_line_chars", "duplicate_line_chars_ratio", ">", 0.20),
+)
+ALL_LINE_RULES: Final = (
+    Threshold("gopher_duplicate_all_lines", "duplicate_all_lines_ratio", ">", 0.30),
+    Threshold("gopher_duplicate_all_line_chars", "duplicate_all_line_chars_ratio", ">", 0.20),
+)
+NGRAM_RULES: Final = (
+    Threshold("gopher_top_2_gram", "top_2_gram_ratio", ">", 0.20),
+    Threshold("gopher_top_3_gram", "top_3_gram_ratio", ">", 0.18),
+    Threshold("gopher_top_4_gram", "top_4_gram_ratio", ">", 0.16),
+    Threshold("gopher_duplicate_5_gram", "duplicate_5_gram_ratio", ">", 0.15),
+    Threshold("gopher_duplicate_6_gram", "duplicate_6_gram_ratio", ">", 0.14),
+    Threshold("gopher_duplicate_7_gram", "duplicate_7_gram_ratio", ">", 0.13),
+    Threshold("gopher_duplicate_8_gram", "duplicate_8_gram_ratio", ">", 0.12),
+    Threshold("gopher_duplicate_9_gram", "duplicate_9_gram_ratio", ">", 0.11),
+    Threshold("gopher_duplicate_10_gram", "duplicate_10_gram_ratio", ">", 0.10),
+)
+
 
 def measure_repetition(units: TextUnits) -> dict[str, float]:
-    """The repetition signals of a text; an empty text has zeros.
-
-    duplicate_{paragraphs,lines}_ratio: repeated ones among all; ..._chars_ratio: their characters in the text.
-    all_lines: with blank lines as lines too, as when FineWeb was made; for lines, newlines in a row are one break.
-    top_{n}_gram_ratio, duplicate_{n}_gram_ratio: characters of the most frequent, of all repeated n-grams. All are
-    shares but the top ratios: an n-gram that overlaps itself counts some characters twice.
-    """
+    """Measure `SIGNALS` of a text."""
     text = units.text
     signals: dict[str, float] = {}
     for name, parts in (

@@ -35,9 +35,6 @@ Kind = Literal["secret_keys", "emails", "ip_addresses", "ibans", "card_numbers",
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """All kinds, in the order in which they are looked for."""
 
-TOO_MUCH = "personal_data"
-"""The reason given where a document holds more than `max_per_document`."""
-
 _FINDERS: dict[Kind, Callable[[str], Spans]] = {
     "secret_keys": find_secret_keys,
     "emails": find_emails,
@@ -110,12 +107,6 @@ def replace_personal_data(text: str, kinds: tuple[Kind, ...]) -> Replaced:
             pieces += [text[end : one.start], PLACEHOLDERS[one.kind]]
             end = one.end
     return Replaced("".join([*pieces, text[end:]]) if pieces else text, counts)
-
-
-def is_too_much(counts: Mapping[Kind, int], config: PersonalDataConfig) -> bool:
-    """Whether a document with so many finds is to be removed."""
-    limit = config.max_per_document
-    return limit is not None and sum(counts[kind] for kind in config.replace) > limit
 
 
 def _masked(text: str, spans: Spans) -> str:

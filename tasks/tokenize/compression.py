@@ -8,6 +8,7 @@ none is fetched. Boundary and special tokens count on no side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +22,7 @@ from tasks.dataset.data_files import DataFile, read_data_file
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenize.encoding import VALIDATION, TokensConfig, encode_batch, split_of
 from tasks.tokenize.mixture import OWN, SourceName
-from tasks.tokenize.tokenizer import tokenizer_path
-from tasks.tokenize.tokenizer_training import encoder
+from tasks.tokenize.tokenizer_files import read_tokenizer
 
 COMPRESSION = pa.schema(
     [
@@ -84,8 +84,7 @@ class CompressionStageConfig(CompressionConfig):
 def run(context: PartContext) -> Iterator[Output]:
     """One row a tokenizer."""
     config = context.config(CompressionStageConfig)
-    path = tokenizer_path(context.job.upstream["tokenizer"])
-    tokenizers = {OWN: encoder(context.store.read_bytes(path).decode())}
+    tokenizers = {OWN: read_tokenizer(context)}
     for name, file in config.tokenizers.items():
         tokenizers[name] = named_tokenizer(name, read_data_file(context.store, file))
     texts, text_bytes = _held_out_texts(context, config)
@@ -114,11 +113,23 @@ def _held_out_texts(context: PartContext, config: CompressionStageConfig) -> tup
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()), total
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the comparison."""
-    return COMPRESSION
+class _Recipe(Protocol):
+    compression: CompressionConfig | None
+    tokens: TokensConfig
+
+
+def _config(recipe: _Recipe) -> CompressionStageConfig | None:
+    """Return the section and the choice of the held-out documents; None where the recipe has no such section."""
+    section = recipe.compression
+    return CompressionStageConfig(**dict(section), held_out=recipe.tokens) if section else None
 
 
 STAGE = Stage(
-    "compression", 1, (Upstream("corpus", all_parts=True), Upstream("tokenizer", all_parts=True)), run, schema
+    name="compression",
+    version=1,
+    upstream=(Upstream("corpus", all_parts=True), Upstream("tokenizer", all_parts=True)),
+    config_of=_config,
+    memory="the held-out texts: a smaller compression.max_bytes makes it smaller",
+    rows=COMPRESSION,
+    run=run,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ import xxhash
 from tasks.base.errors import PermanentError
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenize.encoding import TRAIN, TokensConfig, split_of
+from tasks.tokenize.tokenizer_files import token_bytes_path, tokenizer_path
 from tasks.tokenize.tokenizer_training import (
     TokenizerConfig,
     bytes_per_token,
@@ -38,21 +40,11 @@ ROWS = pa.schema(
 )
 
 
-def tokenizer_path(fingerprint: str) -> str:
-    """Where the stage with this fingerprint writes its tokenizer, in the store."""
-    return f"tokenizers/{fingerprint}/tokenizer.json"
-
-
 class TokenizerStageConfig(TokenizerConfig):
     """The recipe's section, and which documents are held out."""
 
     held_out: TokensConfig | None = None
     """The choice of the documents that are left out of the sample; none are unless given."""
-
-
-def token_bytes_path(fingerprint: str) -> str:
-    """Where the stage writes the UTF-8 bytes of each token: a numpy file, int32 [vocab_size], 0 of special tokens."""
-    return f"tokenizers/{fingerprint}/token_bytes.npy"
 
 
 def run(context: PartContext) -> Iterator[Output]:
@@ -98,9 +90,23 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
         yield documents.filter(pc.equal(split_of(documents["text_hash"], config.held_out), TRAIN))
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the one row."""
-    return ROWS
+class _Recipe(Protocol):
+    tokenizer: TokenizerConfig
+    tokens: TokensConfig
 
 
-STAGE = Stage("tokenizer", 1, (Upstream("corpus", all_parts=True),), run, schema)
+def _config(recipe: _Recipe) -> TokenizerStageConfig:
+    """Return the section, with the choice of the held-out documents where the tokenizer must not see them."""
+    held_out = recipe.tokens if recipe.tokenizer.without_held_out else None
+    return TokenizerStageConfig(**dict(recipe.tokenizer), held_out=held_out)
+
+
+STAGE = Stage(
+    name="tokenizer",
+    version=1,
+    upstream=(Upstream("corpus", all_parts=True),),
+    config_of=_config,
+    memory="the words of the sample: a smaller tokenizer.sample_bytes makes it smaller",
+    rows=ROWS,
+    run=run,
+)

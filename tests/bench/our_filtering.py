@@ -16,7 +16,7 @@ from tasks.dataset.stage import PartJob, Progress
 from tasks.dataset.store import Store
 from tasks.extract.main_text import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
-from tasks.filter.measure_and_judge import FilterConfig
+from tasks.filter.config import FilterConfig
 from tasks.part_runner import run_part
 from tasks.workers.child_process import WorkerLimits, run_isolated
 

@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 
+from tasks.filter.config import FilterConfig
 from tasks.filter.gopher_quality import measure_quality
 from tasks.filter.gopher_repetition import measure_repetition
-from tasks.filter.measure_and_judge import FilterConfig, filter_document
 from tasks.filter.profiles import PROFILES
 from tasks.filter.stop_words import GOPHER_STOP_WORDS
 from tasks.filter.text_units import TextUnits
 from tasks.filter.words import Words
 from tests.bench.datatrove_environment import run_in_datatrove
 from tests.bench.real_texts import english_texts
+from tests.tasks.filter.one_document import fails, filter_text
 
 CONFIG = FilterConfig(profiles=("datatrove",), languages=(), min_language_score=0)
 SCRIPT = Path(__file__).with_name("datatrove_filters.py")
@@ -92,7 +93,7 @@ def first_ours(reasons: list[str], step: str) -> str | None:
 
 def compare(text: str, theirs: dict[str, Any]) -> list[Difference]:
     """Where we and datatrove differ on one text."""
-    filtered = filter_document(text, "en", 1.0, CONFIG)
+    filtered = filter_text(text, "en", 1.0, CONFIG)
     found = []
     for step in FILTERS:
         if step not in theirs:
@@ -122,7 +123,14 @@ def first_with_words(text: str, step: str, words: list[str]) -> str | None:
     vars(units)["_split"] = Words(words, [])
     signals = measure_quality(units, GOPHER_STOP_WORDS) | measure_repetition(units)
     rules = {rule.name: rule for rule in PROFILES["datatrove"]}
-    return next((REASONS[name] for name in FILTERS[step] if rules[name].fails(signals)), None)
+    return next(
+        (
+            REASONS[name]
+            for name in FILTERS[step]
+            if fails(rules[name], rules[name].signal, signals[rules[name].signal])[0]
+        ),
+        None,
+    )
 
 
 def test_every_rule_of_the_profile_has_its_name_in_datatrove() -> None:
@@ -137,7 +145,7 @@ def test_the_datatrove_profile_decides_as_datatrove_does(capsys: pytest.CaptureF
     theirs = list(run_in_datatrove(SCRIPT, rows=({"text": text} for text in texts)))
     verdicts = Counter(
         (
-            filter_document(text, "en", 1.0, CONFIG).kept,
+            filter_text(text, "en", 1.0, CONFIG).kept,
             all(verdict[step] is None for step in FILTERS if step in verdict),
         )
         for text, verdict in zip(texts, theirs, strict=True)
@@ -170,7 +178,7 @@ def show_rules(texts: list[str], theirs: list[dict[str, Any]]) -> None:
     """Print how often each rule is a filter's first reason: by ours, by datatrove, by both."""
     counts = {name: [0, 0, 0] for name in REASONS}
     for text, verdict in zip(texts, theirs, strict=True):
-        reasons = filter_document(text, "en", 1.0, CONFIG).reasons
+        reasons = filter_text(text, "en", 1.0, CONFIG).reasons
         for step, names in FILTERS.items():
             ours = first_ours(reasons, step) if step in verdict else None
             for name in names:

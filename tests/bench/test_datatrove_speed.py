@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from tasks.dataset.schemas import DOCUMENTS
 from tasks.extract.main_text import ExtractionConfig
 from tasks.extract.url_rules import UrlRulesConfig
-from tasks.filter.measure_and_judge import FilterConfig, filter_document
+from tasks.filter.config import FilterConfig
+from tasks.filter.filter import filter_documents
 from tests.bench.datatrove_environment import run_in_datatrove
 from tests.bench.our_filtering import filter_warc
 from tests.bench.real_texts import english_texts
@@ -167,7 +170,8 @@ def test_all_signals_cost_a_fraction_of_datatrove_s_filters(
 def measuring_seconds(texts: list[str]) -> float:
     """Processor seconds of this thread."""
     config = FilterConfig(profiles=("datatrove",))
+    rows = [{"text": text, "language": "en", "language_score": 1.0} for text in texts]
+    documents = pa.Table.from_pylist(rows, DOCUMENTS)
     began = time.thread_time()
-    for text in texts:
-        filter_document(text, "en", 1.0, config)
+    filter_documents(documents, config)
     return time.thread_time() - began

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from trafilatura import extract
 
+from tasks.dataset.schemas import DOCUMENTS
 from tasks.dedup.minhash import MinHashConfig, signatures_table
 from tasks.extract.charset import decode
 from tasks.extract.language import identify
@@ -25,7 +26,8 @@ from tasks.extract.main_text import ExtractionConfig, parse_page
 from tasks.extract.page_metadata import read_metadata
 from tasks.extract.page_to_document import page_to_document
 from tasks.extract.url_rules import UrlRules, UrlRulesConfig
-from tasks.filter.measure_and_judge import FilterConfig, filter_document
+from tasks.filter.config import FilterConfig
+from tasks.filter.filter import filter_documents
 from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.bench.side_by_side import show
 from tests.page_texts import text_of
@@ -114,7 +116,7 @@ def measure_steps(folder: Path) -> Clock:
 
     The filters and signatures come after all else, as they do in a run: they are stages of their own.
     """
-    clock, texts, kept = Clock(), [], []
+    clock, texts = Clock(), []
     rules, config = UrlRules(UrlRulesConfig(), read_list), FilterConfig()
     for number, page in enumerate(pages_of(folder, clock)):
         clock.time("address", rules.check, page.url)
@@ -129,12 +131,13 @@ def measure_steps(folder: Path) -> Clock:
             clock.time("metadata", read_metadata, tree, html, page.url, page.date, page.headers)
         if text:
             texts.append((text, *clock.time("language", identify, text)))
-    for text, language, score in texts:
-        judged = clock.time("filter", filter_document, text, language, score, config)
-        kept += [judged.text] if judged.kept else []
+    columns = dict(zip(("text", "language", "language_score"), zip(*texts, strict=True), strict=True))
+    documents = pa.Table.from_pydict(
+        {name: columns.get(name, [None] * len(texts)) for name in DOCUMENTS.names}, DOCUMENTS
+    )
+    kept = clock.time("filter", filter_documents, documents, config).rows
     assert kept
-    documents = pa.table({"id": kept, "text_hash": kept, "text": kept})
-    clock.time("signatures", signatures_table, documents, MinHashConfig())
+    clock.time("signatures", signatures_table, kept, MinHashConfig())
     return clock
 
 

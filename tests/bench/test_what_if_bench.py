@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from flows.what_if.parts import StageDecisions, judge_part
-from tasks.corpus.filter_tests import filter_tests
-from tasks.corpus.signal_tests import Rejudging
+from flows.what_if.reevaluation import Reevaluation
 from tasks.dataset.parts import PartWriter
 from tasks.dataset.store import Store
+from tasks.filter.config import FilterConfig, filter_rules
 from tasks.filter.filter import DECISIONS
-from tasks.filter.measure_and_judge import FilterConfig, judge
 from tasks.filter.profiles import SIGNALS
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
+from tests.tasks.filter.one_document import slow_reasons
 
 pytestmark = pytest.mark.bench
 
@@ -59,11 +59,11 @@ def write_decisions(folder: Path) -> tuple[Store, pa.Table]:
 def test_a_million_decisions_a_second(tmp_path: Path) -> None:
     store, table = write_decisions(tmp_path)
     rows = table.slice(0, JUDGED_ALONE).to_pylist()
-    before = filter_tests(FilterConfig())
+    before = filter_rules(FilterConfig())
 
     def by_columns(config: FilterConfig) -> float:
-        after = filter_tests(config)
-        stage = StageDecisions("filter", "decisions", before, after, Rejudging(before, after))
+        after = filter_rules(config)
+        stage = StageDecisions("filter", "decisions", before, after, Reevaluation(before, after))
         began = time.process_time()
         (judged,) = judge_part(store, "part-00000.parquet", [stage])
         return len(judged.kept_after) / (time.process_time() - began)
@@ -71,7 +71,7 @@ def test_a_million_decisions_a_second(tmp_path: Path) -> None:
     def alone() -> float:
         began = time.process_time()
         for row in rows:
-            judge(row, row["language"], row["language_score"], CHANGES["one threshold"])
+            slow_reasons(row, CHANGES["one threshold"])
         return JUDGED_ALONE / (time.process_time() - began)
 
     workers = {name: lambda config=config: by_columns(config) for name, config in CHANGES.items()}

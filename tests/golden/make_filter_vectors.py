@@ -4,7 +4,7 @@ Run as `python -m tests.golden.make_filter_vectors` from the repository's root, 
 on purpose: the file is what shows that it did not change by accident.
 
 Notable: a text is kept as [[string, repetitions], ...]. For each rule a family of texts grows by one parameter; frozen
-are its members on both sides of where the verdict changes.
+are its members on both sides of where the decision changes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.filter.measure_and_judge import FilterConfig, judge, measure
-from tasks.filter.profiles import PROFILES, Rule
+from tasks.dataset.rules import Threshold
+from tasks.filter.config import FilterConfig
+from tasks.filter.measure import measure
+from tasks.filter.profiles import PROFILES
+from tests.tasks.filter.one_document import fails, reasons_of
 
 Parts = list[tuple[str, int]]
 Family = Callable[[int], Parts]
@@ -127,28 +130,28 @@ def build_text(parts: list[Any]) -> str:
     return "".join(string * count for string, count in parts)
 
 
-def vectors_of(rule: Rule) -> list[dict[str, Any]]:
-    """The family's members on both sides of each change of verdict, the one exactly at the threshold among them."""
+def vectors_of(rule: Threshold) -> list[dict[str, Any]]:
+    """The family's members on both sides of each change of the decision, the one exactly at the threshold among them."""
     chosen: list[int] = []
-    fails = None
+    before: bool | None = None
     for k in range(MAX_PARAMETER):
         signal = measure(build_text(FAMILIES[rule.name](k)), "en", CONFIGS["fineweb"]).signals[rule.signal]
-        now = rule.fails({rule.signal: signal})
-        if fails is not None and now != fails:
+        (now,) = fails(rule, rule.signal, signal)
+        if before is not None and now != before:
             chosen += [k - 1, k]
-        if signal == rule.threshold:
+        if signal == rule.limit:
             chosen.append(k)
-        fails = now
+        before = now
         if len(chosen) >= 2 and k > chosen[1] + 2:
             break
     return [_vector(rule, k) for k in sorted(set(chosen))]
 
 
-def _vector(rule: Rule, k: int) -> dict[str, Any]:
+def _vector(rule: Threshold, k: int) -> dict[str, Any]:
     parts = FAMILIES[rule.name](k)
     text = build_text(parts)
     measured = measure(text, "en", CONFIGS["fineweb"])
-    reasons = {name: judge(measured.signals, "en", 1.0, config) for name, config in CONFIGS.items()}
+    reasons = {name: reasons_of(measured.signals, "en", 1.0, config) for name, config in CONFIGS.items()}
     return {"rule": rule.name, "k": k, "text": parts, "signals": measured.signals, "reasons": reasons}
 
 
@@ -158,7 +161,7 @@ def main() -> None:
     vectors = [vector for rule in rules.values() for vector in vectors_of(rule)]
     for rule in rules.values():
         values = [v["signals"][rule.signal] for v in vectors if v["rule"] == rule.name]
-        print(rule.name, rule.comparison, rule.threshold, values)
+        print(rule.name, rule.comparison, rule.limit, values)
     lines = ",\n".join(json.dumps(vector, ensure_ascii=False) for vector in vectors)
     Path(__file__).with_name("filter_vectors.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 

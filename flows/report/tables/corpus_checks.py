@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from flows.store.datasets import count_dataset, sampled_rows, sampled_tables, stage_folder
 from flows.store.run_record import RunRecord
-from tasks.classify.score_thresholds import THRESHOLDS, Threshold, read_thresholds, reason_name
+from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
+from tasks.classify.score_rules import reason_name
 from tasks.classify.training import Metrics, ScoreRuleConfig
 from tasks.corpus.corpus import CorpusConfig
 from tasks.corpus.harm import CATEGORIES
 from tasks.dataset.store import Store
+from tasks.personal_data.check import TOO_MUCH
 from tasks.personal_data.placeholders import PLACEHOLDERS
-from tasks.personal_data.replacing import KINDS, TOO_MUCH
+from tasks.personal_data.replacing import KINDS
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Classifier:
     metrics: Metrics
     rule: str
     """What the recipe says, e.g. `keep_top 0.7`."""
-    threshold: Threshold | None
-    """The score at which documents part; None where that is not known yet."""
+    threshold: float | None
+    """The score above or below which documents go; None where that is not known yet."""
     scored: int
     """Documents without duplicates."""
     removed: int
@@ -100,7 +102,7 @@ def read_corpus_checks(store: Store, record: RunRecord) -> CorpusChecks:
         documents=counters.get("read", 0),
         personal_data=_personal_data(config, counters),
         harm=tuple(_harm(config, counters)),
-        classifiers=tuple(_classifiers(store, record, counters)),
+        classifiers=tuple(_classifiers(store, record, config, counters)),
     )
 
 
@@ -124,27 +126,34 @@ def _harm(config: CorpusConfig, counters: Mapping[str, int]) -> Iterator[HarmCat
         yield HarmCategory(category, found, config.harm.thresholds.get(category) if config.harm else None, removed)
 
 
-def _classifiers(store: Store, record: RunRecord, counters: Mapping[str, int]) -> Iterator[Classifier]:
+def _classifiers(
+    store: Store, record: RunRecord, config: CorpusConfig, counters: Mapping[str, int]
+) -> Iterator[Classifier]:
     if "classifiers" not in record.stages:
         return
     scores = count_dataset(store, record, "scores")
-    rules = record.stages["thresholds"].plan.config["classifiers"]
-    thresholds = {
-        one.name: one
-        for _, table in sampled_tables(store, stage_folder(record, "thresholds"), THRESHOLDS.names)
-        for one in read_thresholds(table)
-    }
+    lowest = _lowest_kept(store, record)
     for _, rows in sampled_rows(store, stage_folder(record, "classifiers"), ["name", "metrics"]):
         for row in rows:
             name = str(row["name"])
+            rule = config.classifiers[name]
+            fixed = rule.min_score if rule.min_score is not None else rule.max_score
             yield Classifier(
                 name=name,
                 metrics=Metrics.model_validate(json.loads(row["metrics"])),
-                rule=_in_words(ScoreRuleConfig.model_validate(rules[name])),
-                threshold=thresholds.get(name),
+                rule=_in_words(rule),
+                threshold=lowest.get(name) if fixed is None else fixed,
                 scored=scores.counters["scored"] if scores else 0,
                 removed=counters.get(f"removed.{reason_name(name)}", 0),
             )
+
+
+def _lowest_kept(store: Store, record: RunRecord) -> dict[str, float]:
+    """Return the lowest score that each share to keep came to, by classifier."""
+    if "thresholds" not in record.stages:
+        return {}
+    tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
+    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
 
 
 def _in_words(rule: ScoreRuleConfig) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 
 from flows.store.datasets import sampled_rows, stage_decisions
 from flows.store.run_record import RunRecord
-from tasks.corpus.stage_tests import GuessedLanguage
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
+from tasks.extract.rules import GuessedLanguage
 
 _LANGUAGES = 12
 OTHER_LANGUAGES = "other"

@@ -15,9 +15,9 @@ import xxhash
 
 from flows.report.tables.text_difference import Piece, mark_differences
 from flows.store.datasets import rows_by_id, sampled_parts, sampled_rows, stage_decisions, stage_folder
-from flows.store.judging_stages import JUDGING_STAGES, plans_of
+from flows.store.judging_stages import JUDGING_STAGES, decides_on, plans_of, rules_of
 from flows.store.run_record import RunRecord
-from tasks.corpus.signal_tests import SignalTest
+from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 from tasks.dedup.clusters import EXACT, NEAR
 
@@ -110,13 +110,12 @@ def kept_samples(store: Store, record: RunRecord) -> tuple[TextSample, ...]:
 
 def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
     """Some documents that the filter or the corpus stage removed, for each of their most frequent reasons."""
-    stages = (name for name, judging in JUDGING_STAGES.items() if judging.judges and name in record.stages)
+    stages = (name for name in JUDGING_STAGES if decides_on(name) and name in record.stages)
     return tuple(found for name in stages for found in _removed_by(store, record, name))
 
 
 def _removed_by(store: Store, record: RunRecord, stage: str) -> Iterator[RemovedFor]:
-    judging = JUDGING_STAGES[stage]
-    tests = {test.name: test for test in judging.tests(plans_of(record))}
+    tests = {test.name: test for test in rules_of(stage, plans_of(record))}
     columns = ["id", "kept", "reasons", *dict.fromkeys(column for test in tests.values() for column in test.columns)]
     by_reason: defaultdict[str, list[_Found]] = defaultdict(list)
     counts: defaultdict[str, int] = defaultdict(int)
@@ -130,7 +129,7 @@ def _removed_by(store: Store, record: RunRecord, stage: str) -> Iterator[Removed
         for reason, found in by_reason.items():
             by_reason[reason] = sorted(found, key=lambda one: (len(one.row["reasons"]), _draw(one.row)))[:_CANDIDATES]
     chosen = _one_reason_each(sorted(counts, key=lambda reason: (-counts[reason], reason)), by_reason)
-    judged = stage_folder(record, str(judging.judges))
+    judged = stage_folder(record, str(decides_on(stage)))
     texts = _texts(store, judged, [one for found in chosen.values() for one in found])
     for reason, found in chosen.items():
         samples = (RemovedSample(_text_sample(texts[one.id]), _failures(one.row, tests)) for one in found)
@@ -196,7 +195,7 @@ def _texts(store: Store, folder: str, wanted: Iterable[_Found]) -> dict[str, dic
     return texts
 
 
-def _failures(row: Mapping[str, Any], tests: Mapping[str, SignalTest]) -> tuple[str, ...]:
+def _failures(row: Mapping[str, Any], tests: Mapping[str, Rule]) -> tuple[str, ...]:
     """Each reason with the measured number and the threshold it broke, where a test gave it."""
     return tuple(tests[reason].explain(row) if reason in tests else str(reason) for reason in row["reasons"])
 

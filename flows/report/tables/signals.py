@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from flows.store.datasets import part_schema, sampled_tables, stage_decisions, stage_folder
-from flows.store.judging_stages import JUDGING_STAGES, plans_of
+from flows.store.judging_stages import JUDGING_STAGES, plans_of, rules_of
 from flows.store.run_record import RunRecord
-from tasks.classify.score_thresholds import THRESHOLDS, read_thresholds
-from tasks.corpus.signal_tests import Threshold
-from tasks.corpus.stage_tests import KeepTop
+from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
+from tasks.classify.score_rules import KeepTop
+from tasks.dataset.rules import Threshold
 from tasks.dataset.store import Store
 
 _BINS = 36
@@ -95,12 +95,14 @@ def _stage_signals(store: Store, record: RunRecord, stage: str) -> StageSignals:
 
 def _thresholds(store: Store, record: RunRecord, stage: str) -> Iterator[Threshold]:
     """The stage's tests that are thresholds; where a share is kept, at the score that this came to."""
-    for test in JUDGING_STAGES[stage].tests(plans_of(record)):
+    for test in rules_of(stage, plans_of(record)):
         if isinstance(test, Threshold):
             yield test
         elif isinstance(test, KeepTop):
-            for _, table in sampled_tables(store, stage_folder(record, "thresholds"), THRESHOLDS.names):
-                yield from (test.at(found.score) for found in read_thresholds(table) if found.name == test.classifier)
+            tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
+            lowest = read_lowest_kept(table for _, table in tables).get(test.classifier)
+            if lowest:
+                yield test.at(lowest.score)
 
 
 def _is_number(kind: pa.DataType) -> bool:

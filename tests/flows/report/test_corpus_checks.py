@@ -53,9 +53,7 @@ def test_a_classifier_shows_how_good_it_is_and_where_it_parts(judged: tuple[Stor
     assert quality.scored == len(scored)
     assert quality.removed == sum("classifier_quality" in row["reasons"] for row in rows) > 0
     assert quality.threshold is not None
-    assert quality.threshold.score == min(
-        r["score_quality"] for r in scored if "classifier_quality" not in r["reasons"]
-    )
+    assert quality.threshold == min(r["score_quality"] for r in scored if "classifier_quality" not in r["reasons"])
 
 
 def test_personal_data_and_harm_are_counted(judged: tuple[Store, RunRecord]) -> None:
@@ -119,7 +117,7 @@ def test_status_lists_them_too(tmp_path: Path) -> None:
     assert store_status(store).failed_warcs == []
     _in_trouble(store, record)
     parts = [("part-00000.parquet", {"failed": 1}), ("part-00001.parquet", {"damaged": 1})]
-    found = failed_warcs(store, record.stages["fetch"].plan.fingerprint, [*parts, ("none", {})], most=20)
+    found = failed_warcs(store, "fetch", record.stages["fetch"].plan.fingerprint, [*parts, ("none", {})], most=20)
     assert [(warc.reason, warc.damaged_at) for warc in found] == [("missing", None), (None, 1234567)]
     status = store_status(store).model_copy(update={"failed_warcs": list(found)})
     lines = failed_lines(status)

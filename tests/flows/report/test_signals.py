@@ -22,12 +22,11 @@ from flows.report.tables.signals import SignalHistogram, read_signals
 from flows.store.datasets import MAX_GROUPS, MAX_PARTS
 from flows.store.domain_counts import count_domains
 from flows.store.run_record import RunRecord
-from tasks.corpus.filter_tests import filter_tests
 from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.parts import PartWriter, part_name, read_footer
 from tasks.dataset.store import Store
+from tasks.filter.config import FilterConfig, filter_rules
 from tasks.filter.filter import DECISIONS
-from tasks.filter.measure_and_judge import FilterConfig
 
 
 def rows(store: Store, folder: str, columns: list[str]) -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def histograms(store: Store, record: RunRecord, stage: str = "filter") -> dict[s
 def test_every_signal_of_the_rules_has_a_histogram_of_all_documents(crawled: tuple[Store, RunRecord]) -> None:
     decisions = decided(*crawled, "filter", ["kept", "reasons"])
     found = histograms(*crawled)
-    tests = filter_tests(FilterConfig.model_validate(crawled[1].stages["filter"].plan.config))
+    tests = filter_rules(FilterConfig.model_validate(crawled[1].stages["filter"].plan.config))
     assert set(found) == {column for test in tests for column in test.columns} - {"language"}
     for one in found.values():
         assert sum(one.kept) == sum(row["kept"] for row in decisions)

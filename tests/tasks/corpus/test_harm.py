@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.base.errors import UsageError
-from tasks.corpus.harm import BIAS_WINDOW, CATEGORIES, MIN_WORDS, HarmConfig, harm_reasons, read_lexicon, score_harm
+from tasks.corpus.harm import (
+    BIAS_WINDOW,
+    CATEGORIES,
+    MIN_WORDS,
+    Category,
+    HarmConfig,
+    harm_rules,
+    read_lexicon,
+    score_harm,
+)
 from tasks.dataset.data_files import read_data_file
+from tasks.dataset.rules import apply_rules
 from tasks.dataset.store import Store
 
 LEXICON = read_lexicon(
@@ -24,6 +37,12 @@ def scores(text: str) -> dict[str, float]:
     """The scores of `text` that are not zero."""
     found = score_harm(text, LEXICON)
     return {category: score for category, score in found.items() if score}
+
+
+def reasons(found: Mapping[Category, float], config: HarmConfig) -> list[str]:
+    """What a document with these scores, stored in 32 bits, is removed for."""
+    columns = {f"harm_{category}": pa.array([score], pa.float32()) for category, score in found.items()}
+    return [name for name, fails in apply_rules(harm_rules(config), pa.table(columns)).items() if fails[0]]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +89,8 @@ def test_bias_is_what_comparing_every_pair_finds(pieces: list[str]) -> None:
 
 def test_a_threshold_removes_what_is_above_it_and_others_only_measure() -> None:
     found = score_harm("brawl, you rotten sailors", LEXICON)
-    assert harm_reasons(found, HarmConfig()) == []
-    assert harm_reasons(found, HarmConfig(thresholds={"violence": found["violence"], "bias": 1, "hate": 0})) == [
-        "harm_bias"
-    ]
+    assert reasons(found, HarmConfig()) == []
+    assert reasons(found, HarmConfig(thresholds={"violence": found["violence"], "bias": 1, "hate": 0})) == ["harm_bias"]
 
 
 @pytest.mark.parametrize(

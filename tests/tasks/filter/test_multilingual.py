@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe.loading import load_recipe, shipped_recipes
+from flows.recipe.loading import load_recipe
+from flows.recipe.shipped import shipped_recipes
+from tasks.dataset.rules import Threshold
 from tasks.extract.main_text import ExtractionConfig
 from tasks.extract.page_to_document import page_to_document
-from tasks.filter.measure_and_judge import FilterConfig, filter_document, threshold_of
-from tasks.filter.profiles import PROFILES
+from tasks.filter.config import FilterConfig, filter_rules
 from tasks.filter.stop_words import GOPHER_STOP_WORDS, StopWords, builtin_stop_words
 from tasks.warc.reader import Page, ReadLimits, read_pages
+from tests.tasks.filter.one_document import filter_text
 
 ISO_CODES = {"zho": "zh", "wuu": "zh", "deu": "de", "rus": "ru", "tur": "tr", "pol": "pl", "pes": "fa", "por": "pt"}
 """The codes by which the labels name some languages, and ours."""
@@ -37,8 +39,9 @@ def test_thirty_languages_have_stop_words_and_thresholds_of_their_own() -> None:
 
 
 def test_the_same_signals_are_held_to_the_thresholds_of_the_language() -> None:
-    longest = next(rule for rule in PROFILES["fineweb2"] if rule.name == "gopher_max_mean_word_length")
-    limits = {language: threshold_of(longest, language, recipe_filter()) for language in ("en", "de", "zh", "hi")}
+    longest = next(rule for rule in filter_rules(recipe_filter()) if rule.name == "gopher_max_mean_word_length")
+    assert isinstance(longest, Threshold)
+    limits = {name: dict(longest.language_limits).get(name, longest.limit) for name in ("en", "de", "zh", "hi")}
     assert limits == {"en": 10, "de": 14, "zh": 5, "hi": 21}
 
 
@@ -52,7 +55,7 @@ def test_the_same_signals_are_held_to_the_thresholds_of_the_language() -> None:
 )
 def test_scripts_without_spaces_have_words_enough(language: str, text: str) -> None:
     lines = "\n".join(text.format(number) for number in range(12))
-    reasons = filter_document(lines, language, 1.0, recipe_filter()).reasons
+    reasons = filter_text(lines, language, 1.0, recipe_filter()).reasons
     length_and_words = {"gopher_min_words", "gopher_max_mean_word_length", "gopher_alpha_words", "gopher_stop_words"}
     assert not length_and_words & set(reasons)
 
@@ -95,9 +98,9 @@ def funnel(folder: Path, extraction: ExtractionConfig, config: FilterConfig) -> 
                 counts[language].update(["pages", *(["texts"] if found else [])])
                 if found:
                     document = found["text"], found["language"], found["language_score"]
-                    filtered = filter_document(*document, config)
+                    filtered = filter_text(*document, config)
                     counts[language]["kept"] += filtered.kept
-                    counts[language]["english"] += filter_document(*document, english, ENGLISH_WORDS).kept
+                    counts[language]["english"] += filter_text(*document, english, ENGLISH_WORDS).kept
                     reasons[language].update(filtered.reasons)
     return {
         language: (n["pages"], n["texts"], n["kept"], n["english"], reasons[language])

@@ -7,18 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tasks.personal_data.check import PersonalDataCheck
 from tasks.personal_data.placeholders import PLACEHOLDERS
 from tasks.personal_data.replacing import (
     KINDS,
     Kind,
     PersonalDataConfig,
     find_personal_data,
-    is_too_much,
     replace_personal_data,
 )
 
@@ -132,10 +133,14 @@ def test_all_kinds_are_counted_whichever_are_replaced() -> None:
 
 
 def test_a_document_goes_above_the_most_it_may_hold() -> None:
-    counts = replace_personal_data("a@tolvane.de b@tolvane.de +44 20 7946 0958", ()).counts
-    assert not is_too_much(counts, PersonalDataConfig(replace=("emails", "emails"), max_per_document=2))
-    assert is_too_much(counts, PersonalDataConfig(replace=("emails", "phone_numbers"), max_per_document=2))
-    assert not is_too_much(counts, PersonalDataConfig(replace=KINDS))
+    documents = pa.table({"text": ["a@tolvane.de b@tolvane.de +44 20 7946 0958"]})
+
+    def goes(config: PersonalDataConfig) -> bool:
+        return any(fails[0] for fails in PersonalDataCheck(config).check(documents).failing.values())
+
+    assert not goes(PersonalDataConfig(replace=("emails", "emails"), max_per_document=2))
+    assert goes(PersonalDataConfig(replace=("emails", "phone_numbers"), max_per_document=2))
+    assert not goes(PersonalDataConfig(replace=KINDS))
 
 
 def test_the_default_is_fineweb_s_and_unknown_kinds_are_refused() -> None:

@@ -11,7 +11,7 @@ import trafilatura
 from datasketch import MinHash, MinHashLSH
 
 from tasks.extract.charset import decode
-from tasks.filter.measure_and_judge import FilterConfig, filter_document
+from tasks.filter.config import FilterConfig
 from tasks.synthetic_web import PageTruth, SyntheticWebConfig, generate_synthetic_web, read_truth
 from tasks.synthetic_web.texts.articles import jaccard, nearly, shingles, write_articles
 from tasks.synthetic_web.texts.country import invent_country
@@ -19,6 +19,7 @@ from tasks.synthetic_web.texts.draws import Draws
 from tasks.synthetic_web.web.layouts import LAYOUTS
 from tasks.synthetic_web.web.responses import CHARSETS, ODD_WESTERN
 from tasks.warc.reader import Page, ReadLimits, read_pages
+from tests.tasks.filter.one_document import filter_text
 
 CONFIG = SyntheticWebConfig(
     towns=20, pages_per_town=24, mirrors=30, near_duplicates=30, foreign_pages=64, poor_pages=120, broken_responses=90
@@ -77,7 +78,7 @@ def test_odd_charsets_are_read_but_for_single_letters(extracted: list[tuple[Page
 def test_articles_pass_every_filter_and_all_else_is_caught(extracted: list[tuple[PageTruth, str]]) -> None:
     config = FilterConfig()
     for page, text in extracted:
-        verdict = filter_document(text, page.language or "un", 1.0, config)
+        verdict = filter_text(text, page.language or "un", 1.0, config)
         if page.expected in ("keep", "duplicates"):
             assert verdict.kept, (page.kind, verdict.reasons, text)
         else:
@@ -106,7 +107,7 @@ def test_each_kind_fails_its_own_rule(extracted: list[tuple[PageTruth, str]], ki
     pages = [(page, text) for page, text in extracted if page.kind == kind]
     assert pages
     for page, text in pages:
-        assert rules <= set(filter_document(text, page.language or "un", 1.0, config).reasons), text
+        assert rules <= set(filter_text(text, page.language or "un", 1.0, config).reasons), text
 
 
 def test_copies_meet_in_minhash_and_articles_do_not(extracted: list[tuple[PageTruth, str]]) -> None:

@@ -1,0 +1,176 @@
+"""Which run is judged again, by which tests, and what in the recipe cannot be judged so."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from flows.recipe.recipe import Recipe
+from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
+from flows.stages.registry import with_upstream
+from flows.store.datasets import DatasetCount, count_dataset
+from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of, rules_of
+from flows.store.run_record import RunRecord, read_run, run_names
+from flows.store.why import Change
+from flows.what_if.parts import StageDecisions, column_names
+from flows.what_if.reevaluation import Reevaluation
+from tasks.base.errors import PermanentError, UsageError
+from tasks.base.fingerprint import differences
+from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.rules import Rule, Threshold
+from tasks.dataset.store import Store
+
+Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
+"""A stage's tests in the run and in the recipe."""
+_COMPARED = [name for name in with_upstream(["corpus"]) if name != "thresholds"]
+"""The stages that decide what the corpus is; the shares that `thresholds` reads are in the rules of `corpus` too."""
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """A run, and the recipe to judge it by."""
+
+    record: RunRecord
+    plans: Plans
+    """The stages as the recipe would have them."""
+    filtered: DatasetCount
+    """The run's filter stage, which has at least one part."""
+    stages: tuple[StageDecisions, ...]
+    """Those with decisions on every part that the filter has judged: extract, filter, and corpus if it is done."""
+    changes: tuple[Change, ...]
+    """Fields of the recipe that differ from the run's and are judged by."""
+    not_judged: tuple[Change, ...]
+    """Fields that differ too, but decide what is fetched, extracted or compared."""
+
+    @property
+    def parts(self) -> list[str]:
+        """File names of the parts."""
+        return [part.name for part in self.filtered.parts]
+
+
+def open_judged_run(store: Store, recipe: Recipe) -> JudgedRun:
+    """The newest run that the filter has judged, and all that is needed to judge it as `recipe` would.
+
+    Raises `PermanentError` where there is no such run or its decisions lack what a rule needs, `UsageError` where the
+    recipe asks for other measurements.
+    """
+    record, filtered = _newest_filtered(store)
+    plans = _plans(recipe, record)
+    tests = _tests(record, plans)
+    changes, not_judged = _compared(record, plans, tests)
+    stages = tuple(
+        _stage_decisions(store, record.stages[name].plan, plans[name], tests[name], filtered.parts[0].name)
+        for name in _judged(store, record, filtered)
+    )
+    return JudgedRun(record, plans, filtered, stages, tuple(changes), tuple(not_judged))
+
+
+def _newest_filtered(store: Store) -> tuple[RunRecord, DatasetCount]:
+    names = run_names(store)
+    if not names:
+        raise PermanentError(f"The store {store.url} holds no run yet: start one with `sluice run` or `sluice corpus`.")
+    for name in reversed(names):
+        record = read_run(store, name)
+        filtered = count_dataset(store, record, "filter")
+        if filtered and filtered.parts:
+            return record, filtered
+    raise PermanentError(
+        f"No run in {store.url} has come as far as the filter, so there are no decisions to judge again: "
+        "let `sluice corpus` get there first."
+    )
+
+
+def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
+    """The stages as the recipe would have them on the run's crawl. Nothing is written to the run's store."""
+    crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
+    with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
+        pinned = pin_data_files(recipe, Store(folder))
+    return plan_stages(pinned, crawl, {"conversations": "", "questions": ""})
+
+
+def _tests(record: RunRecord, plans: Plans) -> dict[str, Sides]:
+    """The tests of each judging stage in the run and in the recipe."""
+    try:
+        before = {name: rules_of(name, plans_of(record)) for name in JUDGING_STAGES if name in record.stages}
+    except ValidationError as error:
+        raise PermanentError(
+            f"The run {record.run} was made with a recipe that this version of Sluice does not understand: {error}. "
+            "Run the recipe again, then ask."
+        ) from error
+    return {name: (tests, rules_of(name, plans)) for name, tests in before.items()}
+
+
+def _compared(record: RunRecord, plans: Plans, tests: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:
+    """The fields that differ and are judged by, and those that differ and cannot be."""
+    judged: list[Change] = []
+    others: list[Change] = []
+    for name in _COMPARED:
+        run, asked = (plan[name].config if name in plan else {} for plan in (plans_of(record), plans))
+        sides = tests.get(name, ((), ()))
+        for path, before, after in differences(run, asked):
+            values = _effective(path, before, sides[0]), _effective(path, after, sides[1])
+            change = Change(stage=name, field=path, before=values[0], after=values[1])
+            (judged if is_judged_by(name, path) else others).append(change)
+    _refuse_other_measurements(record, plans, others)
+    return judged, others
+
+
+def _effective(path: str, value: object, tests: Sequence[Rule]) -> object:
+    """A field's value; of a threshold that is not given, the one that holds then."""
+    limits = {test.name: test.limit for test in tests if isinstance(test, Threshold)}
+    return limits.get(path.rpartition(".")[2]) if value is None and "thresholds." in path else value
+
+
+def _refuse_other_measurements(record: RunRecord, plans: Plans, others: Sequence[Change]) -> None:
+    """What the filter measured must be what the recipe's filter would measure."""
+    fields = [change.field for change in others if change.stage == "filter"]
+    if fields and record.stages["filter"].plan.version == plans["filter"].version:
+        raise UsageError(
+            f"filter.{fields[0]} decides what is measured, and the run {record.run} measured with another value: "
+            "give it that run's value, or run this recipe."
+        )
+
+
+def _judged(store: Store, record: RunRecord, filtered: DatasetCount) -> list[str]:
+    """The judging stages that have decisions on every part that the filter has judged."""
+    wanted = {part.name for part in filtered.parts}
+    names = []
+    for name in JUDGING_STAGES:
+        if name in record.stages:
+            folder = decisions_folder(name, record.stages[name].plan.fingerprint)
+            missing = wanted - set(store.names(folder))
+            if not missing:
+                names.append(name)
+            elif name in ("extract", "filter"):
+                raise PermanentError(
+                    f"The decisions {store.location(folder)}/{min(missing)} are not there: run the recipe of the run "
+                    f"{record.run} again to rebuild them."
+                )
+    return names
+
+
+def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, tests: Sides, part: str) -> StageDecisions:
+    folder = decisions_folder(run.name, run.fingerprint)
+    there = set(column_names(store, f"{folder}/{part}"))
+    # The filter's rules of another version are not known here, so nothing of what they said is taken over.
+    is_known = run.version == recipe.version or run.name != "filter"
+    before, after = tests if is_known else ((), tests[1])
+    reevaluation = Reevaluation(before if is_known else None, after)
+    lacking = [test for test in reevaluation.rules if not there.issuperset(test.columns)]
+    if lacking and run.name == "filter":
+        missing = min(set(lacking[0].columns) - there)
+        older = f" (version {run.version} of the stage made them, this is version {recipe.version})"
+        raise PermanentError(
+            f"The rule {lacking[0].name} needs the signal {missing}, which the decisions in {store.location(folder)} "
+            f"do not have{'' if run.version == recipe.version else older}. Run the recipe to measure it, or leave the "
+            "rule out."
+        )
+    if lacking:
+        after = tuple(test for test in after if test not in lacking)
+        reevaluation = Reevaluation(before, after)
+    return StageDecisions(run.name, folder, before, after, reevaluation, tuple(test.name for test in lacking))

@@ -1,0 +1,88 @@
+"""What a recipe says of the filter, and the rules that it makes of it.
+
+Notable: `filter_rules` is the only place where a recipe's thresholds, general ones and those for a language, take the
+place of the published ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from tasks.base.config import Config
+from tasks.base.language_codes import LanguageCode
+from tasks.dataset.data_files import DataFile
+from tasks.dataset.rules import OneOf, Rule, Threshold
+from tasks.filter.profiles import PROFILES, ProfileName
+from tasks.filter.stop_words import BUILTIN_STOP_WORDS
+
+SCORE_TOLERANCE = 1e-6
+"""Scores are stored as 32-bit floats; one at the minimum must pass before and after."""
+
+RULE_FIELDS = ("profiles", "languages", "min_language_score", "thresholds", "language_thresholds", "clean_lines")
+"""Fields of `FilterConfig` that change decisions, or the text that goes on, but nothing that is measured."""
+
+
+class FilterConfig(Config):
+    """Which documents are kept."""
+
+    profiles: tuple[ProfileName, ...] = ("fineweb",)
+    """Sets of rules a document must pass: gopher, c4, fineweb (which has both), datatrove, fineweb2, dclm; with none,
+    any passes."""
+    languages: tuple[LanguageCode, ...] = ("en",)
+    """Languages to keep, as ISO 639-1 codes; none keeps every language."""
+    min_language_score: float = Field(default=0.65, ge=0, le=1)
+    """Least share of the text that must be in its language, from 0 to 1; it holds even where no language is named."""
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    """Other thresholds for rules of the chosen profiles, by rule name, in the unit of the rule's signal."""
+    language_thresholds: dict[LanguageCode, dict[str, float]] = Field(default_factory=dict)
+    """Thresholds for documents in one language, by ISO 639-1 code, in place of those that hold for all."""
+    stop_words: DataFile = BUILTIN_STOP_WORDS
+    """YAML file of each language's stop words; a language that it lacks is held to the English ones."""
+    clean_lines: bool = True
+    """Whether a kept document goes on with the text that its profile's line cleaning leaves: C4's, where a profile has
+    C4's rules, or DCLM's. With both, the second cleans what the first leaves, in the order of the profiles."""
+
+    @model_validator(mode="after")
+    def _thresholds_name_rules(self) -> Self:
+        names = [rule.name for rule in published_rules(self.profiles)]
+        for field, thresholds in (
+            ("thresholds", self.thresholds),
+            *((f"language_thresholds.{language}", given) for language, given in self.language_thresholds.items()),
+        ):
+            for name in thresholds:
+                if name not in names:
+                    raise ValueError(_unknown_rule(field, name, names, self.profiles))
+        return self
+
+
+def published_rules(profiles: tuple[ProfileName, ...]) -> tuple[Threshold, ...]:
+    """Return the rules of all `profiles`, each once, in profile order, with their published thresholds."""
+    return tuple(dict.fromkeys(rule for profile in profiles for rule in PROFILES[profile]))
+
+
+def filter_rules(config: FilterConfig) -> tuple[Rule, ...]:
+    """Return all rules under `config` in the order of the reasons: `language`, `language_score`, the profiles'."""
+    languages = (OneOf("language", "language", config.languages),) if config.languages else ()
+    score = Threshold("language_score", "language_score", "<", config.min_language_score - SCORE_TOLERANCE)
+    return (*languages, score, *(_with_limits(rule, config) for rule in published_rules(config.profiles)))
+
+
+def _with_limits(rule: Threshold, config: FilterConfig) -> Threshold:
+    limit = config.thresholds.get(rule.name, rule.limit)
+    by_language = (
+        (language, given[rule.name])
+        for language, given in sorted(config.language_thresholds.items())
+        if given.get(rule.name, limit) != limit
+    )
+    return replace(rule, limit=limit, language_limits=tuple(by_language))
+
+
+def _unknown_rule(field: str, name: str, names: list[str], profiles: tuple[str, ...]) -> str:
+    chosen = ", ".join(profiles) or "none"
+    nearest = get_close_matches(name, names, n=1, cutoff=0.0)
+    hint = f'; the nearest name is "{nearest[0]}"' if nearest else ""
+    return f'{field}: "{name}" is no rule of the chosen profiles ({chosen}){hint}'

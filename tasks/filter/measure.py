@@ -1,0 +1,76 @@
+"""Measure a document once: all signals of its text, and the text that goes on.
+
+Notable:
+- `measure` always gives all signals of `SIGNALS`, whichever profile is chosen, so that a crawl can be decided on again
+  under another profile without its text.
+- Both cleanings, C4's and DCLM's, are made in every case, since signals stand on what they leave; whether the document
+  goes on with such a text is the config's `clean_lines`.
+- Which stop words are counted depends on the document's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.filter.c4 import clean_lines
+from tasks.filter.config import FilterConfig
+from tasks.filter.dclm import measure_dclm
+from tasks.filter.dclm_lines import remove_lines, strip_addresses
+from tasks.filter.fineweb import measure_fineweb, measure_fineweb2
+from tasks.filter.gopher_quality import measure_quality
+from tasks.filter.gopher_repetition import measure_repetition
+from tasks.filter.profiles import CLEANINGS_OF, SIGNALS, Cleaning
+from tasks.filter.stop_words import StopWords, builtin_stop_words
+from tasks.filter.text_units import TextUnits
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What measuring a text gives."""
+
+    text_after: str
+    """The text that goes on: cleaned of lines where the config says so."""
+    signals: dict[str, float]
+    """All of `SIGNALS`, in that order."""
+
+
+def measure(text: str, language: str, config: FilterConfig, stop_words: StopWords | None = None) -> Measured:
+    """Measure all signals of `text` and clean it, in about 1 ms for 600 words.
+
+    Args:
+        stop_words: None counts those that come with Sluice, whatever the config says.
+    """
+    units = TextUnits(text)
+    cleaned = clean_lines(units)
+    dclm = measure_dclm(units)
+    signals = {
+        **measure_quality(units, (stop_words or builtin_stop_words()).of(language)),
+        **measure_repetition(units),
+        **cleaned.signals,
+        **measure_fineweb(cleaned),
+        **measure_fineweb2(units),
+        **dclm.signals,
+    }
+    text_after = _text_after(text, {"c4": cleaned.text, "dclm": dclm.text}, config)
+    return Measured(text_after, {name: signals[name] for name in SIGNALS})
+
+
+def cleanings(config: FilterConfig) -> tuple[Cleaning, ...]:
+    """Return what is done to the text of a kept document, in order."""
+    if not config.clean_lines:
+        return ()
+    return tuple(dict.fromkeys(CLEANINGS_OF[profile] for profile in config.profiles if profile in CLEANINGS_OF))
+
+
+def _text_after(text: str, cleaned: Mapping[Cleaning, str], config: FilterConfig) -> str:
+    """Return `text` as it goes on; `cleaned` has what each cleaning makes of `text` itself."""
+    for order, cleaning in enumerate(cleanings(config)):
+        text = _clean(text, cleaning) if order else cleaned[cleaning]
+    return text
+
+
+def _clean(text: str, cleaning: Cleaning) -> str:
+    if cleaning == "c4":
+        return clean_lines(TextUnits(text)).text
+    return remove_lines(TextUnits(strip_addresses(text))).text

@@ -1,0 +1,90 @@
+"""The plan: what a fingerprint covers and what it does not, and that the deployments' recipe is the shipped one."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from flows.recipe.loading import load_recipe
+from flows.recipe.recipe import Recipe
+from flows.stages.plan import plan_stages
+from flows.stages.registry import STAGES
+from tests.conftest import ROOT
+
+CHAT = {"conversations": "c", "questions": "q"}
+
+
+def fingerprints(*overrides: str) -> dict[str, str]:
+    plans = plan_stages(load_recipe("demo", overrides), "CC-MAIN-2026-45", CHAT)
+    return {name: plan.fingerprint for name, plan in plans.items()}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "source.base=http://elsewhere",
+        "source.keep_warcs=true",
+        "source.transfer.attempts=3",
+        "duplicates.partitions=64",
+        "tokenizer.tools=false",
+        "mixture=null",
+        "pretrain.loop.threads=1",
+        "pretrain.loop.checkpoint_every=7",
+        "sft.loop.keep_checkpoints=9",
+        "pretrain.loop.trackers=[tensorboard]",
+        "pretrain.loop.spike_sigma=0",
+    ],
+)
+def test_place_and_pace_change_no_fingerprint(override: str) -> None:
+    assert fingerprints(override) == fingerprints()
+
+
+@pytest.mark.parametrize(
+    ("override", "first"),
+    [
+        ("synthetic_web.seed=2", "fetch"),
+        ("extract.tables=false", "extract"),
+        ("filter.thresholds.gopher_min_words=20", "filter"),
+        ("signatures.bands=20", "signatures"),
+        ("duplicates.minimum_similarity=0.5", "candidates"),
+        ("personal_data.max_per_document=5", "corpus"),
+        ("harm.thresholds.violence=5", "corpus"),
+        ("tokenizer.vocab_size=2000", "tokenizer"),
+        ("tokenizer.tools=true", "tokenizer"),
+        ("tokenizer.without_held_out=true", "tokenizer"),
+        ("tokens.validation_fraction=0.2", "tokens"),
+        ("packing.seed=7", "packing"),
+        ("mixture.by_duplicates=[{at_least: 2, times: 2}]", "packing"),
+        ("pretrain.optimizer.lr=0.1", "pretrain"),
+        ("pretrain.loop.spike_sigma=6", "pretrain"),
+        ("sft.loop.steps=3", "sft"),
+        ("evaluate.max_new_tokens=3", "evaluate"),
+        ("export.precision=bfloat16", "export"),
+    ],
+)
+def test_meaning_changes_its_stage_and_what_builds_on_it(override: str, first: str) -> None:
+    before, after = fingerprints(), fingerprints(override)
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed[0] == first
+    assert "export" in changed or first == "evaluate"
+    assert all(list(STAGES).index(name) >= list(STAGES).index(first) for name in changed)
+
+
+def test_the_chat_files_count_by_content() -> None:
+    recipe = load_recipe("demo")
+    other = plan_stages(recipe, "CC-MAIN-2026-45", CHAT | {"conversations": "d"})
+    assert other["sft"].fingerprint != fingerprints()["sft"]
+    assert other["pretrain"].fingerprint == fingerprints()["pretrain"]
+
+
+def test_deployments_run_the_shipped_recipe() -> None:
+    """prefect.yaml cannot include a file, so it repeats the recipe; here is what keeps the two the same."""
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert {deployment["entrypoint"] for deployment in deployments} == {
+        "flows/corpus.py:crawl_to_corpus",
+        "flows/training.py:pretrain",
+        "flows/training.py:finetune",
+        "flows/chat.py:crawl_to_chat",
+    }
+    for deployment in deployments:
+        assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe("first-crawl")

@@ -66,9 +66,9 @@ def decode(body: bytes, content_type: str) -> Decoded:
     if not has_nuls and (text := _utf8(body)) is not None:
         return Decoded(text, "utf-8", "utf-8")
     claims = _claims(body, content_type)
-    if (charset := _sniffed(body)) is not None:
-        source: Source = next((source for claimed, source in claims if claimed == charset), "detected")
-        return Decoded(decode_as(body, charset), charset, source)
+    if (sniffed := _sniffed(body)) is not None:
+        by: Source = next((source for claimed, source in claims if claimed == sniffed), "detected")
+        return Decoded(decode_as(body, sniffed), sniffed, by)
     for charset, source in claims:
         text = decode_as(body, charset)
         if _is_believable(text, charset):

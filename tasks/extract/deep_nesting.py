@@ -35,10 +35,12 @@ def flatten(html: str) -> str:
         if name in _RAW_TEXT and not found[1]:
             end = re.compile(f"</{name}", re.IGNORECASE).search(html, place)
             place = end.start() if end else len(html)
-        elif name and name not in _VOID and name not in _CLOSED_BY_THE_NEXT and not found[3].endswith("/"):
-            if not (inline if name in _INLINE else blocks).passes(name, ends=bool(found[1])):
-                kept.append(html[done : found.start()] + ("" if name in _INLINE else " "))
-                done = found.end()
+            continue
+        if not name or name in _VOID or name in _CLOSED_BY_THE_NEXT or found[3].endswith("/"):
+            continue
+        if not (inline if name in _INLINE else blocks).passes(name, ends=bool(found[1])):
+            kept.append(html[done : found.start()] + ("" if name in _INLINE else " "))
+            done = found.end()
     return "".join((*kept, html[done:]))
 
 

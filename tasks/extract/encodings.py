@@ -2,8 +2,8 @@
 
 Notable: Python's codecs are corrected where they differ from the standard. Those of Windows leave bytes undefined that
 browsers read as control characters; EUC-JP lacks the characters of NEC and IBM that its pages use; Big5 lacks 192
-sequences; and an invalid sequence takes as many bytes as the standard says. Compared with all sequences of the standard's
-indexes, two of Big5 differ: a slash and a backslash that the codec gives in their wide forms.
+sequences; and an invalid sequence takes as many bytes as the standard says. Of all sequences of the standard's indexes
+two of Big5 still differ: a slash and a backslash that the codec gives in their wide forms.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def codec_of(label: str) -> str | None:
     label = label.strip().lower()
     if label in ("utf-32", "utf-32le", "utf-32be"):
         return label
-    known = label if label in _CODECS else map_encoding_to_html5(label, fallback_utf8=False)
-    return _CODECS.get(known, known)
+    known: str | None = map_encoding_to_html5(label, fallback_utf8=False)
+    return _CODECS.get(known or label, known)
 
 
 def is_single_byte(codec: str) -> bool:
@@ -84,7 +84,9 @@ def _iso_2022_jp(body: bytes) -> list[str]:
     pieces = [first.decode("ascii", "replace")]
     for escape, run in zip(rest[::2], rest[1::2], strict=True):
         if escape == b"(I":
-            pieces.append(bytes(byte | 0x80 if 0x21 <= byte < 0x60 else byte for byte in run).decode("cp932", "replace"))
+            pieces.append(
+                bytes(byte | 0x80 if 0x21 <= byte < 0x60 else byte for byte in run).decode("cp932", "replace")
+            )
         elif escape.startswith(b"$"):
             pieces.append(decode_as(bytes(byte | 0x80 if 0x21 <= byte < 0x7F else byte for byte in run), "euc_jp"))
         else:

@@ -160,7 +160,7 @@ def _config(recipe: _Recipe) -> ExtractionConfig:
 
 STAGE = Stage(
     name="extract",
-    version=3,
+    version=4,
     upstream=(
         Upstream("fetch"),
         Upstream("wanted", all_parts=True, when=lambda recipe: recipe.source.select is not None),

@@ -27,6 +27,11 @@ MIN_LETTER_BYTES = 200
 """Bytes of letters in UTF-8 that a guess must stand on; a page with fewer may be wanted."""
 
 _RUNS = re.compile(r">([^<>{}]{40,}+)<")
+_INLINE_TAGS = re.compile(
+    r"</?(?:a|abbr|acronym|b|bdi|bdo|big|br|cite|code|dfn|em|font|i|ins|kbd|mark|nobr|q|s|samp|small|span|strike|strong"
+    r"|sub|sup|time|tt|u|var|wbr)(?=[\s/>])[^<>]*+>",
+    re.IGNORECASE,
+)
 _SLICES = 8
 _SLICE_CHARS = 1000
 
@@ -53,7 +58,15 @@ class LanguageGuess:
 
 
 def guess_language(source: str, wanted: Collection[str]) -> LanguageGuess:
-    """Guess from a page's HTML; `wanted` are ISO 639-1 codes. Never raises; time grows with the length of `source`."""
+    """Guess from a page's HTML; `wanted` are ISO 639-1 codes. Never raises; time grows with the length of `source`.
+
+    Links and line breaks cut a text's runs short, so a page that seems unwanted is looked at again without them.
+    """
+    guess = _guess(source, wanted)
+    return _guess(_INLINE_TAGS.sub(" ", source), wanted) if guess.is_surely_unwanted else guess
+
+
+def _guess(source: str, wanted: Collection[str]) -> LanguageGuess:
     shares, letter_bytes = language_shares(_sample(source))
     return LanguageGuess(
         language=max(shares, key=lambda code: shares[code], default=UNKNOWN),

@@ -70,6 +70,7 @@ _LICENSE_LINK = re.compile(r"<([^<>\s]{1,500})>[^,<>]{0,200}?\brel\s*=\s*\"?[^\"
 _ADDRESS = re.compile(r"https?://[^\s<>\"'\\^`{}|\x00-\x20\x7f]{3,}", re.IGNORECASE)
 _CREATIVE_COMMONS = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/", re.IGNORECASE)
 _AGENT = re.compile(r"\s*([a-z*][a-z0-9_*-]*)\s*:\s*(?=[a-z])", re.IGNORECASE)
+_DIRECTIVES_WITH_VALUES = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
 _LANGUAGE = re.compile(r"\s*([a-zA-Z]{2,3})(?![a-zA-Z0-9])")
 _TWO_LETTERS = {three: two for two, three in THREE_LETTERS.items()} | {
     # The bibliographic codes of ISO 639-2, and codes of countries that pages give for languages.
@@ -142,10 +143,11 @@ def _title(titles: Iterable[str]) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    """Return the text's printable characters, with a space for each run of others, cut to the length of a title."""
+    """Return the text's printable characters and joiners, a space for each run of others, cut to a title's length."""
     text = " ".join(text[: 10 * _MAX_TITLE].split())
     if not text.isprintable():
-        text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+        kept = (character if character.isprintable() or character in "\u200c\u200d" else " " for character in text)
+        text = " ".join("".join(kept).split())
     return text[:_MAX_TITLE].rstrip()
 
 
@@ -195,7 +197,7 @@ def _robots(metas: Mapping[str, list[str]], headers: Mapping[str, str]) -> list[
     values = [value for name in _AGENTS for value in metas.get(name, ())]
     found = {directive for value in values for directive in _directives(value)}
     found.update(_directives(headers.get("x-robots-tag", "")[:_MAX_VALUE]))
-    reservations = [*metas.get("tdm-reservation", ()), headers.get("tdm-reservation", "")]
+    reservations = [*metas.get("tdm-reservation", ()), *headers.get("tdm-reservation", "").split("\n")]
     if any(value.strip() == "1" for value in reservations):
         found.add("tdm-reservation")
     if "none" in found:
@@ -204,17 +206,18 @@ def _robots(metas: Mapping[str, list[str]], headers: Mapping[str, str]) -> list[
 
 
 def _directives(value: str) -> Iterator[str]:
-    """Yield the directives of a list such as "noindex, otherbot: nofollow" that are for all robots or for one of ours.
+    """Yield the directives of lists such as "noindex, otherbot: nofollow" that are for all robots or for one of ours.
 
-    A robot's name holds for what follows it, up to the next name.
+    A robot's name holds for what follows it on its line, up to the next name; each line is a header of its own.
     """
-    is_ours = True
-    for item in value.lower().split(","):
-        if (match := _AGENT.match(item)) and match[1] not in ("unavailable_after", "max-snippet", "max-image-preview"):
-            is_ours = match[1] in _AGENTS
-            item = item[match.end() :]
-        if is_ours:
-            yield from item.split()
+    for line in value.lower().split("\n"):
+        is_ours = True
+        for item in re.split("[,;]", line):
+            if (match := _AGENT.match(item)) and match[1] not in _DIRECTIVES_WITH_VALUES:
+                is_ours = match[1] in _AGENTS
+                item = item[match.end() :]
+            if is_ours:
+                yield from item.split()
 
 
 def _license(

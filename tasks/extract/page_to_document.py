@@ -22,6 +22,7 @@ import pyarrow as pa
 import xxhash
 
 from tasks.extract.charset import decode
+from tasks.extract.encodings import REPLACEMENT
 from tasks.extract.html_limits import HtmlTooLargeError
 from tasks.extract.language import identify
 from tasks.extract.language_guess import guess_language
@@ -65,6 +66,7 @@ REASONS: Final = (
     "robots",
     "extractor_failed",
     "no_text",
+    "undecodable",
 )
 """Why a page gives no document, as far as it is decided here. The decisions of the extract stage have two more kinds,
 each alone on its record:
@@ -79,7 +81,15 @@ _HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 _OK = 200
 _MOST_BYTES_PER_CHARACTER = 4
 _SNIFF_BYTES = 1024
+_MAX_REPLACED = 0.3
+"""Share of U+FFFD from which on nobody can read a text; of one in Latin letters, less than that are above ASCII."""
 _TAG = re.compile(r"<[a-zA-Z!/?]")
+_MIME_TYPE = re.compile(r"\s*([\w!#$&^.+*-]+/[\w!#$&^.+*-]+)(?=[\s;]|$)")
+# The beginnings of HTML that the MIME Sniffing Standard knows.
+_HTML_BEGINNING = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)"
+    rb"[\s>])"
+)
 _BINARY_BEGINNINGS = (
     b"%PDF-",
     b"\x89PNG",
@@ -175,10 +185,13 @@ def mime_type(page: Page) -> str:
     if page.payload.startswith(_BINARY_BEGINNINGS):
         return "application/octet-stream"
     for named in (page.identified_type, page.content_type):
-        essence = named.partition(";")[0].strip().lower()
-        if "/" in essence and essence != "unknown/unknown":
-            return essence
-    return "text/html" if b"<html" in page.payload[:_SNIFF_BYTES].lower() else "application/octet-stream"
+        # Browsers join repeated headers by commas and take the last that is a type.
+        types = [found[1].lower() for part in named.split(",") if (found := _MIME_TYPE.match(part))]
+        known = [essence for essence in types if essence not in ("unknown/unknown", "*/*")]
+        if known:
+            return known[-1]
+    head = page.payload[:_SNIFF_BYTES].lower()
+    return "text/html" if _HTML_BEGINNING.match(head) or b"<html" in head else "application/octet-stream"
 
 
 def _record_reasons(page: Page, mime: str, config: ExtractionConfig) -> list[str]:
@@ -225,6 +238,8 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
         text, reason = "", "extractor_failed"
     else:
         reason = "no_text" if len(text.strip()) < config.min_text_chars else ""
+        if text.count(REPLACEMENT) > _MAX_REPLACED * len(text):
+            reason = "undecodable"
     signals["n_chars"] = len(text)
     if reason:
         raise _UnusableError(reason)

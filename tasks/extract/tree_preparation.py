@@ -1,9 +1,9 @@
 """Prepare a page's tree so that the extractor keeps what a reader sees, and only that.
 
-Notable: trafilatura works on a tree, and this tree is ours before it does. Each change mends one kind of loss: text that
-no reader sees (templates, hidden elements), formulas, exponents, quotation marks, line breaks between Chinese or
-Japanese characters, lists that its rules drop, tables that lay out a page. Characters that it removes although they are
-spelling, such as the zero-width joiners of Persian and of emoji, travel as letters of a dead script.
+Notable: each change prevents one kind of fault of trafilatura: text that no reader sees (templates, hidden elements);
+formulas, exponents and quotation marks that it loses; spaces between Chinese or Japanese characters; lists that its
+rules drop; tables that lay out a page. Characters that it removes although they are spelling, such as the zero-width
+joiners of Persian and of emoji, go through it as letters of a dead script.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _TO_STAND_INS = str.maketrans(_JOINERS, _STAND_INS)
 _FROM_STAND_INS = str.maketrans(_STAND_INS, _JOINERS)
 _JOINER: Final = re.compile(f"[{_JOINERS}]")
 _STAND_IN: Final = re.compile(f"[{_STAND_INS}]")
-_CJK = "\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffdc\U00020000-\U0003ffff"
+_CJK = (
+    "\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffdc\U00020000-\U0003ffff"
+)
 _CJK_BREAK = re.compile(f"(?<=[{_CJK}])[ \t\r]*+\n[ \t\r\n]*+(?=[{_CJK}])")
 _BREAK_BEFORE_CJK = re.compile(f"\n[ \t\r\n]*+(?=[{_CJK}])")
 _FIRST_CJK = "\u2e80"

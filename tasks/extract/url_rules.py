@@ -30,6 +30,7 @@ from tld import get_fld
 
 from tasks.base.config import Config
 from tasks.base.errors import UsageError
+from tasks.base.hosts import ascii_host
 from tasks.dataset.data_files import DataFile
 
 URL_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
@@ -75,7 +76,7 @@ class UrlRules:
     def __init__(self, config: UrlRulesConfig, read: Callable[[str], bytes]) -> None:
         """Read the lists; `read` returns a list's bytes by its name. Raises `UsageError` for a list that is no text."""
         self._config = config
-        self._domains = _HashSet(map(_ascii_host, _entries(config.blocked_domains, read)))
+        self._domains = _HashSet(map(_comparable, _entries(config.blocked_domains, read)))
         self._addresses = _HashSet(_entries(config.blocked_addresses, read))
         self._hard = frozenset(map(_run_together, _entries(config.hard_words, read))) - {""}
         self._soft = frozenset(map(_run_together, _entries(config.soft_words, read))) - {""}
@@ -83,7 +84,7 @@ class UrlRules:
 
     def check(self, url: str) -> tuple[list[str], dict[str, Any]]:
         """Return each of `URL_REASONS` that applies, in that order, and all of `URL_SIGNALS`; never raises."""
-        listed = self._listed(url, _ascii_host(host_of(url)))
+        listed = self._listed(url, _comparable(host_of(url)))
         words = set(_NOT_ALPHANUMERIC.split(url if self._config.match_case else url.lower()))
         hard, soft = len(words & self._hard), len(words & self._soft)
         subwords = self._subwords.count_in(_run_together(url))
@@ -151,13 +152,12 @@ def _entries(files: Iterable[str], read: Callable[[str], bytes]) -> Iterator[str
                 yield entry
 
 
-def _ascii_host(name: str) -> str:
-    """Return a domain or host in its form for comparison: lower case, no dots or slashes at its ends, in ASCII."""
-    name = name.lower().strip("./")
+def _comparable(name: str) -> str:
+    """Return a host in ASCII, or as it is where it is none."""
     try:
-        return name if name.isascii() else name.encode("idna").decode("ascii")
+        return ascii_host(name)
     except UnicodeError:
-        return name
+        return name.lower().strip("./")
 
 
 def _run_together(text: str) -> str:

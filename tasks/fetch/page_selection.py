@@ -22,6 +22,7 @@ import xxhash
 from pydantic import AfterValidator, Field, StringConstraints
 
 from tasks.base.config import Config
+from tasks.base.hosts import ascii_host
 from tasks.base.language_codes import THREE_LETTERS, three_letter_code
 
 
@@ -33,7 +34,7 @@ def _language(code: str) -> str:
 def _domain(name: str) -> str:
     """A domain as the index writes hosts: lower case, international names in their ASCII form, no dots at the ends."""
     try:
-        return name.strip(".").lower().encode("idna").decode("ascii")
+        return ascii_host(name)
     except UnicodeError as error:
         raise ValueError(f"{name!r} is no domain ({error}); give a host's name, such as example.org") from error
 

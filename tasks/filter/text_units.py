@@ -21,9 +21,10 @@ _NO_STOP = r"(?<!\.\.)(?<!\.[a-z]\.)(?<!(?<![^\W\d_])[A-Z]\.)" + "".join(
     rf"(?<!(?<![^\W\d_])(?:{abbreviations})\.)"
     for abbreviations in ("Mr|Ms|Dr|St|Jr|Sr|vs|No|Co|Mt", "Mrs|Inc|Ltd|etc", "Prof")
 )
-_WIDE_MARKS = "。！？．｡"  # these end a sentence without white space
+# These end a sentence without white space: wide marks, and those of Ethiopic, Burmese, Khmer and Tibetan.
+_WIDE_MARKS = "。！？．｡።፧፨။។៕།༎"
 _SENTENCE_END = re.compile(
-    rf"""[.!?؟।{_WIDE_MARKS}]
+    rf"""[.!?։؟۔।॥᠃᱾᱿꓿꯫{_WIDE_MARKS}]
     (?: (?<![{_WIDE_MARKS}]){_NO_STOP} ['"”’)\]»]* (?!\S)
       | (?<=[{_WIDE_MARKS}]) ['"”’)\]»」』]* )
     (?: [^\S\n]* (\n) )?""",

@@ -67,7 +67,7 @@ class Page:
     digest_ok: bool | None
     """Whether WARC-Payload-Digest agrees with the body; None where there is none, or not all of the body."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """HTTP headers of `KEPT_HEADERS` by lower-case name; several of one name joined by commas."""
+    """HTTP headers of `KEPT_HEADERS` by lower-case name; several of one name on lines of their own."""
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ def _kept_headers(http: HeaderLines) -> dict[str, str]:
     for name, value in http.items():
         lower = name.lower()
         if lower in KEPT_HEADERS:
-            kept[lower] = f"{kept[lower]}, {value}" if lower in kept else value
+            kept[lower] = f"{kept[lower]}\n{value}" if lower in kept else value
     return kept
 
 

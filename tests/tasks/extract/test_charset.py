@@ -40,7 +40,10 @@ def test_the_header_is_believed(text: str, charset: str) -> None:
 
 @pytest.mark.parametrize(("text", "charset"), ENCODED)
 def test_the_meta_tag_is_believed_where_the_header_is_silent_or_says_latin_1(text: str, charset: str) -> None:
-    for tag in (f'<meta charset="{charset}">', f"<META http-equiv=Content-Type content='text/html; charset={charset}'>"):
+    for tag in (
+        f'<meta charset="{charset}">',
+        f"<META http-equiv=Content-Type content='text/html; charset={charset}'>",
+    ):
         body = (tag + text).encode(charset)
         for header in ("text/html", "", "text/html; charset=ISO-8859-1"):
             assert decode(body, header).text == tag + text

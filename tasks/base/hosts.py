@@ -1,0 +1,22 @@
+"""Names of hosts as they are compared: in ASCII, as browsers write them."""
+
+from __future__ import annotations
+
+import idna
+
+_MAX_LABEL = 63
+
+
+def ascii_host(name: str) -> str:
+    """Return a domain or host in lower case, without dots or slashes at its ends, international names in ASCII.
+
+    By UTS 46 without its transitional mapping, as browsers do: "straße" is another name than "strasse". Raises
+    `UnicodeError` for what is no host's name.
+    """
+    name = name.lower().strip("./")
+    if not name.isascii():
+        labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+        name = ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+    if not all(0 < len(label) <= _MAX_LABEL for label in name.split(".")):
+        raise UnicodeError("a label between its dots is empty or longer than 63 characters")
+    return name

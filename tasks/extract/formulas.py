@@ -11,7 +11,7 @@ import re
 
 from lxml import etree
 
-_HIGH = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
+_HIGH = str.maketrans("0123456789+-−=()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾")
 _LOW = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
 _SIGNED_DIGITS = re.compile(r"[+\-−=()\s]*\d[\d+\-−=()\s]*|[+\-−]")
 _EXPONENT = re.compile(r"[b-cf-np-qt-zA-Z]|(?=.*[\d+\-−*/·=])[\w+\-−*/·=().,\s]+")

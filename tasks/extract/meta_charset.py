@@ -39,7 +39,8 @@ def _meta_label(head: bytes) -> str | None:
     while found := _NEXT.search(head, place):
         name = (found[1] or b"").lower()
         if found[0] == b"<!--":
-            place = head.find(b"-->", found.start() + 2) + len(b"-->")
+            end_of_comment = head.find(b"-->", found.start() + 2)
+            place = end_of_comment + len(b"-->") if end_of_comment >= 0 else 0
         elif not name:
             place = head.find(b">", found.end()) + 1
         else:

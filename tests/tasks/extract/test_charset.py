@@ -109,3 +109,57 @@ def test_any_bytes_are_decoded_to_text_that_utf_8_can_hold(body: bytes, content_
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), max_size=100))
 def test_utf_8_comes_back_as_it_went(text: str) -> None:
     assert decode(text.encode(), "text/html; charset=utf-8").text == text
+
+
+KOREAN = "항구 도시는 북쪽 해안에 있고 강이 바다로 흘러드는 곳에 오래된 시장이 있습니다. " * 3
+BIG5 = "港口城鎮位於北部海岸，河流入海的地方有一個古老的市場。三百多年來，人們一直在那裡出售麵包和魚。"
+
+ONE_BROKEN = [
+    (KOREAN, "euc-kr", "euc-kr"),
+    (BIG5, "big5", "big5"),
+    (JAPANESE, "euc-jp", "euc_jp"),
+    (JAPANESE, "shift_jis", "cp932"),
+    (CHINESE, "gb2312", "gbk"),
+]
+
+
+@pytest.mark.parametrize(("text", "label", "codec"), ONE_BROKEN)
+def test_one_broken_byte_is_one_broken_character(text: str, label: str, codec: str) -> None:
+    body = f"<p>{text}</p>".encode(codec)
+    for claim, head in ((f"text/html; charset={label}", b""), ("text/html", f"<meta charset={label}>".encode())):
+        decoded = decode(head + body + b"\xff" + body, claim)
+        assert decoded.text == head.decode() + f"<p>{text}</p>\ufffd<p>{text}</p>"
+
+
+def test_a_byte_that_a_windows_code_page_leaves_free_does_not_refute_it() -> None:
+    decoded = decode(CZECH.encode("cp1250") + b"\x81", "text/html; charset=windows-1250")
+    assert (decoded.text, decoded.source) == (CZECH + "\x81", "header")
+
+
+@pytest.mark.parametrize("text", [JAPANESE, GERMAN.encode("ascii", "ignore").decode()])
+def test_utf_16_without_mark_or_label_is_seen(text: str) -> None:
+    for charset in ("utf-16-le", "utf-16-be"):
+        page = f"<html><head><title>T</title></head><body><p>{text}</p></body></html>"
+        for claim in ("text/html", "text/html; charset=iso-8859-1", f"text/html; charset={charset[:6]}"):
+            assert decode(page.encode(charset), claim).text == page
+
+
+def test_escape_sequences_say_that_it_is_iso_2022_jp() -> None:
+    for claim in ("text/html", "text/html; charset=utf-8", "text/html; charset=shift_jis"):
+        decoded = decode(f"<p>{JAPANESE}</p>".encode("iso-2022-jp"), claim)
+        assert (decoded.text, decoded.charset) == (f"<p>{JAPANESE}</p>", "iso2022_jp")
+
+
+def test_unlabelled_korean_is_seen_whatever_its_length() -> None:
+    for times in (1, 40):
+        assert decode((f"<p>{KOREAN}</p>" * times).encode("euc-kr"), "").text == f"<p>{KOREAN}</p>" * times
+
+
+def test_a_claim_of_utf_8_of_which_no_byte_is_utf_8_s_is_not_believed() -> None:
+    assert decode(b"<p>the keeper\x92s town</p>", "text/html; charset=utf-8").text == "<p>the keeper’s town</p>"
+
+
+def test_of_a_content_type_sent_twice_the_last_charset_counts() -> None:
+    body = CZECH.encode("cp1250")
+    assert decode(body, "text/html; charset=windows-1251, text/html; charset=windows-1250").text == CZECH
+    assert decode(body, "text/html; charset=windows-1250, text/html").text == CZECH

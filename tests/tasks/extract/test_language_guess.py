@@ -52,6 +52,15 @@ def test_where_it_is_not_sure_the_page_goes_on(source: str) -> None:
     assert not guess_language(source, ["en"]).is_surely_unwanted
 
 
+@pytest.mark.parametrize("between", ['<a href="/x">{}</a> ', "{}<br>", "<b>{}</b> "])
+def test_a_foreign_banner_does_not_speak_for_a_text_that_links_cut_short(between: str) -> None:
+    words = SENTENCES["en"].split()
+    text = "".join(between.format(" ".join(words[i : i + 4])) for i in range(0, len(words), 4))
+    source = f"<div><p>{SENTENCES['de'] * 3}</p></div>" + f"<p>{text}</p>" * 6
+    assert not guess_language(source, ["en"]).is_surely_unwanted
+    assert guess_language(source, ["fr"]).is_surely_unwanted
+
+
 def test_scripts_styles_and_menus_do_not_count() -> None:
     english = "".join(f"<li>{word} us today</li>" for word in ("About", "Contact", "Follow") * 200)
     script = "<script>function go() { return 'The ferry leaves the harbour at noon and comes back'; }</script>" * 200

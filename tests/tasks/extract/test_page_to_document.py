@@ -105,6 +105,7 @@ def test_signals_come_all_and_in_column_order() -> None:
         ({"digest_ok": False}, "bad_digest"),
         ({"payload": b" \n "}, "empty"),
         ({"payload": b"<html><body></body></html>"}, "no_text"),
+        ({"payload": f"<html><body><p>{chr(0xFFFD) * 8} in</p></body></html>".encode()}, "undecodable"),
     ],
 )
 def test_a_page_without_a_document_says_why(change: dict[str, Any], reason: str) -> None:
@@ -227,3 +228,31 @@ def test_a_record_without_a_page_keeps_its_address_if_it_has_one(url: str | None
     extracted = without_document("bad_body", url)
     assert (extracted.document, extracted.reasons, extracted.signals["url"]) == (None, ["bad_body"], kept)
     pa.Table.from_pylist([extracted.signals], pa.schema(list(EXTRACT_SIGNALS.items())))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "payload"),
+    [
+        ("text/html, text/html; charset=utf-8", HTML),
+        ("text/plain, text/html", HTML),
+        ("text/html charset=utf-8", HTML),
+        ("TEXT/HTML;charset=utf-8", HTML),
+        ("", HTML),
+        ("", b"\xef\xbb\xbf \n<!DOCTYPE html><title>T</title><p>Words"),
+        ("", b"<!-- made by hand --><p>Words"),
+        ("unknown/unknown", b"<TITLE>T</TITLE><p>Words"),
+    ],
+)
+def test_html_is_known_as_browsers_know_it(content_type: str, payload: bytes) -> None:
+    page = replace(PAGE, identified_type="", content_type=content_type, payload=payload)
+    assert mime_type(page) == "text/html"
+
+
+@pytest.mark.parametrize("payload", [b"Plain words", b"<pfff>", b"<rss><channel>", b"{}", b"\x00\x01<html>"[:2]])
+def test_what_has_no_type_and_no_beginning_of_html_is_none(payload: bytes) -> None:
+    assert mime_type(replace(PAGE, identified_type="", content_type="", payload=payload)) != "text/html"
+
+
+def test_a_text_with_some_broken_characters_is_kept() -> None:
+    broken = HTML.replace(b"harbour", b"harb\xffour")
+    assert extract(replace(PAGE, payload=broken)).reasons == []

@@ -13,7 +13,7 @@ from tasks.extract.url_rules import URL_REASONS, URL_SIGNALS, UrlRules, UrlRules
 from tests.tasks.builtin_lists import read_list
 
 LISTS = {
-    "domains": "# a comment\nbad.example\n  SHOUTING.example.  \npages.host.example\n\nbücher.de\n",
+    "domains": "# a comment\nbad.example\n  SHOUTING.example.  \npages.host.example\n\nbücher.de\nstraße.example\n",
     "addresses": "https://fine.example/only/this\nfine.example/any/scheme\n",
     "hard": "Worst\nhalf-way\n",
     "soft": "mild\nsoft\nmellow\n",
@@ -67,6 +67,9 @@ def rules(**changes: Any) -> UrlRules:
         ),
         ("", []),
         ("http://[broken", []),
+        ("https://xn--strae-oqa.example/", ["url_domain"]),
+        ("https://www.straße.example/", ["url_domain"]),
+        ("https://strasse.example/", []),
     ],
 )
 def test_each_rule_and_all_that_fail(url: str, reasons: list[str]) -> None:

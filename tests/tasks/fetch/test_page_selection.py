@@ -68,7 +68,12 @@ def test_rows_that_meet_every_condition_are_chosen(rows: list[dict[str, Any]], s
 
 @pytest.mark.parametrize(
     ("given", "means"),
-    [("Example.ORG.", "example.org"), ("bücher.de", "xn--bcher-kva.de"), (".co.uk", "co.uk")],
+    [
+        ("Example.ORG.", "example.org"),
+        ("bücher.de", "xn--bcher-kva.de"),
+        ("straße.de", "xn--strae-oqa.de"),
+        (".co.uk", "co.uk"),
+    ],
 )
 def test_domains_are_taken_as_the_index_writes_them(given: str, means: str) -> None:
     assert SelectConfig(domains=(given,)).domains == (means,)

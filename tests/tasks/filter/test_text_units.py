@@ -33,6 +33,12 @@ def test_sentences_are_the_frozen_ones(text: str, _: list[str], sentences: int) 
         ("Prof. A. B. Esk writes... and writes.", 1),
         ('"Stop!" he said. "Why?"', 3),
         ("你好。再见！真的吗？", 3),
+        ("شہر ساحل پر ہے۔ لوگ وہاں روٹی بیچتے ہیں۔ کیا یہ سچ ہے؟", 3),
+        ("Քաղաքը գտնվում է հյուսիսում։ Մարդիկ հաց են վաճառում։", 2),
+        ("မြို့သည် ကမ်းခြေတွင် ရှိသည်။ လူများ ရောင်းကြသည်။", 2),
+        ("ከተማው በሰሜን ነው።ሰዎች ዳቦ ይሸጣሉ።እውነት ነው፧", 3),
+        ("ទីក្រុងស្ថិតនៅឆ្នេរ។ មនុស្សលក់នំប៉័ង។", 2),
+        ("नगर तट पर है। लोग रोटी बेचते हैं॥", 2),
         ("", 1),
     ],
 )
@@ -47,7 +53,7 @@ def test_sentences_of_lines_are_those_of_each_line(lines: list[str]) -> None:
 
 @given(st.text(max_size=80).filter(lambda text: "\n" not in text))
 def test_a_line_has_at_least_one_sentence_and_no_more_than_marks(text: str) -> None:
-    marks = len(re.findall(r"[.!?؟।。！？．｡]", text))
+    marks = len(re.findall(r"[.!?։؟۔।॥᠃᱾᱿꓿꯫。！？．｡།༎။፧።፨។៕]", text))
     assert 1 <= count_sentences([text]) <= marks + 1
 
 

@@ -1,0 +1,163 @@
+"""The prepared tree: what a reader sees stays, what no reader sees goes, and other pages do not change."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.extract.main_text import ExtractionConfig
+from tests.golden.make_filter_vectors import LINES
+from tests.page_texts import text_of
+from tests.tasks.extract.test_main_text import page
+
+URL = "https://tolvane.example/"
+PARAGRAPHS = [f"<p>{line}</p>" for line in LINES]
+
+
+def text_with(body: str) -> str:
+    """Return the text of a page with `body` among its paragraphs."""
+    return text_of(page("".join((*PARAGRAPHS[:2], body, *PARAGRAPHS[2:]))), URL)
+
+
+def line_of(body: str) -> str:
+    """Return the one line that `body` adds to the text."""
+    added = [line for line in text_with(body).split("\n") if line not in LINES]
+    assert len(added) == 1
+    return added[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می‌خواهم کتاب‌های قدیمی را بخوانم و به بازار می‌روم.",
+        "ශ්‍රී ලංකාව දූපතක් වන අතර එහි ඉතිහාසය ඉතා පැරණි ය.",
+        "The family 👨‍👩‍👧‍👦 of the keeper waved the flag 🏴󠁧󠁢󠁳󠁣󠁴󠁿 at the boats.",
+    ],
+)
+def test_joiners_are_spelling(text: str) -> None:
+    assert line_of(f"<p>{text}</p>") == text
+    assert line_of(f"<p>{text.replace('‌', '&zwnj;').replace('‍', '&#x200D;')}</p>") == text
+
+
+def test_other_invisible_characters_still_go() -> None:
+    assert (
+        line_of("<p>The key\u00adstone of the gate\u200b was laid by hand.</p>")
+        == "The keystone of the gate was laid by hand."
+    )
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("10<sup>6</sup> barrels", "10⁶ barrels"),
+        ("10<sup><b>-6</b></sup> metres", "10⁻⁶ metres"),
+        ("10<sup>&minus;9</sup> metres", "10⁻⁹ metres"),
+        ("x<sup>n+1</sup> barrels", "x^(n+1) barrels"),
+        ("2<sup>n</sup> barrels", "2^n barrels"),
+        ("12 m<sup>2</sup> of cloth", "12 m² of cloth"),
+        ("H<sub>2</sub>O in the jug", "H₂O in the jug"),
+        ("log<sub>10</sub>8 barrels", "log₁₀8 barrels"),
+        ("the 4<sup>th</sup> barrel", "the 4th barrel"),
+        ("M<sup>me</sup> Tolvane", "Mme Tolvane"),
+        ("the harbour<sup>3</sup> at night", "the harbour³ at night"),
+        ("the harbour<sup>[3]</sup> at night", "the harbour[3] at night"),
+    ],
+)
+def test_what_stands_high_or_low_does_not_run_together_with_its_base(markup: str, text: str) -> None:
+    assert line_of(f"<p>The clerk wrote {markup} into the book of the town.</p>").startswith(f"The clerk wrote {text}")
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<math><mi>h</mi><mo>=</mo><mn>3</mn><mi>t</mi></math>", "h=3t"),
+        ("<math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac></math>", "a/(b+1)"),
+        ("<math><msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><msub><mi>y</mi><mi>i</mi></msub></math>", "x^2+y_i"),
+        ("<math><msqrt><mn>2</mn></msqrt></math>", "√(2)"),
+        ('<script type="math/tex">h=5t</script>', r"\(h=5t\)"),
+        ('<span class="MathJax_Preview">h</span><script type="math/tex; x">h=5t</script>', r"\(h=5t\)"),
+        ('<math alttext="h=7t"><mi>h</mi></math>', r"\(h=7t\)"),
+    ],
+)
+def test_a_formula_stays_in_its_sentence(markup: str, text: str) -> None:
+    line = line_of(f"<p>The height of the tide is {markup} in the first hour of the night.</p>")
+    assert line == f"The height of the tide is {text} in the first hour of the night."
+
+
+def test_what_is_never_shown_is_no_text() -> None:
+    unseen = (
+        "<template><p>Words of a template that no visitor sees.</p></template><p hidden>Secret words of the page.</p>"
+    )
+    assert text_with(f"{unseen}<div hidden='hidden'><p>More secret words that nobody reads.</p></div>") == "\n".join(
+        LINES
+    )
+    shown = line_of('<p hidden="until-found">Words that a search on the page opens for the visitor.</p>')
+    assert shown.startswith("Words that a search")
+
+
+def test_a_page_that_a_script_shows_is_read_though_it_is_hidden() -> None:
+    html = page(f"<div hidden>{''.join(PARAGRAPHS)}</div>")
+    assert text_of(html, URL) == "\n".join(LINES)
+
+
+def test_quotations_have_their_marks_on_one_line() -> None:
+    said = "<p>The keeper said <q>the lamp <q>is</q> lit</q> and went home to his family.</p>"
+    assert line_of(said) == "The keeper said “the lamp ‘is’ lit” and went home to his family."
+
+
+def test_a_line_break_between_chinese_or_japanese_characters_is_no_space() -> None:
+    assert line_of("<p>港町は北の海岸にあり、\n  川が海に注ぐところに\n古い市場があります。</p>") == (
+        "港町は北の海岸にあり、川が海に注ぐところに古い市場があります。"
+    )
+    assert line_of("<p>항구 도시는\n북쪽 해안에 있고 的</p>") == "항구 도시는 북쪽 해안에 있고 的"
+    assert line_of("<p>港町は北の海岸\nTolvane の町にあり</p>") == "港町は北の海岸 Tolvane の町にあり"
+
+
+def test_lists_in_cells_keep_their_items() -> None:
+    rows = "".join(f"<tr><td>{day}</td><td><ul><li>{hours}</li></ul></td></tr>" for day, hours in HOURS.items())
+    text = text_with(f"<table><tr><th>Day</th><th>Hours</th></tr>{rows}</table>")
+    assert "| Mon | 10:00 to 20:00 |" in text
+    assert "closed all day" in text
+
+
+HOURS = {"Mon": "10:00 to 20:00", "Tue": "closed all day"}
+
+
+@pytest.mark.parametrize("around", ["{}", "<div>{}</div>", "<center><div>{}</div></center>"])
+def test_lists_of_a_page_without_landmarks_stay(around: str) -> None:
+    items = "<ul><li>The first stone was laid by the miller.</li><li>The second one by the widow.</li></ul>"
+    body = "".join((*PARAGRAPHS[:2], items, *PARAGRAPHS[2:]))
+    lines = text_of(f"<html><body>{around.format(body)}</body></html>", URL).split("\n")
+    assert lines == [
+        *LINES[:2],
+        "- The first stone was laid by the miller.",
+        "- The second one by the widow.",
+        *LINES[2:],
+    ]
+
+
+@pytest.mark.parametrize("tag", ["ul", "ol"])
+def test_a_list_of_links_that_a_sentence_announces_stays(tag: str) -> None:
+    links = "".join(f'<li><a href="/{i}">{name} guide</a></li>' for i, name in enumerate(("Old", "New", "Coastal")))
+    text = text_with(f"<p>The guides are kept in three languages:</p><{tag}>{links}</{tag}>")
+    assert "- Old guide\n- New guide\n- Coastal guide" in text
+
+
+def test_a_table_that_lays_out_the_page_is_none() -> None:
+    article = "<br><br>".join(LINES)
+    menu = "<td width=150><a href=/>Home</a><br><a href=/n>News</a></td>"
+    html = (
+        f"<html><body><table><tr>{menu}<td><table><tr><td>{article}</td></tr></table></td></tr></table></body></html>"
+    )
+    assert text_of(html, URL).split("\n") == list(LINES)
+
+
+def test_a_table_of_data_stays_one() -> None:
+    cells = "<table><tr><td>Depth</td><td>forty fathoms</td></tr><tr><td>Width</td><td>two miles</td></tr></table>"
+    assert "| Depth | forty fathoms |" in text_with(cells)
+
+
+@pytest.mark.parametrize("tag", ["font", "b", "div", "span"])
+@pytest.mark.parametrize("depth", [300, 5000])
+def test_text_below_any_depth_is_read(tag: str, depth: int) -> None:
+    body = PARAGRAPHS[0] + f"<{tag} class=x>" * depth + "".join(PARAGRAPHS[1:])
+    assert text_of(page(body), URL, ExtractionConfig()).split("\n")[: len(LINES)] == list(LINES)

@@ -1,4 +1,4 @@
-"""classifiers: every classifier that the recipe names, trained; a row for each with its model and how good it is.
+"""classifiers: trains every classifier that the recipe names; a row for each, with its model and its metrics.
 
 Notable: this crawl's filtered documents are read only where a classifier takes negatives from them. Otherwise the stage
 builds on nothing but the recipe's files, and a classifier is trained once for all crawls.
@@ -29,7 +29,7 @@ ROWS = pa.schema(
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Train the classifiers one after the other."""
+    """Train the classifiers one after the other, and yield a row for each."""
     for name, values in context.job.config["classifiers"].items():
         config = TrainingConfig.model_validate(values)
         trained = train_classifier(*_examples(context, name, config), config, name)
@@ -40,7 +40,7 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def _examples(context: PartContext, name: str, config: TrainingConfig) -> tuple[list[str], list[str]]:
-    """The positives and the negatives."""
+    """Return the positives and the negatives."""
     found = []
     for side, files in (("positive", config.positive), ("negative", config.negative)):
         sample = TextSample(config.max_documents, config.seed, config.max_chars)
@@ -65,7 +65,7 @@ def _from_corpus(context: PartContext, name: str, config: TrainingConfig) -> lis
 
 
 def _counters(name: str, metrics: Metrics) -> dict[str, int]:
-    """The metrics as the whole numbers that a manifest holds."""
+    """Return the metrics as the whole numbers that a manifest holds."""
     counts = metrics.model_dump(exclude={"auc"})
     if metrics.auc is not None:
         counts["auc_in_10000ths"] = round(10_000 * metrics.auc)
@@ -73,7 +73,7 @@ def _counters(name: str, metrics: Metrics) -> dict[str, int]:
 
 
 def read_classifiers(context: PartContext) -> dict[str, LinearModel]:
-    """The trained models by name, of a stage that builds on this one."""
+    """Return the trained models by name, of a stage that builds on this one."""
     return {
         row["name"]: read_model(row["model"], f"The classifier {row['name']!r} in {context.store.url}")
         for _, table in context.all_inputs("classifiers", ["name", "model"])
@@ -82,7 +82,7 @@ def read_classifiers(context: PartContext) -> dict[str, LinearModel]:
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """The columns of the trained classifiers."""
+    """Return the columns of the trained classifiers."""
     return ROWS
 
 

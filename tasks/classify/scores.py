@@ -1,4 +1,4 @@
-"""scores: what each classifier says of every document that is no duplicate."""
+"""scores: every classifier's score of every document that is no duplicate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """The document's id, and a column for each classifier."""
+    """Return the document's id, and a column for each classifier."""
     return scores_schema(context.job.config["classifiers"])
 
 

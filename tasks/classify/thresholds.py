@@ -40,7 +40,7 @@ def read_thresholds(tables: Iterable[pa.Table]) -> dict[str, LowestKept]:
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """The columns of the thresholds."""
+    """Return the columns of the thresholds."""
     return ROWS
 
 

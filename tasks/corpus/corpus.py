@@ -87,12 +87,12 @@ def _classifier_check(context: PartContext, config: CorpusConfig) -> ClassifierC
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """The columns of the corpus."""
+    """Return the columns of the corpus."""
     return DOCUMENTS
 
 
 def decisions(context: PartContext) -> pa.Schema:
-    """The columns of its decisions: the signals of all checks that the recipe asks for."""
+    """Return the columns of its decisions: the signals of all checks that the recipe asks for."""
     return decisions_schema([column for check in _checks(context) for column in check.signals])
 
 

@@ -63,12 +63,12 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """The columns of the kept documents."""
+    """Return the columns of the kept documents."""
     return DOCUMENTS
 
 
 def decisions(context: PartContext) -> pa.Schema:
-    """The columns of the decisions."""
+    """Return the columns of the decisions."""
     return DECISIONS
 
 

@@ -6,24 +6,28 @@ it and used by the run. Elsewhere a few files' sizes and footers are asked for, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from rich.table import Table
 
+from flows.display.numbers import duration, size
 from flows.engine.finished_dataset import finished_manifest
-from flows.engine.selecting import SELECTING, fetch_cost, selecting_jobs
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
+from tasks.dataset.jobs import part_jobs
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.stage import DatasetContext, Stage
 from tasks.dataset.store import Store
+from tasks.fetch import selected_records, selection
 from tasks.fetch.columnar_index import IndexFile, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.fetch.range_fetching import file_size
+from tasks.fetch.wanted_dataset import fetch_cost
 from tasks.part_runner import run_part
 from tasks.sources.source import byte_source
 
@@ -56,7 +60,7 @@ class AcquisitionCost(Config):
     index_bytes: int
     """Bytes of the columnar index that were read to select pages."""
     seconds: float | None
-    """Shortest time that the configured rate_limiter and a common line allow; None where nothing goes over a network."""
+    """Shortest time that the configured rate limits and a common line allow; None where nothing crosses a network."""
     basis: dict[str, str]
     """How a number is known, by field."""
 
@@ -89,11 +93,11 @@ def _nothing(recipe: Recipe) -> AcquisitionCost:
 
 def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: OnPart) -> AcquisitionCost:
     assert source.select
-    plans = plan_stages(recipe, source.crawl, {"conversations": "", "questions": ""})
+    plans = plan_stages(recipe, source.crawl, {})
     manifests: dict[str, Manifest] = {}
-    for name in SELECTING:
-        manifests[name] = _build(store, source, plans[name], manifests, on_part)
-    cost = fetch_cost(store, plans["wanted"], source.select)
+    for stage in (selection.STAGE, selected_records.STAGE):
+        manifests[stage.name] = _build(store, source, stage, plans[stage.name], manifests, on_part)
+    cost = fetch_cost(store, plans[selected_records.STAGE.name].fingerprint, source.select)
     return AcquisitionCost(
         base=source.base,
         crawl=source.crawl,
@@ -103,7 +107,7 @@ def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: O
         pages=cost.pages,
         fetched_bytes=cost.fetched_bytes,
         wanted_bytes=cost.wanted_bytes,
-        index_bytes=manifests["selection"].counters["index_bytes"],
+        index_bytes=manifests[selection.STAGE.name].counters["index_bytes"],
         seconds=_seconds(source, cost.requests, cost.fetched_bytes),
         basis={
             "pages": "counted in the columnar index",
@@ -114,9 +118,17 @@ def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: O
 
 
 def _build(
-    store: Store, source: SourceConfig, plan: StagePlan, manifests: dict[str, Manifest], on_part: OnPart
+    store: Store,
+    source: SourceConfig,
+    stage: Stage,
+    plan: StagePlan,
+    manifests: Mapping[str, Manifest],
+    on_part: OnPart,
 ) -> Manifest:
-    jobs = selecting_jobs(store, source, plan, manifests)
+    context = DatasetContext(
+        store, plan.fingerprint, plan.job_config, plan.upstream, manifests, source.model_dump(mode="json")
+    )
+    jobs = part_jobs(stage, context)
     footers = []
     with ThreadPoolExecutor(PARTS_AT_ONCE) as workers:
         for footer in workers.map(run_part, jobs):
@@ -202,26 +214,12 @@ def cost_table(cost: AcquisitionCost) -> Table:
         "warcs": ("WARC files", f"{cost.warcs:,}"),
         "whole_warcs": ("of them in one request", f"{cost.whole_warcs:,}"),
         "requests": ("requests", f"{cost.requests:,}"),
-        "fetched_bytes": ("bytes", in_bytes(cost.fetched_bytes)),
+        "fetched_bytes": ("bytes", size(cost.fetched_bytes)),
         "wanted_bytes": ("of them wanted", f"{share:.0%}"),
         "pages": ("pages", f"{cost.pages:,}"),
-        "index_bytes": ("read of the index", in_bytes(cost.index_bytes)),
-        "seconds": ("time, at least", in_time(cost.seconds)),
+        "index_bytes": ("read of the index", size(cost.index_bytes)),
+        "seconds": ("time, at least", "no network" if cost.seconds is None else duration(cost.seconds)),
     }
     for field, (name, value) in rows.items():
         table.add_row(name, value, cost.basis.get(field, ""))
     return table
-
-
-def in_bytes(count: int) -> str:
-    """A number of bytes as a person says it."""
-    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.2f} MB"
-
-
-def in_time(seconds: float | None) -> str:
-    """Seconds as a person says them."""
-    if seconds is None:
-        return "no network"
-    if seconds < 90:
-        return f"{seconds:,.0f} s"
-    return f"{seconds / 60:,.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

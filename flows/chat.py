@@ -6,12 +6,12 @@ from typing import Any
 
 from prefect import flow
 
-from flows.corpus import make_corpus
+from flows.engine.build import build_stages
+from flows.engine.open_run import open_run
 from flows.engine.part_tasks import part_task_runner
-from flows.engine.run import open_run
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
-from flows.training import finish_model, run_program_stage
+from flows.stages.registry import STAGES
 
 
 @flow(
@@ -26,8 +26,7 @@ def crawl_to_chat(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict
     A recipe without pretraining ends with packed tokens, and the rows of each stage are returned.
     """
     with open_run(recipe, settings) as run:
-        make_corpus(run)
-        if "pretrain" not in run.plans:
-            return {name: manifest.rows for name, manifest in run.manifests.items()}
-        run_program_stage(run, "pretrain")
-        return finish_model(run)
+        build_stages(run, STAGES)
+        if "evaluate" in run.plans:
+            return run.summary("evaluate")
+        return {name: manifest.rows for name, manifest in run.manifests.items()}

@@ -9,46 +9,33 @@ Notable:
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 from prefect import flow
 
-from flows.corpus import DATA_STAGES
+from flows.engine.build import take_finished
 from flows.engine.finished_dataset import finished_manifest
-from flows.engine.part_tasks import part_task
-from flows.engine.program_stages import dataset
-from flows.engine.run import Run, open_run, working_folder
+from flows.engine.open_run import open_run
+from flows.engine.programs import read_summary, run_planned_program
+from flows.engine.run import Run
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, LawFit, ladder_path
 from flows.planning.law_fit import fit_law
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
-from flows.training import launch_command, run_to_its_end, take_finished
+from flows.stages.ladder import STAGE
+from flows.stages.plan import stage_plan
 from tasks.base.errors import PermanentError
-from tasks.base.fingerprint import digest, fingerprint
-from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import PartWriter, read_footer, read_part
-from tasks.dataset.store import explaining_full_disk
-
-VERSION = 1
-"""Raised when the same models come out otherwise."""
-STAGE = "ladder"
-_RESULT = pa.schema([("model", pa.string())])
-_UPSTREAM = ("tokens", "packing")
-_PROGRAM = "model.pretrain"
+from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(name="ladder", flow_run_name="{recipe.name}: {recipe.source.crawl} ladder", persist_result=False)
 def ladder(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
     """Train the ladder's models on the corpus that is in the store and fit a scaling law; returns the law."""
     with open_run(recipe, settings, goes_on=True) as run:
-        take_finished(run, [name for name in DATA_STAGES if name in run.plans])
+        take_finished(run, DATA_STAGES)
         result = climb(run)
         return result.fit.law.model_dump(mode="json")
 
@@ -56,21 +43,21 @@ def ladder(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, A
 def climb(run: Run) -> LadderResult:
     """Train every model that is not there yet, inside a flow run; fit, and write the result to the store."""
     planned, left_out = _planned(run)
-    plans = [_plan(planned_model, run) for planned_model in planned]
+    plans = [_stage_plan(run, planned_model.config) for planned_model in planned]
     whole = _whole_plan(run, plans)
-    run.plans[STAGE] = whole
+    run.plans[STAGE.name] = whole
     run.recorder.add_stage(whole)
-    with run.stage(STAGE):
-        run.recorder.stage(STAGE, parts_expected=len(planned))
+    with run.stage(STAGE.name):
+        run.recorder.stage(STAGE.name, parts_expected=len(planned))
         models = []
         for planned_model, plan in zip(planned, plans, strict=True):
             models.append(_model(run, planned_model, plan))
-            run.progress(STAGE, len(models), len(planned))
+            run.progress(STAGE.name, len(models), len(planned))
         result = fitted(run.recipe.name, run.crawl, models, left_out)
         path = ladder_path(run.recipe.name, whole.fingerprint)
         run.store.write_bytes(path, result.model_dump_json(indent=1).encode())
         law = result.fit.law.model_dump(mode="json", exclude={"source"})
-        run.recorder.stage(STAGE, parts_built=len(models), summary={"result": path, "law": law})
+        run.recorder.stage(STAGE.name, parts_built=len(models), summary={"result": path, "law": law})
         return result
 
 
@@ -125,79 +112,29 @@ def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     return planned, left_out
 
 
-def _plan(planned_model: PlannedLadderModel, run: Run) -> StagePlan:
-    upstream = {name: run.plans[name].fingerprint for name in _UPSTREAM}
-    return StagePlan(
-        name=STAGE,
-        version=VERSION,
-        fingerprint=fingerprint(STAGE, VERSION, planned_model.meaning, upstream),
-        config=planned_model.meaning,
-        job_config=planned_model.config,
-        upstream=upstream,
-    )
-
-
 def _whole_plan(run: Run, plans: Sequence[StagePlan]) -> StagePlan:
-    upstream = {name: run.plans[name].fingerprint for name in _UPSTREAM}
-    config = {"models": [plan.fingerprint for plan in plans]}
-    return StagePlan(
-        name=STAGE,
-        version=VERSION,
-        fingerprint=fingerprint(STAGE, VERSION, config, upstream),
-        config=config,
-        job_config=config,
-        upstream=upstream,
-    )
+    return _stage_plan(run, {"models": [plan.fingerprint for plan in plans]})
+
+
+def _stage_plan(run: Run, config: Mapping[str, Any]) -> StagePlan:
+    return stage_plan(STAGE, config, {each.stage: run.plans[each.stage].fingerprint for each in STAGE.upstream})
 
 
 def _model(run: Run, planned_model: PlannedLadderModel, plan: StagePlan) -> LadderModel:
-    """What one model came to; trained now unless it was before."""
-    path = part_path(STAGE, plan.fingerprint, 0)
-    inputs = digest({stage: run.manifests[stage].digest for stage in plan.upstream})
-    footer = read_footer(run.store, path)
-    if footer is None or not footer.matches(STAGE, plan.fingerprint, inputs):
-        folder = _train(run, planned_model, plan)
-        row = {"model": _outcome(planned_model, plan, folder).model_dump_json()}
-        with PartWriter(run.store, path, _RESULT, STAGE, plan.fingerprint, inputs) as writer:
-            writer.write(pa.Table.from_pylist([row], _RESULT))
-            footer = writer.commit({})
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # they served to go on, and nothing is made of them
-    finished_manifest(run.store, plan, [footer])
-    (table,) = read_part(run.store, path)
-    return LadderModel.model_validate_json(table["model"][0].as_py())
-
-
-def _train(run: Run, planned_model: PlannedLadderModel, plan: StagePlan) -> Path:
-    """Train one model to its end; returns its folder."""
-    local = working_folder(run.store, run.settings)
-    folder = local / "models" / f"{run.recipe.name}-{STAGE}-{plan.fingerprint[:8]}"
-    places = {"folder": folder, "tokens": dataset(run, "tokens"), "packing": dataset(run, "packing")}
-    values = planned_model.config | {name: str(place) for name, place in (places | {"cache": local / "cache"}).items()}
-    config = folder / "config.json"
-    with explaining_full_disk(str(config)):
-        folder.mkdir(parents=True, exist_ok=True)
-        config.write_text(json.dumps(values, indent=1, sort_keys=True))
+    """Return what one model came to; trained now unless it was before."""
     run.logger.info("ladder: %s", planned_model.name)
-    command = launch_command(_PROGRAM, config, True, run.settings)
-    label = f"{STAGE} {run.recipe.name}: {planned_model.name}"
-    steps = planned_model.config["loop"]["steps"]
-    # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
-    part_task(run_to_its_end, STAGE)(command, config, folder / "metrics.jsonl", STAGE, steps, label)
-    return folder
-
-
-def _outcome(planned_model: PlannedLadderModel, plan: StagePlan, folder: Path) -> LadderModel:
-    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    end = next(event for event in reversed(events) if event["event"] == "done")
-    score = next(event for event in reversed(events) if event["event"] == "eval")
+    label = f"{STAGE.name} {run.recipe.name}: {planned_model.name}"
+    footer, _ = run_planned_program(run, STAGE, plan, label)
+    finished_manifest(run.store, plan, [footer])
+    summary = read_summary(run, plan)
     return LadderModel(
         parameters=planned_model.parameters,
-        tokens=end["tokens"],
-        loss=score["loss"],
+        tokens=summary["tokens"],
+        loss=summary["held_out_loss"],
         layers=planned_model.shape.layers,
         hidden_size=planned_model.shape.hidden_size,
         tokens_per_parameter=planned_model.tokens_per_parameter,
-        bits_per_byte=score.get("bits_per_byte"),
-        flop=end["tokens"] * planned_model.flop / (planned_model.tokens_per_parameter * planned_model.parameters),
+        bits_per_byte=summary["bits_per_byte"],
+        flop=summary["tokens"] * planned_model.flop / (planned_model.tokens_per_parameter * planned_model.parameters),
         fingerprint=plan.fingerprint,
     )

@@ -106,7 +106,7 @@ def _questions(config: EvaluateConfig, model: Transformer) -> dict[str, Any] | N
         return None
     chat = load_chat_format(config.tokenizer)
     chat.check_vocabulary(model.shape)
-    replies = ask(model, chat, read_questions(config.questions), config.max_new_tokens, config.batch)
+    replies = ask(model, chat, read_questions(Path(config.questions)), config.max_new_tokens, config.batch)
     write_replies(config.replies, replies)
     return accuracy_by_group(replies)
 

@@ -1,4 +1,4 @@
-"""Pretraining: `accelerate launch -m model.pretrain CONFIG.json` (model/base/config.py, TrainingConfig).
+"""Pretraining: `accelerate launch -m model.pretrain CONFIG.json` (model/base/config.py, PretrainConfig).
 
 Notable: run it again after a kill and it goes on from the newest valid checkpoint. Exit codes: 0 done, 2 bad config or
 input, 3 stopped by SIGTERM after a checkpoint.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from model.base.config import TrainingConfig
+from model.base.config import PretrainConfig
 from model.base.config_loading import load_config
 from model.base.program import run_program
 from model.data.dataset_parts import local_dataset
@@ -22,7 +22,7 @@ from model.training.training_loop import Run, start_accelerator, train
 
 def pretrain(config_path: Path) -> int:
     """Runs the whole of pretraining and returns the exit code."""
-    config = load_config(config_path, TrainingConfig)
+    config = load_config(config_path, PretrainConfig)
     objective = objective_of(config.objective, config.shape)
     accelerator = start_accelerator(config.loop)
     with accelerator.local_main_process_first():

@@ -29,7 +29,7 @@ def finetune(config_path: Path) -> int:
     base = load_trained(config.base, torch.float32)
     chat.check_vocabulary(base.shape)
     data = open_chat_data(
-        config.conversations, chat, base.shape.context, config.loop.global_batch_size, config.loop.seed
+        Path(config.conversations), chat, base.shape.context, config.loop.global_batch_size, config.loop.seed
     )
 
     def copy_base(model: nn.Module) -> None:

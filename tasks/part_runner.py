@@ -39,11 +39,11 @@ def run_part(job: PartJob, progress: Progress | None = None) -> PartFooter:
             return writers.enter_context(PartWriter(store, path, schema, job.stage, job.fingerprint, job.inputs))
 
         # The stack is left last in, first out: decisions appear before the rows that declare the part done.
-        rows = writer(job.path, stage.rows_schema(context))
+        rows = writer(job.path, stage.schema(stage.rows, context))
         decisions = None
-        if stage.decisions_schema:
+        if stage.decisions:
             path = f"{decisions_folder(job.stage, job.fingerprint)}/{part_name(job.index)}"
-            decisions = writer(path, stage.decisions_schema(context))
+            decisions = writer(path, stage.schema(stage.decisions, context))
         for output in stage.run(context):
             if output.rows is not None:
                 rows.write(output.rows)

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tasks.base.safe_path import safe_path
+
 _SUPERVISOR = Path(__file__).with_name("program_supervisor.py")
 _LONGEST_LINE = 10_000
 _POLL_SECONDS = 0.2
@@ -89,7 +91,7 @@ def supervised(
     """`command` as a running program, its output and errors in one pipe; all its processes are gone after the block.
 
     If the block is left while it runs, it is asked to end, and killed after `grace_seconds`. `env` adds to this
-    process's environment.
+    process's environment. A Python program imports nothing from the current folder (`tasks.base.safe_path`).
     """
     hold, lifeline = os.pipe()
     try:
@@ -99,7 +101,7 @@ def supervised(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[hold],
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={**os.environ, **safe_path(), "PYTHONUNBUFFERED": "1", **(env or {})},
             cwd=cwd,
             start_new_session=True,
         )

@@ -103,7 +103,7 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
     with contextlib.ExitStack() as stack:
         for tries_left in reversed(range(_PORT_TRIES)):
             port = _free_port()
-            program = stack.enter_context(supervised(_command(port), _STOP_SECONDS, _environment(folder, port)))
+            program = stack.enter_context(supervised(_command(folder, port), _STOP_SECONDS, _environment(folder, port)))
             said = _listen(program)
             address = ServerAddress(f"http://{_HOST}:{port}/api", f"http://{_HOST}:{port}", is_ours=True)
             if _becomes_healthy(address, program):
@@ -118,10 +118,11 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
                 )
 
 
-def _command(port: int) -> list[str]:
+def _command(folder: Path, port: int) -> list[str]:
     uvicorn = ["-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--log-level", "error"]
     listen = ["--host", _HOST, "--port", str(port), "--lifespan", "on", "--timeout-graceful-shutdown", "2"]
-    return [sys.executable, *uvicorn, *listen]
+    # uvicorn would put the current folder on the path, whatever the environment says.
+    return [sys.executable, *uvicorn, *listen, "--app-dir", str(folder)]
 
 
 def _environment(folder: Path, port: int) -> dict[str, str]:

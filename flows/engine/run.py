@@ -1,8 +1,4 @@
-"""One run: a recipe, a store, and everything the stages of a flow share.
-
-Notable: opening a run does what must be known before any stage can be named: it makes the synthetic web if the recipe
-asks for one, resolves `latest`, and takes the digests of the chat files. From there on all is planned.
-"""
+"""One run: a recipe, a store, and everything the stages of a flow share."""
 
 from __future__ import annotations
 
@@ -12,26 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID
+from typing import Any
 
-import xxhash
-from prefect import get_run_logger
-from prefect.client.orchestration import get_client
-from prefect.runtime import flow_run
-
-from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
-from flows.report.page import write_report
-from flows.store.run_record import Recorder, read_run, run_names
-from tasks.base.errors import UsageError
-from tasks.dataset.data_files import pin_data_files
+from flows.store.run_record import Recorder
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.stage import DatasetContext
 from tasks.dataset.store import Store
-from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
-from tasks.synthetic_web import QUESTIONS_FILE, TRAIN_FILE, generate_synthetic_web, write_starter_chat
+from tasks.fetch.crawl_listing import SourceConfig
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -73,72 +59,25 @@ class Run:
         self.recorder.stage(name, state="done", seconds=seconds)
         self.logger.info("%s: done in %.1f s", name, seconds, extra={"stage": name, "finished": True})
 
+    def context(self, plan: StagePlan) -> DatasetContext:
+        """Return what a stage sees when its parts are counted."""
+        return DatasetContext(
+            store=self.store,
+            fingerprint=plan.fingerprint,
+            config=plan.job_config,
+            upstream=plan.upstream,
+            manifests={name: self.manifests[name] for name in plan.upstream if name in self.manifests},
+            source=self.source.model_dump(mode="json"),
+            log=self.logger.info,
+        )
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """Return what a stage wants remembered."""
+        return self.recorder.record.stages[name].summary
+
     def progress(self, name: str, done: int, total: int) -> None:
         """Tell whoever watches how many of a stage's parts are done."""
         self.logger.info("%s: %d of %d", name, done, total, extra={"stage": name, "done": done, "total": total})
-
-
-@contextmanager
-def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> Iterator[Run]:
-    """Begin a run and write, at the end, how it ended. Must be called inside a Prefect flow.
-
-    A run that `goes_on` from a corpus in the store takes `latest` for the crawl of the recipe's newest run there.
-    """
-    logger = get_run_logger()
-    store = Store(settings.store)
-    source = recipe.source
-    if recipe.synthetic_web:
-        folder = synthetic_web_folder(store, settings)
-        web = generate_synthetic_web(folder, recipe.synthetic_web)
-        source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
-    _name_flow_run(recipe.source.crawl, source.crawl)
-    chat = _chat_files(recipe, store, settings)
-    digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
-    pinned = pin_mixture(pin_data_files(recipe.model_copy(update={"source": source}), store), store)
-    source = pinned.source
-    plans = plan_stages(pinned, source.crawl, digests)
-    refuse_own_corpus(plans)
-    recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
-    logger.info("run %s in %s", recorder.record.run, store.url)
-    try:
-        yield Run(recipe, settings, store, source, plans, chat, recorder, logger)
-    except BaseException as error:
-        recorder.finish(error)
-        _publish_report(store, recorder, logger)
-        raise
-    recorder.finish()
-    _publish_report(store, recorder, logger)
-
-
-def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
-    """The crawl's name; a run that was begun on what was the latest crawl then is not silently begun anew."""
-    if source.crawl != "latest":
-        return source.crawl
-    records = (read_run(store, name) for name in reversed(run_names(store)))
-    before = next((record.crawl for record in records if record.recipe.get("name") == recipe.name), None)
-    if goes_on and before:
-        return before
-    crawl = resolve_crawl(source)
-    if before and before != crawl:
-        logger.warning("latest is %s now; the newest run of %s was on %s", crawl, recipe.name, before)
-    return crawl
-
-
-def _name_flow_run(asked: str, crawl: str) -> None:
-    """Put the crawl's name, which is known only now, into the flow run's name."""
-    identity, name = flow_run.get_id(), flow_run.get_name()
-    if identity and name and asked != crawl:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(identity), name=name.replace(asked, crawl, 1))
-
-
-def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
-    """Write the report of a run that is over; what the run made is not spoilt if that fails."""
-    try:
-        logger.info("report: %s", store.location(write_report(store, recorder.record)))
-    except Exception:
-        logger.exception("The report could not be written; `sluice report` tries again.")
 
 
 def working_folder(store: Store, settings: RunSettings) -> Path:
@@ -149,25 +88,3 @@ def working_folder(store: Store, settings: RunSettings) -> Path:
 def synthetic_web_folder(store: Store, settings: RunSettings) -> Path:
     """Where the synthetic web is generated, with its chat data and the truth about its pages."""
     return working_folder(store, settings) / "synthetic_web"
-
-
-def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
-    """Local paths of the conversations and the questions that the recipe names."""
-    asked = {
-        "conversations": recipe.sft.conversations if recipe.sft else None,
-        "questions": recipe.evaluate.questions if recipe.pretrain else None,
-    }
-    made_up = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
-    files: dict[str, Path] = {}
-    for kind, name in asked.items():
-        if name == "synthetic_web":
-            files[kind] = synthetic_web_folder(store, settings) / made_up[kind]
-        elif name == "starter" and kind == "conversations":
-            files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
-            write_starter_chat(files[kind])
-        elif name is not None:
-            files[kind] = Path(name).resolve()
-            if not files[kind].is_file():
-                section = "sft" if kind == "conversations" else "evaluate"
-                raise UsageError(f"{section}.{kind}: there is no file {files[kind]}.")
-    return files

@@ -8,36 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import Field, TypeAdapter, model_validator
+from typing import Any
 
 from flows.display.numbers import short
 from flows.planning.learning_rules import carried_over
-from flows.planning.model_cost import count_parameters, flop_per_token, scaled_shape
-from model.base.config import LoopConfig, ModelShape, deciding_fields
-from tasks.base.config import Config
-
-if TYPE_CHECKING:
-    from flows.recipe.recipe import PretrainSection
-
-
-class LadderConfig(Config):
-    """The series of small models that `sluice ladder` trains. Every size is trained on every number of tokens."""
-
-    sizes: tuple[float, ...] = (0.25, 0.375, 0.5, 0.75)
-    """Fractions of the recipe's depth and width; parameters go with the cube."""
-    tokens_per_parameter: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0)
-    """Tokens that each model is trained on, for each of its parameters."""
-    max_epochs: float = Field(default=4.0, gt=0)
-    """Times that a model may see the corpus; one that needs more is left out. Up to four, repeated tokens are worth
-    about as much as new ones (arXiv:2305.16264)."""
-
-    @model_validator(mode="after")
-    def _is_positive(self) -> Self:
-        if not all(value > 0 for value in (*self.sizes, *self.tokens_per_parameter)):
-            raise ValueError("sizes and tokens_per_parameter must be above 0")
-        return self
+from flows.planning.scaled_shape import scaled_shape
+from flows.recipe.ladder_config import LadderConfig
+from model.base.config import ModelShape, PretrainSection, deciding_fields
+from model.base.config_loading import config_as_json
+from model.metrics.flops import count_parameters, flop_per_token
 
 
 @dataclass(frozen=True)
@@ -62,7 +41,7 @@ class PlannedLadderModel:
     @property
     def meaning(self) -> dict[str, Any]:
         """The fields that decide what comes out."""
-        return {section: deciding_fields(section, values) for section, values in self.config.items()}
+        return deciding_fields(self.config)
 
     @property
     def flop(self) -> float:
@@ -109,9 +88,5 @@ def _config(section: PretrainSection, shape: ModelShape, sequences: float) -> di
         patience=0,
         trackers=(),
     )
-    return {
-        "shape": TypeAdapter(ModelShape).dump_python(shape, mode="json"),
-        "loop": TypeAdapter(LoopConfig).dump_python(loop, mode="json"),
-        "optimizer": dataclasses.asdict(optimizer),
-        "schedule": dataclasses.asdict(dataclasses.replace(section.schedule, warmup_steps=warmup)),
-    }
+    schedule = dataclasses.replace(section.schedule, warmup_steps=warmup)
+    return config_as_json(PretrainSection(shape=shape, loop=loop, optimizer=optimizer, schedule=schedule))

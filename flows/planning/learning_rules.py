@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from flows.planning.model_cost import count_parameters
 from model.base.config import ModelShape, OptimizerConfig
+from model.metrics.flops import count_parameters
 from tasks.base.config import Config
 
 SOURCE = (

@@ -5,8 +5,8 @@ Notable:
   backward pass in bfloat16, with what stands between the matrix products compiled and so recomputed, not kept; and
   attention that keeps neither probabilities nor a table of its mask. It is an estimate; loop.micro_batch = -1 finds out
   for certain.
-- Muon orthogonalises all matrices of one shape at once (model/training/optimizer.py), when no activations are left: the greater
-  of the two counts.
+- Muon orthogonalises all matrices of one shape at once (model/training/optimizer.py), after activations are freed, so
+  the larger of the two counts.
 - The head's logits live in chunks (model/network/cross_entropy.py), so they cost the same whatever the batch.
 - Under FSDP a block is gathered for its use, and its successor meanwhile; embedding and head are one unit.
 """
@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from flows.planning.model_cost import count_parameters
 from model.base.config import ModelShape
+from model.metrics.flops import count_parameters
 from tasks.base.config import Config
 
 LOGITS_PER_CHUNK = 1 << 26
-"""Logits that the head makes at a time on a GPU, unless 64 rows of the vocabulary are more (model/network/cross_entropy.py)."""
+"""Logits that the head makes at a time on a GPU, unless 64 rows of the vocabulary are more
+(model/network/cross_entropy.py)."""
 _LEAST_ROWS = 64
 _BYTES_PER_LOGIT = 12
 """In the activations' type, in float32, their gradient, and the copy in between."""

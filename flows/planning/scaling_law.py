@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flows.planning.model_cost import count_parameters, flop_per_token, scaled_shape
+from flows.planning.scaled_shape import scaled_shape
 from model.base.config import ModelShape
+from model.metrics.flops import count_parameters, flop_per_token
 from tasks.base.config import Config
 from tasks.base.errors import UsageError
 

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from flows.planning.hardware import Gpu, find_gpu
+from flows.planning.hardware import find_gpu
 from flows.planning.scaling_law import PUBLISHED_LAWS
+from model.metrics.gpus import Gpu
 from tasks.base.config import Config
 from tasks.base.errors import UsageError
 

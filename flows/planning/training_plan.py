@@ -11,7 +11,6 @@ from typing import Any
 from flows.planning.ladder_result import LadderResult, newest_ladder
 from flows.planning.learning_rules import LearningRates, learning_rules
 from flows.planning.memory import MemoryFit, memory_fits
-from flows.planning.model_cost import attention_flop_per_token, count_parameters, flop_per_token
 from flows.planning.scaling_law import (
     PUBLISHED_LAWS,
     Allocation,
@@ -22,9 +21,10 @@ from flows.planning.scaling_law import (
 from flows.planning.token_yield import TokenYield, WarcsNeeded, token_yield, warcs_needed
 from flows.planning.training_budget import MFU_SOURCE, TrainingBudget
 from flows.planning.training_speed import measured_speed
-from flows.recipe.recipe import PretrainSection, Recipe
-from model.base.config import ModelShape
+from flows.recipe.recipe import Recipe
+from model.base.config import ModelShape, PretrainSection
 from model.base.sizes import sizes_of_depth
+from model.metrics.flops import attention_flop_per_token, count_parameters, flop_per_token
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store

@@ -7,11 +7,11 @@ from functools import partial
 
 from pydantic import TypeAdapter
 
-from flows.planning.model_cost import flop_per_token
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord, read_run, run_names
 from flows.store.training_log import Training, read_training
 from model.base.config import ModelShape
+from model.metrics.flops import flop_per_token
 from tasks.dataset.store import Store
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from flows.acquisition_cost import in_bytes, in_time
-from flows.display.numbers import short
+from flows.display.numbers import duration, short, size
 from flows.planning.memory import RESERVED_BYTES
 from flows.planning.training_plan import TrainingPlan
 
@@ -48,11 +47,11 @@ def _rows(plan: TrainingPlan) -> Iterator[tuple[str, str, str]]:
     share = f"{basis['flop']}; attention is {plan.attention_share:.0%}"
     yield "FLOP", f"{plan.flop:.3g}", share
     yield "loss", f"{plan.outcomes[0].loss:.3f}", f"nats per token; {basis['loss']}"
-    yield "time", "–" if plan.seconds is None else in_time(plan.seconds), basis["seconds"]
+    yield "time", duration(plan.seconds), basis["seconds"]
     if basis["usd"]:
         yield "cost", "–" if plan.usd is None else f"{plan.usd:,.2f} $", basis["usd"]
     if plan.needed:
-        fetched = f"{in_bytes(plan.needed.fetched_bytes)} to fetch"
+        fetched = f"{size(plan.needed.fetched_bytes)} to fetch"
         yield "WARC files", f"{plan.needed.warcs:,}", f"{fetched}; {plan.needed.source}"
 
 

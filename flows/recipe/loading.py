@@ -7,12 +7,10 @@ does not exist, the nearest one that does.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 import typing
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +18,26 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
+from flows.recipe.shipped import shipped_recipe, shipped_recipes
+from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
 
+RENAMED = {
+    "vocabulary_size": "vocab_size",
+    "width": "hidden_size",
+    "feed_forward_width": "intermediate_size",
+    "head_width": "head_dim",
+    "sequences_per_step": "global_batch_size",
+    "matrix_lr": "muon_lr",
+    "madeup": "synthetic_web",
+}
+"""Fields that were renamed after 0.1.0, for the hint of an error: the old names are refused."""
+
 
 class RecipeError(UsageError):
     """The recipe, or what the command line puts over it, is wrong."""
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with Sluice."""
-    folder = resources.files("flows") / "recipes"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -97,10 +102,10 @@ def _read(name_or_path: str) -> tuple[str, str]:
             raise RecipeError(f"The recipe {path} is no UTF-8 text: {error}.") from error
         except OSError as error:
             raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    shipped = resources.files("flows") / "recipes" / f"{name_or_path}.yaml"
-    if not shipped.is_file():
-        known = shipped_recipes()
-        near = _nearest(name_or_path, known)
+    shipped = shipped_recipe(name_or_path)
+    if shipped is None:
+        known = list(shipped_recipes())
+        near = did_you_mean(name_or_path, known)
         raise RecipeError(
             f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
         )
@@ -114,13 +119,18 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
     field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
-        return field, f"no such field{_nearest(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+        return field, f"no such field{_hint(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
         return field, "is missing"
     if isinstance(details.get("input"), dict | list) or details["type"] == "value_error":
         return field, message
     return field, f"{message} (it is {details.get('input')!r})"
+
+
+def _hint(name: str, siblings: Sequence[str]) -> str:
+    now = RENAMED.get(name)
+    return f"; did you mean {now!r}, as it is called now?" if now in siblings else did_you_mean(name, siblings)
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
@@ -149,8 +159,3 @@ def _model_in(annotation: Any) -> Any:
             if found is not None:
                 return found
     return None
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,8 +1,8 @@
 """The recipe: everything that decides what comes out of a run, as one frozen model.
 
-Notable: each section's fields stand beside the code that reads them; here they are only put together. The training
-sections are the very dataclasses that the model half reads from its JSON config (a module without torch), so a field
-exists once. The same model is every flow's parameter, and Prefect draws its form from it.
+Notable: each section's fields stand beside the code that reads them; here they are only put together. The sections of
+training, evaluation and export are those of the model's own configs (model/base/config.py, which needs no torch). The
+recipe is every flow's parameter, and Prefect draws its form from it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from flows.planning.ladder_models import LadderConfig
-from model.base.config import ONE_DOCUMENT, LoopConfig, ModelShape, ObjectiveName, OptimizerConfig, ScheduleConfig
+from flows.recipe.ladder_config import LadderConfig
+from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
@@ -34,74 +34,19 @@ from tasks.tokenize.tokenizer_training import TokenizerConfig
 
 
 class _SizesFollow:
-    """Marks a `ModelShape` whose sizes a recipe may leave out, or give as a depth, so that its JSON schema says so."""
+    """Marks a section whose shape may leave sizes out, or give a depth instead, so that its JSON schema says so."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler(core)
-        definition = handler.resolve_ref_schema(schema)
-        del definition["required"]  # with a depth, none is
+        section = handler.resolve_ref_schema(schema)
+        definition = handler.resolve_ref_schema(section["properties"]["shape"])
+        del definition["required"]  # a depth is enough
         depth = {"type": "integer", "minimum": 1, "title": "Depth", "description": _DEPTH}
         definition["properties"] = {"depth": depth} | definition["properties"]
         return schema
 
 
-_DEPTH = "Sets layers, widths and heads together, less those that are named (model/base/sizes.py)."
-
-
-class PretrainSection(Config):
-    """Pretraining: the model's sizes and how it learns."""
-
-    shape: Annotated[ModelShape, _SizesFollow()]
-    """Sizes of the model; its vocabulary and context follow the tokenizer and the packing unless given. `depth` sets
-    all others that are not given (model/base/sizes.py)."""
-    loop: LoopConfig
-    """Steps, batch, precision, logging, checkpoints."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimizer and its constants."""
-    schedule: ScheduleConfig = ScheduleConfig()
-    """Learning rate over the run."""
-    objective: ObjectiveName = "causal"
-    """`causal`: a decoder that says the next token. `masked`: an encoder that names masked tokens. `span_corruption`:
-    an encoder, and a decoder that writes the spans missing from a text. Only the first becomes a chat model."""
-
-    @model_validator(mode="after")
-    def _gaps_stay_in_documents(self) -> Self:
-        if self.objective != "causal" and not self.loop.document_mask:
-            raise ValueError(f"loop.{ONE_DOCUMENT}")
-        return self
-
-
-class SftSection(Config):
-    """Finetuning on conversations."""
-
-    conversations: str = "starter"
-    """Path of a JSONL file of conversations; or `starter`, the small general set that Sluice makes itself; or
-    `synthetic_web`, the conversations that go with the synthetic web."""
-    loop: LoopConfig
-    """Steps, batch, precision, logging, checkpoints."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimizer and its constants."""
-    schedule: ScheduleConfig = ScheduleConfig()
-    """Learning rate over the run."""
-
-
-class EvaluateSection(Config):
-    """Judging the finished model."""
-
-    questions: str | None = None
-    """Path of a JSONL file of questions with their answers; or `synthetic_web`, those that go with the synthetic web; none:
-    only bits per byte are measured."""
-    validation_documents: int = Field(default=0, ge=0)
-    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
-    max_new_tokens: int = Field(default=48, ge=1)
-    """Longest reply, in tokens."""
-
-
-class ExportSection(Config):
-    """Handing the model to other programs."""
-
-    precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
-    """Type of the exported weights: float32 or bfloat16."""
+_DEPTH = "Sets layers, sizes and heads together, except those that are given (model/base/sizes.py)."
 
 
 ClassifierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -145,12 +90,12 @@ class Recipe(Config):
     compression: CompressionConfig | None = None
     """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
     measured."""
-    pretrain: PretrainSection | None = None
+    pretrain: Annotated[PretrainSection, _SizesFollow()] | None = None
     """Pretraining; without it the run ends with packed tokens."""
     sft: SftSection | None = None
     """Finetuning; without it the base model is evaluated and exported."""
     evaluate: EvaluateSection = EvaluateSection()
-    """Judging the finished model."""
+    """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
     """Handing the model to other programs."""
 

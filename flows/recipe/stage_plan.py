@@ -1,4 +1,4 @@
-"""What a plan says of one stage, and the names of all stages in order.
+"""What a plan says of one stage.
 
 Notable: nothing here knows the stages' code, so readers of the store (`sluice status`, `sluice chat`) start at once and
 run where the data half was never installed.
@@ -10,31 +10,6 @@ from typing import Any
 
 from tasks.base.config import Config
 from tasks.dataset.manifest import dataset_folder
-
-STAGE_NAMES = (
-    "selection",
-    "wanted",
-    "fetch",
-    "extract",
-    "filter",
-    "signatures",
-    "candidates",
-    "duplicates",
-    "classifiers",
-    "scores",
-    "thresholds",
-    "corpus",
-    "tokenizer",
-    "tokens",
-    "packing",
-    "compression",
-    "pretrain",
-    "sft",
-    "preference",
-    "evaluate",
-    "export",
-)
-"""Every stage in the order of its work. `preference` is named here and waits for a recipe that asks for it."""
 
 
 class StagePlan(Config):
@@ -49,6 +24,8 @@ class StagePlan(Config):
     """All of the recipe that the stage reads, with what decides only its pace or memory."""
     upstream: dict[str, str]
     """Fingerprints of the datasets it builds on, by stage."""
+    is_training: bool = False
+    """Whether it trains a model, and so leaves a metrics log and checkpoints."""
 
     @property
     def folder(self) -> str:

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.registry import STAGES
 from flows.store.run_record import RunRecord
-from tasks.corpus import corpus
-from tasks.corpus.corpus import CorpusConfig, corpus_rules
 from tasks.dataset.rules import Rule
-from tasks.extract import rules as extract
-from tasks.extract.main_text import ExtractionConfig
-from tasks.filter import config as filter
-from tasks.filter.config import FilterConfig, filter_rules
 
 Plans = Mapping[str, StagePlan]
 
-_RULES: Final[Mapping[str, Callable[[Plans], tuple[Rule, ...]]]] = MappingProxyType(
-    {
-        "extract": lambda plans: extract.extract_rules(ExtractionConfig.model_validate(plans["extract"].config)),
-        "filter": lambda plans: filter_rules(FilterConfig.model_validate(plans["filter"].config)),
-        "corpus": lambda plans: corpus_rules(CorpusConfig.model_validate(plans["corpus"].config)),
-    }
-)
-_RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"extract": extract.RULE_FIELDS, "filter": filter.RULE_FIELDS, "corpus": corpus.RULE_FIELDS}
-)
+DECIDING_STAGES = {name: stage for name, stage in STAGES.items() if stage.rules}
+"""By name, in order."""
+
 _OUTCOMES: Final = MappingProxyType({"extract": "with text", "filter": "kept by the filter", "corpus": "in the corpus"})
 
-DECIDING_STAGES: Final = tuple(_RULES)
-"""Their names, in order; each decides on the documents of the one before, the first on the records of the archive."""
+
+def decides_on(name: str) -> str | None:
+    """Return the stage on whose documents this one decides; None: on the records of the archive."""
+    mapped = DECIDING_STAGES[name].mapped
+    return mapped if mapped in DECIDING_STAGES else None
 
 
-def rules_of(stage: str, plans: Plans) -> tuple[Rule, ...]:
+def rules_of(name: str, plans: Plans) -> tuple[Rule, ...]:
     """Return the rules over the signals in a stage's decisions, as planned."""
-    return _RULES[stage](plans)
+    rules = DECIDING_STAGES[name].rules
+    return rules({stage: plan.config for stage, plan in plans.items()}) if rules else ()
 
 
 def is_read_by_rules(stage: str, field: str) -> bool:
     """Return whether rules read a field of a stage's configuration, and nothing that is measured depends on it."""
-    return any(field == read or field.startswith(f"{read}.") for read in _RULE_FIELDS.get(stage, ()))
+    return any(field == read or field.startswith(f"{read}.") for read in STAGES[stage].rule_fields)
 
 
 def outcome_words(stage: str) -> str:

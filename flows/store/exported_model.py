@@ -6,6 +6,7 @@ Notable: the model half is started as a program, so this runs where torch is ins
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from flows.store.run_record import read_run, run_names
 from tasks.base.errors import PermanentError, UsageError
+from tasks.base.safe_path import safe_path
 from tasks.dataset.store import Store
 
 
@@ -46,9 +48,8 @@ def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> in
     if importlib.util.find_spec("torch") is None:
         raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
     with local_model(store) as folder:
-        return subprocess.run(
-            [sys.executable, "-m", module, "--model", str(folder), *arguments], check=False
-        ).returncode
+        command = [sys.executable, "-m", module, "--model", str(folder), *arguments]
+        return subprocess.run(command, env=os.environ | safe_path(), check=False).returncode
 
 
 def copy_model(store: Store, destination: Path) -> Path:

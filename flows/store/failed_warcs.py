@@ -36,10 +36,10 @@ class FailedWarc(Config):
 
 
 def failed_warcs(
-    store: Store, fingerprint: str, parts: Iterable[tuple[str, Mapping[str, int]]], most: int
+    store: Store, stage: str, fingerprint: str, parts: Iterable[tuple[str, Mapping[str, int]]], most: int
 ) -> tuple[FailedWarc, ...]:
-    """Up to `most` of them, among these parts of the fetch stage, given by file name and counters."""
-    folder = decisions_folder("fetch", fingerprint)
+    """Return up to `most` of them, among these parts of a stage, given by file name and counters."""
+    folder = decisions_folder(stage, fingerprint)
     names = [name for name, counters in parts if any(counters.get(counter) for counter in _COUNTERS)]
     return tuple(_read(store, f"{folder}/{name}") for name in names[:most])
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flows.display.safe_text import harmless
-from flows.recipe.stage_plan import STAGE_NAMES
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord, StageRecord, latest_run
 from flows.store.training_log import read_training
 from tasks.base.config import Config
-from tasks.dataset.manifest import dataset_folder, read_manifest
+from tasks.dataset.manifest import read_manifest
 from tasks.dataset.parts import PartFooter, read_footer
 from tasks.dataset.store import Store
 
-_TROUBLED_WARCS, _TROUBLED_LINES = 1000, 12
+_MOST_FAILED, _MOST_LINES = 1000, 12
 
 
 class StageStatus(Config):
@@ -27,9 +26,9 @@ class StageStatus(Config):
 
     name: str
     state: str
-    """done | partial | missing | not in the recipe"""
-    fingerprint: str | None
-    path: str | None
+    """done | partial | missing"""
+    fingerprint: str
+    path: str
     """The dataset's folder, in full."""
     parts_done: int
     parts_expected: int | None
@@ -59,13 +58,12 @@ def store_status(store: Store) -> StoreStatus:
     """Look at the latest run's datasets. Raises `PermanentError` where the store holds no run."""
     record = latest_run(store)
     stages: list[StageStatus] = []
-    troubled: tuple[FailedWarc, ...] = ()
-    for name in STAGE_NAMES:
-        parts = _finished_parts(store, name, record.stages.get(name))
-        stages.append(_stage_status(store, name, record.stages.get(name), parts))
-        if name == "fetch" and name in record.stages:
-            counters = ((file, footer.counters) for file, footer in parts.items())
-            troubled = failed_warcs(store, record.stages[name].plan.fingerprint, counters, _TROUBLED_WARCS)
+    failed: tuple[FailedWarc, ...] = ()
+    for name, stage in record.stages.items():
+        parts = _finished_parts(store, stage)
+        stages.append(_stage_status(store, name, stage, parts))
+        counters = [(file, footer.counters) for file, footer in parts.items()]
+        failed += failed_warcs(store, name, stage.plan.fingerprint, counters, _MOST_FAILED - len(failed))
     return StoreStatus(
         run=record.run,
         recipe=str(record.recipe.get("name")),
@@ -73,7 +71,7 @@ def store_status(store: Store) -> StoreStatus:
         state=record.state_now(),
         error=record.error,
         stages=stages,
-        failed_warcs=list(troubled),
+        failed_warcs=list(failed),
         training=_training_notes(store, record),
     )
 
@@ -81,23 +79,13 @@ def store_status(store: Store) -> StoreStatus:
 def _training_notes(store: Store, record: RunRecord) -> dict[str, str]:
     logs = {
         stage: attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
-        for stage in ("pretrain", "sft")
+        for stage, planned in record.stages.items()
+        if planned.plan.is_training
     }
     return {stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)}
 
 
-def _stage_status(store: Store, name: str, stage: StageRecord | None, parts: Mapping[str, PartFooter]) -> StageStatus:
-    if stage is None:
-        return StageStatus(
-            name=name,
-            state="not in the recipe",
-            fingerprint=None,
-            path=None,
-            parts_done=0,
-            parts_expected=0,
-            rows=0,
-            bytes=0,
-        )
+def _stage_status(store: Store, name: str, stage: StageRecord, parts: Mapping[str, PartFooter]) -> StageStatus:
     manifest = read_manifest(store, name, stage.plan.fingerprint)
     whole = manifest is not None and len(parts) == len(manifest.parts)
     return StageStatus(
@@ -113,11 +101,9 @@ def _stage_status(store: Store, name: str, stage: StageRecord | None, parts: Map
     )
 
 
-def _finished_parts(store: Store, name: str, stage: StageRecord | None) -> dict[str, PartFooter]:
-    """The footers of those parts that carry the stage's fingerprint, by file name."""
-    if stage is None:
-        return {}
-    folder = dataset_folder(name, stage.plan.fingerprint)
+def _finished_parts(store: Store, stage: StageRecord) -> dict[str, PartFooter]:
+    """Return the footers of those parts that carry the stage's fingerprint, by file name."""
+    folder = stage.plan.folder
     footers = {
         file: read_footer(store, f"{folder}/{file}") for file in store.names(folder) if file.endswith(".parquet")
     }
@@ -134,16 +120,15 @@ def status_table(status: StoreStatus) -> list[list[str]]:
             + (f" ({stage.parts_failed} failed)" if stage.parts_failed else ""),
             f"{stage.rows:,}",
             f"{stage.bytes:,}",
-            stage.fingerprint or "",
+            stage.fingerprint,
         ]
         for stage in status.stages
-        if stage.fingerprint
     ]
 
 
 def failed_lines(status: StoreStatus) -> list[str]:
     """The WARC files in trouble as lines for a terminal, not more than fit."""
-    lines = [f"{warc.in_words}: {harmless(warc.path)}" for warc in status.failed_warcs[:_TROUBLED_LINES]]
-    if len(status.failed_warcs) > _TROUBLED_LINES:
-        lines.append(f"and {len(status.failed_warcs) - _TROUBLED_LINES:,} more: `sluice status --json` has their names")
+    lines = [f"{warc.in_words}: {harmless(warc.path)}" for warc in status.failed_warcs[:_MOST_LINES]]
+    if len(status.failed_warcs) > _MOST_LINES:
+        lines.append(f"and {len(status.failed_warcs) - _MOST_LINES:,} more: `sluice status --json` has their names")
     return lines

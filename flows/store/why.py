@@ -5,7 +5,7 @@ Notable: the answer is read from the run records in the store, so it can be aske
 
 from __future__ import annotations
 
-from flows.recipe.stage_plan import STAGE_NAMES, StagePlan
+from flows.recipe.stage_plan import StagePlan
 from flows.store.run_record import RunRecord, read_run, run_names
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, UsageError
@@ -39,11 +39,13 @@ class Explanation(Config):
 
 def explain_stage(store: Store, stage: str) -> Explanation:
     """Compare the latest run that has `stage` with the newest earlier one whose dataset was another."""
-    if stage not in STAGE_NAMES:
-        raise UsageError(f"There is no stage called {stage!r}; there are: {', '.join(STAGE_NAMES)}.")
     records = [read_run(store, name) for name in reversed(run_names(store))]
     with_stage = [record for record in records if stage in record.stages]
     if not with_stage:
+        from flows.stages.registry import STAGES  # slow to import, and only this message needs it
+
+        if stage not in STAGES:
+            raise UsageError(f"There is no stage called {stage!r}; there are: {', '.join(STAGES)}.")
         raise PermanentError(f"No run in {store.url} has the stage {stage!r} yet.")
     latest = with_stage[0]
     now = latest.stages[stage].plan

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
+from flows.stages.registry import with_upstream
 from flows.store.datasets import DatasetCount, count_dataset
 from flows.store.deciding_stages import DECIDING_STAGES, Plans, is_read_by_rules, plans_of, rules_of
 from flows.store.run_record import RunRecord, read_run, run_names
@@ -26,11 +27,8 @@ from tasks.dataset.store import Store
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's rules in the run and in the recipe."""
-_COMPARED = (
-    *("selection", "wanted", "fetch", "extract", "filter", "signatures", "candidates", "duplicates"),
-    *("classifiers", "corpus"),
-)
-"""The stages that decide what the corpus is."""
+_COMPARED = [name for name in with_upstream(["corpus"]) if name != "thresholds"]
+"""The stages that decide what the corpus is; the shares that `thresholds` reads are in the rules of `corpus` too."""
 
 
 @dataclass(frozen=True)

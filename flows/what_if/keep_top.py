@@ -14,9 +14,8 @@ from flows.store.datasets import sampled_tables, stage_folder
 from flows.what_if.decided_run import DecidedRun
 from flows.what_if.parts import StageDecisions, decide_part
 from flows.what_if.reevaluation import Reevaluation
-from tasks.classify.lowest_kept import Float32s, lowest_score
+from tasks.classify.lowest_kept import LOWEST_KEPT, Float32s, lowest_score, read_lowest_kept
 from tasks.classify.score_rules import KeepTop
-from tasks.classify.thresholds import ROWS, read_thresholds
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 
@@ -55,8 +54,8 @@ def _scores_of_run(store: Store, run: DecidedRun) -> dict[str, float]:
     """Return the lowest scores kept in the run, by classifier."""
     if "thresholds" not in run.record.stages:
         return {}
-    tables = sampled_tables(store, stage_folder(run.record, "thresholds"), ROWS.names)
-    return {name: lowest.score for name, lowest in read_thresholds(table for _, table in tables).items()}
+    tables = sampled_tables(store, stage_folder(run.record, "thresholds"), LOWEST_KEPT.names)
+    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
 
 
 def _scores(store: Store, run: DecidedRun, rule: KeepTop) -> Iterator[Float32s]:

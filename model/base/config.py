@@ -1,23 +1,30 @@
-"""The configs of the model half: frozen dataclasses, one line a field, which the flow writes as JSON.
+"""The configs of the model's programs, as frozen dataclasses that the flow writes as JSON.
 
 Notable:
-- Needs no torch, so whoever writes these files can check them where torch was never installed.
-- What decides the result and what decides only place and pace stand apart: every `Path` field and the `PACE_FIELDS` of
-  the loop may change between a run and its resume, and `steps` may grow; the others may not.
+- Needs no torch. The `...Section` classes are also the sections of a recipe, so a field is declared once, here; a
+  `...Config` adds what only the program is told: folders, files, and how many threads to use.
+- Where a run keeps its files and the `PACE_FIELDS` of its loop may change between a run and its resume, and `steps` may
+  grow; every other field may not.
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
-"""What a model is trained to do."""
-ONE_DOCUMENT = "document_mask must be true where the objective is not causal: gaps are filled from their own document"
+"""What a model is trained to do (model/objectives/objectives.py)."""
+OptimizerName = Literal["muon", "adamw"]
+"""How weights are updated (model/training/optimizer.py has a builder for each, flows/planning/memory.py what it keeps
+for each weight)."""
+
+
+def _require(right: bool, message: str) -> None:
+    if not right:
+        raise ValueError(message)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class ModelShape:
 class OptimizerConfig:
     """Which optimizer, and its constants (model/training/optimizer.py)."""
 
-    name: Literal["muon", "adamw"] = "muon"
+    name: OptimizerName = "muon"
     """`muon`: Muon for the blocks' matrices, AdamW for the rest. `adamw`: AdamW for everything."""
     lr: float = 4e-3
     """Peak learning rate of AdamW, a step in each coordinate."""
@@ -136,7 +143,8 @@ class LoopConfig:
     """Sequences of one optimizer step, over all processes."""
     micro_batch: int = 0
     """Sequences of one forward pass on one process; 0 takes all of a process's share at once; -1 takes as many as fit
-    into a GPU's memory: before the first steps all are tried at once, then half of them, until no process runs out."""
+    into a GPU's memory: before the first steps all are tried at once, then half, until no process runs out of
+    memory."""
     seed: int = 0
     """Seeds the initial weights and the order of the sequences."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
@@ -151,11 +159,12 @@ class LoopConfig:
     """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
     optimizer state (FSDP2), for models that do not fit into one GPU's memory. One process holds the whole of it."""
     float8: bool = False
-    """Whether the blocks' linear layers multiply in float8 while training (model/network/float8.py): faster for large models on
-    GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of 16."""
+    """Whether the blocks' linear layers multiply in float8 while training (model/network/float8.py): faster for large
+    models on GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of
+    16."""
     activation_checkpointing: bool = False
-    """Whether each block's activations are computed again in the backward pass instead of being kept: the memory of
-    one block's instead of all, for about a third more arithmetic."""
+    """Whether each block's activations are computed again in the backward pass instead of being kept: they then take
+    the memory of one block instead of all, for about a third more arithmetic."""
     threads: int = 0
     """CPU threads of each process; 0 shares the machine's cores among its processes."""
     log_every: int = 1
@@ -169,21 +178,22 @@ class LoopConfig:
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
     background_checkpoint_mib: int = 64
-    """Weights and optimizer state of at least so many MiB, over all processes, are copied and then written while
-    training goes on; smaller ones, which take no time, and that of the last step are written at once."""
+    """A checkpoint of at least this many MiB, over all processes, is copied and then written while training goes on;
+    smaller ones, which take no time, and that of the last step are written at once."""
     spike_sigma: float = 0.0
     """A step whose loss or gradient norm lies more than this many standard deviations above the last 128 accepted steps
-    is skipped (model/training/loss_spikes.py); 6 is usual for long runs with large batches; 0 skips only what is not finite."""
+    is skipped (model/training/loss_spikes.py); 6 is usual for long runs with large batches; 0 skips only what is not
+    finite."""
     max_hours: float = 0.0
-    """Hours of training, over all resumes, after which the run ends as it is, with a checkpoint; 0 sets no limit. The
-    learning rate follows `steps` alone, so a run that is cut here misses its decay. Two runs under a limit are not the
-    same run: how far they come is the machine's doing."""
+    """Hours of training, over all resumes, after which the run ends with a checkpoint; 0 sets no limit. The learning
+    rate follows `steps` alone, so a run that ends here misses its decay. Two runs under a limit may differ, since
+    machines differ in how far they come."""
     patience: int = 0
-    """Evaluations on held-out documents without a new best loss after which the run ends as it is, not at its best; 0
-    never does. Needs `evaluate_every`."""
+    """Evaluations on held-out documents without a new best loss after which the run ends, with its newest weights, not
+    its best ones; 0 never does. Needs `evaluate_every`."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
-    """Where the metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
-    folder. W&B obeys its own environment variables, such as WANDB_MODE=offline."""
+    """Where metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
+    folder. W&B reads its own environment variables, such as WANDB_MODE=offline."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "global_batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
@@ -203,82 +213,82 @@ PACE_FIELDS: frozenset[str] = frozenset(
         *("evaluate_every", "checkpoint_every", "keep_checkpoints", "background_checkpoint_mib"),
     }
 )
-"""The fields of `LoopConfig` that decide where and how fast a run goes and what it notes on the way, and never, beyond
-the rounding of sums, its weights or its held-out score. A run may be resumed under other ones, and whoever names runs
-by their config leaves them out. `evaluation_documents` is not one of them: it decides which documents the score is of.
-"""
+"""The fields of `LoopConfig` that decide where and how fast a run goes and what it logs, but not its weights or its
+held-out score, beyond the rounding of sums. They may change when a run is resumed, and they are no part of a run's
+fingerprint. `evaluation_documents` is not among them: it decides which documents are scored."""
 
 RESUME_FIELDS: frozenset[str] = frozenset({"steps", "max_hours", "patience", "spike_sigma"})
-"""The fields of `LoopConfig` that decide the result and may yet change between a run and its resume: where it ends, and
-which steps are skipped on the way."""
-
-ADDED_FIELDS: dict[str, frozenset[str]] = {
-    "shape": frozenset({"rope_scaling", "rope_factor", "sliding_window", "window_pattern"}),
-    "loop": frozenset({"spike_sigma", "max_hours", "patience", "float8"}),
-}
-"""Deciding fields that came after the first release, by section. At its default such a field leaves a run what it was
-before, so it has no part in the run's name or in what a checkpoint must agree with: old stores and checkpoints hold."""
+"""The fields of `LoopConfig` that decide the result and may still change when a run is resumed: where it ends, and
+which steps it skips."""
 
 
-def deciding_fields(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config's section that decide the result.
-
-    Args:
-        section: `shape`, `loop`, `optimizer` or `schedule`.
-        values: its plain values, by field.
-    """
-    defaults = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
-    pace = PACE_FIELDS if section == "loop" else frozenset()
-    if values.get("patience"):
-        pace -= {"evaluate_every"}
-    added = ADDED_FIELDS.get(section, frozenset())
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in pace and not (name in added and value == defaults[name])
-    }
+def deciding_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a program's config, as plain values, that decide its result: all but its loop's pace."""
+    loop = config.get("loop")
+    if loop is None:
+        return dict(config)
+    pace = PACE_FIELDS - {"evaluate_every"} if loop["patience"] else PACE_FIELDS
+    return {**config, "loop": {name: value for name, value in loop.items() if name not in pace}}
 
 
-SECTIONS: dict[str, type] = {
-    "shape": ModelShape,
-    "loop": LoopConfig,
-    "optimizer": OptimizerConfig,
-    "schedule": ScheduleConfig,
-}
-"""The sections that the training programs share, by name."""
+@dataclass(frozen=True, kw_only=True)
+class PretrainSection:
+    """Pretraining: the model's sizes and how it learns."""
+
+    shape: ModelShape
+    """Sizes of the model. In a recipe, vocabulary and context follow the tokenizer and the packing unless given, and
+    `depth` sets all other sizes that are not given (model/base/sizes.py)."""
+    loop: LoopConfig
+    """Steps, batch, precision, logging, checkpoints."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimizer and its constants."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Learning rate over the run."""
+    objective: ObjectiveName = "causal"
+    """`causal`: a decoder that predicts the next token. `masked`: an encoder that predicts masked tokens (BERT,
+    arXiv:1810.04805). `span_corruption`: an encoder, and a decoder that writes the spans missing from a text (T5,
+    arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.objective == "causal" or self.loop.document_mask,
+            "loop.document_mask must be true where the objective is not causal: gaps are filled from their own "
+            "document",
+        )
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(PretrainSection):
     """`python -m model.pretrain CONFIG`: from packed tokens to a base model."""
 
     folder: Path
     """The model folder: config.json, metrics.jsonl and checkpoints/ are written here."""
     tokens: str
-    """The tokens dataset: a folder of part-NNNNN.parquet, or the URL of one that fsspec knows, such as s3://..."""
+    """The tokens dataset: a folder of part-NNNNN.parquet, or the URL of one that fsspec can open, such as s3://..."""
     packing: str
     """The packing plan, likewise."""
     cache: Path
-    """Folder for the memory-mapped copy of the tokens, on a local disk; may be shared between runs."""
-    shape: ModelShape
-    """Sizes of the model."""
+    """Folder for the memory-mapped copy of the tokens, on a local disk; runs may share it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftSection:
+    """Finetuning on conversations."""
+
+    conversations: str = "starter"
+    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}. In a
+    recipe also `starter`, the small general set that Sluice makes itself, or `synthetic_web`, the conversations that go
+    with the synthetic web."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and its constants."""
-    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    schedule: ScheduleConfig = ScheduleConfig()
     """Learning rate over the run."""
-    objective: ObjectiveName = "causal"
-    """`causal`: a decoder that says the next token. `masked`: an encoder that names masked tokens (BERT,
-    arXiv:1810.04805). `span_corruption`: an encoder and a decoder that writes the spans missing from a text (T5,
-    arXiv:1910.10683). Only the first can be finetuned, exported and talked to."""
-
-    def __post_init__(self) -> None:
-        _require(self.objective == "causal" or self.loop.document_mask, f"loop.{ONE_DOCUMENT}")
 
 
-@dataclass(frozen=True)
-class SftConfig:
+@dataclass(frozen=True, kw_only=True)
+class SftConfig(SftSection):
     """`python -m model.sft CONFIG`: from a base model and conversations to a chat model."""
 
     folder: Path
@@ -287,39 +297,41 @@ class SftConfig:
     """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
     tokenizer: Path
     """The base model's tokenizer.json."""
-    conversations: Path
-    """JSONL, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}."""
-    loop: LoopConfig
-    """Steps, batch, precision, logging, checkpoints."""
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    """Optimizer and its constants."""
-    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    """Learning rate over the run."""
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSection:
+    """Evaluation of the finished model."""
+
+    questions: str | None = None
+    """Path of a JSONL file of questions with their answers (id, question, answer, group); in a recipe also
+    `synthetic_web`, the questions that go with the synthetic web. Without it no questions are asked."""
+    validation_documents: int = 0
+    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
+    max_new_tokens: int = 48
+    """Longest reply, in tokens."""
+
+    def __post_init__(self) -> None:
+        _require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
+        _require(self.validation_documents >= 0, "validation_documents must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(EvaluateSection):
     """`python -m model.evaluate CONFIG`: bits per byte on held-out documents, and answers to questions."""
 
     model: Path
-    """The model to judge: a model folder (its newest valid checkpoint) or an export folder."""
+    """The model to evaluate: a model folder (its newest valid checkpoint) or an export folder."""
     result: Path
     """The JSON file to write."""
     tokens: str | None = None
-    """The tokens dataset, a folder or a URL, whose validation documents are scored; without it bits per byte are left
-    out."""
+    """The tokens dataset, a folder or a URL, whose validation documents are scored; without it none are."""
     cache: Path | None = None
     """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
-    validation_documents: int = 0
-    """Held-out documents to score, the first ones in the dataset; 0 takes all."""
-    questions: Path | None = None
-    """JSONL, one question a line: id, question, answer, group; without it no questions are asked."""
     tokenizer: Path | None = None
     """The model's tokenizer.json; needed with `questions`."""
     replies: Path | None = None
-    """JSONL to write with every question's reply; needed with `questions`."""
-    max_new_tokens: int = 48
-    """Longest reply, in tokens."""
+    """JSONL file to write, with the reply to every question; needed with `questions`."""
     batch: int = 64
     """Sequences or questions of one forward pass."""
     precision: Literal["bfloat16", "float32"] = "float32"
@@ -328,9 +340,8 @@ class EvaluateConfig:
     """CPU threads; 0 takes all of the machine's cores."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require(self.batch >= 1, "batch must be at least 1")
-        _require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
-        _require(self.validation_documents >= 0, "validation_documents must not be negative")
         if self.tokens is not None:
             _require(self.cache is not None, "cache is needed with tokens")
         if self.questions is not None:
@@ -338,8 +349,16 @@ class EvaluateConfig:
             _require(self.replies is not None, "replies is needed with questions")
 
 
-@dataclass(frozen=True)
-class ExportConfig:
+@dataclass(frozen=True, kw_only=True)
+class ExportSection:
+    """The exported model."""
+
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Type of the exported weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ExportSection):
     """`python -m model.export CONFIG`: a folder that transformers loads as Qwen3."""
 
     model: Path
@@ -348,14 +367,7 @@ class ExportConfig:
     """The model's tokenizer.json."""
     output: Path
     """The export folder to write, replaced as a whole."""
-    precision: Literal["bfloat16", "float32"] = "float32"
-    """Type of the exported weights."""
     compare: bool = True
     """Whether to load the result in transformers, where it is installed, and compare logits in float32."""
     identity: str = ""
     """What the caller calls this export; written to export_report.json."""
-
-
-def _require(right: bool, message: str) -> None:
-    if not right:
-        raise ValueError(message)

@@ -7,13 +7,12 @@ Notable: a field that is unknown, missing or of the wrong type is an error which
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from model.base.errors import BadInput
+from model.base.errors import BadInput, did_you_mean
 
 Config = TypeVar("Config")
 
@@ -59,9 +58,8 @@ def _dataclass_of(values: Any, kind: Any, where: str, prefix: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in values:
         if name not in fields:
-            nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known fields: {', '.join(fields)}"
-            raise BadInput(f"{where}: unknown field {prefix}{name}; {hint}")
+            hint = did_you_mean(prefix + name, [prefix + field for field in fields])
+            raise BadInput(f"{where}: unknown field {prefix}{name}{hint or '; known fields: ' + ', '.join(fields)}")
     found = {}
     for name, field in fields.items():
         if name in values:

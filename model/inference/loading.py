@@ -48,7 +48,7 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
             f"{folder} holds neither model.safetensors nor a valid checkpoint; train or export a model first"
         )
     shape = checkpoint.progress.shape
-    objective = objective_of(checkpoint.progress.settings.get(OBJECTIVE_SETTING, CAUSAL.name), shape)
+    objective = objective_of(checkpoint.progress.settings[OBJECTIVE_SETTING], shape)
     model = objective.build(shape, dtype)
     load_model(checkpoint, model)
     return model.eval(), objective

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from model.base.config import ModelShape
-from model.metrics.flops import flop_per_token, peak_flop_per_second
+from model.metrics.device_peak import peak_flop_per_second
+from model.metrics.flops import flop_per_token
 
 
 class StepSpeed:

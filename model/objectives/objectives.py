@@ -32,7 +32,7 @@ from model.objectives.held_out import Score, ScoreDocuments, score_documents, su
 LanguageModel = Transformer | EncoderDecoder
 """A model of any objective; all are called with inputs, targets and segments, and give the summed loss."""
 OBJECTIVE_SETTING = "objective"
-"""Where a checkpoint's settings name the objective; one without it is causal."""
+"""Where a checkpoint's settings name the objective."""
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
 
-from model.base.config import (
-    PACE_FIELDS,
-    RESUME_FIELDS,
-    LoopConfig,
-    ModelShape,
-    OptimizerConfig,
-    ScheduleConfig,
-    deciding_fields,
-)
+from model.base.config import PACE_FIELDS, RESUME_FIELDS, LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from model.base.config_loading import config_as_json
 from model.base.device import activation_dtype, keep_freed_memory, use_threads
 from model.base.errors import BadInput, Diverged
@@ -136,14 +128,13 @@ def train(accelerator: Accelerator, run: Run) -> int:
 
 def decisive_settings(run: Run) -> dict[str, Any]:
     """The settings under which a checkpoint may be resumed: those that decide the result, and the data."""
-    settings = {}
-    for section in ("loop", "optimizer", "schedule"):
-        for name, value in deciding_fields(section, config_as_json(getattr(run, section))).items():
-            if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS:
-                settings[f"{section}.{name}"] = value
-    if run.objective.name != CAUSAL.name:
-        settings[OBJECTIVE_SETTING] = run.objective.name
-    return settings | {"the digest of the data": run.data_digest}
+    settings = {
+        f"{section}.{name}": value
+        for section, config in (("loop", run.loop), ("optimizer", run.optimizer), ("schedule", run.schedule))
+        for name, value in config_as_json(config).items()
+        if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS
+    }
+    return settings | {OBJECTIVE_SETTING: run.objective.name, "the digest of the data": run.data_digest}
 
 
 @dataclass(frozen=True)

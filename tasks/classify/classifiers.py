@@ -7,14 +7,15 @@ builds on nothing but the recipe's files, and a classifier is trained once for a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import pyarrow as pa
 import xxhash
 
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import text_hash_words
-from tasks.classify.linear_model import LinearModel, model_bytes, read_model
-from tasks.classify.training import Metrics, TrainingConfig, train_classifier
+from tasks.classify.linear_model import model_bytes
+from tasks.classify.training import ClassifierConfig, Metrics, TrainingConfig, train_classifier
 from tasks.classify.training_sets import TextSample, read_set
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 
@@ -72,18 +73,29 @@ def _counters(name: str, metrics: Metrics) -> dict[str, int]:
     return {f"{name}.{key}": int(value) for key, value in counts.items()}
 
 
-def read_classifiers(context: PartContext) -> dict[str, LinearModel]:
-    """Return the trained models by name, of a stage that builds on this one."""
-    return {
-        row["name"]: read_model(row["model"], f"The classifier {row['name']!r} in {context.store.url}")
-        for _, table in context.all_inputs("classifiers", ["name", "model"])
-        for row in table.to_pylist()
+class _Recipe(Protocol):
+    classifiers: dict[str, ClassifierConfig]
+
+
+def _config(recipe: _Recipe) -> dict[str, Any] | None:
+    """Return how each classifier is trained; None where the recipe has none."""
+    training = {
+        name: config.model_dump(mode="json", include=set(TrainingConfig.model_fields))
+        for name, config in sorted(recipe.classifiers.items())
     }
+    return {"classifiers": training} if training else None
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """Return the columns of the trained classifiers."""
-    return ROWS
+def _learns_from_corpus(recipe: _Recipe) -> bool:
+    return any(config.negatives_from_corpus for config in recipe.classifiers.values())
 
 
-STAGE = Stage("classifiers", 1, (Upstream("filter", all_parts=True, optional=True),), run, schema)
+STAGE = Stage(
+    name="classifiers",
+    version=1,
+    upstream=(Upstream("filter", all_parts=True, when=_learns_from_corpus),),
+    config_of=_config,
+    memory="the examples of one classifier: fewer of its max_documents make it smaller",
+    rows=ROWS,
+    run=run,
+)

@@ -18,6 +18,16 @@ Float32s = npt.NDArray[np.float32]
 _BINS = 1 << 16
 
 
+LOWEST_KEPT = pa.schema(
+    [
+        ("name", pa.string()),  # of the classifier
+        ("score", pa.float64()),  # documents with a lower one go
+        ("last_id", pa.string()),  # of the documents with just this score, those after this id go
+    ]
+)
+"""What the stage `thresholds` found."""
+
+
 @dataclass(frozen=True)
 class LowestKept:
     """Where a share to keep ends."""
@@ -107,3 +117,8 @@ def find_lowest_kept(share: float, column: str, read: Callable[[list[str]], Iter
     for table in read(["id", column]):
         ties += table["id"].filter(pc.equal(table[column].cast(pa.float64()), score)).to_pylist()
     return LowestKept(score, sorted(ties)[place] if ties else None)
+
+
+def read_lowest_kept(tables: Iterable[pa.Table]) -> dict[str, LowestKept]:
+    """Return what the rows of `LOWEST_KEPT` say, by classifier."""
+    return {row["name"]: LowestKept(row["score"], row["last_id"]) for table in tables for row in table.to_pylist()}

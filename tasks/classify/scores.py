@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from tasks.classify.classifiers import read_classifiers
-from tasks.classify.linear_model import score_texts
+from tasks.classify.linear_model import LinearModel, read_model, score_texts
 from tasks.classify.score_rules import scores_schema, signal_name
 from tasks.dataset.rules import passing
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
@@ -16,7 +15,7 @@ from tasks.dedup.duplicates_check import DuplicatesCheck
 
 def run(context: PartContext) -> Iterator[Output]:
     """Yield ids and scores, in the documents' order."""
-    models = read_classifiers(context)
+    models = _models(context)
     duplicates = DuplicatesCheck(context)
     for documents in context.input("filter", ["id", "text"]):
         stays = passing(duplicates.check(documents).failing.values(), documents.num_rows)
@@ -29,14 +28,24 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """Return the document's id, and a column for each classifier."""
-    return scores_schema(context.job.config["classifiers"])
+    """Return the columns: the document's id, and one for each classifier."""
+    return scores_schema(context.manifest("classifiers").config["classifiers"])
+
+
+def _models(context: PartContext) -> dict[str, LinearModel]:
+    """Return the trained models by name."""
+    return {
+        row["name"]: read_model(row["model"], f"The classifier {row['name']!r} in {context.store.url}")
+        for _, table in context.all_inputs("classifiers", ["name", "model"])
+        for row in table.to_pylist()
+    }
 
 
 STAGE = Stage(
-    "scores",
-    1,
-    (Upstream("filter"), Upstream("duplicates", all_parts=True), Upstream("classifiers", all_parts=True)),
-    run,
-    schema,
+    name="scores",
+    version=1,
+    upstream=(Upstream("filter"), Upstream("duplicates", all_parts=True), Upstream("classifiers", all_parts=True)),
+    config_of=lambda recipe: {} if recipe.classifiers else None,
+    rows=schema,
+    run=run,
 )

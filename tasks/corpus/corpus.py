@@ -6,14 +6,15 @@ Notable: duplicates are always removed, and their decisions name the document ke
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import pyarrow as pa
 from pydantic import Field
 
 from tasks.base.config import Config
+from tasks.classify.lowest_kept import read_lowest_kept
 from tasks.classify.score_rules import ClassifierCheck, score_rules, scores_schema
-from tasks.classify.thresholds import read_thresholds
-from tasks.classify.training import ScoreRuleConfig
+from tasks.classify.training import ClassifierConfig, ScoreRuleConfig
 from tasks.corpus.harm import HarmCheck, HarmConfig, harm_rules, read_lexicon
 from tasks.dataset.data_files import read_data_file
 from tasks.dataset.document_check import DocumentCheck, check_all
@@ -34,10 +35,6 @@ class CorpusConfig(Config):
     """Harmful content and bias."""
     personal_data: PersonalDataConfig | None = None
     """Personal data, which is also replaced."""
-
-
-RULE_FIELDS = ("classifiers", "harm.thresholds", "personal_data.max_per_document", "personal_data.replace")
-"""Fields of `CorpusConfig` that `corpus_rules` reads."""
 
 
 def corpus_rules(config: CorpusConfig) -> tuple[Rule, ...]:
@@ -80,15 +77,10 @@ def _checks(context: PartContext) -> list[DocumentCheck]:
 
 def _classifier_check(context: PartContext, config: CorpusConfig) -> ClassifierCheck:
     shares = "thresholds" in context.job.upstream
-    lowest = read_thresholds(table for _, table in context.all_inputs("thresholds")) if shares else {}
+    lowest = read_lowest_kept(table for _, table in context.all_inputs("thresholds")) if shares else {}
     rules = dict(zip(config.classifiers, score_rules(config.classifiers, lowest), strict=True))
     columns = scores_schema(config.classifiers)
     return ClassifierCheck(rules, pa.concat_tables([columns.empty_table(), *context.input("scores")]))
-
-
-def schema(context: PartContext) -> pa.Schema:
-    """Return the columns of the corpus."""
-    return DOCUMENTS
 
 
 def decisions(context: PartContext) -> pa.Schema:
@@ -96,16 +88,38 @@ def decisions(context: PartContext) -> pa.Schema:
     return decisions_schema([column for check in _checks(context) for column in check.signals])
 
 
+class _Recipe(Protocol):
+    classifiers: dict[str, ClassifierConfig]
+    harm: HarmConfig | None
+    personal_data: PersonalDataConfig | None
+
+
+def _config(recipe: _Recipe) -> CorpusConfig:
+    """Return the sections of the checks, and what each classifier's scores decide."""
+    rules = {
+        name: ScoreRuleConfig.model_validate(rule.model_dump(include=set(ScoreRuleConfig.model_fields)))
+        for name, rule in sorted(recipe.classifiers.items())
+    }
+    return CorpusConfig(classifiers=rules, harm=recipe.harm, personal_data=recipe.personal_data)
+
+
+def _keeps_shares(recipe: _Recipe) -> bool:
+    return any(rule.keep_top for rule in recipe.classifiers.values())
+
+
 STAGE = Stage(
-    "corpus",
-    1,
-    (
+    name="corpus",
+    version=1,
+    upstream=(
         Upstream("filter"),
         Upstream("duplicates", all_parts=True),
-        Upstream("scores", optional=True),
-        Upstream("thresholds", all_parts=True, optional=True),
+        Upstream("scores", when=lambda recipe: bool(recipe.classifiers)),
+        Upstream("thresholds", all_parts=True, when=_keeps_shares),
     ),
-    run,
-    schema,
-    decisions,
+    config_of=_config,
+    rows=DOCUMENTS,
+    decisions=decisions,
+    run=run,
+    rules=lambda configs: corpus_rules(CorpusConfig.model_validate(configs["corpus"])),
+    rule_fields=("classifiers", "harm.thresholds", "personal_data.max_per_document", "personal_data.replace"),
 )

@@ -41,6 +41,11 @@ class PartFooter:
         """Whether this part is the one that is wanted."""
         return (self.stage, self.fingerprint, self.inputs) == (stage, fingerprint, inputs)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the part is without what it should be made from, such as a WARC file that the source lacks."""
+        return self.counters.get("failed", 0) > 0
+
 
 def part_name(index: int) -> str:
     """The file name of part `index`."""

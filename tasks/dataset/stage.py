@@ -1,54 +1,44 @@
-"""What a stage is: a name, a version, what it builds on, and a function from one part's inputs to its rows.
+"""What a stage is: everything that is true of one, in one record that its own file makes.
 
-Notable: a stage's function never opens its own output and never knows whether its part is being built or rebuilt;
+Notable: a stage's function never opens its own output and never knows whether its part is built or rebuilt;
 `tasks.part_runner` does that, the same way for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import pyarrow as pa
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
-from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import Manifest, part_path, read_manifest
 from tasks.dataset.parts import read_part
+from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 
 C = TypeVar("C", bound=Config)
 
 
 class Progress(Protocol):
-    """Where the work tells its supervisor how far it is."""
+    """Where the work reports to its supervisor how far it is."""
 
     def at(self, position: int) -> None:
-        """The record at `position` is about to be worked on."""
+        """Report that the record at `position` is worked on next."""
 
 
 class NoProgress:
-    """Progress that nobody watches, for work done in the same process."""
+    """Progress that is not watched, for work done in the same process."""
 
     def at(self, position: int) -> None:
         """Do nothing."""
 
 
 @dataclass(frozen=True)
-class Upstream:
-    """A stage that this one builds on, and whether its part i is made from part i or from all parts."""
-
-    stage: str
-    all_parts: bool = False
-    optional: bool = False
-    """Whether there are recipes in which this stage does not build on it."""
-
-
-@dataclass(frozen=True)
 class Output:
-    """Some rows, some decisions and some counts, in the order they are to be written."""
+    """Some rows, some decisions and some counts, in the order in which they are written."""
 
     rows: pa.Table | None = None
     decisions: pa.Table | None = None
@@ -73,6 +63,8 @@ class PartJob:
     """Fingerprint of each stage it builds on."""
     source: dict[str, Any] = field(default_factory=dict)
     """Where the crawl is and how to reach it: decides how bytes come, never what comes out."""
+    file: str = ""
+    """The file of the crawl that the part is made from, below the source's base."""
     skip: dict[int, str] = field(default_factory=dict)
     """Records known to break the worker, by offset, with the reason: they become decisions, unread."""
 
@@ -91,67 +83,148 @@ class PartContext:
     progress: Progress
 
     def config(self, kind: type[C]) -> C:
-        """The stage's configuration, validated again as `kind`."""
+        """Return the stage's configuration, validated again as `kind`."""
         return kind.model_validate(self.job.config)
 
     def input(self, stage: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of the upstream part with this part's index, a row group at a time."""
+        """Yield the rows of the upstream part with this part's index, a row group at a time."""
         return read_part(self.store, part_path(stage, self.job.upstream[stage], self.job.index), columns)
 
     def manifest(self, stage: str) -> Manifest:
-        """The manifest of an upstream dataset."""
+        """Return the manifest of an upstream dataset."""
         return required_manifest(self.store, stage, self.job.upstream[stage])
 
     def all_inputs(self, stage: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-        """The rows of every part of an upstream dataset, in order, as (part index, row group)."""
+        """Yield the rows of every part of an upstream dataset, in order, as (part index, row group)."""
         for index in range(len(self.manifest(stage).parts)):
             for table in read_part(self.store, part_path(stage, self.job.upstream[stage], index), columns):
                 yield index, table
 
+    def reader(self, stage: str) -> Callable[[list[str]], Iterator[pa.Table]]:
+        """Return a function that yields some columns of a whole upstream dataset, each time that it is called."""
+        return lambda columns: (table for _, table in self.all_inputs(stage, columns))
+
 
 @dataclass(frozen=True)
+class DatasetContext:
+    """What a stage sees of the world when its parts are counted, before any of them is built."""
+
+    store: Store
+    fingerprint: str
+    config: dict[str, Any]
+    """The part of the recipe that the stage reads."""
+    upstream: dict[str, str]
+    """Fingerprint of each stage it builds on."""
+    manifests: Mapping[str, Manifest]
+    """Those of its datasets that are finished, by stage: all but the one of the stage it runs with."""
+    source: dict[str, Any]
+    """Where the crawl is and how to reach it."""
+    log: Callable[[str], None] = lambda message: None
+    """Takes a line for whoever watches the run."""
+
+
+@dataclass(frozen=True)
+class PartInput:
+    """What a part is made from beside the datasets upstream."""
+
+    file: str = ""
+    """A file of the crawl, below the source's base."""
+    digest: str = ""
+    """Digest of anything else."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A stage that this one builds on."""
+
+    stage: str
+    all_parts: bool = False
+    """Whether each part is made from all parts of that stage; otherwise part i is made from its part i."""
+    when: Callable[[Any], bool] | None = None
+    """In which recipes it builds on it; None: in all of them."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """What a stage leaves in the store beside its rows, for the stage that runs with it."""
+
+    is_there: Callable[[PartJob], bool]
+    """Whether what a finished job left is still there, unchanged."""
+    drop: Callable[[PartJob], None]
+    """Remove it, once the stage that runs with this one has read it."""
+
+
+Schema: TypeAlias = pa.Schema | Callable[[PartContext], pa.Schema]
+"""Columns; a function where they depend on the configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A named transformation of parts."""
+    """A named transformation of parts. The whole file of a stage that keeps the shouting documents:
+
+        def run(context: PartContext) -> Iterator[Output]:
+            \"\"\"Yield the documents with an exclamation mark.\"\"\"
+            for documents in context.input("corpus"):
+                yield Output(documents.filter(pc.match_substring(documents["text"], "!")))
+
+
+        STAGE = Stage(
+            name="shouting",
+            version=1,
+            upstream=(Upstream("corpus"),),
+            config_of=lambda recipe: {},
+            rows=DOCUMENTS,
+            run=run,
+        )
+
+    It runs once `tasks/registry.py` lists it.
+    """
 
     name: str
     version: int
-    """Raised whenever the same inputs and configuration come out otherwise than before."""
-    upstream: tuple[Upstream, ...]
+    """Raised whenever the same inputs and configuration give another output than before."""
+    upstream: tuple[Upstream, ...] = ()
+    config_of: Callable[[Any], Any]
+    """The fields that it reads of a recipe whose crawl and files are known; None: the recipe has no such stage."""
+    pace: tuple[str, ...] = ()
+    """Fields of the configuration that decide where, how fast or in how much memory, and nothing that comes out."""
+    memory: str = ""
+    """What the memory of a part grows with, where that is not the part: said when a worker runs out of it."""
+    rows: Schema
+    decisions: Schema | None = None
+    """The columns of its decisions; None: it makes none."""
     run: Callable[[PartContext], Iterator[Output]]
-    rows_schema: Callable[[PartContext], pa.Schema]
-    decisions_schema: Callable[[PartContext], pa.Schema] | None = None
-    parts: Callable[[dict[str, Any]], int] | None = None
-    """How many parts the configuration asks for; None: as many as upstream has, or one if it joins them all."""
-    further_parts: Callable[[dict[str, Any]], list[str]] | None = None
-    """Digests of what the parts are made from that the configuration adds to those of upstream, one for each."""
+    parts: Callable[[DatasetContext], Sequence[PartInput]] | None = None
+    """Its parts; None: as many as the first upstream stage that is not read whole, or one where all are."""
+    runs_with: str | None = None
+    """The stage upstream whose part i is followed by part i of this one at once, in the same task."""
+    scratch: Scratch | None = None
+    check_failures: Callable[[Sequence[PartJob], int], None] | None = None
+    """Raises where too many parts count as `failed`, given their jobs and the number of all parts."""
+    rules: Callable[[Mapping[str, Mapping[str, Any]]], tuple[Rule, ...]] | None = None
+    """The rules by which it decides on signals, given each planned stage's configuration by name; None: by none."""
+    rule_fields: tuple[str, ...] = ()
+    """Fields of the configuration, dotted, that change what rules decide and nothing that is measured."""
+
+    def schema(self, columns: Schema, context: PartContext) -> pa.Schema:
+        """Return `rows` or `decisions` as it is for one part."""
+        return columns if isinstance(columns, pa.Schema) else columns(context)
+
+    @property
+    def mapped(self) -> str | None:
+        """The stage upstream whose parts correspond to its own; None: there is none."""
+        return next((upstream.stage for upstream in self.upstream if not upstream.all_parts), None)
+
+    def meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a configuration that decide what comes out."""
+        return {name: value for name, value in config.items() if name not in self.pace}
 
 
 def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
-    """The manifest of a dataset that must be finished; `PermanentError` where it is not."""
+    """Return the manifest of a dataset that must be finished; `PermanentError` where it is not."""
     manifest = read_manifest(store, stage, fingerprint)
     if manifest is None:
         raise PermanentError(
             f"The dataset {store.url}/datasets/{stage}/{fingerprint} is not finished: run the stage {stage!r} first."
         )
     return manifest
-
-
-def inputs_digest(
-    stage: Stage, index: int, count: int, manifests: Mapping[str, Manifest], further: str | None = None
-) -> str:
-    """Digest of all that part `index` of `count` is made from: the content of upstream parts, by stage.
-
-    `manifests` holds those of the datasets that the plan builds on; `further` is the digest of what a part that the
-    configuration adds is made from.
-    """
-    found = {}
-    for upstream in stage.upstream:
-        if upstream.optional and upstream.stage not in manifests:
-            continue
-        manifest = manifests[upstream.stage]
-        if upstream.all_parts:
-            found[upstream.stage] = manifest.digest
-        elif index < len(manifest.parts):
-            found[upstream.stage] = manifest.parts[index].digest
-    share = {"index": index, "parts": count} if stage.parts else {"index": index}
-    return digest({**share, "upstream": found, **({"further": further} if further else {})})

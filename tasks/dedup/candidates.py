@@ -6,40 +6,36 @@ memory. Rows are places in the signatures dataset, which the fingerprint upstrea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from tasks.dataset.schemas import CANDIDATES
-from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.dedup.clusters import DuplicatesConfig, Reader, partition_edges
-
-
-def signature_reader(context: PartContext) -> Reader:
-    """Return a reader of the signatures dataset, part after part."""
-
-    def read(columns: list[str]) -> Iterable[pa.Table]:
-        return (table for _, table in context.all_inputs("signatures", columns))
-
-    return read
+from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
+from tasks.dedup.clusters import DuplicatesConfig, partition_edges
 
 
 def run(context: PartContext) -> Iterator[Output]:
     """Yield the pairs that this part's partition of the keys finds."""
-    edges = partition_edges(signature_reader(context), context.job.index, context.config(DuplicatesConfig))
+    edges = partition_edges(context.reader("signatures"), context.job.index, context.config(DuplicatesConfig))
     rows = pa.table({"left": edges[:, 0], "right": edges[:, 1]}, schema=CANDIDATES)
     yield Output(rows, counters={"pairs": len(edges)})
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of a candidates part."""
-    return CANDIDATES
+def _parts(context: DatasetContext) -> list[PartInput]:
+    """Return a part for each partition, which finds other pairs where their number changes."""
+    count = DuplicatesConfig.model_validate(context.config).partitions
+    return [PartInput(digest=f"{index} of {count}") for index in range(count)]
 
 
-def partitions(config: dict[str, Any]) -> int:
-    """A part for each partition."""
-    return DuplicatesConfig.model_validate(config).partitions
-
-
-STAGE = Stage("candidates", 1, (Upstream("signatures", all_parts=True),), run, schema, parts=partitions)
+STAGE = Stage(
+    name="candidates",
+    version=1,
+    upstream=(Upstream("signatures", all_parts=True),),
+    config_of=lambda recipe: recipe.duplicates,
+    pace=("partitions",),
+    memory="the band keys of one partition of all documents: more of duplicates.partitions make it smaller",
+    rows=CANDIDATES,
+    run=run,
+    parts=_parts,
+)

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 
 from tasks.dataset.schemas import DUPLICATES
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.dedup.candidates import signature_reader
 from tasks.dedup.clusters import duplicate_decisions
 
 ROWS_PER_GROUP = 100_000
@@ -24,7 +22,7 @@ def run(context: PartContext) -> Iterator[Output]:
         for _, table in context.all_inputs("candidates")
     ]
     all_edges = np.concatenate(edges) if edges else np.empty((0, 2), dtype=np.int64)
-    found = duplicate_decisions(signature_reader(context), all_edges)
+    found = duplicate_decisions(context.reader("signatures"), all_edges)
     reasons = Counter(reason for reason in found["reason"].to_pylist() if reason)
     clusters = {"clusters": len(found["cluster"].unique())}
     for start in range(0, found.num_rows, ROWS_PER_GROUP):
@@ -32,11 +30,12 @@ def run(context: PartContext) -> Iterator[Output]:
     yield Output(counters=clusters | {f"removed.{reason}": count for reason, count in reasons.items()})
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the verdicts."""
-    return DUPLICATES
-
-
 STAGE = Stage(
-    "duplicates", 1, (Upstream("signatures", all_parts=True), Upstream("candidates", all_parts=True)), run, schema
+    name="duplicates",
+    version=1,
+    upstream=(Upstream("signatures", all_parts=True), Upstream("candidates", all_parts=True)),
+    config_of=lambda recipe: {},
+    memory="the documents that have a duplicate and the pairs of them",
+    rows=DUPLICATES,
+    run=run,
 )

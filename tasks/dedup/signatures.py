@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow as pa
-
 from tasks.dataset.schemas import SIGNATURES
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.dedup.minhash import MinHashConfig, signatures_table
@@ -18,9 +16,11 @@ def run(context: PartContext) -> Iterator[Output]:
         yield Output(signatures_table(documents, config), counters={"documents": documents.num_rows})
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of a signature part."""
-    return SIGNATURES
-
-
-STAGE = Stage("signatures", 1, (Upstream("filter"),), run, schema)
+STAGE = Stage(
+    name="signatures",
+    version=1,
+    upstream=(Upstream("filter"),),
+    config_of=lambda recipe: recipe.signatures,
+    rows=SIGNATURES,
+    run=run,
+)

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import fsspec
 import pyarrow as pa
 
 from tasks.base.deadline import DeadlineExceeded, cpu_deadline
 from tasks.dataset.data_files import read_data_file
+from tasks.dataset.manifest import part_path
+from tasks.dataset.parts import read_footer
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.extract.main_text import ExtractionConfig
 from tasks.extract.page_to_document import EXTRACT_SIGNALS, ExtractedPage, SeenPages, page_to_document, without_document
+from tasks.extract.rules import RULE_FIELDS, extract_rules
 from tasks.extract.url_rules import UrlRules
 from tasks.fetch.crawl_listing import warc_name
-from tasks.fetch.fetch import is_read_in_place, job_source, stored_path, was_fetched
-from tasks.fetch.selected_records import wanted_records
+from tasks.fetch.wanted_dataset import wanted_records
+from tasks.fetch.warc_files import is_read_in_place, job_source, stored_path
+from tasks.filter.config import FilterConfig
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
@@ -36,7 +40,8 @@ CHARS_PER_GROUP = 32_000_000
 
 def run(context: PartContext) -> Iterator[Output]:
     """Documents and decisions in the order of the records."""
-    if not was_fetched(context):
+    fetched = read_footer(context.store, part_path("fetch", context.job.upstream["fetch"], context.job.index))
+    if fetched and fetched.failed:
         return
     config = context.config(ExtractionConfig)
     source, path = job_source(context.job)
@@ -138,14 +143,30 @@ class _Extractor:
             return without_document("extractor_timeout", record.url)
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the documents."""
-    return DOCUMENTS
+class _Recipe(Protocol):
+    extract: ExtractionConfig
+    filter: FilterConfig
 
 
-def decisions(context: PartContext) -> pa.Schema:
-    """The columns of the decisions."""
-    return DECISIONS
+def _config(recipe: _Recipe) -> ExtractionConfig:
+    """Return the section; the languages to guess for follow the filter's unless given."""
+    if recipe.extract.guess_languages is not None:
+        return recipe.extract
+    return recipe.extract.model_copy(update={"guess_languages": recipe.filter.languages})
 
 
-STAGE = Stage("extract", 3, (Upstream("fetch"),), run, schema, decisions)
+STAGE = Stage(
+    name="extract",
+    version=3,
+    upstream=(
+        Upstream("fetch"),
+        Upstream("wanted", all_parts=True, when=lambda recipe: recipe.source.select is not None),
+    ),
+    config_of=_config,
+    rows=DOCUMENTS,
+    decisions=DECISIONS,
+    run=run,
+    runs_with="fetch",
+    rules=lambda configs: extract_rules(ExtractionConfig.model_validate(configs["extract"])),
+    rule_fields=RULE_FIELDS,
+)

@@ -11,26 +11,22 @@ Notable:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from tasks.base.errors import PermanentError
-from tasks.base.fingerprint import digest
-from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import PartFooter, read_footer, read_part
 from tasks.dataset.schemas import WARCS, decisions_schema
-from tasks.dataset.stage import Output, PartContext, PartJob, Stage
-from tasks.dataset.store import Store
-from tasks.fetch.crawl_listing import SourceConfig, warc_name
+from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, PartJob, Scratch, Stage, Upstream
+from tasks.fetch.crawl_listing import SourceConfig, list_warcs, warc_name
 from tasks.fetch.range_fetching import fetch_records
-from tasks.fetch.selected_records import wanted_records
+from tasks.fetch.wanted_dataset import fetch_cost, wanted_paths, wanted_records
+from tasks.fetch.warc_files import drop_warc, is_at_hand, job_source, stored_path
 from tasks.sources.downloading import DamagedWarc, Fetched, fetch_warc
-from tasks.sources.source import byte_source
 from tasks.sources.transfer import NotFound
-from tasks.warc.content import WarcContent
+from tasks.synthetic_web import SyntheticWebConfig
+from tasks.synthetic_web.generation import VERSION as SYNTHETIC_WEB_VERSION
 from tasks.warc.verification import NotAWarc
 
 _log = logging.getLogger(__name__)
@@ -48,7 +44,7 @@ SIGNALS = [
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Fetch the WARC at `job.source["path"]`."""
+    """Fetch the WARC file that the job names."""
     source, path = job_source(context.job)
     try:
         fetched = _fetch(context, source, path)
@@ -103,73 +99,59 @@ def _fetch(context: PartContext, source: SourceConfig, path: str) -> Fetched:
     return fetch_warc(source.base, path, destination, source.transfer, source.bytes_per_warc)
 
 
-def has_failed(footer: PartFooter) -> bool:
-    """Whether a finished fetch part stands for a WARC that could not be had."""
-    return footer.counters.get("failed", 0) > 0
-
-
-def was_fetched(context: PartContext) -> bool:
-    """Whether there is a WARC for this job's extraction to read."""
-    footer = read_footer(context.store, part_path("fetch", context.job.upstream.get("fetch", ""), context.job.index))
-    return footer is None or not has_failed(footer)
-
-
-def job_source(job: PartJob) -> tuple[SourceConfig, str]:
-    """The source that a job reads from, and the WARC's path below its base."""
-    return SourceConfig.model_validate(job.source["source"]), str(job.source["path"])
-
-
-def stored_path(source: SourceConfig, path: str) -> str:
-    """Where a fetched WARC lies in the store; one of which only some records were fetched, in a folder for those."""
-    folder = f"warcs/{source.crawl}"
-    if source.select:
-        folder += f"/selected-{digest(source.select.meaning())[:16]}"
-    return f"{folder}/{PurePosixPath(path).name}"
-
-
-def is_read_in_place(source: SourceConfig, path: str) -> bool:
-    """Whether the WARC is a whole file of a local folder, which is never copied."""
-    if source.select or source.bytes_per_warc is not None:
-        return False
-    return byte_source(source.base, source.transfer).local(path) is not None
-
-
-def is_at_hand(job: PartJob) -> bool:
-    """Whether the bytes that a finished fetch job speaks of, and no others, are there to be read."""
-    source, path = job_source(job)
-    store = Store(job.store)
-    footer = read_footer(store, job.path)
-    if footer is None or has_failed(footer):
-        return False
-    (row,) = next(read_part(store, job.path)).to_pylist()
-    if is_read_in_place(source, path):
-        local = byte_source(source.base, source.transfer).local(path)
-        return local is not None and local.stat().st_size == row["bytes"]
-    stored = stored_path(source, path)
-    if not store.exists(stored) or store.size(stored) != row["bytes"]:
-        return False
-    with store.open(stored) as file:
-        return WarcContent(file).digest() == str(row["digest"])
-
-
-def drop_warc(job: PartJob) -> None:
-    """Remove the store's copy of a WARC; a file of the source itself is left alone."""
-    source, path = job_source(job)
-    if not is_read_in_place(source, path):
-        Store(job.store).remove(stored_path(source, path))
-
-
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the one row."""
-    return WARCS
-
-
 DECISIONS = decisions_schema(SIGNALS)
 
 
-def decisions(context: PartContext) -> pa.Schema:
-    """The columns of the one decision."""
-    return DECISIONS
+class _Recipe(Protocol):
+    source: SourceConfig
+    synthetic_web: SyntheticWebConfig | None
 
 
-STAGE = Stage("fetch", 2, (), run, schema, decisions)
+def _config(recipe: _Recipe) -> dict[str, Any]:
+    """Return what decides which bytes are fetched, and the synthetic web where they are made."""
+    source = recipe.source.model_dump(mode="json", include={"crawl", "warcs", "bytes_per_warc"})
+    if recipe.synthetic_web is None:
+        return source
+    made = recipe.synthetic_web.model_dump(mode="json") | {"version": SYNTHETIC_WEB_VERSION}
+    return source | {"warcs": "all", "synthetic_web": made}
+
+
+def _parts(context: DatasetContext) -> list[PartInput]:
+    """Return a part for each WARC file, or for each of which the recipe selects some records."""
+    source = SourceConfig.model_validate(context.source)
+    fingerprint = context.upstream.get("wanted")
+    if source.select is None or fingerprint is None:
+        return [PartInput(warc.path) for warc in list_warcs(source)]
+    context.log(f"to fetch: {fetch_cost(context.store, fingerprint, source.select).in_words()}")
+    paths = set(wanted_paths(context.store, fingerprint))
+    if not paths:
+        raise PermanentError(
+            f"source.select: the index of {source.crawl} has no page that meets all conditions in the WARC files that"
+            f" source.warcs names ({source.warcs}): ask for more of them, or for less of each page."
+        )
+    return [PartInput(warc.path) for warc in list_warcs(source) if warc.path in paths]
+
+
+def _check_failures(failed: Sequence[PartJob], count: int) -> None:
+    """Raise PermanentError once more WARC files have failed than the recipe does without."""
+    share = SourceConfig.model_validate(failed[0].source).max_failed_share
+    if len(failed) > share * count:
+        raise PermanentError(
+            f"{len(failed)} of {count} WARC files could not be had, such as {failed[0].file}: more than"
+            f" source.max_failed_share ({share:g}) allows. The log says why; run again to ask for them once more, or"
+            " allow more."
+        )
+
+
+STAGE = Stage(
+    name="fetch",
+    version=2,
+    upstream=(Upstream("wanted", all_parts=True, when=lambda recipe: recipe.source.select is not None),),
+    config_of=_config,
+    rows=WARCS,
+    decisions=DECISIONS,
+    run=run,
+    parts=_parts,
+    scratch=Scratch(is_at_hand, drop_warc),
+    check_failures=_check_failures,
+)

@@ -12,24 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tasks.base.errors import PermanentError
-from tasks.dataset.manifest import part_path
 from tasks.dataset.schemas import WANTED
-from tasks.dataset.stage import Output, PartContext, PartJob, Stage, Upstream
-from tasks.dataset.store import Store
+from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs, warc_name
 from tasks.fetch.page_selection import draw_keys
 from tasks.fetch.range_planning import Records, checked_records
+from tasks.fetch.wanted_dataset import WARCS_PER_GROUP
 
 ROWS_IN_MEMORY = 8_000_000
 """Records held at a time, at some 50 bytes each, unless one WARC alone has more."""
-WARCS_PER_GROUP = 16
-"""Rows of every row group but the last, so that a row's number says where it is."""
 _LEADING_BITS = 20
 _REST = np.uint64(64 - _LEADING_BITS)
 
@@ -39,7 +35,7 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def run(context: PartContext) -> Iterator[Output]:
     """A row for each WARC of which something is wanted, in the order in which the recipe names them."""
-    paths = [warc.path for warc in list_warcs(SourceConfig.model_validate(context.job.source["source"]))]
+    paths = [warc.path for warc in list_warcs(SourceConfig.model_validate(context.job.source))]
     draw = _draw(context, [warc_name(path) for path in paths])
     warcs = _by_warc(context, paths, draw)
     while group := list(islice(warcs, WARCS_PER_GROUP)):
@@ -49,25 +45,6 @@ def run(context: PartContext) -> Iterator[Output]:
             "bytes": sum(int(warc.lengths.sum()) for warc in group),
         }
         yield Output(pa.Table.from_pylist(rows, WANTED), counters=counters)
-
-
-def wanted_records(store: Store, job: PartJob) -> Records | None:
-    """What is wanted of the WARC that a job is about; None where the recipe takes whole WARCs."""
-    fingerprint = job.source.get("wanted")
-    if fingerprint is None:
-        return None
-    group, row = divmod(job.index, WARCS_PER_GROUP)
-    path = part_path("wanted", str(fingerprint), 0)
-    try:
-        with store.open(path) as file:
-            (found,) = pq.ParquetFile(file).read_row_group(group).slice(row, 1).to_pylist()
-    except (OSError, ValueError, IndexError, pa.ArrowException) as error:
-        raise PermanentError(f"{store.location(path)} cannot be read: {error}. Delete it and run again.") from error
-    if found["path"] != job.source["path"]:
-        raise PermanentError(
-            f"{store.location(path)}: row {job.index} is about {found['path']}: delete it and run again."
-        )
-    return checked_records(**found)
 
 
 @dataclass(frozen=True)
@@ -144,9 +121,21 @@ def _passes(counts: np.ndarray) -> Iterator[tuple[int, int]]:
         yield first, len(counts)
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the wanted records by WARC."""
-    return WANTED
+class _Recipe(Protocol):
+    source: SourceConfig
 
 
-STAGE = Stage("wanted", 1, (Upstream("selection", all_parts=True),), run, schema)
+def _config(recipe: _Recipe) -> dict[str, Any] | None:
+    """Return how the sample is drawn; None where the recipe takes whole WARC files."""
+    return recipe.source.select.drawing() if recipe.source.select else None
+
+
+STAGE = Stage(
+    name="wanted",
+    version=1,
+    upstream=(Upstream("selection", all_parts=True),),
+    config_of=_config,
+    memory=f"the records of one WARC file, or {ROWS_IN_MEMORY:,} records where that is more",
+    rows=WANTED,
+    run=run,
+)

@@ -8,23 +8,24 @@ index again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.dataset.schemas import SELECTION
-from tasks.dataset.stage import Output, PartContext, Stage
-from tasks.fetch.columnar_index import IndexFile
+from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage
+from tasks.fetch.columnar_index import IndexFile, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.fetch.page_selection import SelectConfig
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """The rows of the index file at `job.source["path"]`, a row group at a time, those of one WARC together."""
-    source, path = SourceConfig.model_validate(context.job.source["source"]), str(context.job.source["path"])
+    """Yield the rows of the index file that the job names, a row group at a time, those of one WARC together."""
+    source = SourceConfig.model_validate(context.job.source)
     warcs = pa.array([warc.path for warc in list_warcs(source)], pa.string())
-    index = IndexFile(source.base, path, source.transfer)
+    index = IndexFile(source.base, context.job.file, source.transfer)
     for table in index.selected(SelectConfig.model_validate(context.job.config["conditions"])):
         names = table["warc_filename"].combine_chunks()
         found = pa.table(
@@ -40,9 +41,19 @@ def run(context: PartContext) -> Iterator[Output]:
     yield Output(counters={"index_bytes": index.bytes_read})
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the selected records."""
-    return SELECTION
+class _Recipe(Protocol):
+    source: SourceConfig
 
 
-STAGE = Stage("selection", 1, (), run, schema)
+def _config(recipe: _Recipe) -> dict[str, Any] | None:
+    """Return the crawl, its WARC files and the conditions; None where the recipe takes whole WARC files."""
+    source = recipe.source.model_dump(mode="json", include={"crawl", "warcs"})
+    return {**source, "conditions": recipe.source.select.conditions()} if recipe.source.select else None
+
+
+def _parts(context: DatasetContext) -> list[PartInput]:
+    """Return a part for each file of the columnar index."""
+    return [PartInput(file) for file in list_index_files(SourceConfig.model_validate(context.source))]
+
+
+STAGE = Stage(name="selection", version=1, config_of=_config, rows=SELECTION, run=run, parts=_parts)

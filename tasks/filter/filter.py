@@ -11,7 +11,7 @@ from tasks.dataset.document_check import count_decisions, with_texts
 from tasks.dataset.rules import apply_rules, passing, reasons_column
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.filter.config import FilterConfig, filter_rules
+from tasks.filter.config import RULE_FIELDS, FilterConfig, filter_rules
 from tasks.filter.measure import measure
 from tasks.filter.profiles import SIGNALS
 from tasks.filter.stop_words import StopWords, parse_stop_words
@@ -62,14 +62,14 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
     )
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """Return the columns of the kept documents."""
-    return DOCUMENTS
-
-
-def decisions(context: PartContext) -> pa.Schema:
-    """Return the columns of the decisions."""
-    return DECISIONS
-
-
-STAGE = Stage("filter", 2, (Upstream("extract"),), run, schema, decisions)
+STAGE = Stage(
+    name="filter",
+    version=2,
+    upstream=(Upstream("extract"),),
+    config_of=lambda recipe: recipe.filter,
+    rows=DOCUMENTS,
+    decisions=DECISIONS,
+    run=run,
+    rules=lambda configs: filter_rules(FilterConfig.model_validate(configs["filter"])),
+    rule_fields=RULE_FIELDS,
+)

@@ -8,6 +8,7 @@ none is fetched. Boundary and special tokens count on no side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -114,11 +115,23 @@ def _held_out_texts(context: PartContext, config: CompressionStageConfig) -> tup
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()), total
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the comparison."""
-    return COMPRESSION
+class _Recipe(Protocol):
+    compression: CompressionConfig | None
+    tokens: TokensConfig
+
+
+def _config(recipe: _Recipe) -> CompressionStageConfig | None:
+    """Return the section and the choice of the held-out documents; None where the recipe has no such section."""
+    section = recipe.compression
+    return CompressionStageConfig(**dict(section), held_out=recipe.tokens) if section else None
 
 
 STAGE = Stage(
-    "compression", 1, (Upstream("corpus", all_parts=True), Upstream("tokenizer", all_parts=True)), run, schema
+    name="compression",
+    version=1,
+    upstream=(Upstream("corpus", all_parts=True), Upstream("tokenizer", all_parts=True)),
+    config_of=_config,
+    memory="the held-out texts: a smaller compression.max_bytes makes it smaller",
+    rows=COMPRESSION,
+    run=run,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
@@ -18,6 +19,7 @@ from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest, part_path, read_manifest
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
+from tasks.tokenize.mixture import MixtureConfig
 
 
 class OtherCorporaConfig(Config):
@@ -27,6 +29,15 @@ class OtherCorporaConfig(Config):
     """Fingerprints of the corpora by source name."""
     stores: dict[str, str] = Field(default_factory=dict)
     """URL of the store of each; decides nothing but where it is read."""
+
+
+def other_corpora_config(mixture: MixtureConfig | None) -> dict[str, Any]:
+    """Return the fields of `OtherCorporaConfig` for a recipe's mixture, whose corpora are known by fingerprint."""
+    others = mixture.others if mixture else {}
+    return {
+        "others": {name: other.corpus for name, other in others.items()},
+        "stores": {name: other.store for name, other in others.items()},
+    }
 
 
 @dataclass(frozen=True)

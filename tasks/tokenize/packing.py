@@ -7,8 +7,9 @@ all that is read for it is joined by id, a part at a time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,14 @@ from tasks.tokenize.mixture import (
     source_epochs,
     times_of,
 )
-from tasks.tokenize.other_corpora import FinishedCorpus, OtherCorporaConfig, finished_corpus, located, other_corpora
+from tasks.tokenize.other_corpora import (
+    FinishedCorpus,
+    OtherCorporaConfig,
+    finished_corpus,
+    located,
+    other_corpora,
+    other_corpora_config,
+)
 
 Int32s = npt.NDArray[np.int32]
 
@@ -162,19 +170,35 @@ class _Mixing:
         return self._scores[1]
 
 
-def schema(context: PartContext) -> pa.Schema:
-    """The columns of the plan."""
-    return PACKING
+class _Recipe(Protocol):
+    packing: PackingConfig
+    mixture: MixtureConfig | None
+
+
+def _config(recipe: _Recipe) -> dict[str, Any]:
+    """Return the section and the mixture, in which the other corpora are named by their fingerprints alone."""
+    config = recipe.packing.model_dump(mode="json") | other_corpora_config(recipe.mixture)
+    places = {name: {"store", "crawl", "corpus"} for name in config["others"]}
+    mixture = recipe.mixture.model_dump(mode="json", exclude={"others": places}) if recipe.mixture else None
+    return config | {"mixture": mixture}
+
+
+def _mixes_by(field: str) -> Callable[[_Recipe], bool]:
+    """Return whether a recipe's mixture has this field."""
+    return lambda recipe: bool(getattr(recipe.mixture, field, None))
 
 
 STAGE = Stage(
-    "packing",
-    1,
-    (
+    name="packing",
+    version=1,
+    upstream=(
         Upstream("tokens", all_parts=True),
-        Upstream("duplicates", all_parts=True, optional=True),
-        Upstream("scores", all_parts=True, optional=True),
+        Upstream("duplicates", all_parts=True, when=_mixes_by("by_duplicates")),
+        Upstream("scores", all_parts=True, when=_mixes_by("by_quality")),
     ),
-    run,
-    schema,
+    config_of=_config,
+    pace=("stores",),
+    memory="the lengths of all training documents",
+    rows=PACKING,
+    run=run,
 )

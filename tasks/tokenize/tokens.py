@@ -7,16 +7,17 @@ and split by the same hash of the text.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.base.errors import PermanentError
 from tasks.dataset.schemas import tokens_schema
-from tasks.dataset.stage import Output, PartContext, Stage, Upstream
+from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
 from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, tokens_table
-from tasks.tokenize.other_corpora import OtherCorporaConfig, located, other_corpora
+from tasks.tokenize.mixture import MixtureConfig
+from tasks.tokenize.other_corpora import OtherCorporaConfig, located, other_corpora, other_corpora_config
 from tasks.tokenize.tokenizer import tokenizer_path
 from tasks.tokenize.tokenizer_training import encoder
 
@@ -61,18 +62,35 @@ def _documents(context: PartContext, config: TokensStageConfig) -> Iterator[pa.T
     return corpus.read(index, _COLUMNS)
 
 
-def further_parts(config: dict[str, Any]) -> list[str]:
-    """Digests of the other corpora's parts, in the order in which they come after the run's own."""
-    found = TokensStageConfig.model_validate(config)
-    corpora = other_corpora(found.others, found.stores)
-    return [part.digest for corpus in corpora for part in corpus.manifest.parts]
+def _parts(context: DatasetContext) -> list[PartInput]:
+    """Return a part for each of the run's own corpus, then one for each of the other corpora."""
+    config = TokensStageConfig.model_validate(context.config)
+    others = other_corpora(config.others, config.stores)
+    own = [PartInput()] * len(context.manifests["corpus"].parts)
+    return own + [PartInput(digest=part.digest) for corpus in others for part in corpus.manifest.parts]
 
 
 def schema(context: PartContext) -> pa.Schema:
-    """The columns of a token part; the width of a token follows the vocabulary."""
+    """Return the columns of a token part; the width of a token follows the vocabulary."""
     return tokens_schema(context.manifest("tokenizer").config["vocab_size"])
 
 
+class _Recipe(Protocol):
+    tokens: TokensConfig
+    mixture: MixtureConfig | None
+
+
+def _config(recipe: _Recipe) -> dict[str, Any]:
+    return recipe.tokens.model_dump(mode="json") | other_corpora_config(recipe.mixture)
+
+
 STAGE = Stage(
-    "tokens", 1, (Upstream("corpus"), Upstream("tokenizer", all_parts=True)), run, schema, further_parts=further_parts
+    name="tokens",
+    version=1,
+    upstream=(Upstream("corpus"), Upstream("tokenizer", all_parts=True)),
+    config_of=_config,
+    pace=("stores",),
+    rows=schema,
+    run=run,
+    parts=_parts,
 )

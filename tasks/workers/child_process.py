@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.safe_path import safe_path
 from tasks.workers.fork_server import POSITION, READY, Progress
 
 __all__ = ["Progress", "WorkerDied", "WorkerLimits", "run_isolated"]
@@ -169,7 +170,7 @@ class _ForkServer:
                 [sys.executable, "-c", _START, json.dumps(start)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | {"PYTHONHASHSEED": "0"},
+                env=os.environ | safe_path() | {"PYTHONHASHSEED": "0"},
                 start_new_session=True,
             )
         weakref.finalize(self, _stop, self._process, self._control)

@@ -24,7 +24,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from model.base.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
-from model.metrics.flops import flop_per_token, peak_flop_per_second
+from model.metrics.device_peak import peak_flop_per_second
+from model.metrics.flops import flop_per_token
 from model.network.transformer import initialise
 from model.training.training_loop import Run, start_accelerator
 from tests.bench.our_training import trained

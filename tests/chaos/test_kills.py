@@ -15,11 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.recipe.stage_plan import STAGE_NAMES
 from tasks.dataset.store import Store
+from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import Sluice, dataset_bytes, run_sluice, sluice_command, sluice_environment
-
-DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]
 
 
 def start(prefect_server: str, *arguments: str) -> subprocess.Popen[bytes]:

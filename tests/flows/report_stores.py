@@ -1,8 +1,7 @@
-"""Stores to report on: the real stages over a small synthetic web, and the files that a trained model would have left."""
+"""Stores to report on: the real stages over a small synthetic web, and the files a trained model would have left."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import tempfile
@@ -13,20 +12,17 @@ from typing import Any
 import pyarrow as pa
 
 from flows.engine.mixed_corpora import pin_mixture
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
+from flows.stages.plan import plan_stages
 from flows.store.run_record import Recorder, RunRecord
-from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files
-from tasks.dataset.manifest import Manifest, write_manifest
+from tasks.dataset.manifest import write_manifest
 from tasks.dataset.parts import PartFooter, PartWriter
-from tasks.dataset.stage import PartJob, inputs_digest
 from tasks.dataset.store import Store
-from tasks.fetch.crawl_listing import SourceConfig, list_warcs
-from tasks.part_runner import run_part
 from tasks.registry import STAGES
 from tasks.synthetic_web import generate_synthetic_web, read_questions
+from tests.flows.without_prefect import built_datasets
 
 RECIPE: dict[str, Any] = {
     "name": "tiny",
@@ -90,45 +86,9 @@ def _crawl(folder: Path, recipe: dict[str, Any] = RECIPE) -> Recorder:
     settings = RunSettings.model_validate({"store": str(folder), "workers": 1})
     recorder = Recorder.start(chosen.model_dump(mode="json"), web.crawl, settings, plans)
     source = chosen.source.model_copy(update={"base": str(folder / "synthetic_web"), "crawl": web.crawl})
-    manifests: dict[str, Manifest] = {}
-    for name in (name for name in STAGES if name in plans):
-        plan = plans[name]
-        footers = [run_part(job) for job in _jobs(recorder, name, source, manifests)]
-        store = Store(str(folder))
-        manifests[name] = write_manifest(
-            store, name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers
-        )
-        recorder.stage(name, state="done", seconds=1.5, parts_expected=len(footers))
+    for name, manifest in built_datasets(Store(str(folder)), plans, source):
+        recorder.stage(name, state="done", seconds=1.5, parts_expected=len(manifest.parts))
     return recorder
-
-
-def _jobs(recorder: Recorder, name: str, source: SourceConfig, manifests: dict[str, Manifest]) -> list[PartJob]:
-    plan, stage = recorder.record.stages[name].plan, STAGES[name]
-    warcs = list_warcs(source)
-    mapped = name == "fetch" or any(not upstream.all_parts for upstream in stage.upstream)
-    count = stage.parts(plan.job_config) if stage.parts else len(warcs) if mapped else 1
-    further = stage.further_parts(plan.job_config) if stage.further_parts else []
-    jobs = []
-    for index in range(count + len(further)):
-        inputs = digest(warcs[index].path) if name == "fetch" else inputs_digest(stage, index, count, manifests)
-        if index >= count:
-            inputs = inputs_digest(stage, index, count, manifests, further[index - count])
-        reads = (
-            {"source": source.model_dump(mode="json"), "path": warcs[index].path}
-            if name in ("fetch", "extract")
-            else {}
-        )
-        job = PartJob(
-            store=str(recorder.record.settings["store"]),
-            stage=name,
-            fingerprint=plan.fingerprint,
-            index=index,
-            inputs=inputs,
-            config=plan.job_config,
-            upstream=plan.upstream,
-        )
-        jobs.append(dataclasses.replace(job, source=reads))
-    return jobs
 
 
 def add_training(recorder: Recorder, store: Store, stage: str, steps: int, *, finished: bool = True) -> str:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from flows.recipe.loading import RecipeError, validated
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
+from flows.stages.plan import plan_stages
 from flows.store.status import store_status
 from tasks.classify.linear_model import read_model
 from tasks.dataset.store import Store

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from flows.planning.ladder_models import LadderConfig, ladder_models
+from flows.planning.ladder_models import ladder_models
 from flows.planning.ladder_result import LadderResult
+from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.loading import RecipeError, load_recipe
-from flows.recipe.recipe import PretrainSection
+from model.base.config import PretrainSection
 from tests.chaos.test_kills import kill_when, start
 from tests.conftest import Sluice
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
 from flows.report.tables.funnel import funnel_discrepancies
+from flows.stages.plan import plan_stages
 from flows.store.run_record import RunRecord
 from flows.store.why import explain_stage
 from tasks.base.errors import PermanentError, UsageError

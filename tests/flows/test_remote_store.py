@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe.stage_plan import STAGE_NAMES
 from tasks.dataset.store import Store
+from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import Sluice, dataset_bytes
-
-DATA_STAGES = STAGE_NAMES[: STAGE_NAMES.index("pretrain")]
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from flows.store.datasets import count_dataset, sampled_rows, sampled_tables, stage_folder
 from flows.store.run_record import RunRecord
+from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.classify.score_rules import reason_name
-from tasks.classify.thresholds import ROWS, read_thresholds
 from tasks.classify.training import Metrics, ScoreRuleConfig
 from tasks.corpus.corpus import CorpusConfig
 from tasks.corpus.harm import CATEGORIES
@@ -152,8 +152,8 @@ def _lowest_kept(store: Store, record: RunRecord) -> dict[str, float]:
     """Return the lowest score that each share to keep came to, by classifier."""
     if "thresholds" not in record.stages:
         return {}
-    tables = sampled_tables(store, stage_folder(record, "thresholds"), ROWS.names)
-    return {name: lowest.score for name, lowest in read_thresholds(table for _, table in tables).items()}
+    tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
+    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
 
 
 def _in_words(rule: ScoreRuleConfig) -> str:

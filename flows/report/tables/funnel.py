@@ -139,7 +139,7 @@ def read_failed_warcs(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]
     """Read the first WARC files that could not be fetched, or are damaged at the source."""
     fetched = count_dataset(store, record, "fetch")
     parts = ((part.name, part.counters) for part in fetched.parts) if fetched else ()
-    return failed_warcs(store, record.stages["fetch"].plan.fingerprint, parts, _FAILED_WARCS)
+    return failed_warcs(store, "fetch", record.stages["fetch"].plan.fingerprint, parts, _FAILED_WARCS)
 
 
 def _funnel_stage(name: str, dataset: DatasetCount) -> FunnelStage:

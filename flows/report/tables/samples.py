@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import xxhash
 
 from flows.report.tables.text_difference import Piece, mark_differences
 from flows.store.datasets import rows_by_id, sampled_parts, sampled_rows, stage_decisions, stage_folder
-from flows.store.deciding_stages import DECIDING_STAGES, plans_of, rules_of
+from flows.store.deciding_stages import DECIDING_STAGES, decides_on, plans_of, rules_of
 from flows.store.run_record import RunRecord
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
@@ -112,8 +111,8 @@ def kept_samples(store: Store, record: RunRecord) -> tuple[TextSample, ...]:
 
 def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
     """Return some documents that the filter or the corpus stage removed, for each of their most frequent reasons."""
-    pairs = (pair for pair in pairwise(DECIDING_STAGES) if pair[1] in record.stages)
-    return tuple(found for before, stage in pairs for found in _removed_by(store, record, stage, before))
+    pairs = ((stage, decides_on(stage)) for stage in DECIDING_STAGES if stage in record.stages)
+    return tuple(found for stage, before in pairs if before for found in _removed_by(store, record, stage, before))
 
 
 def _removed_by(store: Store, record: RunRecord, stage: str, before: str) -> Iterator[RemovedFor]:

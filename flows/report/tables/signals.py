@@ -16,8 +16,8 @@ import pyarrow.types as types
 from flows.store.datasets import part_schema, sampled_tables, stage_decisions, stage_folder
 from flows.store.deciding_stages import DECIDING_STAGES, plans_of, rules_of
 from flows.store.run_record import RunRecord
+from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.classify.score_rules import KeepTop
-from tasks.classify.thresholds import ROWS, read_thresholds
 from tasks.dataset.rules import Threshold
 from tasks.dataset.store import Store
 
@@ -99,8 +99,8 @@ def _thresholds(store: Store, record: RunRecord, stage: str) -> Iterator[Thresho
         if isinstance(rule, Threshold):
             yield rule
         elif isinstance(rule, KeepTop):
-            tables = sampled_tables(store, stage_folder(record, "thresholds"), ROWS.names)
-            lowest = read_thresholds(table for _, table in tables).get(rule.classifier)
+            tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
+            lowest = read_lowest_kept(table for _, table in tables).get(rule.classifier)
             if lowest:
                 yield rule.at(lowest.score)
 

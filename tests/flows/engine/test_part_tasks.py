@@ -107,7 +107,8 @@ def giant_archive(folder: Path) -> PartJob:
         inputs="inputs",
         config=ExtractionConfig(max_elements=1_000_000).model_dump(mode="json"),
         upstream={"fetch": "0" * 16},
-        source={"source": {"base": str(folder), "crawl": "CC-MAIN-2026-45"}, "path": WARC},
+        source={"base": str(folder), "crawl": "CC-MAIN-2026-45"},
+        file=WARC,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.training import run_to_its_end
+from flows.engine.programs import run_to_its_end
 from tasks.base.errors import PermanentError, TemporaryError
 
 TRAINER = """

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from flows.recipe.loading import load_recipe
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
-from flows.recipe.stage_plan import STAGE_NAMES
+from flows.stages.plan import plan_stages
+from flows.stages.registry import STAGES
 from tests.conftest import ROOT
 
 CHAT = {"conversations": "c", "questions": "q"}
@@ -67,7 +67,7 @@ def test_meaning_changes_its_stage_and_what_builds_on_it(override: str, first: s
     changed = [name for name in before if before[name] != after[name]]
     assert changed[0] == first
     assert "export" in changed or first == "evaluate"
-    assert all(STAGE_NAMES.index(name) >= STAGE_NAMES.index(first) for name in changed)
+    assert all(list(STAGES).index(name) >= list(STAGES).index(first) for name in changed)
 
 
 def test_the_chat_files_count_by_content() -> None:

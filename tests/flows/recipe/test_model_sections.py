@@ -1,14 +1,12 @@
-"""What a recipe says of its model: the depth, the objective, and that old recipes mean what they meant."""
+"""What a recipe says of its model: the depth, the objective, and what names a run."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from flows.recipe.loading import RecipeError, load_recipe
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
+from flows.stages.plan import plan_stages
 from model.base.config import ModelShape
 
 GAPS = ["sft=null", "evaluate.questions=null"]
@@ -82,11 +80,13 @@ def test_an_objective_gets_its_ids_and_no_export(objective: str, rows: int) -> N
     assert plans["pretrain"].config["objective"] == plans["pretrain"].job_config["objective"] == objective
 
 
-def test_a_recipe_without_the_new_fields_means_what_it_meant() -> None:
+def test_a_run_is_named_by_every_field_but_its_pace() -> None:
     digests = {"conversations": "d", "questions": "q"}
-    meaning: dict[str, Any] = plan_stages(load_recipe("demo"), "c", digests)["pretrain"].config
-    assert meaning.keys() == {"shape", "loop", "optimizer", "schedule"}
-    sizes = {"vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context", "head_dim"}
-    assert meaning["shape"].keys() == {*sizes, "rope_base", "norm_epsilon", "tied_embeddings"}
-    windowed = plan_stages(load_recipe("demo", ["pretrain.shape.sliding_window=64"]), "c", digests)["pretrain"].config
-    assert windowed["shape"].keys() == {*meaning["shape"], "sliding_window"}
+
+    def fingerprint(*overrides: str) -> str:
+        return plan_stages(load_recipe("demo", overrides), "c", digests)["pretrain"].fingerprint
+
+    plain = fingerprint()
+    assert fingerprint("pretrain.loop.threads=3", "pretrain.loop.log_every=7") == plain
+    assert fingerprint("pretrain.shape.sliding_window=64") != plain
+    assert fingerprint("pretrain.loop.spike_sigma=6") != plain

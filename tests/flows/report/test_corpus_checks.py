@@ -117,7 +117,7 @@ def test_status_lists_them_too(tmp_path: Path) -> None:
     assert store_status(store).failed_warcs == []
     _with_failures(store, record)
     parts = [("part-00000.parquet", {"failed": 1}), ("part-00001.parquet", {"damaged": 1})]
-    found = failed_warcs(store, record.stages["fetch"].plan.fingerprint, [*parts, ("none", {})], most=20)
+    found = failed_warcs(store, "fetch", record.stages["fetch"].plan.fingerprint, [*parts, ("none", {})], most=20)
     assert [(warc.reason, warc.damaged_at) for warc in found] == [("missing", None), (None, 1234567)]
     status = store_status(store).model_copy(update={"failed_warcs": list(found)})
     lines = failed_lines(status)

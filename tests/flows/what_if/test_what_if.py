@@ -325,8 +325,7 @@ def test_hostile_addresses_stay_text_on_a_terminal(copied: tuple[Store, RunRecor
 def _sluice(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The command line in this process; its exit code."""
     monkeypatch.setattr("sys.argv", ["sluice", *arguments])
-    monkeypatch.setattr("flows.cli.output", Console(width=200))
-    monkeypatch.setattr("flows.cli.messages", Console(width=200, stderr=True))
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)

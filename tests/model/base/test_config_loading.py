@@ -11,15 +11,7 @@ from typing import Any
 
 import pytest
 
-from model.base.config import (
-    ADDED_FIELDS,
-    PACE_FIELDS,
-    SECTIONS,
-    LoopConfig,
-    ModelShape,
-    TrainingConfig,
-    deciding_fields,
-)
+from model.base.config import PACE_FIELDS, LoopConfig, ModelShape, PretrainConfig, deciding_fields
 from model.base.config_loading import config_as_json, load_config, parse_config
 from model.base.errors import BadInput
 from tests.conftest import ROOT
@@ -37,22 +29,22 @@ VALUES: dict[str, Any] = {
 
 
 def test_a_config_reads_back_to_itself() -> None:
-    config = parse_config(VALUES, TrainingConfig, "here")
+    config = parse_config(VALUES, PretrainConfig, "here")
     assert config.folder == Path("models/base")
     assert config.optimizer.lr == 1.0 and isinstance(config.optimizer.lr, float)
     assert config.shape.head_dim == 8, "0 means hidden_size / heads"
-    assert parse_config(config_as_json(config), TrainingConfig, "there") == config
+    assert parse_config(config_as_json(config), PretrainConfig, "there") == config
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
         (
-            ("loop", "seqences_per_step"),
+            ("loop", "global_batch_sise"),
             4,
-            "unknown field loop.seqences_per_step; did you mean loop.global_batch_size?",
+            "unknown field loop.global_batch_sise; did you mean 'loop.global_batch_size'?",
         ),
-        (("qqq",), 1, "unknown field qqq; known fields: folder, tokens"),
+        (("qqq",), 1, "unknown field qqq; known fields: shape, loop"),
         (("loop", "steps"), "ten", 'loop.steps must be of type int, not "ten"'),
         (("loop", "steps"), True, "loop.steps must be of type int, not true"),
         (("loop", "steps"), 0, "loop.steps must be at least 1"),
@@ -69,7 +61,7 @@ def test_a_wrong_field_is_named(path: tuple[str, ...], value: Any, message: str)
         section = section[name]
     section[path[-1]] = value
     with pytest.raises(BadInput) as caught:
-        parse_config(values, TrainingConfig, "demo.json")
+        parse_config(values, PretrainConfig, "demo.json")
     assert str(caught.value).startswith("demo.json: ")
     assert message in str(caught.value)
 
@@ -78,7 +70,7 @@ def test_a_missing_field_is_named() -> None:
     values = copy.deepcopy(VALUES)
     del values["loop"]["steps"]
     with pytest.raises(BadInput, match=r"demo\.json: the field loop\.steps is missing"):
-        parse_config(values, TrainingConfig, "demo.json")
+        parse_config(values, PretrainConfig, "demo.json")
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
@@ -114,21 +106,17 @@ def test_pace_fields_are_fields_of_the_loop() -> None:
     assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
 
 
-def test_an_added_field_leaves_no_trace_at_its_default() -> None:
-    before = {"steps": 3, "global_batch_size": 4, "seed": 0}
-    values = config_as_json(LoopConfig(steps=3, global_batch_size=4))
-    assert set(deciding_fields("loop", values)) == {*before, "precision", "document_mask", "evaluation_documents"}
-    changed = deciding_fields("loop", {**values, "spike_sigma": 6.0})
-    assert changed == {**deciding_fields("loop", values), "spike_sigma": 6.0}
-    for section, names in ADDED_FIELDS.items():
-        fields = {field.name: field.default for field in dataclasses.fields(SECTIONS[section])}
-        assert all(fields[name] is not dataclasses.MISSING for name in names)
+def test_a_loop_without_its_pace_decides_the_result() -> None:
+    values = config_as_json(parse_config(VALUES, PretrainConfig, "here"))
+    deciding = deciding_fields(values)
+    assert {**deciding, "loop": values["loop"]} == values
+    assert deciding["loop"].keys() == values["loop"].keys() - PACE_FIELDS
 
 
 def test_the_steps_between_evaluations_decide_where_they_end_the_run() -> None:
     values = config_as_json(LoopConfig(steps=3, global_batch_size=4, evaluate_every=5))
-    assert "evaluate_every" not in deciding_fields("loop", values)
-    assert deciding_fields("loop", {**values, "patience": 2})["evaluate_every"] == 5
+    assert "evaluate_every" not in deciding_fields({"loop": values})["loop"]
+    assert deciding_fields({"loop": {**values, "patience": 2}})["loop"]["evaluate_every"] == 5
 
 
 def test_a_list_is_checked_entry_by_entry(tmp_path: Path) -> None:

@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from flows.planning.hardware import known_gpus
 from flows.planning.memory import activation_bytes, state_bytes
-from flows.planning.model_cost import count_parameters, flop_per_token, scaled_shape
+from flows.planning.scaled_shape import scaled_shape
 from model.base.config import ModelShape, OptimizerConfig
-from model.metrics.flops import flop_per_token as flop_per_token_of_training
-from model.metrics.flops import named_peak
+from model.metrics.flops import count_parameters, flop_per_token
+from model.metrics.gpus import known_gpus, named_peak
 from model.network.transformer import Transformer, initialise
 from model.training.optimizer import build_optimizers
 
@@ -61,12 +60,11 @@ def test_flop_are_those_that_torch_counts(shape: ModelShape) -> None:
     assert counter.get_total_flops() == flop_per_token(shape) * tokens.numel()
 
 
-WINDOWED = dataclasses.replace(GROUPED, layers=4, sliding_window=8, window_pattern="SSSL")
-
-
-@pytest.mark.parametrize("shape", [*SHAPES.values(), WINDOWED])
-def test_training_counts_alike_for_its_metrics(shape: ModelShape) -> None:
-    assert flop_per_token(shape) == flop_per_token_of_training(shape)
+def test_attention_in_a_window_is_counted_to_its_width() -> None:
+    windowed = dataclasses.replace(GROUPED, layers=4, sliding_window=8, window_pattern="SSSL")
+    whole = dataclasses.replace(windowed, sliding_window=0)
+    spared = 12.0 * windowed.heads * windowed.head_dim * 3 * (windowed.context - 8)
+    assert flop_per_token(whole) - flop_per_token(windowed) == spared
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -102,7 +100,7 @@ def test_activations_are_about_what_the_backward_pass_keeps() -> None:
     assert sum(kept.values()) - probabilities == pytest.approx(activation_bytes(shape, checkpointing=False), rel=0.35)
 
 
-def test_the_planner_and_the_trainer_know_the_same_peaks() -> None:
+def test_a_driver_names_each_gpu_of_the_table() -> None:
     """By the words that a driver uses, e.g. `NVIDIA A100-SXM4-80GB`."""
     for name, gpu in known_gpus().items():
         words = name.removesuffix("-40gb").upper().replace("-", " ")

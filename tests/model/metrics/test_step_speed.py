@@ -13,7 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from model.base.config import ModelShape
 from model.data.token_cache import open_token_cache
 from model.data.token_data import training_bytes_per_token
-from model.metrics.flops import flop_per_token, named_peak, peak_flop_per_second
+from model.metrics.device_peak import peak_flop_per_second
+from model.metrics.flops import flop_per_token
+from model.metrics.gpus import named_peak
 from model.metrics.step_speed import StepSpeed
 from model.network.transformer import Transformer, initialise
 from model.pretrain import pretrain

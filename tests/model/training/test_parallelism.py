@@ -166,7 +166,7 @@ def test_how_a_run_is_spread_is_no_part_of_what_it_is() -> None:
     spread = LoopConfig(
         steps=1, global_batch_size=1, parallelism="fsdp", activation_checkpointing=True, background_checkpoint_mib=0
     )
-    assert deciding_fields("loop", config_as_json(plain)) == deciding_fields("loop", config_as_json(spread))
+    assert deciding_fields({"loop": config_as_json(plain)}) == deciding_fields({"loop": config_as_json(spread)})
 
 
 def test_what_cannot_be_sharded_or_launched_is_refused(corpus: TinyCorpus, tmp_path: Path) -> None:

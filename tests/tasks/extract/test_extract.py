@@ -6,8 +6,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
+from flows.stages.plan import plan_stages
 from tasks.dataset.stage import PartContext, PartJob
 from tasks.dataset.store import Store
 from tasks.extract import extract
@@ -38,9 +38,11 @@ def decisions(
     """The decisions on `records`, and the positions told."""
     (folder / WARC).parent.mkdir(parents=True, exist_ok=True)
     (folder / WARC).write_bytes(members(records))
-    source = {"source": {"base": str(folder), "crawl": "CC-MAIN-2026-45"}, "path": WARC}
+    source = {"base": str(folder), "crawl": "CC-MAIN-2026-45"}
     config = ExtractionConfig.model_validate(extract_config).model_dump(mode="json")
-    job = PartJob(str(folder / "store"), "extract", "f" * 16, 0, "inputs", config, {}, source, skip)
+    job = PartJob(
+        str(folder / "store"), "extract", "f" * 16, 0, "inputs", config, {"fetch": "0" * 16}, source, WARC, skip
+    )
     told = Told()
     outputs = list(extract.run(PartContext(job, Store(job.store), told)))
     rows = [row for output in outputs if output.decisions is not None for row in output.decisions.to_pylist()]

@@ -15,7 +15,7 @@ from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.extract.main_text import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
-from tasks.fetch.fetch import drop_warc, has_failed, is_at_hand, stored_path
+from tasks.fetch.warc_files import drop_warc, is_at_hand, stored_path
 from tasks.part_runner import run_part
 from tasks.sources.downloading import DamagedWarc
 from tasks.sources.transfer import NotFound, TransferConfig
@@ -50,7 +50,8 @@ def job(store: Store, base: object, max_failed_share: float = 0.0) -> PartJob:
         inputs="i",
         config={},
         upstream={},
-        source={"source": source.model_dump(mode="json"), "path": PATH},
+        source=source.model_dump(mode="json"),
+        file=PATH,
     )
 
 
@@ -71,7 +72,7 @@ def decided(store: Store, stage: str) -> list[dict[str, Any]]:
 def test_a_warc_that_is_had(mirror: Mirror, store: Store) -> None:
     footer = run_part(job(store, mirror.base))
     assert footer.counters == {"bytes": 10_182, "damaged": 0, "kept": 1, "read": 1, "wrong_digests": 0}
-    assert not has_failed(footer)
+    assert not footer.failed
     (row,) = rows(store, job(store, mirror.base).path)
     assert (row["name"], row["path"], row["crawl"], row["bytes"], row["clipped"]) == (NAME, PATH, CRAWL, 10_182, False)
     assert decided(store, "fetch") == [
@@ -115,7 +116,7 @@ def test_a_warc_that_cannot_be_had(
     lenient = job(store, base, max_failed_share=0.1)
     footer = run_part(lenient)
     assert footer.counters == {"failed": 1, "kept": 0, "read": 1, f"removed.{reason}": 1}
-    assert has_failed(footer)
+    assert footer.failed
     assert not is_at_hand(lenient)
     assert rows(store, lenient.path) == []
     (decision,) = decided(store, "fetch")
@@ -124,7 +125,7 @@ def test_a_warc_that_cannot_be_had(
     assert (extracted.rows, extracted.counters, decided(store, "extract")) == (0, {}, [])
     store.remove(lenient.path)
     file.write_bytes(whole)
-    assert not has_failed(run_part(lenient))
+    assert not run_part(lenient).failed
 
 
 def test_a_warc_that_is_damaged_at_the_source_is_read_around_the_damage(mirror: Mirror, store: Store) -> None:

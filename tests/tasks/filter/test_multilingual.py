@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe.loading import load_recipe, shipped_recipes
+from flows.recipe.loading import load_recipe
+from flows.recipe.shipped import shipped_recipes
 from tasks.dataset.rules import Threshold
 from tasks.extract.main_text import ExtractionConfig
 from tasks.extract.page_to_document import page_to_document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import json
 import subprocess
@@ -17,21 +16,16 @@ import pytest
 from pydantic import ValidationError
 
 from flows.acquisition_cost import acquisition_cost
-from flows.engine.finished_dataset import finished_manifest
-from flows.engine.selecting import SELECTING, fetch_cost, selecting_jobs, wanted_warcs
-from flows.recipe.plan import plan_stages
 from flows.recipe.recipe import Recipe
-from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
 from tasks.base.errors import PermanentError
-from tasks.base.fingerprint import digest
-from tasks.dataset.manifest import Manifest
-from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.fetch import selected_records as wanted
 from tasks.fetch.crawl_listing import warc_name
-from tasks.part_runner import run_part
+from tasks.fetch.wanted_dataset import WARCS_PER_GROUP, fetch_cost
 from tests.conftest import Sluice, dataset_bytes
 from tests.flows.test_real_crawl import FAULTS
+from tests.flows.without_prefect import built_datasets
 from tests.tasks.crawl_mirror import CRAWL, Mirror, cut, flip, refuse, running_mirror
 from tests.tasks.fetch.test_range_fetching import QUICK
 from tests.tasks.indexed_crawl import IndexedPage, write_indexed_crawl
@@ -64,34 +58,13 @@ class Carried:
     def __init__(self, store: Path, recipe: Recipe) -> None:
         self.store, self.source = Store(str(store)), recipe.source
         self.plans = plan_stages(recipe, recipe.source.crawl, {})
-        self.manifests: dict[str, Manifest] = {}
-        for name in SELECTING:
-            jobs = selecting_jobs(self.store, self.source, self.plans[name], self.manifests)
-            self.manifests[name] = finished_manifest(self.store, self.plans[name], [run_part(job) for job in jobs])
+        self.manifests = dict(built_datasets(self.store, self.plans, self.source, "wanted"))
 
     def documents(self) -> list[dict[str, Any]]:
         """Every document's row, of every WARC in order."""
-        rows = []
-        for place, warc in enumerate(wanted_warcs(self.store, self.source, self.plans["wanted"])):
-            source = {"source": self.source.model_dump(mode="json"), "path": warc.path}
-            source["wanted"] = self.plans["wanted"].fingerprint
-            fetched = run_part(self._job(self.plans["fetch"], place, source))
-            extract = dataclasses.replace(self._job(self.plans["extract"], place, source), inputs=fetched.digest)
-            run_part(extract)
-            rows += pq.read_table(self.store.local(extract.path)).to_pylist()
-        return rows
-
-    def _job(self, plan: StagePlan, place: int, source: dict[str, Any]) -> PartJob:
-        return PartJob(
-            store=self.store.url,
-            stage=plan.name,
-            fingerprint=plan.fingerprint,
-            index=place,
-            inputs=digest(source["path"]),
-            config=plan.job_config,
-            upstream=plan.upstream,
-            source=source,
-        )
+        parts = dict(built_datasets(self.store, self.plans, self.source, "extract"))["extract"].parts
+        folder = self.store.local(self.plans["extract"].folder)
+        return [row for part in parts for row in pq.read_table(folder / part.path).to_pylist()]
 
 
 def german_ids(crawl: list[IndexedPage]) -> list[str]:
@@ -199,12 +172,12 @@ def test_warcs_and_their_order_are_the_recipes(tmp_path: Path, crawl: list[Index
 
 
 def test_many_warcs_are_found_in_their_row_groups(tmp_path: Path) -> None:
-    write_indexed_crawl(tmp_path / "web", warcs=2 * wanted.WARCS_PER_GROUP + 3, pages_per_warc=2)
+    write_indexed_crawl(tmp_path / "web", warcs=2 * WARCS_PER_GROUP + 3, pages_per_warc=2)
     carried = Carried(tmp_path / "store", recipe(tmp_path / "web", GERMAN))
     ids = [row["id"] for row in carried.documents()]
     assert [name.partition(":")[0] for name in ids] == sorted(name.partition(":")[0] for name in ids)
     assert len(ids) == carried.manifests["wanted"].counters["pages"]
-    assert len({name.partition(":")[0] for name in ids}) > wanted.WARCS_PER_GROUP
+    assert len({name.partition(":")[0] for name in ids}) > WARCS_PER_GROUP
 
 
 def test_nothing_wanted_is_an_error(tmp_path: Path, crawl: list[IndexedPage]) -> None:
@@ -242,7 +215,10 @@ def test_the_plans_numbers_are_what_is_then_asked_for(mirror: Mirror, crawl: lis
         assert cost.warcs == 4
         carried = Carried(tmp_path / "store", asked_for)
         assert asked_for.source.select
-        assert fetch_cost(carried.store, carried.plans["wanted"], asked_for.source.select).requests == cost.requests
+        assert (
+            fetch_cost(carried.store, carried.plans["wanted"].fingerprint, asked_for.source.select).requests
+            == cost.requests
+        )
         mirror.asked.clear()
         carried.documents()
         ranges = [asked.removeprefix("bytes=").split("-") for path, asked in mirror.asked if asked and ".warc" in path]

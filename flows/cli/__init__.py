@@ -1,0 +1,10 @@
+"""The command line: `sluice VERB`, a file for each group of verbs."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the `sluice` command."""
+    from flows.cli.app import run
+
+    run()

@@ -1,0 +1,78 @@
+"""The verbs that read a store: status, why, evaluate, report."""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from flows.cli.terminal import JsonOption, StoreOption, output, print_json, print_text
+from flows.display.safe_text import harmless
+from tasks.base.errors import PermanentError
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+    """What is done and what is left of the latest run."""
+    from flows.store.status import failed_lines, status_table, store_status
+    from tasks.dataset.store import Store
+
+    found = store_status(Store(store))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    table = Table(title=f"{found.run} · {found.crawl} · {found.state}")
+    for name in ("stage", "state", "parts", "rows", "bytes", "fingerprint"):
+        table.add_column(name, justify="right" if name in ("parts", "rows", "bytes") else "left")
+    for row in status_table(found):
+        table.add_row(*row)
+    output.print(table)
+    for line in failed_lines(found):
+        print_text(line, style="yellow")
+    for stage, note in found.training.items():
+        print_text(f"{stage}: {harmless(note)}")
+    if found.error:
+        print_text(harmless(found.error), style="red")
+
+
+@verbs.command()
+def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+    """Why a stage ran again: which field changed, from what to what."""
+    from flows.store.why import explain_stage
+    from tasks.dataset.store import Store
+
+    explanation = explain_stage(Store(store), stage)
+    if as_json:
+        print_json(explanation.model_dump(mode="json"))
+    else:
+        print_text(explanation.words)
+
+
+@verbs.command()
+def evaluate(store: StoreOption = "./store") -> None:
+    """The newest evaluation: bits per byte beside a unigram model, and answers by group, as JSON."""
+    from flows.store.run_record import read_run, run_names
+    from tasks.dataset.store import Store
+
+    for name in reversed(run_names(Store(store))):
+        stage = read_run(Store(store), name).stages.get("evaluate")
+        if stage and stage.summary:
+            print_json(stage.summary)
+            return
+    raise PermanentError(f"The store {store} holds no evaluation yet: `sluice run` makes one.")
+
+
+@verbs.command()
+def report(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+    """Write the report of the latest run again and say where it is."""
+    from flows.report.page import write_report
+    from flows.store.run_record import latest_run
+    from tasks.dataset.store import Store
+
+    place = Store(store)
+    location = place.location(write_report(place, latest_run(place)))
+    if as_json:
+        print_json({"report": location})
+    else:
+        print_text(location)

@@ -1,0 +1,141 @@
+"""The verbs that run a flow: run, corpus, pretrain, finetune, ladder."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.terminal import JsonOption, RecipeArgument, SetOption, StoreOption, messages, output, print_json
+from tasks.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from tasks.dataset.store import Store
+
+verbs = typer.Typer()
+
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Parts worked on at once; default: the cores.")
+]
+WorkerMemoryOption = Annotated[
+    float | None, typer.Option("--worker-memory", min=0.1, help="GiB at which a worker is ended; default: 4.")
+]
+ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Training processes, usually one a GPU.")]
+AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
+
+
+@verbs.command()
+def run(
+    recipe: RecipeArgument = "demo",
+    store: StoreOption = "./store",
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    worker_memory: WorkerMemoryOption = None,
+    processes: ProcessesOption = 1,
+    accelerate: AccelerateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Crawl to chat model; without a recipe, the offline demo."""
+    settings = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings |= {"processes": processes, "accelerate_config": accelerate}
+    _run_flow("flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
+
+
+@verbs.command()
+def corpus(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    worker_memory: WorkerMemoryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Crawl to packed tokens."""
+    settings = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    _run_flow("flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
+
+
+def _training_verb(name: str, flow: str, words: str) -> None:
+    """Add a verb that trains on what is in the store."""
+
+    @verbs.command(name, help=words)
+    def verb(
+        recipe: RecipeArgument,
+        store: StoreOption = "./store",
+        overrides: SetOption = None,
+        processes: ProcessesOption = 1,
+        accelerate: AccelerateOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        settings = {"store": store, "processes": processes, "accelerate_config": accelerate}
+        _run_flow(flow, recipe, overrides, settings, as_json)
+
+
+_training_verb("pretrain", "flows.training:pretrain", "Pretrain on a corpus that is in the store.")
+_training_verb("finetune", "flows.training:finetune", "Finetune the pretrained model, evaluate it and export it.")
+_training_verb("ladder", "flows.ladder:ladder", "Fit a scaling law to small models trained on a corpus in the store.")
+
+
+def _run_flow(
+    flow: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
+) -> None:
+    """Validate the recipe, make sure of a Prefect server, run the flow, show what came out.
+
+    Args:
+        flow: where the flow is, as `module:function`.
+        given: the run's settings; what is None keeps its default.
+    """
+    from flows.recipe.loading import load_recipe
+    from flows.recipe.settings import RunSettings
+
+    recipe = load_recipe(recipe_name, overrides or ())
+    settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
+    if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
+        raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")
+    _quieten_prefect()
+    from flows.display.console import showing_progress
+    from flows.engine.prefect_server import prefect_api
+
+    with prefect_api(Path.home() / ".sluice" / "prefect") as server:
+        messages.print(f"Prefect UI: {server.ui_url}")
+        function = pkgutil.resolve_name(flow)
+        try:
+            with showing_progress(messages):
+                function(recipe, settings)
+        except KeyboardInterrupt:
+            messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(130) from None
+    from tasks.dataset.store import Store
+
+    _show_outcome(Store(settings.store), as_json)
+
+
+def _quieten_prefect() -> None:
+    """Leave the terminal to `flows.display.console`; Prefect reads these when it is first imported."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def _show_outcome(store: Store, as_json: bool) -> None:
+    """Show what the latest run came to, and where its report is."""
+    from flows.planning.ladder_result import newest_ladder
+    from flows.planning.ladder_table import print_ladder
+    from flows.report.terminal import print_outcome
+    from flows.store.run_record import latest_run
+
+    record = latest_run(store)
+    if as_json:
+        print_json(record.model_dump(mode="json"))
+        return
+    if "ladder" in record.stages and (result := newest_ladder(store, record.recipe["name"])):
+        print_ladder(output, result)
+    else:
+        print_outcome(output, store, record)
+    report_path = f"reports/{record.run}.html"
+    if store.exists(report_path):
+        output.print(f"Report: {store.location(report_path)}", highlight=False, soft_wrap=True)

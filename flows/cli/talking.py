@@ -1,0 +1,82 @@
+"""The verbs that use the exported model: chat, generate, export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.terminal import StoreOption, print_text
+
+verbs = typer.Typer()
+
+TemperatureOption = Annotated[float, typer.Option(help="0 takes the likeliest token; higher is more varied.")]
+TopKOption = Annotated[int, typer.Option(help="Draw among the k likeliest tokens; 0: all.")]
+TopPOption = Annotated[float, typer.Option(help="Draw within this share of probability.")]
+MaxNewTokensOption = Annotated[int, typer.Option(help="Longest answer, in tokens.")]
+SeedOption = Annotated[int, typer.Option(help="Seeds the draws.")]
+
+
+@verbs.command()
+def chat(
+    message: Annotated[str | None, typer.Argument(help="One message to answer; without it, a conversation.")] = None,
+    store: StoreOption = "./store",
+    temperature: TemperatureOption = 0.0,
+    top_k: TopKOption = 0,
+    top_p: TopPOption = 1.0,
+    max_new_tokens: MaxNewTokensOption = 128,
+    seed: SeedOption = 0,
+) -> None:
+    """Talk to the newest exported model."""
+    sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
+    _run_model_program("model.chat", store, [*sampling, *([] if message is None else [f"--message={message}"])])
+
+
+@verbs.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="The beginning of a document.")],
+    store: StoreOption = "./store",
+    temperature: TemperatureOption = 0.0,
+    top_k: TopKOption = 0,
+    top_p: TopPOption = 1.0,
+    max_new_tokens: MaxNewTokensOption = 128,
+    seed: SeedOption = 0,
+) -> None:
+    """Let the newest exported model continue a text."""
+    sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
+    _run_model_program("model.generate", store, [*sampling, f"--prompt={prompt}"])
+
+
+@verbs.command()
+def export(
+    destination: Annotated[Path, typer.Argument(help="A new folder.")],
+    store: StoreOption = "./store",
+    gguf: Annotated[
+        str | None, typer.Option(help="Also write model.gguf for llama.cpp: float32, float16 or bfloat16.")
+    ] = None,
+) -> None:
+    """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
+    from flows.store.exported_model import copy_model
+    from tasks.dataset.store import Store
+
+    folder = copy_model(Store(store), destination)
+    if gguf:
+        _run_model_program("model.gguf_export", store, ["--output", str(folder / "model.gguf"), "--precision", gguf])
+    print_text(str(folder))
+
+
+def _run_model_program(module: str, store: str, arguments: list[str]) -> None:
+    """Run a program of the model half on the exported model; ends this one with its exit code if it fails."""
+    from flows.store.exported_model import run_model_program
+    from tasks.dataset.store import Store
+
+    if code := run_model_program(module, Store(store), arguments):
+        sys.exit(code)
+
+
+def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int, seed: int) -> list[str]:
+    options = {"temperature": temperature, "top-k": top_k, "top-p": top_p}
+    options |= {"max-new-tokens": max_new_tokens, "seed": seed}
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]

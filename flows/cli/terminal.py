@@ -1,0 +1,28 @@
+"""What the verbs share: the two consoles, JSON output, and the options that several of them take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+output = Console()
+messages = Console(stderr=True)
+
+RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .yaml file.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Folder or URL that holds everything a run makes.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="field.path=value, over the recipe; may be repeated.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def print_json(value: Any) -> None:
+    """Print plain values as JSON on standard output."""
+    output.print_json(data=value)
+
+
+def print_text(text: str, style: str | None = None) -> None:
+    """Print one line as it is: no markup, no highlighting, no line breaks of ours."""
+    output.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""From the plan to finished datasets: every stage, in order, as parts, as pairs of parts, or as a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from flows.engine.finished_dataset import finished_manifest
+from flows.engine.part_pairs import build_pairs
+from flows.engine.part_tasks import build_all
+from flows.engine.programs import run_program_stage
+from flows.engine.run import Run
+from flows.recipe.stage_plan import StagePlan
+from flows.stages.program import ProgramStage
+from flows.stages.registry import STAGES
+from tasks.base.errors import PermanentError
+from tasks.dataset.jobs import part_jobs
+from tasks.dataset.manifest import read_manifest
+from tasks.dataset.parts import PartFooter
+from tasks.dataset.stage import Stage
+
+
+def build_stages(run: Run, names: Iterable[str]) -> None:
+    """Build what is missing of these stages' datasets, inside a flow run; those that the recipe has not are left out.
+
+    A stage that runs with the one before it is built with it, part by part.
+    """
+    planned = [STAGES[name] for name in names if name in run.plans]
+    following = {stage.runs_with: stage for stage in planned if stage.runs_with}
+    for stage in planned:
+        if stage.name in run.manifests:
+            continue
+        if isinstance(stage, ProgramStage):
+            with run.stage(stage.name) as plan:
+                footer, built = run_program_stage(run, stage)
+                _finish(run, plan, [footer], built)
+        elif stage.name in following:
+            _build_pair(run, stage, following[stage.name])
+        else:
+            _build_dataset(run, stage)
+
+
+def take_finished(run: Run, names: Iterable[str]) -> None:
+    """Take the datasets of these stages from the store. Raises `PermanentError` for the first that is not there."""
+    for name in names:
+        if name not in run.plans:
+            continue
+        plan = run.plans[name]
+        manifest = read_manifest(run.store, name, plan.fingerprint)
+        if manifest is None:
+            verb = "sluice pretrain" if plan.is_training else "sluice corpus"
+            raise PermanentError(
+                f"The store {run.store.url} has no finished {name} dataset for this recipe "
+                f"({plan.fingerprint}): run `{verb}` with the same recipe first, or `sluice run` for all."
+            )
+        run.manifests[name] = manifest
+        run.recorder.stage(name, state="done", parts_expected=len(manifest.parts))
+
+
+def _build_dataset(run: Run, stage: Stage) -> None:
+    name = stage.name
+    with run.stage(name) as plan:
+        jobs = part_jobs(stage, run.context(plan))
+        done = 0
+
+        def on_part(count: int) -> None:
+            nonlocal done
+            done += count
+            run.progress(name, done, len(jobs))
+
+        run.recorder.stage(name, parts_expected=len(jobs))
+        footers, built = build_all(name, jobs, run.settings, run.crawl, on_part)
+        _finish(run, plan, footers, built)
+
+
+def _build_pair(run: Run, first: Stage, second: Stage) -> None:
+    with run.stage(first.name) as plan, run.stage(second.name) as second_plan:
+        footers, built = build_pairs(run, first, second)
+        _finish(run, plan, [footer for footer, _ in footers], built)
+        _finish(run, second_plan, [footer for _, footer in footers], built)
+
+
+def _finish(run: Run, plan: StagePlan, footers: Sequence[PartFooter], built: int) -> None:
+    """Write a stage's manifest, unless the one that is there lists just these parts, of which `built` are new."""
+    run.recorder.stage(plan.name, parts_built=built)
+    run.manifests[plan.name] = finished_manifest(run.store, plan, footers)

@@ -1,0 +1,75 @@
+"""Two stages built together, part by part: each part of the first, the one of the second, and the first's scratch
+dropped.
+
+Notable: so the disk holds as many WARC files as there are workers, not the crawl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.engine.part_tasks import build_part, group_label, grouped, in_window, part_task
+from flows.engine.run import Run
+from flows.recipe.settings import RunSettings
+from flows.stages.registry import STAGES
+from tasks.dataset.jobs import fed, following_jobs, part_jobs
+from tasks.dataset.parts import PartFooter
+from tasks.dataset.stage import PartJob, Stage
+from tasks.dataset.store import Store
+from tasks.part_runner import finished
+
+Pair = tuple[PartJob, PartJob]
+Footers = tuple[PartFooter, PartFooter]
+_LARGEST_GROUP = 16
+
+
+def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[Footers], int]:
+    """Return the footers of all parts of both stages in order, and how many pairs had to be built."""
+    jobs = part_jobs(first, run.context(run.plans[first.name]))
+    pairs = list(zip(jobs, following_jobs(second, run.context(run.plans[second.name]), jobs), strict=True))
+    for stage in (first, second):
+        run.recorder.stage(stage.name, parts_expected=len(pairs))
+    footers = _done_already(run.store, pairs)
+    run.progress(second.name, len(footers), len(pairs))
+    pending = [place for place in range(len(pairs)) if place not in footers]
+    groups = grouped(pending, run.settings.workers, _LARGEST_GROUP)
+    arguments = [
+        ([pairs[place] for place in group], run.settings, f"{second.name} {run.crawl} {group_label(group)}")
+        for group in groups
+    ]
+    failed: list[PartJob] = []
+    task = part_task(build_pair_group, f"{first.name} and {second.name}")
+    for group, built in in_window(task, arguments, run.settings.workers):
+        footers.update(zip(groups[group], built, strict=True))
+        run.progress(second.name, len(footers), len(pairs))
+        failed += [jobs[place] for place, (footer, _) in zip(groups[group], built, strict=True) if footer.failed]
+        if failed and first.check_failures:
+            first.check_failures(failed, len(pairs))
+    return [footer for _, footer in sorted(footers.items())], len(pending)
+
+
+def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str) -> list[Footers]:
+    """Build a group of pairs, one after the other; the body of their task."""
+    return [_build_pair(first, second, settings) for first, second in pairs]
+
+
+def _build_pair(first: PartJob, second: PartJob, settings: RunSettings) -> Footers:
+    store, scratch = Store(first.store), STAGES[first.stage].scratch
+    # Also again where the scratch was dropped before and another recipe now reads it, or where the part failed.
+    if scratch and finished(store, first) and not scratch.is_there(first):
+        store.remove(first.path)
+    footer = build_part(first, settings)
+    following = build_part(fed(second, footer), settings)
+    if scratch and not footer.failed:
+        scratch.drop(first)
+    return footer, following
+
+
+def _done_already(store: Store, pairs: Sequence[Pair]) -> dict[int, Footers]:
+    """Return the footers of the pairs that are done, by place; a part that failed is asked for again."""
+    found = {}
+    for place, (first, second) in enumerate(pairs):
+        footer = finished(store, first)
+        if footer and not footer.failed and (following := finished(store, fed(second, footer))):
+            found[place] = (footer, following)
+    return found

@@ -1,0 +1,224 @@
+"""The model half's programs as retried Prefect tasks, each resumed from where it was.
+
+Notable: a program runs from the flow's main thread, in a process group of its own that dies with the flow, so neither
+a cancelled nor a killed flow leaves a trainer behind. What it exits with decides whether another try makes sense.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from prefect import get_run_logger
+
+from flows.engine.checkpoint_transfer import CheckpointTransfer
+from flows.engine.launcher import run_program
+from flows.engine.part_tasks import part_task
+from flows.engine.run import Run, working_folder
+from flows.recipe.settings import RunSettings
+from flows.recipe.stage_plan import StagePlan
+from flows.stages.program import RESULT, ProgramContext, ProgramStage
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
+from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.fingerprint import digest
+from tasks.dataset.manifest import part_path
+from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
+from tasks.dataset.store import explaining_full_disk
+
+_LAST_LINES = 20
+_REPORT_SECONDS = 2.0
+_TAIL_BYTES = 4096
+
+
+def program_context(run: Run, plan: StagePlan) -> ProgramContext:
+    """Return what a program's stage sees of a run."""
+    folder = working_folder(run.store, run.settings)
+    return ProgramContext(plan, run.plans, run.recipe.name, run.store, folder, run.chat)
+
+
+def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
+    """Run one program, unless what it makes is there already; returns its part and whether it was built (0 or 1)."""
+    plan = run.plans[stage.name]
+    run.recorder.stage(stage.name, parts_expected=1)
+    footer, built = run_planned_program(run, stage, plan, f"{stage.name} {run.recipe.name} {run.crawl}")
+    run.recorder.stage(stage.name, summary=read_summary(run, plan))
+    return footer, built
+
+
+def run_planned_program(run: Run, stage: ProgramStage, plan: StagePlan, label: str) -> tuple[PartFooter, int]:
+    """Run one program as `plan` has it; returns its part and whether it was built (0 or 1)."""
+    context = program_context(run, plan)
+    inputs = digest({name: run.manifests[name].digest for name in plan.upstream})
+    footer = read_footer(run.store, part_path(plan.name, plan.fingerprint, 0))
+    is_done = footer and footer.matches(plan.name, plan.fingerprint, inputs)
+    if footer and is_done and (not stage.leaves_model or stage.is_there(context)):
+        return footer, 0
+    _launch(run, stage, context, label)
+    footer = _write_result(stage, context, inputs)
+    if not stage.leaves_model:
+        shutil.rmtree(context.model_folder(plan.name) / "checkpoints", ignore_errors=True)
+    return footer, 1
+
+
+def read_summary(run: Run, plan: StagePlan) -> dict[str, Any]:
+    """Return what a finished program left, from its part."""
+    (table,) = read_part(run.store, part_path(plan.name, plan.fingerprint, 0))
+    return dict(json.loads(table["summary"][0].as_py()))
+
+
+def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) -> None:
+    plan = context.plan
+    values = stage.program_config(context)
+    folder = context.model_folder(context.trained)
+    is_remote = stage.leaves_model and not run.store.is_local
+    if is_remote:
+        for name in (name for name in (*plan.upstream, plan.name) if run.plans[name].is_training):
+            _transfer(run, context, name).restore()
+    config = folder / ("config.json" if stage.is_training else f"{plan.name}.json")
+    with explaining_full_disk(str(config)):
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(json.dumps(values, indent=1, sort_keys=True))
+    metrics = folder / "metrics.jsonl" if stage.is_training else None
+    steps = plan.config["loop"]["steps"] if stage.is_training else 0
+    command = launch_command(stage.module, config, stage.is_training, run.settings)
+    sending = _transfer(run, context, plan.name).sending() if is_remote and stage.is_training else nullcontext()
+    # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
+    with sending:
+        part_task(run_to_its_end, plan.name)(command, config, metrics, plan.name, steps, label)
+    if is_remote:
+        run.store.upload_folder(folder, f"models/{folder.name}", leave=("checkpoints",))
+
+
+def _transfer(run: Run, context: ProgramContext, stage: str) -> CheckpointTransfer:
+    return CheckpointTransfer(run.store, context.model_path(stage), context.model_folder(stage), run.logger)
+
+
+def _write_result(stage: ProgramStage, context: ProgramContext, inputs: str) -> PartFooter:
+    plan = context.plan
+    row = {"stage": plan.name, "summary": json.dumps(stage.summary(context), sort_keys=True)}
+    path = part_path(plan.name, plan.fingerprint, 0)
+    with PartWriter(context.store, path, RESULT, plan.name, plan.fingerprint, inputs) as writer:
+        writer.write(pa.Table.from_pylist([row], RESULT))
+        return writer.commit({})
+
+
+def launch_command(module: str, config: Path, is_training: bool, settings: RunSettings) -> list[str]:
+    """The command line that starts a program: training goes through accelerate, the rest is one process."""
+    if not is_training:
+        return [sys.executable, "-m", module, str(config)]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch"]
+    if settings.accelerate_config:
+        launcher += ["--config_file", settings.accelerate_config]
+    else:
+        launcher += ["--num_machines", "1", "--num_processes", str(settings.processes), "--mixed_precision", "no"]
+        launcher += ["--dynamo_backend", "no", *(["--multi_gpu"] if settings.processes > 1 else [])]
+    return [*launcher, "-m", module, str(config)]
+
+
+def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
+    """Run a program to its end, its output going to the task's log.
+
+    A training that broke off after it had saved a new checkpoint is started again at once, however often: on machines
+    that come and go, only tries that lead nowhere are to be counted.
+
+    Raises `PermanentError` for a wrong config or input, `TemporaryError` for anything else that another try, which
+    resumes from the newest checkpoint, may get past.
+    """
+    while True:
+        before = newest_checkpoint(config.parent)
+        try:
+            return _run_once(command, config, metrics, stage, steps)
+        except TemporaryError as error:
+            if newest_checkpoint(config.parent) <= before:
+                raise
+            get_run_logger().warning("%s It has saved a checkpoint, and goes on from there.", error)
+
+
+def newest_checkpoint(folder: Path) -> int:
+    """Steps of training that the newest checkpoint of a model's folder holds; 0 without one."""
+    names = (path.name.removeprefix("step-") for path in folder.glob("checkpoints/step-*"))
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int) -> None:
+    logger = get_run_logger()
+    outcome_path(config).unlink(missing_ok=True)
+    last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def on_line(line: str) -> None:
+        last_lines.append(line)
+        logger.info(line)
+
+    with _reporting_steps(logger, metrics, stage, steps):
+        code = run_program(command, on_line, env=training_environment())
+    outcome = _outcome(config)
+    if code == EXIT_DONE and (outcome is None or outcome["exit_code"] == EXIT_DONE):
+        return
+    said = "\n".join(last_lines)
+    if outcome and outcome["exit_code"] == EXIT_BAD_INPUT:
+        raise PermanentError(f"{stage}: {outcome['message']}")
+    if outcome and outcome["exit_code"] == EXIT_STOPPED:
+        raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
+    raise TemporaryError(f"{stage} ended with code {code}. Its last words:\n{said}")
+
+
+def training_environment() -> dict[str, str]:
+    """The environment of a program of the model half: its lines come at once, and no bars among them."""
+    return {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", **os.environ}
+
+
+@contextmanager
+def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) -> Iterator[None]:
+    """Tell the log how far training is, from the metrics file, every few seconds while the block runs."""
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(_REPORT_SECONDS):
+            newest = _newest_step(metrics) if metrics else None
+            if newest:
+                known = {"stage": stage, "done": newest["step"], "total": steps}
+                logger.info("%s: step %d of %d, loss %.3f", stage, newest["step"], steps, newest["loss"], extra=known)
+
+    reporter = threading.Thread(target=report, name=f"{stage} progress", daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def _newest_step(metrics: Path) -> dict[str, Any] | None:
+    """The last whole step line of a metrics log, read from its end."""
+    try:
+        with metrics.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == "step":
+            return event
+    return None
+
+
+def _outcome(config: Path) -> dict[str, Any] | None:
+    """What the program wrote of its end; None where it was killed before it could."""
+    try:
+        return dict(json.loads(outcome_path(config).read_text()))
+    except (OSError, ValueError):
+        return None

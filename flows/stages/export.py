@@ -1,0 +1,55 @@
+"""export: the finished model in the layout that other programs read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flows.recipe.recipe import Recipe
+from flows.stages.program import ProgramContext, ProgramStage
+from model.base.config import ExportSection
+from tasks.dataset.stage import Upstream
+
+
+def _config(recipe: Recipe) -> ExportSection | None:
+    return recipe.export if recipe.pretrain and recipe.pretrain.objective == "causal" else None
+
+
+def _path(context: ProgramContext) -> str:
+    """Return where the exported model lies, below the store."""
+    return f"{context.model_path(context.trained)}/export"
+
+
+def _program_config(context: ProgramContext) -> dict[str, Any]:
+    return {
+        "model": str(context.model_folder(context.trained)),
+        "tokenizer": context.tokenizer_file(),
+        "output": str(context.folder / _path(context)),
+        "precision": context.plan.config["precision"],
+        "identity": context.plan.fingerprint,
+    }
+
+
+def _is_there(context: ProgramContext) -> bool:
+    """Return whether the export is in the store, and no other in its place."""
+    try:
+        report = json.loads(context.store.read_bytes(f"{_path(context)}/export_report.json"))
+    except (OSError, ValueError):
+        return False
+    return bool(report.get("identity") == context.plan.fingerprint)
+
+
+STAGE = ProgramStage(
+    name="export",
+    version=1,
+    upstream=(
+        Upstream("tokenizer"),
+        Upstream("pretrain", when=lambda recipe: recipe.sft is None),
+        Upstream("sft", when=lambda recipe: recipe.sft is not None),
+    ),
+    config_of=_config,
+    module="model.export",
+    program_config=_program_config,
+    summary=lambda context: {"folder": _path(context)},
+    is_there=_is_there,
+)

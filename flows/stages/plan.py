@@ -1,0 +1,62 @@
+"""Which datasets a recipe means: every stage's configuration, upstream and fingerprint, before anything runs.
+
+Notable: the plan is a pure function of the recipe, the crawl it resolved to and the digests of the chat files, so
+`sluice plan` and `sluice what-if` know every dataset's name without a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from flows.recipe.recipe import Recipe
+from flows.recipe.stage_plan import StagePlan
+from flows.stages.program import ProgramStage
+from flows.stages.registry import STAGES
+from tasks.base.fingerprint import fingerprint
+from tasks.dataset.stage import Stage
+
+
+def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
+    """Return the plan of every stage that `recipe` asks for, in order.
+
+    Args:
+        crawl: the name that `source.crawl` resolved to.
+        chat_digests: digests of the conversations and of the questions, under those two names, where the recipe has
+            them.
+    """
+    recipe = _resolved(recipe, crawl, chat_digests)
+    plans: dict[str, StagePlan] = {}
+    for stage in STAGES.values():
+        config = stage.config_of(recipe)
+        if config is not None:
+            values = to_jsonable_python(config)
+            built_on = [upstream.stage for upstream in stage.upstream if not upstream.when or upstream.when(recipe)]
+            plans[stage.name] = stage_plan(stage, values, {name: plans[name].fingerprint for name in built_on})
+    return plans
+
+
+def stage_plan(stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, str]) -> StagePlan:
+    """Return the plan of one stage under a configuration, built on datasets with these fingerprints."""
+    meaning = stage.meaning(config)
+    return StagePlan(
+        name=stage.name,
+        version=stage.version,
+        fingerprint=fingerprint(stage.name, stage.version, meaning, upstream),
+        config=meaning,
+        job_config=dict(config),
+        upstream=dict(upstream),
+        is_training=isinstance(stage, ProgramStage) and stage.is_training,
+    )
+
+
+def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Recipe:
+    """Return the recipe with the crawl by its name and the chat files by their content."""
+    update: dict[str, Any] = {"source": recipe.source.model_copy(update={"crawl": crawl})}
+    if recipe.sft:
+        update["sft"] = dataclasses.replace(recipe.sft, conversations=chat_digests.get("conversations", ""))
+    update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"))
+    return recipe.model_copy(update=update)

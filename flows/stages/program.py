@@ -1,0 +1,131 @@
+"""What a stage of the model half is: a stage whose one part says what a program left.
+
+Notable: the two halves meet only in files. A program gets one JSON config with local paths; what it leaves (a metrics
+log, checkpoints, a result) is read back here as plain JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from flows.recipe.stage_plan import StagePlan
+from model.base.config import deciding_fields
+from tasks.dataset.stage import Output, PartContext, Stage
+from tasks.dataset.store import Store
+from tasks.tokenize.tokenizer import tokenizer_path
+
+RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
+"""The one row of a program's dataset: what it left, as JSON."""
+
+
+@dataclass(frozen=True)
+class ProgramContext:
+    """What a program's stage sees of the world."""
+
+    plan: StagePlan
+    """The stage itself."""
+    plans: Mapping[str, StagePlan]
+    """All stages of the run."""
+    recipe: str
+    """The recipe's name."""
+    store: Store
+    folder: Path
+    """A folder on this machine's disk with the store's layout: the store itself where that is local."""
+    chat: Mapping[str, Path]
+    """Local files of the conversations and the questions, where the recipe has them."""
+
+    def model_path(self, stage: str) -> str:
+        """Return the folder, below the store, of the model that a training stage makes."""
+        return f"models/{self.recipe}-{stage}-{self._plan(stage).fingerprint[:8]}"
+
+    def model_folder(self, stage: str) -> Path:
+        """Return that folder on this machine's disk."""
+        return self.folder / self.model_path(stage)
+
+    @property
+    def trained(self) -> str:
+        """The stage whose model this one is about: itself where it trains, else the one that it builds on."""
+        trains = [name for name in (*self.plan.upstream, self.plan.name) if self._plan(name).is_training]
+        return trains[-1]
+
+    @property
+    def cache(self) -> Path:
+        """Folder for memory-mapped copies of the tokens."""
+        return self.folder / "cache"
+
+    def pretraining(self) -> dict[str, Any]:
+        """Return the config of `model.pretrain` for this stage."""
+        places = {"folder": self.model_folder(self.plan.name), "cache": self.cache}
+        datasets = {name: self.dataset(name) for name in ("tokens", "packing")}
+        return self.plan.job_config | datasets | {name: str(place) for name, place in places.items()}
+
+    def dataset(self, stage: str) -> str:
+        """Return a dataset's folder on this machine's disk; fetched first where the store is elsewhere."""
+        return str(self._local(self.plans[stage].folder))
+
+    def tokenizer_file(self) -> str:
+        """Return the path of tokenizer.json on this machine's disk."""
+        path = tokenizer_path(self.plans["tokenizer"].fingerprint)
+        return str(self._local(path.rsplit("/", 1)[0]) / "tokenizer.json")
+
+    def _plan(self, stage: str) -> StagePlan:
+        return self.plan if stage == self.plan.name else self.plans[stage]
+
+    def _local(self, path: str) -> Path:
+        if not self.store.is_local:
+            self.store.download_folder(path, self.folder / path)
+        return self.folder / path
+
+
+def _not_by_parts(context: PartContext) -> Iterator[Output]:
+    raise TypeError(f"The stage {context.job.stage} is a program: the flow starts it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramStage(Stage):
+    """A stage that starts a program."""
+
+    module: str
+    """`python -m` name."""
+    is_training: bool = False
+    """Whether it trains a model: then accelerate launches it, on as many processes as the settings say."""
+    leaves_model: bool = True
+    """Whether the model is kept; if not, its checkpoints are removed once the summary is written."""
+    program_config: Callable[[ProgramContext], dict[str, Any]]
+    """The program's JSON config."""
+    summary: Callable[[ProgramContext], dict[str, Any]]
+    """What it left, as values that do not depend on time or machine."""
+    is_there: Callable[[ProgramContext], bool] = lambda context: context.store.exists(
+        context.model_path(context.trained)
+    )
+    """Whether what a finished program left is still in the store."""
+    rows: Any = RESULT
+    run: Callable[[PartContext], Iterator[Output]] = _not_by_parts
+
+    def meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that decide what comes out, without the pace of a training loop."""
+        return deciding_fields(super().meaning(config))
+
+
+def training_summary(context: ProgramContext) -> dict[str, Any]:
+    """Return what a training came to, from its metrics log."""
+    log = context.model_folder(context.plan.name) / "metrics.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    of = {kind: [event for event in events if event["event"] == kind] for kind in ("step", "eval", "skipped", "done")}
+    end = of["done"][-1]
+    found = {"model": context.model_path(context.plan.name), "steps": end["step"], "tokens": end["tokens"]}
+    if of["step"]:
+        found["last_loss"] = of["step"][-1]["loss"]
+    if of["eval"]:
+        found |= {"held_out_loss": of["eval"][-1]["loss"], "bits_per_byte": of["eval"][-1].get("bits_per_byte")}
+    if of["skipped"]:
+        found["skipped_steps"] = len(of["skipped"])
+    if "reason" in end:
+        found["ended_early"] = end["reason"]
+    return found

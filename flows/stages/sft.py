@@ -1,0 +1,29 @@
+"""sft: the pretrained model finetuned on conversations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.stages.program import ProgramContext, ProgramStage, training_summary
+from tasks.dataset.stage import Upstream
+
+
+def _program_config(context: ProgramContext) -> dict[str, Any]:
+    return context.plan.job_config | {
+        "folder": str(context.model_folder("sft")),
+        "base": str(context.model_folder("pretrain")),
+        "tokenizer": context.tokenizer_file(),
+        "conversations": str(context.chat["conversations"]),
+    }
+
+
+STAGE = ProgramStage(
+    name="sft",
+    version=1,
+    upstream=(Upstream("tokenizer"), Upstream("pretrain")),
+    config_of=lambda recipe: recipe.sft,
+    module="model.sft",
+    is_training=True,
+    program_config=_program_config,
+    summary=training_summary,
+)

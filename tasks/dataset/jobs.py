@@ -1,0 +1,58 @@
+"""From a planned stage to the jobs that build its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tasks.base.fingerprint import digest
+from tasks.dataset.manifest import Manifest
+from tasks.dataset.parts import PartFooter
+from tasks.dataset.stage import DatasetContext, PartInput, PartJob, Stage
+
+
+def part_jobs(stage: Stage, context: DatasetContext) -> list[PartJob]:
+    """Return a job for each part of a stage whose upstream datasets are finished."""
+    made_from = stage.parts(context) if stage.parts else _as_upstream(stage, context.manifests)
+    return [_job(stage, context, index, part) for index, part in enumerate(made_from)]
+
+
+def following_jobs(stage: Stage, context: DatasetContext, jobs: Sequence[PartJob]) -> list[PartJob]:
+    """Return a job of `stage` for each job of the stage that it runs with; `fed` completes it once that one is done."""
+    return [_job(stage, context, job.index, PartInput(file=job.file)) for job in jobs]
+
+
+def fed(job: PartJob, before: PartFooter) -> PartJob:
+    """Return a following job, now that the part before it is known by its footer."""
+    return dataclasses.replace(job, inputs=digest({"own": job.inputs, before.stage: before.digest}))
+
+
+def _as_upstream(stage: Stage, manifests: Mapping[str, Manifest]) -> list[PartInput]:
+    """Return an input for each part of the first upstream stage that is not read whole, or one where all are."""
+    return [PartInput()] * (len(manifests[stage.mapped].parts) if stage.mapped else 1)
+
+
+def _job(stage: Stage, context: DatasetContext, index: int, part: PartInput) -> PartJob:
+    return PartJob(
+        store=context.store.url,
+        stage=stage.name,
+        fingerprint=context.fingerprint,
+        index=index,
+        inputs=_inputs_digest(stage, index, part, context.manifests),
+        config=context.config,
+        upstream=context.upstream,
+        source=context.source,
+        file=part.file,
+    )
+
+
+def _inputs_digest(stage: Stage, index: int, part: PartInput, manifests: Mapping[str, Manifest]) -> str:
+    """Return the digest of all that a part is made from: its own input, and the upstream parts' content by stage."""
+    found = {}
+    for upstream in stage.upstream:
+        manifest = manifests.get(upstream.stage)
+        if manifest and upstream.all_parts:
+            found[upstream.stage] = manifest.digest
+        elif manifest and index < len(manifest.parts):
+            found[upstream.stage] = manifest.parts[index].digest
+    return digest({"index": index, "upstream": found, **dataclasses.asdict(part)})

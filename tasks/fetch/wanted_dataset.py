@@ -1,0 +1,56 @@
+"""What the stages after `wanted` read of its dataset: one row for each WARC file of which some records are fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import part_path
+from tasks.dataset.parts import read_part
+from tasks.dataset.stage import PartJob
+from tasks.dataset.store import Store
+from tasks.fetch.page_selection import SelectConfig
+from tasks.fetch.range_planning import RangeCost, Records, checked_records, range_cost
+
+WARCS_PER_GROUP = 16
+"""Rows of every row group but the last, so that a row's number says where it is."""
+
+
+def wanted_records(store: Store, job: PartJob) -> Records | None:
+    """Return the selected records of the WARC file that a job is about; None where the recipe takes whole files."""
+    fingerprint = job.upstream.get("wanted")
+    if fingerprint is None:
+        return None
+    group, row = divmod(job.index, WARCS_PER_GROUP)
+    path = part_path("wanted", fingerprint, 0)
+    try:
+        with store.open(path) as file:
+            (found,) = pq.ParquetFile(file).read_row_group(group).slice(row, 1).to_pylist()
+    except (OSError, ValueError, IndexError, pa.ArrowException) as error:
+        raise PermanentError(f"{store.location(path)} cannot be read: {error}. Delete it and run again.") from error
+    if found["path"] != job.file:
+        raise PermanentError(
+            f"{store.location(path)}: row {job.index} is about {found['path']}: delete it and run again."
+        )
+    return checked_records(**found)
+
+
+def wanted_paths(store: Store, fingerprint: str) -> list[str]:
+    """Return the paths of the WARC files of which some records are fetched, in the order of the rows."""
+    return [path for table in _rows(store, fingerprint, ["path"]) for path in table["path"].to_pylist()]
+
+
+def fetch_cost(store: Store, fingerprint: str, select: SelectConfig) -> RangeCost:
+    """Return what fetching all selected records takes."""
+    cost = RangeCost()
+    for table in _rows(store, fingerprint):
+        for row in table.to_pylist():
+            cost += range_cost(checked_records(**row), select)
+    return cost
+
+
+def _rows(store: Store, fingerprint: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    return read_part(store, part_path("wanted", fingerprint, 0), columns)

@@ -1,0 +1,97 @@
+"""The command line: what it prints about itself and about recipes, and what it needs for that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.recipe.loading import load_recipe
+from flows.recipe.recipe import Recipe
+from flows.recipe.shipped import shipped_recipes
+from tests.conftest import ROOT, sluice_command, sluice_environment
+
+VERBS = {
+    *("run", "corpus", "pretrain", "finetune", "ladder", "plan", "what-if", "status", "why", "evaluate", "report"),
+    *("chat", "generate", "export", "recipes"),
+}
+HEAVY = ("pyarrow", "pydantic", "prefect", "torch", "numpy", "trafilatura")
+
+
+def sluice(*arguments: str, expect: int = 0) -> str:
+    """What `sluice` prints where no server is wanted: its output, or its errors where it fails."""
+    done = subprocess.run(
+        sluice_command(*arguments), env=sluice_environment("unused"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stderr if expect else done.stdout
+
+
+def test_the_version() -> None:
+    assert sluice("--version").strip() == f"sluice {metadata.version('sluice')}"
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_the_help_lists_every_verb(option: str) -> None:
+    said = sluice(option)
+    assert [verb for verb in VERBS if f" {verb} " not in said] == []
+    assert "--install-completion" in said
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_each_verb_has_help(verb: str) -> None:
+    assert f"sluice {verb}" in sluice(verb, "-h").replace("python -m flows.cli", "sluice")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = f"import sys, flows.cli.app; sys.exit(', '.join(name for name in {HEAVY} if name in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_reading_a_store_loads_neither_prefect_nor_an_extractor(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from flows.cli.app import app
+try:
+    app(["status", "--store", {str(tmp_path)!r}], standalone_mode=False)
+except Exception as error:
+    print(error)
+print([name for name in ("prefect", "trafilatura", "torch") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "holds no run yet" in done.stdout and done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_shipped_recipes_are_listed() -> None:
+    listed = json.loads(sluice("recipes", "--json"))
+    assert [recipe["name"] for recipe in listed] == list(shipped_recipes())
+    said = sluice("recipes")
+    for recipe in listed:
+        assert recipe["description"].endswith(".") and len(recipe["description"]) > 20
+        assert recipe["name"] in said
+
+
+def test_a_shown_recipe_is_a_recipe(tmp_path: Path) -> None:
+    shown = sluice("recipes", "show", "demo", "--set", "filter.min_language_score=0.8")
+    recipe = load_recipe("demo", ["filter.min_language_score=0.8"])
+    assert Recipe.model_validate(yaml.safe_load(shown)) == recipe
+    assert Recipe.model_validate(json.loads(sluice("recipes", "show", "first-crawl", "--json"))) == load_recipe(
+        "first-crawl"
+    )
+
+
+def test_the_fields_of_a_recipe() -> None:
+    said = sluice("recipes", "fields", "packing")
+    assert "packing.context" in said and "default: 2048" in said
+    fields = json.loads(sluice("recipes", "fields", "--json"))
+    assert {"path", "type", "required", "default", "meaning"} == set(fields[0])
+
+
+def test_a_wrong_name_exits_with_two() -> None:
+    assert "did you mean 'demo'" in sluice("recipes", "show", "dmeo", expect=2)

@@ -79,7 +79,7 @@ def test_the_report_says_both(store: tuple[Path, RunRecord, Rows]) -> None:
         (row["tokenizer"], row["bytes"] / row["tokens"]) for row in rows("compression")
     ]
     page = write_report(Store(str(folder)), record)
-    assert "bytes a token, held out, own tokenizer" in (folder / page).read_text()
+    assert "bytes per token, held out, own tokenizer" in (folder / page).read_text()
 
 
 def test_the_sample_leaves_out_what_is_held_out(store: tuple[Path, RunRecord, Rows]) -> None:

@@ -107,7 +107,7 @@ def test_failed_and_damaged_warc_files_are_listed(tmp_path: Path) -> None:
     store, record = Store(str(tmp_path / "store")), synthetic_web_run(tmp_path / "store").record
     missing, damaged = _with_failures(store, record)
     html = render(Report(store, record))
-    assert "1 left out, 1 damaged at the source" in html and "1 more could not be had" in html
+    assert "1 left out, 1 damaged at the source" in html and "1 more could not be fetched" in html
     assert "left out, missing" in html and "damaged at the source from byte 1,234,567" in html and damaged in html
     assert "a/&lt;i&gt;warc&lt;/i&gt;" in html and missing not in html and "\x1b" not in html
 

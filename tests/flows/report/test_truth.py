@@ -153,7 +153,7 @@ def test_another_synthetic_web_is_not_the_truth(crawled: tuple[Path, RunRecord])
         update={"recipe": record.recipe | {"synthetic_web": record.recipe["synthetic_web"] | {"seed": 2}}}
     )
     found = read_truth_score(Store(str(folder)), other)
-    assert isinstance(found, Missing) and "another one" in found.why
+    assert isinstance(found, Missing) and "is not the one that this run crawled" in found.why
 
 
 def test_a_real_crawl_has_no_known_truth(crawled: tuple[Path, RunRecord]) -> None:

@@ -23,6 +23,7 @@ from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
+from tasks.registry import STAGES
 from tasks.workers.child_process import WorkerDied, WorkerLimits, run_isolated
 
 RETRY_DELAYS = [2.0, 10.0, 60.0]
@@ -80,9 +81,11 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
             # A death in the same place twice, before the first record or by the clock is not a page's doing.
             if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
+                    memory = STAGES[job.stage].memory if death.reason == "memory" else ""
                     raise PermanentError(
-                        f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. Raise "
-                        "--worker-memory (settings.worker_memory_gib) or settings.part_hours and run again."
+                        f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. "
+                        + (f"A part holds {memory}. " if memory else "")
+                        + "Raise --worker-memory (settings.worker_memory_gib) or settings.part_hours and run again."
                     ) from death
                 raise
             if len(job.skip) >= MAX_POISONOUS_RECORDS:

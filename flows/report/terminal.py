@@ -13,13 +13,14 @@ from rich.text import Text
 from flows.display.numbers import decimal, duration, grouped, share, short, size
 from flows.display.safe_text import harmless
 from flows.report.sections import Report
-from flows.report.tables.evaluation import Evaluation, Reply
+from flows.report.tables.evaluation import Evaluation
 from flows.report.tables.funnel import Funnel, FunnelStage
 from flows.report.tables.run_facts import RunFacts
 from flows.report.truth.truth_score import TruthScore
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import Training
+from model.evaluation.results import Reply
 from tasks.dataset.store import Store
 
 _BAR = 24

@@ -18,7 +18,7 @@ from flows.recipe.stage_plan import StagePlan
 from model.base.config import deciding_fields
 from tasks.dataset.stage import Output, PartContext, Stage
 from tasks.dataset.store import Store
-from tasks.tokenize.tokenizer import tokenizer_path
+from tasks.tokenize.tokenizer_files import tokenizer_path
 
 RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
 """The one row of a program's dataset: what it left, as JSON."""

@@ -189,7 +189,7 @@ class Stage:
     pace: tuple[str, ...] = ()
     """Fields of the configuration that decide where, how fast or in how much memory, and nothing that comes out."""
     memory: str = ""
-    """What the memory of a part grows with, where that is not the part: said when a worker runs out of it."""
+    """What a part holds in memory where that is not one row group, for the message of a worker that runs out of it."""
     rows: Schema
     decisions: Schema | None = None
     """The columns of its decisions; None: it makes none."""

@@ -28,7 +28,6 @@ from tasks.extract.url_rules import UrlRules
 from tasks.fetch.crawl_listing import warc_name
 from tasks.fetch.wanted_dataset import wanted_records
 from tasks.fetch.warc_files import is_read_in_place, job_source, stored_path
-from tasks.filter.config import FilterConfig
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
@@ -143,9 +142,13 @@ class _Extractor:
             return without_document("extractor_timeout", record.url)
 
 
+class _Languages(Protocol):
+    languages: tuple[str, ...]
+
+
 class _Recipe(Protocol):
     extract: ExtractionConfig
-    filter: FilterConfig
+    filter: _Languages
 
 
 def _config(recipe: _Recipe) -> ExtractionConfig:

@@ -22,8 +22,7 @@ from tasks.dataset.data_files import DataFile, read_data_file
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenize.encoding import VALIDATION, TokensConfig, encode_batch, split_of
 from tasks.tokenize.mixture import OWN, SourceName
-from tasks.tokenize.tokenizer import tokenizer_path
-from tasks.tokenize.tokenizer_training import encoder
+from tasks.tokenize.tokenizer_files import read_tokenizer
 
 COMPRESSION = pa.schema(
     [
@@ -85,8 +84,7 @@ class CompressionStageConfig(CompressionConfig):
 def run(context: PartContext) -> Iterator[Output]:
     """One row a tokenizer."""
     config = context.config(CompressionStageConfig)
-    path = tokenizer_path(context.job.upstream["tokenizer"])
-    tokenizers = {OWN: encoder(context.store.read_bytes(path).decode())}
+    tokenizers = {OWN: read_tokenizer(context)}
     for name, file in config.tokenizers.items():
         tokenizers[name] = named_tokenizer(name, read_data_file(context.store, file))
     texts, text_bytes = _held_out_texts(context, config)

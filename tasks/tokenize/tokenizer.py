@@ -18,6 +18,7 @@ import xxhash
 from tasks.base.errors import PermanentError
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenize.encoding import TRAIN, TokensConfig, split_of
+from tasks.tokenize.tokenizer_files import token_bytes_path, tokenizer_path
 from tasks.tokenize.tokenizer_training import (
     TokenizerConfig,
     bytes_per_token,
@@ -39,21 +40,11 @@ ROWS = pa.schema(
 )
 
 
-def tokenizer_path(fingerprint: str) -> str:
-    """Where the stage with this fingerprint writes its tokenizer, in the store."""
-    return f"tokenizers/{fingerprint}/tokenizer.json"
-
-
 class TokenizerStageConfig(TokenizerConfig):
     """The recipe's section, and which documents are held out."""
 
     held_out: TokensConfig | None = None
     """The choice of the documents that are left out of the sample; none are unless given."""
-
-
-def token_bytes_path(fingerprint: str) -> str:
-    """Where the stage writes the UTF-8 bytes of each token: a numpy file, int32 [vocab_size], 0 of special tokens."""
-    return f"tokenizers/{fingerprint}/token_bytes.npy"
 
 
 def run(context: PartContext) -> Iterator[Output]:

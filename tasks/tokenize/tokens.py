@@ -12,14 +12,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.base.errors import PermanentError
 from tasks.dataset.schemas import tokens_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
 from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, tokens_table
 from tasks.tokenize.mixture import MixtureConfig
 from tasks.tokenize.other_corpora import OtherCorporaConfig, located, other_corpora, other_corpora_config
-from tasks.tokenize.tokenizer import tokenizer_path
-from tasks.tokenize.tokenizer_training import encoder
+from tasks.tokenize.tokenizer_files import read_tokenizer
 
 _COLUMNS = ["id", "text", "text_hash"]
 
@@ -29,16 +27,9 @@ class TokensStageConfig(TokensConfig, OtherCorporaConfig):
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """One row a document, in the documents' order."""
+    """Yield one row a document, in the documents' order."""
     config = context.config(TokensStageConfig)
-    path = tokenizer_path(context.job.upstream["tokenizer"])
-    try:
-        tokenizer = encoder(context.store.read_bytes(path).decode())
-    except FileNotFoundError as error:
-        dataset = context.store.location(f"datasets/tokenizer/{context.job.upstream['tokenizer']}")
-        raise PermanentError(
-            f"{context.store.location(path)} is gone: delete {dataset} and run again to train it anew."
-        ) from error
+    tokenizer = read_tokenizer(context)
     check_tokenizer(tokenizer, context.manifest("tokenizer").config["vocab_size"])
     for documents in _documents(context, config):
         rows = tokens_table(documents, tokenizer, config)
@@ -54,7 +45,7 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def _documents(context: PartContext, config: TokensStageConfig) -> Iterator[pa.Table]:
-    """The documents of this part, of the run's own corpus or of another."""
+    """Return the documents of this part, of the run's own corpus or of another."""
     own = len(context.manifest("corpus").parts)
     if context.job.index < own:
         return context.input("corpus", _COLUMNS)

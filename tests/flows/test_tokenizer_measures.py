@@ -17,7 +17,7 @@ from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.store import Store
 from tasks.tokenize.compression import named_tokenizer
-from tasks.tokenize.tokenizer import token_bytes_path, tokenizer_path
+from tasks.tokenize.tokenizer_files import token_bytes_path, tokenizer_path
 from tasks.tokenize.tokenizer_training import TokenizerConfig, encoder, train_tokenizer
 from tests.flows.report_stores import crawl
 

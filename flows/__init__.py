@@ -1,0 +1,1 @@
+"""The flows, the command line, and what people see of a run."""

@@ -1,0 +1,1 @@
+"""What a recipe says: its sections, settings, loading and shipped examples."""

@@ -1,1 +1,1 @@
-"""The flows, the command line, and what people see of a run."""
+"""What runs, in which order, and what people see of it."""

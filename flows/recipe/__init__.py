@@ -1,1 +1,1 @@
-"""What a recipe says: its sections, settings, loading and shipped examples."""
+"""What a recipe says: its model, its files, its fields and their errors."""

@@ -12,13 +12,14 @@ from rich.text import Text
 
 from flows.display.numbers import decimal, duration, grouped, share, short, size
 from flows.display.safe_text import harmless
-from flows.report.tables.evaluation import Evaluation, Reply, read_evaluation
+from flows.report.tables.evaluation import Evaluation, read_evaluation
 from flows.report.tables.funnel import Funnel, FunnelStage, funnel_discrepancies, read_funnel
 from flows.report.tables.run_facts import read_run_facts
 from flows.report.truth.truth_score import TruthScore, read_truth_score
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
 from flows.store.training_log import Training, read_training
+from model.evaluation.results import Reply
 from tasks.dataset.store import Store
 
 _BAR = 24

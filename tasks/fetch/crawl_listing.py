@@ -25,10 +25,10 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.messages import first_words
 from tasks.fetch.page_selection import SelectConfig
-from tasks.sources.downloading import read_small
-from tasks.sources.source import byte_source
-from tasks.sources.transfer import NotFound, TransferConfig, first_words
+from tasks.sources.downloading import byte_source, read_small
+from tasks.sources.transfer import NotFound, TransferConfig
 from tasks.warc.gzip_inflating import GZIP, inflate
 
 _log = logging.getLogger(__name__)

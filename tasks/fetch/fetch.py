@@ -27,7 +27,7 @@ from tasks.sources.downloading import DamagedWarc, Fetched, fetch_warc
 from tasks.sources.transfer import NotFound
 from tasks.synthetic_web import SyntheticWebConfig
 from tasks.synthetic_web.generation import VERSION as SYNTHETIC_WEB_VERSION
-from tasks.warc.verification import NotAWarc
+from tasks.warc.content import NotAWarc
 
 _log = logging.getLogger(__name__)
 

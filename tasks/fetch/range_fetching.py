@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
+import itertools
 import json
 import logging
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -25,20 +26,20 @@ import numpy as np
 import xxhash
 
 from tasks.base.errors import PermanentError
+from tasks.base.messages import first_words
 from tasks.dataset.store import explaining_full_disk
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
-from tasks.sources.downloading import DamagedWarc, Fetched, land, landing, note_beside, patiently
-from tasks.sources.source import byte_source
-from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, first_words
-from tasks.warc.verification import NotAWarc, verify_warc_payload_digests
+from tasks.sources.downloading import DamagedWarc, Fetched, byte_source, land, landing, note_beside, patiently
+from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig
+from tasks.warc.content import NotAWarc
+from tasks.warc.gzip_inflating import GZIP_MAGIC
+from tasks.warc.gzip_members import FileWindow, read_members
+from tasks.warc.header_lines import RECORD_BEGIN
+from tasks.warc.limits import ReadLimits
+from tasks.warc.verification import verify_warc
 
 _log = logging.getLogger(__name__)
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_RECORD_BEGIN = b"WARC/"
-_GZIP_WINDOW_BITS = 31
-_PIECE_BYTES = 1 << 20
 
 
 def fetch_records(
@@ -59,7 +60,7 @@ def fetch_records(
     with landing(destination) as partial, explaining_full_disk(str(partial)):
         _download(source, records, partial, spans(records, select), transfer)
         _mend(source, records, partial, transfer)
-        check = verify_warc_payload_digests(partial)
+        check = verify_warc(partial)
         if check.broken_at is not None:
             check = dataclasses.replace(check, broken_at=records.original_offset(check.broken_at))
         return land(partial, destination, check)
@@ -189,20 +190,18 @@ def _fetched_again(source: ByteSource, path: str, begin: int, member: bytes, tra
 
 def _member_fault(member: bytes) -> str | None:
     """What is wrong with bytes that should be one gzip member with a WARC record in it."""
-    if not member.startswith(_GZIP_MAGIC):
+    if not member.startswith(GZIP_MAGIC):
         return "no gzip member begins there"
-    inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
-    begins, packed = b"", member
-    try:
-        while packed and not inflater.eof:
-            unpacked = inflater.decompress(packed, _PIECE_BYTES)
-            begins = (begins + unpacked[: len(_RECORD_BEGIN)])[: len(_RECORD_BEGIN)]
-            packed = inflater.unconsumed_tail
-    except zlib.error as error:
-        return f"the gzip member is damaged ({error})"
-    if not inflater.eof or inflater.unused_data:
-        return "the gzip member is longer or shorter than the index says"
-    return None if begins == _RECORD_BEGIN else "the gzip member holds no WARC record"
+    members = read_members(FileWindow(io.BytesIO(member)), 0, RECORD_BEGIN, ReadLimits())
+    begins = next(members)
+    if not begins.data.startswith(RECORD_BEGIN) and not begins.damage:
+        return "the gzip member holds no WARC record"
+    for piece in itertools.chain([begins], members):
+        if piece.unended or piece.offset:
+            return "the gzip member is longer or shorter than the index says"
+        if piece.damage == "damaged_gzip":
+            return piece.detail
+    return None
 
 
 @contextlib.contextmanager

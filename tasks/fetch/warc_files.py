@@ -9,8 +9,8 @@ from tasks.dataset.parts import read_footer, read_part
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
-from tasks.sources.source import byte_source
-from tasks.warc.content import WarcContent
+from tasks.sources.downloading import byte_source
+from tasks.warc.content import content_digest
 
 
 def job_source(job: PartJob) -> tuple[SourceConfig, str]:
@@ -48,7 +48,7 @@ def is_at_hand(job: PartJob) -> bool:
     if not store.exists(stored) or store.size(stored) != row["bytes"]:
         return False
     with store.open(stored) as file:
-        return WarcContent(file).digest() == str(row["digest"])
+        return content_digest(file) == str(row["digest"])
 
 
 def drop_warc(job: PartJob) -> None:

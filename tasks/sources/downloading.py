@@ -35,9 +35,11 @@ import xxhash
 
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.store import explaining_full_disk
-from tasks.sources.source import byte_source
+from tasks.sources.file_source import FileSource
+from tasks.sources.http_source import HttpSource
 from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, Unreachable
-from tasks.warc.verification import NotAWarc, WarcCheck, holds_a_record, verify_warc_payload_digests
+from tasks.warc.content import NotAWarc
+from tasks.warc.verification import WarcCheck, verify_warc
 
 _log = logging.getLogger(__name__)
 _DISK_RESERVE_BYTES = 64 << 20
@@ -62,6 +64,13 @@ class DamagedWarc(PermanentError):
     """The file holds nothing that can be read, or arrives damaged each time in another way."""
 
 
+def byte_source(base: str, transfer: TransferConfig) -> ByteSource:
+    """Return the source at `base`: http(s):// a mirror, any other URL through fsspec, anything else a folder."""
+    if base.startswith(("http://", "https://")):
+        return HttpSource(base.rstrip("/"), transfer)
+    return FileSource(base.rstrip("/") or "/", transfer)
+
+
 def fetch_warc(
     base: str, path: str, destination: str | Path, transfer: TransferConfig, first_bytes: int | None = None
 ) -> Fetched:
@@ -78,8 +87,8 @@ def fetch_warc(
     """
     source = byte_source(base, transfer)
     if first_bytes is None and (local := source.local(path)) is not None:
-        check = verify_warc_payload_digests(local)
-        if not holds_a_record(local, check):
+        check = _verified(local, str(local))
+        if not check.records:
             raise DamagedWarc(f"{local}: no record in it can be read; copy the file there again.")
         return Fetched(str(local), local.stat().st_size, check.digest, check)
     with landing(destination) as partial:
@@ -138,15 +147,15 @@ def _download_verified(
     for _fetch in range(1 + transfer.refetches):
         _download(source, path, partial, transfer, first_bytes)
         try:
-            check = verify_warc_payload_digests(partial)
-        except NotAWarc as error:
+            check = _verified(partial, source.address(path))
+        except NotAWarc:
             _discard(partial)
-            raise NotAWarc(f"{source.address(path)}: {str(error).partition(': ')[2]}") from None
+            raise
         suspect = _first_suspect(check, first_bytes is None)
         if suspect is None:
             return check
         if check.digest in seen:
-            if holds_a_record(partial, check):
+            if check.records:
                 return check
             _discard(partial)
             raise DamagedWarc(f"{source.address(path)}: no record in it can be read, at the source itself.")
@@ -177,7 +186,15 @@ def _cut_to_whole_records(address: str, partial: Path, check: WarcCheck) -> Warc
             f"{address}: its first record alone is longer than the first bytes asked for; raise source.bytes_per_warc."
         )
     os.truncate(partial, check.cut_at)
-    return verify_warc_payload_digests(partial)
+    return verify_warc(partial)
+
+
+def _verified(file: Path, address: str) -> WarcCheck:
+    """Verify a file; the error for one that is no WARC names its address."""
+    try:
+        return verify_warc(file)
+    except NotAWarc as error:
+        raise NotAWarc(f"{address}: {error}.") from None
 
 
 def _download(source: ByteSource, path: str, partial: Path, transfer: TransferConfig, first_bytes: int | None) -> None:

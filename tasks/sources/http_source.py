@@ -21,17 +21,9 @@ from urllib.parse import quote
 import httpx
 
 from tasks.base.errors import PermanentError
+from tasks.base.messages import first_words
 from tasks.sources.rate_limits import RateLimiter
-from tasks.sources.transfer import (
-    ByteSource,
-    NotFound,
-    RangeRefused,
-    Refused,
-    Reply,
-    TransferConfig,
-    Unreachable,
-    first_words,
-)
+from tasks.sources.transfer import ByteSource, NotFound, RangeRefused, Refused, Reply, TransferConfig, Unreachable
 
 
 class HttpSource:

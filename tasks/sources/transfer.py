@@ -5,7 +5,6 @@ Notable: every refusal is sorted once, where it arrives, into "try again" and "n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from pydantic import Field
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.sources.rate_limits import RateLimits
-
-_FIRST_WORDS_CHARACTERS = 120
 
 
 class TransferConfig(Config):
@@ -119,10 +116,3 @@ class ByteSource(Protocol):
 
         It is one of the few that all workers share, so leave it before a pause, and read from it alone meanwhile.
         """
-
-
-def first_words(head: bytes) -> str:
-    """The beginning of a body as one line of plain text without tags or control characters, for a message."""
-    text = re.sub(r"<[^<>]*>", " ", head[:4096].decode(errors="replace"))
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:_FIRST_WORDS_CHARACTERS]

@@ -1,131 +1,175 @@
-"""A WARC file's content as one stream: what its gzip members hold, one after another, with a digest of just that.
+"""The content of a WARC file: what its gzip members hold, or the file as it stands, with a digest and the damage.
 
 Notable:
+- Whoever reads a WARC reads it through this: the reader of pages, verification and the check of a stored file see the
+  same members and the same damage.
 - The digest covers what gzip's checksums protect, the content and where in the file each member begins, and not the
-  bytes of the container: a header's time or the filling bits of a last byte may be hit on the way and change nothing
-  that anybody reads.
-- From the first damage on there is no content to speak of, so from there the bytes count as they stand.
-- A file is unpacked once: whoever reads the stream to its end has the digest and the damage with it.
+  bytes of the container: a header's time or the filling bits of a last byte may change on the way, and no reader
+  would see it.
+- From the first damage on the content is uncertain, so from there the digest covers the bytes of the file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import struct
-import zlib
-from array import array
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import xxhash
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_WINDOW_BITS = 31
+from tasks.base.errors import PermanentError
+from tasks.base.messages import first_words
+from tasks.warc.gzip_inflating import GZIP_MAGIC
+from tasks.warc.gzip_members import FileWindow, Piece, find_member, read_members
+from tasks.warc.header_lines import RECORD_BEGIN, RECORD_LINE
+from tasks.warc.limits import ReadLimits
+
+_SNIFF_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
-_PIECE_BYTES = 1 << 20
-# zlib copies what follows a member each time one ends, and most members are small.
-_FIRST_WINDOW_BYTES = 1 << 12
-_LARGEST_WINDOW_BYTES = 1 << 18
+_DESCRIBED_BYTES = 4096
 _PLACE = struct.Struct("<q")
 _DAMAGE = b"damage"
+_TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+_KNOWN_BEGINNINGS = {
+    b"PK\x03\x04": "a zip file",
+    b"\x28\xb5\x2f\xfd": "a zstd file; unpack it, or fetch the .warc.gz",
+    b"\x5d\x2a\x4d\x18": "a zstd file with a dictionary; unpack it, or fetch the .warc.gz",
+    b"\x04\x22\x4d\x18": "an lz4 file; unpack it, or fetch the .warc.gz",
+    b"\xfd7zXZ": "an xz file",
+    b"BZh": "a bzip2 file",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF file",
+}
+
+
+class NotAWarc(PermanentError):
+    """The file is something else, an error page for instance."""
 
 
 class WarcContent:
-    """A readable stream of a WARC's content, from a seekable file that stands at its beginning."""
+    """The content of a WARC file, from a stream that stands at its beginning."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._packed = memoryview(file.read(_READ_BYTES))
-        self._at = 0  # in `_packed`
-        self._passed = 0  # offset in the file of the first byte of `_packed`
-        self._digest = xxhash.xxh3_128()
-        self._places, self._begins = array("q"), array("q")
-        self.compressed = bool(self._packed) and _GZIP_MAGIC.startswith(bytes(self._packed[:2]))
-        """Whether the file is gzip members; anything else is content as it stands."""
-        self.broken_at: int | None = None
-        """Offset in the file of the first gzip member that cannot be unpacked."""
+    def __init__(self, stream: BinaryIO, limits: ReadLimits) -> None:
+        self.file_bytes = _file_bytes(stream)
+        """The file's length, None where the stream cannot tell."""
+        self._stream = stream
+        self._limits = limits
+        self._window = FileWindow(stream)
+        self._head = self._window.read(0, _SNIFF_BYTES)
+        self.start, self.compressed = self._find_archive()
+        """Where the first record or gzip member begins, None where there is none; and whether it is gzip."""
+        self.broken_at: int | None = None if self.start == 0 else 0
+        """Offset of the first bytes that are no sound gzip member; without gzip, of a beginning that is no record."""
         self.cut_at: int | None = None
         """Offset of the last gzip member, if the file ends in the middle of it."""
-        self._pieces = self._members() if self.compressed else self._plain()
-        self._left = b""
-        self._told = 0
+        self._uncertain_from: int | None = self.broken_at
+        self._digest, self._member = xxhash.xxh3_128(), xxhash.xxh3_128()
 
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most `size` and at most about a million; b"" at the end of what can be read."""
-        piece = self._left or next(self._pieces, b"")
-        if 0 <= size < len(piece):
-            piece, self._left = piece[:size], piece[size:]
-        else:
-            self._left = b""
-        self._told += len(piece)
-        return piece
-
-    def tell(self) -> int:
-        """How many bytes were read."""
-        return self._told
-
-    def place(self, position: int) -> int:
-        """Offset in the file of the gzip member that holds the content at `position`; without gzip that itself."""
-        if not self._begins:
-            return position
-        return self._places[max(0, bisect_right(self._begins, position) - 1)]
-
-    def digest(self) -> str:
-        """xxh3-128 of the content in 32 hexadecimal digits, once all that is left of it has been read."""
-        self._left = b""
-        for _ in self._pieces:
-            pass
-        return self._digest.hexdigest()
-
-    def _fill(self) -> bool:
-        """Have a byte to take, unless the file has ended."""
-        if self._at == len(self._packed):
-            self._passed += self._at
-            self._packed, self._at = memoryview(self._file.read(_READ_BYTES)), 0
-        return bool(self._packed)
-
-    def _plain(self) -> Iterator[bytes]:
-        while self._fill():
-            piece = bytes(self._packed)
-            self._digest.update(piece)
-            self._at = len(piece)
+    def pieces(self) -> Iterator[Piece]:
+        """Yield all that can be read, once."""
+        if self.start is None:
+            return
+        members = read_members(self._window, self.start, RECORD_BEGIN, self._limits)
+        for piece in members if self.compressed else self._plain_pieces(self.start):
+            self._note(piece)
             yield piece
 
-    def _members(self) -> Iterator[bytes]:
-        unpacked = 0
-        while self._fill():
-            start = self._passed + self._at
-            self._places.append(start)
-            self._begins.append(unpacked)
-            member = xxhash.xxh3_128()
-            inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
-            window = _FIRST_WINDOW_BYTES
-            while not inflater.eof:
-                more = self._fill()
-                packed = self._packed[self._at : self._at + window]
-                try:
-                    piece = inflater.decompress(packed, _PIECE_BYTES)
-                except zlib.error:
-                    self.broken_at = self._give_up(start)
-                    return
-                self._at += len(packed) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
-                window = min(2 * window, _LARGEST_WINDOW_BYTES)
-                if not (piece or more or inflater.eof):
-                    self.cut_at = self._give_up(start)
-                    return
-                member.update(piece)
-                unpacked += len(piece)
-                if piece:
-                    yield piece
-            self._digest.update(_PLACE.pack(start) + member.digest())
+    def digest(self) -> str:
+        """Return the xxh3-128 of the content, 32 hexadecimal digits, once all pieces have been read."""
+        if self._uncertain_from is not None:
+            self._digest.update(_DAMAGE)
+            self._stream.seek(self._uncertain_from)
+            while data := self._stream.read(_READ_BYTES):
+                self._digest.update(data)
+            self._uncertain_from = None
+        return self._digest.hexdigest()
 
-    def _give_up(self, start: int) -> int | None:
-        """Take the rest of the file as it stands; `start`, or None where it is nothing but zeros, which are padding."""
-        self._digest.update(_DAMAGE)
-        self._file.seek(start)
-        fault = None
-        while piece := self._file.read(_READ_BYTES):
-            self._digest.update(piece)
-            if piece.strip(b"\0"):
-                fault = start
-        return fault
+    def is_other_text(self) -> bool:
+        """Whether the file is text of another kind or empty, and so no WARC that was damaged at its beginning."""
+        return self.start is None and _is_text(self._head)
+
+    def refusal(self) -> NotAWarc:
+        """Return the error for a file without an archive in it."""
+        return NotAWarc(f"this is no WARC but {_describe(self._head)}; look at its address and fetch it again")
+
+    def _find_archive(self) -> tuple[int | None, bool]:
+        if self._head and GZIP_MAGIC.startswith(self._head[: len(GZIP_MAGIC)]):
+            return 0, True
+        if record := RECORD_LINE.search(self._head):
+            return record.start(), False
+        if self._head and RECORD_BEGIN.startswith(self._head[: len(RECORD_BEGIN)]):
+            return 0, False
+        first_member = find_member(self._window, 0, RECORD_BEGIN) if self._head else -1
+        return (first_member, True) if first_member >= 0 else (None, False)
+
+    def _plain_pieces(self, start: int) -> Iterator[Piece]:
+        position = start
+        while data := self._window.read(position, position + _READ_BYTES):
+            yield Piece(position, data, position == start, False)
+            position += len(data)
+            self._window.drop(position)
+
+    def _note(self, piece: Piece) -> None:
+        """Take down a piece's damage, or add it to the digest."""
+        if piece.unended:
+            self.cut_at = piece.offset
+        elif piece.damage in ("damaged_gzip", "junk") and self.broken_at is None:
+            self.broken_at = piece.offset
+        if self._uncertain_from is not None:
+            return
+        if piece.damage:
+            self._uncertain_from = piece.offset
+        elif not self.compressed:
+            self._digest.update(piece.data)
+        elif piece.first and piece.last:
+            self._digest.update(_PLACE.pack(piece.offset) + xxhash.xxh3_128_digest(piece.data))
+        else:
+            if piece.first:
+                self._member.reset()
+            self._member.update(piece.data)
+            if piece.last:
+                self._digest.update(_PLACE.pack(piece.offset) + self._member.digest())
+
+
+def content_digest(stream: BinaryIO) -> str:
+    """Return the digest of a WARC file's content, from a stream that stands at its beginning."""
+    content = WarcContent(stream, ReadLimits())
+    for _ in content.pieces():
+        pass
+    return content.digest()
+
+
+def refuse_other_content(piece: Piece) -> None:
+    """Raise NotAWarc where a file's first gzip member is sound and holds something else."""
+    begins = piece.data[: len(RECORD_BEGIN)]
+    if piece.first and not piece.damage and not RECORD_BEGIN.startswith(begins):
+        raise NotAWarc(f"this is no WARC but, inside gzip, {_describe(piece.data)}; look at its address")
+
+
+def _file_bytes(stream: BinaryIO) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        if stream.seekable():
+            begin = stream.tell()
+            length = stream.seek(0, io.SEEK_END)
+            stream.seek(begin)
+            return length
+    return None
+
+
+def _describe(head: bytes) -> str:
+    """What a file that is no WARC seems to be, for a person."""
+    if not head:
+        return "an empty file"
+    for beginning, name in _KNOWN_BEGINNINGS.items():
+        if head.startswith(beginning):
+            return name
+    if not _is_text(head):
+        return f"bytes that begin {head[:40]!r}"
+    is_markup = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    return f"{'an HTML or XML page' if is_markup else 'text'} that begins with: {first_words(head)!r}"
+
+
+def _is_text(head: bytes) -> bool:
+    return all(byte >= 32 or byte in _TEXT_CONTROLS for byte in head[:_DESCRIBED_BYTES])

@@ -17,20 +17,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from tasks.warc.content import WarcContent, refuse_other_content
 from tasks.warc.gzip_members import Piece
-from tasks.warc.header_lines import HEAD_END, HeaderLines
+from tasks.warc.header_lines import HEAD_END, RECORD_BEGIN, RECORD_LINE, HeaderLines
+from tasks.warc.limits import ReadLimits
 
-RECORD_BEGIN = b"WARC/"
-# On a line of its own; or after a torn record, whose last line has no end, if a header of WARC's follows.
-RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n|WARC/[01]\.\d+\r?\n(?=WARC-[A-Za-z-]{1,40}:)")
 _LONGEST_RECORD_LINE = 64
 _LINE_ENDS = re.compile(rb"[\r\n]*")
 _MAX_HEAD_BYTES = 1 << 17
 # After a record: two line breaks and the beginning of the next one.
 _LOOKAHEAD_BYTES = len(b"\r\n\r\n" + RECORD_BEGIN)
 _DECIMAL = re.compile(r"[0-9]{1,15}", re.ASCII)
-_WANTED = "response"
+RESPONSE = "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why what a gzip member gave is not to be believed unseen."""
+    """Why what a gzip member held cannot be trusted without its digest."""
 
     reason: str
     """As in `Unreadable`."""
@@ -58,16 +58,17 @@ class Doubt:
     """The same in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A response record as it stands in the archive."""
+class RawRecord(NamedTuple):
+    """A record as it stands in the archive."""
 
     offset: int
     """Where it begins in the file, in bytes."""
+    kind: str
+    """WARC-Type in lower case."""
     headers: HeaderLines
     """The WARC headers."""
-    block: bytes
-    """What follows them: an HTTP head and body."""
+    block: memoryview
+    """What follows them: of a response, an HTTP head and body."""
     doubt: Doubt | None = None
     """The damage of the gzip member that held it."""
     clipped: bool = False
@@ -93,18 +94,20 @@ def target_url(headers: HeaderLines) -> str:
 
 
 class RecordFramer:
-    """Takes pieces of an archive in order and gives its response records; other types are counted."""
+    """Cuts a WARC file's content into records."""
 
-    def __init__(self, *, compressed: bool, max_record_bytes: int, file_bytes: int | None = None) -> None:
+    def __init__(self, content: WarcContent, limits: ReadLimits) -> None:
         self.others: Counter[str] = Counter()
-        """Records of other types seen so far, by WARC-Type."""
-        self.recognised = False
-        """Whether any record's head was read."""
-        self._compressed = compressed
-        self._file_bytes = file_bytes if file_bytes is not None and not compressed else sys.maxsize
-        self._max_record_bytes = max_record_bytes
-        self._buffer = bytearray()
-        self._position = 0  # in the file, of the buffer's first byte, where it is not compressed
+        """Records so far that are no responses, by WARC-Type."""
+        self.heads = 0
+        """Records so far whose head could be read."""
+        self._content = content
+        self._compressed = content.compressed
+        self._file_bytes = sys.maxsize if content.compressed or content.file_bytes is None else content.file_bytes
+        self._max_record_bytes = limits.max_record_bytes
+        self._buffer: bytes | bytearray = b""
+        self._at = 0  # in the buffer, of the first byte not dealt with
+        self._position = 0  # of that byte in the file, where it is not compressed
         self._member = 0  # offset of the gzip member being read
         self._begun = 0  # records begun in that member
         self._silent = True  # whether nothing was given of that member
@@ -114,7 +117,23 @@ class RecordFramer:
         self._lost = False  # looking for a line that begins a record
         self._told = False  # the record being passed over was already given as unreadable
 
-    def feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
+    def records(self) -> Iterator[RawRecord | Unreadable]:
+        """Yield all records of the file, and whatever could not be framed, in file order; to be called once.
+
+        Raises NotAWarc where the file is something else.
+        """
+        start = self._content.start
+        if start is None:
+            raise self._content.refusal()
+        if start:
+            yield Unreadable(0, "junk", f"the first {start} bytes of the file belong to no record")
+        for piece in self._content.pieces():
+            if piece.offset == 0:
+                refuse_other_content(piece)
+            yield from self._feed(piece)
+        yield from self._finish()
+
+    def _feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
         """The records that end in this piece, and what its damage cost."""
         if piece.first and self._compressed:
             if self._in_record and piece.data.startswith(RECORD_BEGIN):
@@ -122,16 +141,17 @@ class RecordFramer:
             elif self._lost:
                 self._reset()
             self._member, self._begun, self._silent = piece.offset, 0, True
-        if not self._compressed and not self._buffer:
+        if not self._compressed and not self._left:
             self._position = piece.offset
-        self._buffer += piece.data
+        self._add(piece.data)
         doubt = Doubt(piece.damage, piece.detail) if piece.damage not in (None, "clipped") else None
         silent = True
         for item in self._take(piece.last, doubt):
-            silent = self._silent = False
+            if isinstance(item, Unreadable) or item.kind == RESPONSE:
+                silent = self._silent = False
             yield item
         if piece.damage is not None:
-            unfinished = self._in_record or (not self._lost and bool(self._buffer.strip())) or self._begun == 0
+            unfinished = self._is_unfinished or self._begun == 0
             if (unfinished or (silent and doubt)) and not self._told:
                 if piece.damage == "clipped" and self._head:
                     yield from self._end_inside(self._head, piece.detail)
@@ -139,11 +159,10 @@ class RecordFramer:
                     yield self._fail(piece.damage, piece.detail, self._member if self._silent else None)
             self._reset()
 
-    def finish(self) -> Iterator[RawRecord | Unreadable]:
+    def _finish(self) -> Iterator[RawRecord | Unreadable]:
         """What is left when the file has ended."""
         yield from self._take(True, None)
-        unfinished = self._in_record or (not self._lost and bool(self._buffer.strip()))
-        if unfinished and not self._told:
+        if self._is_unfinished and not self._told:
             if self._head:
                 yield from self._end_inside(self._head, "the file ends inside a record")
             else:
@@ -154,9 +173,19 @@ class RecordFramer:
     def _in_record(self) -> bool:
         return self._start is not None
 
+    @property
+    def _is_unfinished(self) -> bool:
+        """Whether the bytes so far end inside a record."""
+        return self._in_record or (not self._lost and bool(bytes(self._buffer[self._at :]).strip()))
+
+    @property
+    def _left(self) -> int:
+        """How many bytes of the buffer are not dealt with."""
+        return len(self._buffer) - self._at
+
     def _take(self, ended: bool, doubt: Doubt | None) -> Iterator[RawRecord | Unreadable]:
         """All that can be told from the buffer; `ended` says that nothing more belongs to it for now."""
-        while self._pass_over() and self._find_start():
+        while (not self._skip or self._pass_over()) and (self._in_record or self._find_start()):
             head = self._head
             if head is None:
                 failure = self._read_head()
@@ -167,9 +196,9 @@ class RecordFramer:
                 elif self._head is None:
                     return
                 continue
-            if len(self._buffer) < head.total or (len(self._buffer) < head.total + _LOOKAHEAD_BYTES and not ended):
+            if self._left < head.total or (self._left < head.total + _LOOKAHEAD_BYTES and not ended):
                 return
-            after = bytes(self._buffer[head.total : head.total + _LOOKAHEAD_BYTES]).lstrip(b"\r\n")
+            after = self._bytes(head.total, head.total + _LOOKAHEAD_BYTES).lstrip(b"\r\n")
             if after and not after.startswith(RECORD_BEGIN[: len(after)]):
                 detail = "the record goes on after its Content-Length"
                 yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail("wrong_length", detail)
@@ -177,66 +206,65 @@ class RecordFramer:
                 continue
             if doubt and not after:
                 yield self._fail(doubt.reason, doubt.detail)
-            elif head.kind != _WANTED:
-                self.others[head.kind] += 1
             elif self._start is not None:
-                block = bytes(memoryview(self._buffer)[head.size : head.total])
-                yield RawRecord(self._start, head.headers, block, doubt)
+                if head.kind != RESPONSE:
+                    self.others[head.kind] += 1
+                block = self._view(head.size, head.total)
+                yield RawRecord(self._start, head.kind, head.headers, block, doubt)
             self._drop(head.total)
             self._start = self._head = None
 
     def _pass_over(self) -> bool:
         """Drop what belongs to a record that is not wanted; False while there is more of it to come."""
-        if self._skip:
-            passed = min(self._skip, len(self._buffer))
-            self._drop(passed)
-            self._skip -= passed
-            if self._skip:
-                return False
+        passed = min(self._skip, self._left)
+        self._drop(passed)
+        self._skip -= passed
+        if not self._skip:
             self._start = self._head = None
             self._told = False
-        return True
+        return not self._skip
 
     def _find_start(self) -> bool:
         """Bring the buffer to the first byte of a record; False where none is in it."""
-        if self._start is None:
-            line_ends = _LINE_ENDS.match(self._buffer)
-            self._drop(line_ends.end() if line_ends else 0)
-            if self._lost:
-                found = RECORD_LINE.search(self._buffer)
-                self._drop(found.start() if found else max(0, len(self._buffer) - _LONGEST_RECORD_LINE))
-                self._lost = found is None
-            if self._lost or not self._buffer:
-                return False
-            self._start = self._member + self._begun if self._compressed else self._position
-            self._begun += 1
+        line_ends = _LINE_ENDS.match(self._buffer, self._at)
+        self._drop(line_ends.end() - self._at if line_ends else 0)
+        if self._lost:
+            found = RECORD_LINE.search(self._buffer, self._at)
+            self._drop(found.start() - self._at if found else max(0, self._left - _LONGEST_RECORD_LINE))
+            self._lost = found is None
+        if self._lost or not self._left:
+            return False
+        self._start = self._member + self._begun if self._compressed else self._position
+        self._begun += 1
         return True
 
     def _read_head(self) -> tuple[str, str, int] | None:
         """Read the record's head if it is all there; else a reason, its detail, and the bytes that hold no record."""
-        begins = bytes(self._buffer[: len(RECORD_BEGIN)])
-        if not RECORD_BEGIN.startswith(begins):
+        if not RECORD_BEGIN.startswith(self._bytes(0, len(RECORD_BEGIN))):
             return "junk", "bytes where a record should begin", 1
-        end = HEAD_END.search(self._buffer, 0, _MAX_HEAD_BYTES)
+        end = HEAD_END.search(self._buffer, self._at, self._at + _MAX_HEAD_BYTES)
         if end is None:
             # No blank line in all of the allowed length: so no head of half that length in its first half.
             endless = "bad_record", "the record's head has no end", _MAX_HEAD_BYTES // 2
-            return endless if len(self._buffer) >= _MAX_HEAD_BYTES else None
-        self.recognised = True
-        if inner := [found.start() for found in RECORD_LINE.finditer(self._buffer, 1, end.start())]:
-            return "bad_record", "another record begins inside the record's head", inner[-1]
-        headers = HeaderLines(bytes(memoryview(self._buffer)[: end.end()]))
+            return endless if self._left >= _MAX_HEAD_BYTES else None
+        self.heads += 1
+        size = end.end() - self._at
+        if self._buffer.find(RECORD_BEGIN, self._at + 1, end.start()) >= 0 and (
+            inner := [found.start() for found in RECORD_LINE.finditer(self._buffer, self._at + 1, end.start())]
+        ):
+            return "bad_record", "another record begins inside the record's head", inner[-1] - self._at
+        headers = HeaderLines(self._bytes(0, size))
         length = _DECIMAL.fullmatch((headers.get("Content-Length") or "").strip())
         if length is None:
             return "bad_record", "the record has no Content-Length that is a number", 1
         kind = (headers.get("WARC-Type") or "unknown").strip().lower()
-        self._head = head = _Head(headers, end.end(), end.end() + int(length[0]), kind)
+        self._head = head = _Head(headers, size, size + int(length[0]), kind)
         if head.total <= self._max_record_bytes:
             return None
         if self._position + head.total > self._file_bytes:
             return "wrong_length", "the record is shorter than its Content-Length", 1
         self._skip = head.total
-        if kind != _WANTED:
+        if kind != RESPONSE:
             self.others[kind] += 1
             return None
         self._told = True
@@ -245,11 +273,11 @@ class RecordFramer:
     def _end_inside(self, head: _Head, detail: str) -> Iterator[RawRecord | Unreadable]:
         """The record that the end of the file cuts off; or, where another begins inside it, that its length lies."""
         assert self._start is not None
-        if RECORD_LINE.search(self._buffer, head.size):
+        if RECORD_LINE.search(self._buffer, self._at + head.size):
             yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
-        elif head.kind == _WANTED and self._buffer:
-            block = bytes(memoryview(self._buffer)[head.size :])
-            yield RawRecord(self._start, head.headers, block, clipped=True)
+        elif head.kind == RESPONSE and self._left:
+            block = self._view(head.size, self._left)
+            yield RawRecord(self._start, head.kind, head.headers, block, clipped=True)
         else:
             yield self._fail("clipped", detail)
 
@@ -280,11 +308,32 @@ class RecordFramer:
         self._start = self._head = None
         self._lost = True
 
+    def _bytes(self, first: int, stop: int) -> bytes:
+        """Some bytes from the first one not dealt with on, fewer where there are no more."""
+        return bytes(memoryview(self._buffer)[self._at + first : self._at + stop])
+
+    def _view(self, first: int, stop: int) -> memoryview:
+        """The same without a copy where the buffer is never changed."""
+        whole = memoryview(self._buffer) if isinstance(self._buffer, bytes) else memoryview(bytes(self._buffer))
+        return whole[self._at + first : self._at + stop]
+
+    def _add(self, data: bytes) -> None:
+        if self._left == 0:
+            self._buffer, self._at = data, 0  # most records are a gzip member, and need no copy
+            return
+        if not isinstance(self._buffer, bytearray):
+            self._buffer = bytearray(self._buffer)
+        del self._buffer[: self._at]
+        self._at = 0
+        self._buffer += data
+
     def _drop(self, n_bytes: int) -> None:
-        del self._buffer[:n_bytes]
+        self._at += n_bytes
         self._position += n_bytes
+        if self._left <= 0:
+            self._buffer, self._at = b"", 0
 
     def _reset(self) -> None:
-        self._drop(len(self._buffer))
+        self._drop(self._left)
         self._start = self._head = None
         self._skip, self._lost, self._told = 0, False, False

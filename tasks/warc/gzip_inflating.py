@@ -1,7 +1,7 @@
-"""Inflate bytes that are held in memory, stream after stream, in time that grows with their length alone.
+"""Inflate gzip and deflate streams in time that grows with their length alone.
 
-Notable: zlib copies all that follows a stream each time one ends, so a body of many tiny gzip members would cost its
-length squared. Here it is fed in windows that begin small with each member, and the members are counted.
+Notable: zlib copies whatever follows a stream each time one ends, so a body of many tiny gzip members would cost its
+length squared. A stream is therefore fed in windows that begin small and double.
 """
 
 from __future__ import annotations
@@ -11,11 +11,45 @@ from dataclasses import dataclass
 
 GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15
 """zlib's names for the formats (its `wbits`)."""
+GZIP_MAGIC = b"\x1f\x8b"
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _MOST_MEMBERS = 10_000
 _FIRST_WINDOW_BYTES = 1 << 9
 _LARGEST_WINDOW_BYTES = 1 << 16
+
+
+class Inflater:
+    """One compressed stream."""
+
+    def __init__(self, wbits: int = GZIP, first_window_bytes: int = _FIRST_WINDOW_BYTES) -> None:
+        self._zlib = zlib.decompressobj(wbits)
+        self.window_bytes = first_window_bytes
+        """How many bytes to give to the next `inflate`."""
+        self.ended = False
+        """Whether the stream has come to its end, its checksum included."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the windows have grown to their full size."""
+        return self.window_bytes == _LARGEST_WINDOW_BYTES
+
+    def inflate(self, packed: bytes | memoryview, max_bytes: int) -> tuple[bytes, int]:
+        """Inflate the stream's next bytes, to at most `max_bytes`.
+
+        Returns what came out, and how many bytes of `packed` were used. Raises `zlib.error` where they are damaged.
+        """
+        data = self._zlib.decompress(packed, max_bytes)
+        self.ended = self._zlib.eof
+        # At a stream's end zlib may hold what follows in both attributes.
+        unused = self._zlib.unused_data if self.ended else self._zlib.unconsumed_tail
+        self.window_bytes = min(2 * self.window_bytes, _LARGEST_WINDOW_BYTES)
+        return data, len(packed) - len(unused)
+
+    def copy(self) -> Inflater:
+        """Return an inflater at the same place of the same stream."""
+        twin = Inflater()
+        twin._zlib, twin.window_bytes, twin.ended = self._zlib.copy(), self.window_bytes, self.ended
+        return twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +67,7 @@ class Inflated:
 def inflate(packed: bytes, wbits: int, max_bytes: int) -> Inflated:
     """Inflate a stream, or all members of a gzip file, up to `max_bytes` and 10,000 members.
 
-    Of a member that turns out damaged nothing is given. Raises `zlib.error` where nothing came before it.
+    Of a damaged member nothing is returned. Raises `zlib.error` where it is the first.
     """
     inflated = bytearray()
     position = 0
@@ -48,7 +82,7 @@ def inflate(packed: bytes, wbits: int, max_bytes: int) -> Inflated:
         full = len(inflated) >= max_bytes
         if full or not ended:
             return Inflated(bytes(inflated), full, position)
-        if wbits != GZIP or not packed.startswith(_GZIP_MAGIC, position):
+        if wbits != GZIP or not packed.startswith(GZIP_MAGIC, position):
             return Inflated(bytes(inflated), True, position)
     return Inflated(bytes(inflated), False, position)
 
@@ -56,13 +90,10 @@ def inflate(packed: bytes, wbits: int, max_bytes: int) -> Inflated:
 def _inflate_member(
     packed: memoryview, position: int, wbits: int, inflated: bytearray, max_bytes: int
 ) -> tuple[int, bool]:
-    """Add the member at `position` to `inflated`; where it ends, and whether it does."""
-    inflater = zlib.decompressobj(wbits)
-    window = _FIRST_WINDOW_BYTES
-    while not inflater.eof and position < len(packed) and len(inflated) < max_bytes:
-        piece = packed[position : position + window]
-        inflated += inflater.decompress(piece, max_bytes - len(inflated))
-        # At a stream's end zlib may give what follows by both names.
-        position += len(piece) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
-        window = min(2 * window, _LARGEST_WINDOW_BYTES)
-    return position, inflater.eof
+    """Append the member at `position` to `inflated`; return where it ends, and whether it does."""
+    inflater = Inflater(wbits)
+    while not inflater.ended and position < len(packed) and len(inflated) < max_bytes:
+        data, used = inflater.inflate(packed[position : position + inflater.window_bytes], max_bytes - len(inflated))
+        inflated += data
+        position += used
+    return position, inflater.ended

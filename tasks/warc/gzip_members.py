@@ -1,33 +1,34 @@
-"""Gzip members of an archive, one after another, as far as they can be read.
+"""Read the gzip members of an archive one after another, as far as they can be read.
 
 Notable:
 - A WARC is a row of gzip members, one a record. A damaged member costs only itself: reading goes on at the next place
   that holds a gzip header and unpacks to the beginning of a record.
 - A member comes in pieces of bounded size, so an archive written as one huge member needs no more memory than a small
   one.
-- A bomb is told by its ratio: a member that has unpacked more than the limit and still swells is given up there.
+- A bomb is recognised by its ratio: a member that has unpacked to more than the limit, at more than the allowed ratio,
+  is given up there.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
+
+from tasks.warc.gzip_inflating import GZIP_MAGIC, Inflater
+from tasks.warc.limits import ReadLimits
 
 _READ_BYTES = 1 << 18
-_STEP_BYTES = 1 << 16
 _PIECE_BYTES = 4 << 20
 _PROBE_BYTES = 512
-_MAGIC = b"\x1f\x8b\x08"
+_FIRST_WINDOW_BYTES = 1 << 14
+_DEFLATED = GZIP_MAGIC + b"\x08"
 _RESERVED_FLAGS = 0xE0
-_GZIP_WINDOW_BITS = 31
 
 Damage = Literal["clipped", "damaged_gzip", "decompression_bomb", "junk"]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Some bytes of an archive, unpacked."""
 
     offset: int
@@ -42,6 +43,8 @@ class Piece:
     """Why the member ends early; `data` is then what could be unpacked."""
     detail: str = ""
     """The damage in words."""
+    unended: bool = False
+    """Whether the file ends before the member does, sound as far as it goes."""
 
 
 class FileWindow:
@@ -74,10 +77,10 @@ class FileWindow:
     def read(self, start: int, end: int) -> bytes:
         """The bytes held from `start` to `end`, fewer where the file ends."""
         self.fill(end)
-        return bytes(self._data[start - self._start : end - self._start])
+        return bytes(memoryview(self._data)[start - self._start : end - self._start])
 
     def find(self, needle: bytes, start: int) -> int:
-        """Offset of the first `needle` at or after `start`, -1 where there is none; what lies before is given up."""
+        """Offset of the first `needle` at or after `start`, -1 where there is none; what lies before is dropped."""
         while True:
             found = self._data.find(needle, start - self._start)
             if found >= 0:
@@ -88,104 +91,104 @@ class FileWindow:
                 return -1
 
     def drop(self, offset: int) -> None:
-        """Give up the bytes before `offset`, which is at most `end`."""
+        """Forget the bytes before `offset`, which is at most `end`."""
         if offset > self._start:
             del self._data[: offset - self._start]
             self._start = offset
 
 
 def find_member(window: FileWindow, start: int, begins_with: bytes) -> int:
-    """Offset of the next gzip member at or after `start` whose content begins so, or -1."""
-    while (found := window.find(_MAGIC, start)) >= 0:
+    """Return the offset of the next gzip member at or after `start` whose content begins so, or -1."""
+    while (found := window.find(_DEFLATED, start)) >= 0:
         probe = window.read(found, found + _PROBE_BYTES)
-        if len(probe) > len(_MAGIC) and not probe[len(_MAGIC)] & _RESERVED_FLAGS:
+        if len(probe) > len(_DEFLATED) and not probe[len(_DEFLATED)] & _RESERVED_FLAGS:
             try:
-                head = zlib.decompressobj(_GZIP_WINDOW_BITS).decompress(probe, len(begins_with))
+                if Inflater().inflate(probe, len(begins_with))[0] == begins_with:
+                    return found
             except zlib.error:
-                head = b""
-            if head == begins_with:
-                return found
+                pass
         start = found + 1
     return -1
 
 
-@dataclass(frozen=True, slots=True)
-class MemberLimits:
-    """When a member is given up as a bomb: both must be passed."""
-
-    max_bytes: int
-    """Unpacked bytes."""
-    max_inflation: int
-    """Unpacked bytes for each packed byte; deflate reaches 1,032, web pages seldom 100."""
-
-
-def read_members(window: FileWindow, start: int, begins_with: bytes, limits: MemberLimits) -> Iterator[Piece]:
-    """All members from `start` on, in pieces; after damage, from the next whose content begins with `begins_with`."""
+def read_members(window: FileWindow, start: int, begins_with: bytes, limits: ReadLimits) -> Iterator[Piece]:
+    """Yield all members from `start` on, in pieces; after damage, from the next that begins with `begins_with`."""
     position = start
     while position >= 0 and window.fill(position + 1):
         window.drop(position)
-        if _MAGIC.startswith(window.read(position, position + len(_MAGIC))):
+        if _DEFLATED.startswith(window.read(position, position + len(_DEFLATED))):
             position = yield from _read_member(window, position, begins_with, limits)
-        elif _is_padding(window, position):
-            return
-        else:
+        elif not _only_zeros_follow(window):
             yield Piece(position, b"", True, True, "junk", "bytes that belong to no gzip member")
-            position = find_member(window, position, begins_with)
+            position = find_member(window, max(position, window.start), begins_with)
+        else:
+            return
 
 
-def _is_padding(window: FileWindow, position: int) -> bool:
-    """Whether nothing but a few zero bytes follows to the end of the file."""
-    tail = window.read(position, position + _STEP_BYTES)
-    return not tail.strip(b"\0") and not window.fill(position + _STEP_BYTES + 1)
+def _only_zeros_follow(window: FileWindow) -> bool:
+    """Whether the rest of the file is padding; zeros are dropped on the way, as they hold no member."""
+    while window.fill(window.start + 1):
+        rest = window.read(window.start, window.end)
+        zeros = len(rest) - len(rest.lstrip(b"\0"))
+        window.drop(window.start + zeros)
+        if zeros < len(rest):
+            return False
+    return True
 
 
-def _read_member(
-    window: FileWindow, start: int, begins_with: bytes, limits: MemberLimits
-) -> Generator[Piece, None, int]:
+def _read_member(window: FileWindow, start: int, begins_with: bytes, limits: ReadLimits) -> Generator[Piece, None, int]:
     """Yield the pieces of one member; return where the next one begins, or -1."""
-    inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
-    position, unpacked, held, first = start, bytearray(), 0, True
+    inflater = Inflater(first_window_bytes=_FIRST_WINDOW_BYTES)
+    sound, sound_at = None, start  # for another try up to the damaged byte
+    position, total, given = start, 0, 0
+    unpacked, sound_pieces = list[bytes](), 0
     damage: Damage | None = None
     detail = ""
-    while not inflater.eof and damage is None:
-        packed = window.read(position, position + _STEP_BYTES)
-        if not packed:
-            break
-        before = inflater.copy()
+    while not inflater.ended and damage is None:
+        packed = window.read(position, position + inflater.window_bytes)
         try:
-            unpacked += inflater.decompress(packed, _PIECE_BYTES)
+            data, used = inflater.inflate(packed, _PIECE_BYTES)
         except zlib.error as error:
-            unpacked += _inflate_to_error(before, packed)
+            damaged = window.read(sound_at, position + len(packed))
+            unpacked[sound_pieces:] = [_inflate_to_error(sound or Inflater(), damaged)]
             damage, detail = "damaged_gzip", f"the gzip member cannot be unpacked: {error}"
-            continue
-        # At a member's end zlib may give what follows by both names.
-        position += len(packed) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
-        total = held + len(unpacked)
-        if total > limits.max_bytes and total > limits.max_inflation * (position - start):
+            break
+        if not (packed or data):
+            break
+        unpacked.append(data)
+        position += used
+        total += len(data)
+        if inflater.ended:
+            break
+        if total > limits.max_record_bytes and total > limits.max_inflation * (position - start):
             damage, detail = "decompression_bomb", f"{position - start} bytes unpacked to {total} and more"
-        elif len(unpacked) >= _PIECE_BYTES and not inflater.eof:
-            yield Piece(start, bytes(unpacked), first, False)
-            held, first = total, False
+        elif total - given >= _PIECE_BYTES:
+            yield Piece(start, b"".join(unpacked), given == 0, False)
+            given = total
             unpacked.clear()
-            window.drop(position - limits.max_bytes)
-    if inflater.eof:
-        yield Piece(start, bytes(unpacked), first, True)
+            window.drop(position - limits.max_record_bytes)
+            sound, sound_at, sound_pieces = inflater.copy(), position, 0
+        elif inflater.is_long:
+            sound, sound_at, sound_pieces = inflater.copy(), position, len(unpacked)
+    if inflater.ended:
+        yield Piece(start, b"".join(unpacked), given == 0, True)
         return position
+    unended = damage is None
     following = find_member(window, max(start + 1, window.start), begins_with)
-    if damage is None and following < 0:
+    if unended and following < 0:
         damage, detail = "clipped", "the file ends inside a gzip member"
-    elif damage is None:
+    elif unended:
         damage, detail = "damaged_gzip", f"the gzip member breaks off before the next one at byte {following}"
-    yield Piece(start, bytes(unpacked), first, True, damage, detail)
+    yield Piece(start, b"".join(unpacked), given == 0, True, damage, detail, unended)
     return following
 
 
-def _inflate_to_error(inflater: zlib._Decompress, packed: bytes) -> bytes:
+def _inflate_to_error(inflater: Inflater, packed: bytes) -> bytes:
     """What can be unpacked before the damage, which zlib keeps to itself when given more than a byte at a time."""
     unpacked = bytearray()
     for position in range(len(packed)):
         try:
-            unpacked += inflater.decompress(packed[position : position + 1], _PIECE_BYTES)
+            unpacked += inflater.inflate(packed[position : position + 1], _PIECE_BYTES)[0]
         except zlib.error:
             break
     return bytes(unpacked)

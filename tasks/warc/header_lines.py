@@ -9,53 +9,56 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-HEAD_END = re.compile(rb"\r?\n\r?\n")
-"""The blank line after a head."""
+HEAD_END = re.compile(rb"\n\r?\n")
+"""The blank line after a head, from the end of its last line on."""
+RECORD_BEGIN = b"WARC/"
+# On a line of its own; or after a torn record, whose last line has no end, if a header of WARC's follows.
+RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n|WARC/[01]\.\d+\r?\n(?=WARC-[A-Za-z-]{1,40}:)")
 
+_FOLD = re.compile(rb"\r?\n[ \t]+(?=\S)")
 _STATUS = re.compile(r"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])", re.ASCII)
 
 
 class HeaderLines:
     """A head, read as UTF-8 with U+FFFD for what is none. Field names are the same in either case."""
 
-    __slots__ = ("_fields", "_first", "first_line")
+    __slots__ = ("_fields", "_first_line", "_lower", "_spaced")
 
     def __init__(self, head: bytes = b"") -> None:
-        first, *lines = head.decode("utf-8", "replace").split("\n")
-        self.first_line = first.strip()
-        self._fields: list[tuple[str, str]] = []
-        self._first: dict[str, str] = {}
-        for line in _unfolded(lines) if b"\n " in head or b"\n\t" in head else lines:
-            name, colon, value = line.partition(":")
-            if colon:
-                name, value = name.strip(), value.strip()
-                self._fields.append((name, value))
-                self._first.setdefault(name.lower(), value)
+        self._first_line, newline, fields = head.partition(b"\n")
+        if b"\n " in head or b"\n\t" in head:
+            fields = _FOLD.sub(b" ", fields).lstrip(b" \t")
+        self._fields = newline + fields
+        self._lower = self._fields.lower()
+        self._spaced = b" :" in fields or b"\t:" in fields
+
+    @property
+    def first_line(self) -> str:
+        """The line before the fields."""
+        return self._first_line.decode("utf-8", "replace").strip()
 
     def get(self, name: str) -> str | None:
-        """The value of the first field of this name, None where there is none."""
-        return self._first.get(name.lower())
+        """Return the value of the first field of this name, None where there is none."""
+        lower = name.lower()
+        if self._spaced:
+            return next((value for found, value in self.items() if found.lower() == lower), None)
+        # Only a few of a head's fields are asked for: looking for those is cheaper than reading all.
+        label = f"\n{lower}:".encode()
+        at = self._lower.find(label)
+        if at < 0:
+            return None
+        end = self._lower.find(b"\n", at + 1)
+        return self._fields[at + len(label) : end if end >= 0 else None].decode("utf-8", "replace").strip()
 
     def items(self) -> Iterator[tuple[str, str]]:
-        """All fields in order, names as written."""
-        yield from self._fields
+        """Yield all fields in order, names as written."""
+        for line in self._fields.decode("utf-8", "replace").split("\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                yield name.strip(), value.strip()
 
     @property
     def status_code(self) -> int | None:
         """The status in an HTTP response's first line."""
         status = _STATUS.match(self.first_line)
         return int(status[1]) if status else None
-
-
-def _unfolded(lines: list[str]) -> Iterator[str]:
-    """The lines, those that begin with a blank joined to the one before."""
-    parts: list[str] = []
-    for line in lines:
-        if line[:1] in (" ", "\t") and line.strip():
-            parts.append(line.strip())
-            continue
-        if parts:
-            yield " ".join(parts)
-        parts = [line.rstrip()]
-    if parts:
-        yield " ".join(parts)

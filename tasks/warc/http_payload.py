@@ -20,9 +20,11 @@ from typing import Any
 
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
-from tasks.warc.gzip_inflating import GZIP, RAW_DEFLATE, ZLIB, inflate
+from tasks.warc.gzip_inflating import GZIP, GZIP_MAGIC, RAW_DEFLATE, ZLIB, inflate
+from tasks.warc.header_lines import HEAD_END, HeaderLines
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+MAX_HTTP_HEAD_BYTES = 1 << 18
 _READ_BYTES = 1 << 16
 _DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
 
@@ -41,6 +43,19 @@ class Body:
     """False where a chunk or a compressed stream broke off."""
     too_large: bool
     """True where it went on past the limit; `data` is then cut there."""
+
+
+def split_http(block: memoryview) -> tuple[HeaderLines | None, memoryview]:
+    """Return the HTTP head and the body as stored.
+
+    The head has no fields where the block is no HTTP response, and is None where it has no end.
+    """
+    if not bytes(block[:5]).startswith(b"HTTP/"):
+        return HeaderLines(), block
+    end = HEAD_END.search(block, 0, MAX_HTTP_HEAD_BYTES)
+    if end is None:
+        return (HeaderLines(bytes(block)) if len(block) < MAX_HTTP_HEAD_BYTES else None), block[:0]
+    return HeaderLines(bytes(block[: end.end()])), block[end.end() :]
 
 
 def join_chunks(body: bytes) -> tuple[bytes, bool]:
@@ -73,7 +88,7 @@ def decode_content(body: bytes, coding: str, max_bytes: int) -> Body:
     return Body(body[:max_bytes], complete, len(body) > max_bytes)
 
 
-def digest_agrees(digest: str, *bodies: bytes) -> bool | None:
+def digest_agrees(digest: str, *bodies: bytes | memoryview) -> bool | None:
     """Whether a digest such as `sha1:BASE32` is that of one of the bodies; None where its algorithm is not known."""
     algorithm, _, value = digest.strip().partition(":")
     algorithm = algorithm.strip().lower().replace("-", "")
@@ -88,7 +103,7 @@ def digest_agrees(digest: str, *bodies: bytes) -> bool | None:
 
 def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
     if coding in ("gzip", "x-gzip"):
-        return _inflate(body, GZIP, max_bytes) if body.startswith(b"\x1f\x8b") else (body, True)
+        return _inflate(body, GZIP, max_bytes) if body.startswith(GZIP_MAGIC) else (body, True)
     if coding == "deflate":
         try:
             return _inflate(body, ZLIB, max_bytes)
@@ -129,7 +144,7 @@ def _looks_like_markup(body: bytes) -> bool:
 
 def _digest_bytes(value: str, size: int) -> bytes | None:
     """The digest's bytes, from hexadecimal, base32 or base64, whichever has the right length."""
-    for decode in (bytes.fromhex, _from_base32, base64.b64decode):
+    for decode in (_from_base32, bytes.fromhex, base64.b64decode):
         try:
             digest = decode(value)
         except (ValueError, binascii.Error):

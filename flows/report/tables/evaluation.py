@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import model_path, read_model_file, stage_summary
+from model.evaluation.results import Reply, Validation
 from tasks.dataset.store import Store
 
 _NAMED_DIGITS = 8
 SHOWCASE_GROUP = "held_out"
 """The group whose first question is the showcase: facts that finetuning never asked for."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The model on held-out documents."""
-
-    documents: int
-    tokens: int
-    text_bytes: int
-    loss: float
-    """Nats per token."""
-    bits_per_byte: float
-    unigram_bits_per_byte: float
-    """The same documents under token frequencies alone."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +28,6 @@ class GroupAccuracy:
     def accuracy(self) -> float:
         """Share of right answers."""
         return self.right / self.n if self.n else 0.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One question with the model's answer."""
-
-    id: str
-    group: str
-    question: str
-    answer: str
-    """The right one."""
-    reply: str
-    """What the model said."""
-    right: bool
 
 
 @dataclass(frozen=True)
@@ -110,9 +82,4 @@ def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
     model = model_path(store, record, judged_stage(record))
     named = record.stages["evaluate"].plan.fingerprint[:_NAMED_DIGITS]
     text = read_model_file(store, record, f"{model}/evaluation-{named}/replies.jsonl") if model else None
-    return tuple(_reply(json.loads(line)) for line in (text or "").splitlines() if line)
-
-
-def _reply(values: dict[str, Any]) -> Reply:
-    texts = {name: str(values[name]) for name in ("id", "group", "question", "answer", "reply")}
-    return Reply(**texts, right=bool(values["right"]))
+    return tuple(Reply(**json.loads(line)) for line in (text or "").splitlines() if line)

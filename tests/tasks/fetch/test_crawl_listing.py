@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.messages import first_words
 from tasks.fetch.crawl_listing import SourceConfig, WarcAddress, list_warcs, resolve_crawl
-from tasks.sources.transfer import TransferConfig, Unreachable, first_words
+from tasks.sources.transfer import TransferConfig, Unreachable
 from tests.tasks.crawl_mirror import CRAWL, Mirror, refuse, running_mirror, warc_path, write_crawl
 
 QUICK = TransferConfig(

@@ -19,7 +19,7 @@ from tasks.fetch.warc_files import drop_warc, is_at_hand, stored_path
 from tasks.part_runner import run_part
 from tasks.sources.downloading import DamagedWarc
 from tasks.sources.transfer import NotFound, TransferConfig
-from tasks.warc.verification import NotAWarc
+from tasks.warc.content import NotAWarc
 from tests.tasks.crawl_mirror import (
     CRAWL,
     Mirror,

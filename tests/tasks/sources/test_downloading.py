@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import fsspec
 import pytest
@@ -17,7 +18,7 @@ from tasks.base.errors import PermanentError, TemporaryError
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.sources.downloading import DamagedWarc, fetch_warc
 from tasks.sources.transfer import NotFound, TransferConfig
-from tasks.warc.verification import NotAWarc
+from tasks.warc.content import NotAWarc
 from tests.conftest import COMMON_CRAWL
 from tests.tasks import crawl_mirror
 from tests.tasks.crawl_mirror import (
@@ -31,6 +32,7 @@ from tests.tasks.crawl_mirror import (
     warc_path,
     warc_records,
 )
+from tests.tasks.warc_builder import http_response, record
 
 QUICK = TransferConfig(
     requests_per_second=10_000,
@@ -198,6 +200,19 @@ def test_first_bytes_are_cut_to_whole_records(mirror: Mirror, whole: bytes, plac
     assert (folder.path, folder.digest) == (str(place), fetched.digest)
 
 
+def test_a_file_with_large_pages_is_fetched_once_and_cut_to_whole_records(mirror: Mirror, place: Path) -> None:
+    large = [record(http_response(Random(size).randbytes(size))) for size in (1_200_000, 5_000_000)]
+    packed = gzip_members([*warc_records(5), *large, *warc_records(5)])
+    (mirror.root / PATH).write_bytes(packed)
+    fetch_warc(mirror.base, PATH, place, QUICK)
+    assert place.read_bytes() == packed
+    assert len(mirror.asked) == 1
+    end = len(packed) - len(gzip_members(warc_records(5)[3:]))
+    fetch_warc(mirror.base, PATH, place, QUICK, first_bytes=end + 100)
+    assert place.read_bytes() == packed[:end]
+    assert len(mirror.asked) == 2
+
+
 def test_too_few_first_bytes_for_a_record(mirror: Mirror, place: Path) -> None:
     with pytest.raises(PermanentError, match="bytes_per_warc"):
         fetch_warc(mirror.base, PATH, place, QUICK, first_bytes=40)
@@ -236,7 +251,7 @@ def test_damage_at_the_source_is_left_for_the_reader(mirror: Mirror, whole: byte
     mirror.faults[:] = [None, flip(-5), None]
     fetched = fetch_warc(mirror.base, PATH, place, QUICK)
     assert place.read_bytes() == spoilt
-    assert (fetched.check.broken_at, fetched.check.records) == (at, 3)
+    assert (fetched.check.broken_at, fetched.check.verified) == (at, 4)
     assert [asked for _, asked in mirror.asked] == [None, f"bytes={at}-", f"bytes={at}-"]
     assert fetch_warc(str(mirror.root), PATH, place, QUICK).digest == fetched.digest
 

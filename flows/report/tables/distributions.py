@@ -7,6 +7,7 @@ are read, of a bounded number of row groups; `documents` says how many.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,17 +35,6 @@ class LanguageCount:
 
 
 @dataclass(frozen=True)
-class RuleCount:
-    """One rule of the filter."""
-
-    rule: str
-    failed: int
-    """Documents that failed it."""
-    alone: int
-    """Documents that failed nothing else: what would pass without the rule."""
-
-
-@dataclass(frozen=True)
 class Distributions:
     """What was measured on the documents that reached the filter."""
 
@@ -54,8 +44,8 @@ class Distributions:
     """Pages in the sample that were dropped for their guessed language."""
     languages: tuple[LanguageCount, ...]
     """Most frequent first."""
-    rules: tuple[RuleCount, ...]
-    """Most frequent first."""
+    failed_alone: Mapping[str, int]
+    """By rule, the documents that failed nothing else: what would pass without the rule."""
     words_kept: tuple[int, ...]
     """Words of each kept document."""
     words_removed: tuple[int, ...]
@@ -71,7 +61,6 @@ def read_distributions(store: Store, record: RunRecord) -> Distributions:
     kept_languages: Counter[str] = Counter()
     removed_languages: Counter[str] = Counter()
     unread = _unread_languages(store, record)
-    failed: Counter[str] = Counter()
     alone: Counter[str] = Counter()
     words: tuple[list[int], list[int]] = ([], [])
     folder = stage_decisions(record, "filter")
@@ -79,14 +68,13 @@ def read_distributions(store: Store, record: RunRecord) -> Distributions:
         for row in rows:
             (kept_languages if row["kept"] else removed_languages)[row["language"]] += 1
             words[0 if row["kept"] else 1].append(row["words"])
-            failed.update(row["reasons"])
             if len(row["reasons"]) == 1:
                 alone.update(row["reasons"])
     return Distributions(
         documents=kept_languages.total() + removed_languages.total(),
         unread=unread.total(),
         languages=_language_counts(kept_languages, removed_languages, unread),
-        rules=tuple(RuleCount(rule, count, alone[rule]) for rule, count in _frequent(failed)),
+        failed_alone=alone,
         words_kept=tuple(words[0]),
         words_removed=tuple(words[1]),
     )
@@ -103,15 +91,12 @@ def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
 
 
 def _language_counts(kept: Counter[str], removed: Counter[str], unread: Counter[str]) -> tuple[LanguageCount, ...]:
-    names = [language for language, _ in _frequent(kept + removed + unread)]
+    counts = kept + removed + unread
+    names = sorted(counts, key=lambda name: (-counts[name], name))
     shown = [LanguageCount(name, kept[name], removed[name], unread[name]) for name in names[:_LANGUAGES]]
     rest = names[_LANGUAGES:]
     if rest:
         shown.append(
-            LanguageCount(OTHER_LANGUAGES, *(sum(counts[name] for name in rest) for counts in (kept, removed, unread)))
+            LanguageCount(OTHER_LANGUAGES, *(sum(side[name] for name in rest) for side in (kept, removed, unread)))
         )
     return tuple(shown)
-
-
-def _frequent(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,11 @@ pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, expect: int = 0) -> str:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, check=False)
+    """Run a command to its end, the checkout out of its sight; gives all that it said."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [*map(str, command)], cwd="/", env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -1,0 +1,1 @@
+"""Numbers, safe text and progress for a terminal."""

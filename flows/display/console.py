@@ -1,7 +1,7 @@
-"""What a person sees in the terminal while a flow runs: a line for each stage done, bars for what is under way.
+"""Progress in the terminal while a flow runs: a line for each finished stage, a bar for each running one.
 
-Notable: it only listens to the flow's own log records, which Prefect's UI shows as well, so the flow code knows nothing
-of terminals. Prefect's own chatter about states is left to the UI.
+Notable: this only listens to the flow's log records, which Prefect's UI shows as well, so the flow code knows nothing
+about terminals. Prefect's own messages about states are left to the UI.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 class ProgressHandler(logging.Handler):
-    """Turns log records that carry `stage`, `done` and `total` into bars, and prints the others."""
+    """A handler that turns log records with `stage`, `done` and `total` into bars and prints the others."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         super().__init__(logging.INFO)
@@ -43,7 +43,7 @@ class ProgressHandler(logging.Handler):
         self._print(record.getMessage(), "yellow" if record.levelno >= logging.WARNING else None)
 
     def _print(self, text: str, style: str | None) -> None:
-        # Servers and pages have a say in these texts, so they must not write to the terminal as they please.
+        # These texts may quote servers and pages, which must not control the terminal.
         self._console.print(harmless(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _advance(self, stage: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: grouped digits, sizes, times, shares."""
+"""Numbers as text for people: grouped digits, sizes, times, shares."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ _SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def grouped(value: float | None) -> str:
-    """`12,345`, or a dash for None."""
+    """Return e.g. `12,345`; a dash for None."""
     return "–" if value is None else f"{value:,.0f}"
 
 
 def short(value: float | None) -> str:
-    """`1.9M`, or a dash for None; exact below a thousand."""
+    """Return e.g. `1.9M`, exact below a thousand; a dash for None."""
     if value is None:
         return "–"
     for scale, letter in _SCALES:
@@ -22,7 +22,7 @@ def short(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """`84%`, with a decimal near either end; a dash for None."""
+    """Return e.g. `84%`, with one decimal near 0 and 1; a dash for None."""
     if value is None:
         return "–"
     if value in (0.0, 1.0) or 0.1 <= value < 0.95:
@@ -32,12 +32,12 @@ def share(value: float | None) -> str:
 
 
 def decimal(value: float | None) -> str:
-    """Three decimals, or a dash for None."""
+    """Return three decimals; a dash for None."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def size(value: float | None) -> str:
-    """Bytes in units of 1,000, e.g. `20.5 MB`."""
+    """Return bytes in units of 1,000, e.g. `20.5 MB`; a dash for None."""
     if value is None:
         return "–"
     unit = 0
@@ -47,7 +47,7 @@ def size(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`4.2 s`, `3 min 05 s`, `2 h 10 min`; a dash for None."""
+    """Return e.g. `4.2 s`, `3 min 05 s` or `2 h 10 min`; a dash for None."""
     if seconds is None:
         return "–"
     if seconds < 59.95:

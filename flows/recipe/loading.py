@@ -1,7 +1,7 @@
-"""Reads a recipe: YAML by name or path, then `--set` overrides, then validation with errors a person can act on.
+"""Loading a recipe: YAML by name or path, `--set` overrides on top, then validation.
 
-Notable: every wrong field is reported, not only the first, each with the file, the dotted field and, for a name that
-does not exist, the nearest one that does.
+Notable: an error reports every wrong field, each with the file, its dotted path and, for a name that does not exist,
+the nearest one that does.
 """
 
 from __future__ import annotations
@@ -37,13 +37,17 @@ RENAMED = {
 
 
 class RecipeError(UsageError):
-    """The recipe, or what the command line puts over it, is wrong."""
+    """The recipe, or an override of it, is wrong."""
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe called `name_or_path` (a shipped name or a YAML file) with `field.path=value` overrides applied.
+    """Return a recipe with `field.path=value` overrides applied.
 
-    Raises `RecipeError` that names the file and every wrong field.
+    Args:
+        name_or_path: a shipped recipe's name, or the path of a YAML file.
+
+    Raises:
+        RecipeError: the file or some fields are wrong; names each of them.
     """
     where, text = _read(name_or_path)
     try:
@@ -58,7 +62,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def validated(values: dict[str, Any], where: str) -> Recipe:
-    """A `Recipe` from plain values; `where` names their origin in the error."""
+    """Return plain values as a `Recipe`; `where` names their origin in the error."""
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -66,7 +70,7 @@ def validated(values: dict[str, Any], where: str) -> Recipe:
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
-    """Set one `field.path=value` in nested values, the value read as YAML (so 3, true, [1, 2], null work)."""
+    """Set one `field.path=value` in nested values; the value is YAML, such as 3, true, [1, 2] or null."""
     path, separator, text = override.partition("=")
     keys = path.strip().split(".")
     if not separator or not all(keys):
@@ -85,7 +89,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """A validation error in words, a line for each wrong field."""
+    """Return a validation error in words, one line for each wrong field."""
     said: dict[str, list[str]] = {}
     for details in error.errors():
         field, message = _explain_one(details, model)
@@ -99,7 +103,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
         try:
             return str(path), path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise RecipeError(f"The recipe {path} is no UTF-8 text: {error}.") from error
+            raise RecipeError(f"The recipe {path} is not UTF-8 text: {error}.") from error
         except OSError as error:
             raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     shipped = shipped_recipe(name_or_path)
@@ -113,8 +117,8 @@ def _read(name_or_path: str) -> tuple[str, str]:
 
 
 def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
-    """The dotted field and what is wrong with it."""
-    # Where a field takes one of several types, pydantic also names the type it tried.
+    """Return the dotted path of a field and what is wrong with it."""
+    # Where a field takes one of several types, pydantic adds the type that it tried to the path.
     location = [part for part in details["loc"] if not _TRIED_TYPE.search(str(part))]
     field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -143,14 +147,14 @@ def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
 
 
 def _annotations(model: Any) -> dict[str, Any]:
-    """The fields of a pydantic model or a dataclass with their types."""
+    """Return the fields of a pydantic model or a dataclass with their types."""
     if dataclasses.is_dataclass(model):
         return typing.get_type_hints(model)
     return {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
 
 
 def _model_in(annotation: Any) -> Any:
-    """The model or dataclass inside an optional, a union or a container's annotation."""
+    """Return the model or dataclass inside an optional, a union or a container, None if there is none."""
     if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return annotation
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:

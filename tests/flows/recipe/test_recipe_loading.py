@@ -78,7 +78,7 @@ def test_a_folder_called_like_a_recipe_is_not_read(tmp_path: Path, monkeypatch: 
 
 def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"name: \xff\xfe")
-    with pytest.raises(RecipeError, match=r"x\.yaml is no UTF-8 text"):
+    with pytest.raises(RecipeError, match=r"x\.yaml is not UTF-8 text"):
         load_recipe(str(tmp_path / "x.yaml"))
 
 

@@ -217,7 +217,7 @@ def test_the_server_itself_sees_no_more_connections_than_configured(misbehaving:
         "from tasks.sources.transfer import TransferConfig; from tasks.sources.downloading import read_small\n"
         "transfer = TransferConfig(connections=2, requests_per_second=1000, first_pause_seconds=0.01)\n"
         "for number in range(12):\n"
-        f"    read_small({misbehaving!r}, 'collinfo.json', limiter, len, 1 << 20)\n"
+        f"    read_small({misbehaving!r}, 'collinfo.json', transfer, len, 1 << 20)\n"
     )
     workers = [process(code) for _ in range(3)]
     for worker in workers:

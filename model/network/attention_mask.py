@@ -1,10 +1,10 @@
-"""Which positions attention may look at: the whole sequence, a document of it, a window, what came before.
+"""Which positions attention may see: the whole sequence, its own document, a window, earlier positions only.
 
 Notable:
 - A mask has one of three forms. None is plain causal attention. On a GPU it is a block mask of flex attention, which
-  skips the blocks that nobody may look at and takes no room for the rest; elsewhere it is a table to be added to the
+  skips the blocks that are masked as a whole and takes no memory for the rest; elsewhere it is a table to add to the
   scores. model/network/operations.py takes all three, and they are tested against each other.
-- Padding is a segment like any other, so that a softmax over nothing, which is not a number, never comes up.
+- Padding is a segment like any other, so that a softmax over nothing, which would be NaN, never occurs.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from model.network.operations import compiled
 
 AttentionMask = Tensor | BlockMask | None
-"""(B or 1, 1, T, S), 0 where a query may look and minus infinity elsewhere; or the same in blocks; None is causal."""
+"""(B or 1, 1, T, S), 0 where a query may see and minus infinity elsewhere; or the same in blocks; None is causal."""
 
 
 def self_attention_mask(
     tokens: Tensor, segments: Tensor | None, causal: bool, window: int, dtype: torch.dtype
 ) -> AttentionMask:
-    """The mask of a layer whose queries and keys are the same positions.
+    """Return the mask of a layer whose queries and keys are the same positions.
 
     Args:
         tokens: (B, T), on the model's device.
-        segments: (B, T) numbers; a position looks only at those with its own number. None: at all.
-        causal: whether a position looks only at itself and those before it.
-        window: positions that one looks at on either side, itself included; 0 sets no limit.
+        segments: (B, T) numbers; a position sees only those with its own number. None: all.
+        causal: whether a position sees only itself and earlier ones.
+        window: positions that one sees on either side, itself included; 0 sets no limit.
         dtype: type of the activations.
     """
     length = tokens.shape[1]
@@ -52,12 +52,12 @@ def self_attention_mask(
 
 
 def added_to_scores(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """The table to add to attention's scores: 0 where it is allowed to look, minus infinity elsewhere."""
+    """Return the table to add to attention's scores: 0 where looking is allowed, minus infinity elsewhere."""
     return torch.where(allowed, 0.0, -torch.inf).to(dtype)
 
 
 def block_mask(tokens: Tensor, segments: Tensor | None, causal: bool, window: int) -> BlockMask:
-    """The same mask for flex attention (arXiv:2412.05496)."""
+    """Return the same mask for flex attention (arXiv:2412.05496)."""
     own = torch.zeros_like(tokens) if segments is None else segments
 
     def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def block_mask(tokens: Tensor, segments: Tensor | None, causal: bool, window: in
 
 
 def takes_block_masks(device: torch.device) -> bool:
-    """Whether attention with a mask is flex attention on this device: a GPU, with Triton to compile it."""
+    """Return whether attention with a mask is flex attention on this device: a GPU, with Triton to compile it."""
     return device.type == "cuda" and _has_triton()
 
 

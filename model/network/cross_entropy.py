@@ -49,7 +49,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of (rows, vocabulary) logits, and its gradient for them in their type."""
+    """Return the summed loss of (rows, vocabulary) logits, and its gradient in their type."""
     log_probabilities = torch.log_softmax(logits.float(), dim=-1)
     counted = (targets >= 0).unsqueeze(1)
     index = targets.clamp(min=0).unsqueeze(1)
@@ -60,7 +60,7 @@ def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _plain_nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The same without scattered writes, which torch.compile would not join with the rest."""
+    """Do the same without scattered writes, which torch.compile could not fuse with the rest."""
     log_probabilities = torch.log_softmax(logits.float(), dim=-1)
     counted = (targets >= 0).unsqueeze(1)
     index = targets.clamp(min=0).unsqueeze(1)
@@ -70,7 +70,7 @@ def _plain_nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, T
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool = False) -> Tensor:
-    """The summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
+    """Return the summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
 
     Args:
         hidden: (positions, width), float32 or bfloat16; the matrix products run in its type, the softmax in float32.

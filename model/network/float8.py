@@ -25,7 +25,7 @@ _MULTIPLE = 16
 
 
 def refuse_without_units(device: torch.device) -> None:
-    """Raises BadInput where `device` has no units for float8."""
+    """Raise BadInput if `device` has no float8 units."""
     if device.type != "cuda":
         found = f"the {device.type} has none"
     elif torch.cuda.get_device_capability(device) < _LEAST_CAPABILITY:
@@ -39,7 +39,7 @@ def refuse_without_units(device: torch.device) -> None:
 
 
 def use_float8(model: nn.Module) -> None:
-    """Makes every linear layer inside the blocks of `model` multiply in float8 when it is trained.
+    """Make every linear layer inside the blocks of `model` multiply in float8 during training.
 
     Raises:
         BadInput: a layer's sides are no multiples of 16.
@@ -55,7 +55,7 @@ def use_float8(model: nn.Module) -> None:
 
 
 def float8_linear(input: Tensor, weight: Tensor) -> Tensor:
-    """`F.linear` of bfloat16 (..., inputs) and (outputs, inputs), its products in float8 where gradients are wanted."""
+    """Compute `F.linear` of bfloat16 (..., inputs) and (outputs, inputs), in float8 where gradients are needed."""
     rows = input.flatten(0, -2)
     if not torch.is_grad_enabled() or len(rows) % _MULTIPLE:
         return F.linear(input, weight)
@@ -83,7 +83,7 @@ class _Float8Product(torch.autograd.Function):
 
 
 def _quantised(tensor: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The tensor in float8, and the float32 scale to multiply it with."""
+    """Return the tensor in float8, and the float32 scale that restores it."""
     largest = torch.finfo(dtype).max
     wide = tensor.float()
     scale = wide.abs().amax().clamp(min=1e-12) / largest

@@ -41,7 +41,7 @@ def in_words(segments: Tensor | None, causal: bool, window: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("segments", "causal", "window"), FORMS)
-def test_a_mask_says_what_its_words_say(segments: Tensor | None, causal: bool, window: int) -> None:
+def test_a_mask_allows_what_its_definition_says(segments: Tensor | None, causal: bool, window: int) -> None:
     tokens = torch.zeros(B, T, dtype=torch.long)
     expected = in_words(segments, causal, window)
     mask = self_attention_mask(tokens, segments, causal, window, torch.float32)

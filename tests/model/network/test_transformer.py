@@ -97,7 +97,7 @@ def test_positions_of_another_kind_are_refused(fields: dict[str, Any], message: 
         ({"window_pattern": "SLM"}, "window_pattern must be of the letters S and L"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_an_impossible_shape_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelShape(**{**SHAPE, **changes})
 

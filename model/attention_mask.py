@@ -29,7 +29,8 @@ def self_attention_mask(
 
     Args:
         tokens: (B, T), on the model's device.
-        segments: (B, T) numbers; a position looks only at those with its own number. None: at all.
+        segments: (B, T) numbers; a position looks only at those with its own number, which stand next to each other.
+            None: at all.
         causal: whether a position looks only at itself and those before it.
         window: positions that one looks at on either side, itself included; 0 sets no limit.
         dtype: type of the activations.
@@ -57,21 +58,35 @@ def added_to_scores(allowed: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def block_mask(tokens: Tensor, segments: Tensor | None, causal: bool, window: int) -> BlockMask:
-    """The same mask for flex attention (arXiv:2412.05496)."""
-    own = torch.zeros_like(tokens) if segments is None else segments
+    """The same mask for flex attention (arXiv:2412.05496).
+
+    What a query may look at is a stretch of keys, so the kernel reads its two ends and nothing for each key.
+    """
+    first, last = _stretches(tokens, segments, causal, window)
 
     def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        may = own[row, query] == own[row, key]
-        if causal:
-            may = may & (key <= query)
-        if window:
-            may = may & ((query - key).abs() < window)
-        return may
+        return (key >= first[row, query]) & (key <= (query if causal else last[row, query]))
 
     make = compiled(create_block_mask) if tokens.is_cuda else create_block_mask
     rows, length = tokens.shape
     mask: BlockMask = make(allowed, rows, None, length, length, device=str(tokens.device))
     return mask
+
+
+def _stretches(tokens: Tensor, segments: Tensor | None, causal: bool, window: int) -> tuple[Tensor, Tensor]:
+    """The (B, T) int32 first and last key that each query may look at."""
+    rows, length = tokens.shape
+    columns = torch.arange(length, dtype=torch.int32, device=tokens.device).expand(rows, length)
+    first, last = torch.zeros_like(columns), torch.full_like(columns, length - 1)
+    if segments is not None:
+        changes = segments[:, 1:] != segments[:, :-1]
+        first[:, 1:] = torch.where(changes, columns[:, 1:], 0)
+        first = first.cummax(1).values
+        last[:, :-1] = torch.where(changes, columns[:, :-1], length - 1)
+        last = last.flip(1).cummin(1).values.flip(1)
+    if window:
+        first, last = first.maximum(columns - (window - 1)), last.minimum(columns + (window - 1))
+    return first, columns if causal else last
 
 
 def takes_block_masks(device: torch.device) -> bool:

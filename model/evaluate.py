@@ -26,7 +26,7 @@ from model.config_loading import load_config
 from model.device import best_device, use_threads
 from model.full_disk import writing
 from model.held_out import held_out_documents, score_documents, unigram_score
-from model.model_loading import load_any, load_trained
+from model.model_loading import cast_matrices, load_any, load_trained
 from model.objectives import CAUSAL, LanguageModel, Objective
 from model.program import EXIT_DONE, run_program
 from model.questions import accuracy_by_group, ask, read_questions, write_replies
@@ -39,7 +39,9 @@ def evaluate(config_path: Path) -> int:
     """Runs the whole of evaluation and returns the exit code."""
     config = load_config(config_path, EvaluateConfig)
     use_threads(config.threads)
-    model, objective = load_any(config.model, getattr(torch, config.precision))
+    dtype = getattr(torch, config.precision)
+    model, objective = load_any(config.model, dtype)
+    cast_matrices(model, dtype)
     model = model.to(best_device())
     result: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
     if isinstance(model, Transformer) and objective is CAUSAL:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from statistics import median
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from model.config import ModelShape
 from model.generation import Sampling, generate
+from model.model_loading import cast_matrices
 from tests.bench.gpu_ways import GPU, fill, on_the_gpu
 from tests.bench.rival_training import transformers_style
 
@@ -23,14 +25,20 @@ Generate = Callable[[Tensor, int], object]
 """Goes on from (B, T) prompts for so many tokens."""
 
 
-def decode_rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
+def decode_rates(shape: ModelShape, whose: str, rounds: int, turn: AbstractContextManager[object]) -> dict[str, Any]:
     """Tokens/s of each batch.
 
     Args:
         shape: of the model; an eighth of its context is prompt, and a 32nd is reply.
         whose: `ours` or `transformers`.
         rounds: times that each batch is measured, 3 at the most; the median counts.
+        turn: entered before the GPU is used.
     """
+    with turn:
+        return _rates(shape, whose, min(rounds, 3))
+
+
+def _rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
     read, made = shape.context // 8, shape.context // 32
     run = our_generate(shape) if whose == "ours" else transformers_generate(shape)
     found: dict[str, Any] = {"card": torch.cuda.get_device_name(GPU) if GPU.type == "cuda" else "CPU"}
@@ -38,7 +46,7 @@ def decode_rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
         prompts = torch.randint(3, shape.vocabulary_size, (batch, read), generator=torch.Generator().manual_seed(1))
         prompts = prompts.to(GPU)
         run(prompts, 4)
-        seconds = [_seconds(run, prompts, 1 + made) - _seconds(run, prompts, 1) for _ in range(min(rounds, 3))]
+        seconds = [_seconds(run, prompts, 1 + made) - _seconds(run, prompts, 1) for _ in range(rounds)]
         found[f"batch_{batch}"] = round(batch * made / median(seconds))
     if GPU.type == "cuda":
         found["memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
@@ -46,12 +54,13 @@ def decode_rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
 
 
 def our_generate(shape: ModelShape) -> Generate:
-    """Our engine, as chat and evaluation use it."""
-    model = on_the_gpu(shape, torch.bfloat16)
+    """Our engine, as evaluation uses it."""
+    model = on_the_gpu(shape, torch.bfloat16).eval()
     fill(model)
+    cast_matrices(model, torch.bfloat16)
 
     def run(prompts: Tensor, tokens: int) -> object:
-        return generate(model.eval(), prompts.tolist(), Sampling(max_new_tokens=tokens), stop_tokens=())
+        return generate(model, prompts.tolist(), Sampling(max_new_tokens=tokens), stop_tokens=())
 
     return run
 

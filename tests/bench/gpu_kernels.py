@@ -9,9 +9,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
-
-from torch.autograd import DeviceType
 
 _KINDS = (
     ("optimizer", r"adam|multi_tensor_apply|lpnorm"),
@@ -23,7 +22,7 @@ _KINDS = (
     ("fused", r"triton_"),
 )
 """Kinds of kernels by their names; the first that fits counts."""
-_LONGEST = 25
+_LONGEST, _LONGEST_WAITS = 25, 4
 _STEP_ENDS = re.compile(r"adam", re.IGNORECASE)
 
 
@@ -36,6 +35,11 @@ class Kernel(NamedTuple):
     duration: float
     """Microseconds."""
 
+    @property
+    def end(self) -> float:
+        """Microseconds, on the same clock."""
+        return self.start + self.duration
+
 
 @dataclass(frozen=True)
 class KernelTimes:
@@ -46,7 +50,7 @@ class KernelTimes:
     kinds_ms: dict[str, float]
     """Kernels by kind; `idle` is the time in which none runs."""
     kernels: str
-    """The longest kernels, a line each: milliseconds, times that it ran, its name."""
+    """The longest kernels, a line each: milliseconds, times that it ran, its name. Then the longest waits."""
 
 
 def kernel_times(profiler: Any) -> KernelTimes:
@@ -54,7 +58,7 @@ def kernel_times(profiler: Any) -> KernelTimes:
     return times_of(
         Kernel(event.name, event.time_range.start, event.time_range.elapsed_us())
         for event in profiler.events()
-        if event.device_type == DeviceType.CUDA
+        if event.device_type.name == "CUDA"
     )
 
 
@@ -74,6 +78,11 @@ def times_of(kernels: Iterable[Kernel], steps: int = 3) -> KernelTimes:
     by_kind["idle"] = max(0.0, last - first - sum(by_kind.values()))
     longest = sorted(by_name.items(), key=lambda named: -sum(named[1]))[:_LONGEST]
     lines = [f"{sum(run) / steps / 1000:9.3f} ms {len(run) / steps:6.1f} x  {name[:110]}" for name, run in longest]
+    waits = sorted(pairwise(within), key=lambda pair: pair[0].end - pair[1].start)
+    lines += [
+        f"{(later.start - earlier.end) / 1000:9.3f} ms idle before {later.name[:70]}"
+        for earlier, later in waits[: steps * _LONGEST_WAITS]
+    ]
     kinds = {kind: round(spent / steps / 1000, 3) for kind, spent in sorted(by_kind.items(), key=lambda kind: -kind[1])}
     return KernelTimes(round((last - first) / steps / 1000, 3), kinds, "\n".join(lines))
 
@@ -91,7 +100,7 @@ def _ends_of_steps(ordered: list[Kernel]) -> list[float]:
         if _STEP_ENDS.search(kernel.name):
             if inside:
                 ends.pop()
-            ends.append(kernel.start + kernel.duration)
+            ends.append(kernel.end)
             inside = True
         elif kind_of(kernel.name) in ("products", "attention"):
             inside = False

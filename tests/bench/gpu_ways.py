@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,21 +34,26 @@ PROFILED = 6
 GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def training(sizes: Sizes, way: str, steps: int) -> dict[str, Any]:
-    """tokens/s, MFU, peak memory in GiB and, for our first way, the kernels."""
+def training(sizes: Sizes, way: str, steps: int, turn: AbstractContextManager[object]) -> dict[str, Any]:
+    """tokens/s, MFU, peak memory in GiB and, for our first way, the kernels.
+
+    Args:
+        sizes: of the model and of a step.
+        way: of `gpu_training.WAYS`.
+        steps: to measure; 0 only compiles.
+        turn: entered before the GPU is used.
+    """
     with tempfile.TemporaryDirectory(prefix="gpu-training-") as name:
         folder = Path(name)
         write_packed_corpus(folder, documents=3 * (WARMUP + steps) * sizes.sequences, context=sizes.shape.context)
-        if way in ("nanogpt", "transformers"):
-            rate = rival_rate(folder, sizes, way, steps)
-            found = _numbers(sizes, way, rate)
-        else:
+        with turn:
+            if way in ("nanogpt", "transformers"):
+                return _numbers(sizes, way, rival_rate(folder, sizes, way, steps))
             accelerator = start_accelerator(_loop(sizes, way, steps))
-            rate = our_rate(accelerator, folder, sizes, way, WARMUP + steps)
-            found = _numbers(sizes, way, rate)
-            if way == "bfloat16":
+            found = _numbers(sizes, way, our_rate(accelerator, folder, sizes, way, WARMUP + steps))
+            if way == "bfloat16" and steps:
                 found |= dataclasses.asdict(kernels(accelerator, folder, sizes, way))
-    return found
+            return found
 
 
 def our_rate(accelerator: Accelerator, corpus: Path, sizes: Sizes, way: str, steps: int) -> float:
@@ -107,6 +113,7 @@ def rival_rate(corpus: Path, sizes: Sizes, way: str, steps: int) -> float:
     losses = rival_steps(rival, tokens, sizes, lambda step: 3e-4, GPU)
     for _ in range(WARMUP):
         next(losses)
+    steps = max(1, steps)
     # Nothing waits for the GPU between the steps: nanoGPT looks at a loss now and then only.
     _wait()
     began = time.perf_counter()
@@ -116,25 +123,27 @@ def rival_rate(corpus: Path, sizes: Sizes, way: str, steps: int) -> float:
     return steps * sizes.tokens_per_step / (time.perf_counter() - began)
 
 
-def optimizer_milliseconds(shape: ModelShape, steps: int) -> dict[str, Any]:
+def optimizer_milliseconds(shape: ModelShape, steps: int, turn: AbstractContextManager[object]) -> dict[str, Any]:
     """Milliseconds of one step of the optimizers of each name, for all weights of the model."""
-    found = {}
-    for name in ("adamw", "muon"):
-        model = on_the_gpu(shape, torch.bfloat16)
-        fill(model)
-        for parameter in model.parameters():
-            parameter.grad = torch.randn_like(parameter) * 1e-3
-        optimizers = build_optimizers(model, OptimizerConfig(name=name, lr=3e-4), torch.bfloat16)  # type: ignore[arg-type]
-        seconds = []
-        for _ in range(3 + steps):
-            _wait()
-            began = time.perf_counter()
-            for optimizer in optimizers:
-                optimizer.step()
-            _wait()
-            seconds.append(time.perf_counter() - began)
-        found[f"{name}_ms"] = round(1000 * median(seconds[3:]), 3)
-    return found
+    with turn:
+        return {f"{name}_ms": round(1000 * _optimizer_seconds(shape, name, steps), 3) for name in ("adamw", "muon")}
+
+
+def _optimizer_seconds(shape: ModelShape, name: str, steps: int) -> float:
+    model = on_the_gpu(shape, torch.bfloat16)
+    fill(model)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter) * 1e-3
+    optimizers = build_optimizers(model, OptimizerConfig(name=name, lr=3e-4), torch.bfloat16)  # type: ignore[arg-type]
+    seconds = []
+    for _ in range(3 + steps):
+        _wait()
+        began = time.perf_counter()
+        for optimizer in optimizers:
+            optimizer.step()
+        _wait()
+        seconds.append(time.perf_counter() - began)
+    return median(seconds[3:])
 
 
 def _loop(sizes: Sizes, way: str, steps: int) -> LoopConfig:

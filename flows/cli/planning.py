@@ -52,11 +52,11 @@ def what_if(
 ) -> None:
     """The funnel under other thresholds or another profile, from what the store has measured."""
     from flows.recipe.loading import load_recipe
-    from flows.what_if.rejudged import what_if as judge_again
     from flows.what_if.terminal import print_what_if
+    from flows.what_if.what_if import what_if as decide_again
     from tasks.dataset.store import Store
 
-    found = judge_again(Store(store), load_recipe(recipe, overrides or ()), samples)
+    found = decide_again(Store(store), load_recipe(recipe, overrides or ()), samples)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

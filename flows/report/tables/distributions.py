@@ -1,7 +1,7 @@
-"""How languages and text lengths are spread over the documents, kept and removed, as the filter saw them.
+"""The distributions of languages and text lengths over the documents that the filter kept and removed.
 
-Notable: the languages also count pages that no filter saw, for a guess of theirs had them dropped before extraction. It
-reads decisions, not texts, and a bounded number of row groups; `documents` says how many were looked at.
+Notable: the languages also count pages that were dropped before extraction for their guessed language. Only decisions
+are read, of a bounded number of row groups; `documents` says how many.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LanguageCount:
     kept: int
     removed: int
     unread: int
-    """Pages that were not even extracted, for a guess said that they are in this language."""
+    """Pages that were dropped before extraction, guessed to be in this language."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RuleCount:
     failed: int
     """Documents that failed it."""
     alone: int
-    """Documents that failed nothing else: what dropping the rule would let in."""
+    """Documents that failed nothing else: what would pass without the rule."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Distributions:
     """What was measured on the documents that reached the filter."""
 
     documents: int
-    """Documents looked at."""
+    """Documents in the sample."""
     unread: int
-    """Pages looked at that were dropped by a guess of their language."""
+    """Pages in the sample that were dropped for their guessed language."""
     languages: tuple[LanguageCount, ...]
     """Most frequent first."""
     rules: tuple[RuleCount, ...]
@@ -62,12 +62,12 @@ class Distributions:
 
     @property
     def median_words(self) -> float:
-        """The middle length of the kept documents, in words."""
+        """Return the median length of the kept documents, in words."""
         return float(np.median(self.words_kept)) if self.words_kept else 0.0
 
 
 def read_distributions(store: Store, record: RunRecord) -> Distributions:
-    """Distributions over a bounded sample of the filter's decisions."""
+    """Read the distributions over a bounded sample of the filter's decisions."""
     kept_languages: Counter[str] = Counter()
     removed_languages: Counter[str] = Counter()
     unread = _unread_languages(store, record)
@@ -93,7 +93,7 @@ def read_distributions(store: Store, record: RunRecord) -> Distributions:
 
 
 def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
-    """The guessed languages of pages that were dropped for them."""
+    """Count the guessed languages of pages that were dropped for them."""
     languages: Counter[str] = Counter()
     folder = stage_decisions(record, "extract")
     for _, rows in sampled_rows(store, folder, ["reasons", "guessed_language"]):
@@ -108,7 +108,7 @@ def _language_counts(kept: Counter[str], removed: Counter[str], unread: Counter[
     rest = names[_LANGUAGES:]
     if rest:
         shown.append(
-            LanguageCount(OTHER_LANGUAGES, *(sum(who[name] for name in rest) for who in (kept, removed, unread)))
+            LanguageCount(OTHER_LANGUAGES, *(sum(counts[name] for name in rest) for counts in (kept, removed, unread)))
         )
     return tuple(shown)
 

@@ -67,9 +67,9 @@ class SourceConfig(Config):
     """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of places,
     or a sample such as {sample: 10, seed: 1}."""
     bytes_per_warc: int | None = Field(default=None, ge=1)
-    """Take only this many bytes from the beginning of each WARC file (cut to whole records); None for all of it."""
+    """Take only this many bytes from the beginning of each WARC file (cut to whole records); null takes all of it."""
     select: SelectConfig | None = None
-    """Which pages of those WARC files to take, by the crawl's columnar index; None for all of them."""
+    """Which pages of those WARC files to take, by the crawl's columnar index; null takes all of them."""
     keep_warcs: bool = False
     """Whether fetched WARC files stay in the store after extraction; otherwise they are removed then."""
     max_failed_share: float = Field(default=0.0, ge=0, le=1)

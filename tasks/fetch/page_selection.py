@@ -61,14 +61,14 @@ class SelectConfig(Config):
     status: tuple[Status, ...] = ()
     """HTTP statuses."""
     max_pages: int | None = Field(default=None, ge=1)
-    """Most pages to take, drawn evenly from all that meet the conditions; None takes them all."""
+    """Most pages to take, drawn evenly from all that meet the conditions; null takes them all."""
     seed: int = Field(default=0, ge=0, lt=2**64)
     """Decides which pages are drawn."""
     merge_gap_bytes: int = Field(default=256 << 10, ge=0)
-    """Wanted records that lie no further apart than this many bytes come in one request. Changes no output."""
+    """Selected records that lie no further apart than this many bytes come in one request. Changes no output."""
     whole_from_share: Share = 0.5
-    """Share of the bytes between a WARC's first and last wanted record, gaps that are read anyway included, from which
-    on they come in one request instead of many. Changes no output."""
+    """Share of the bytes between a WARC's first and last selected record, gaps that are read anyway included, from
+    which on they come in one request instead of many. Changes no output."""
 
     def conditions(self) -> dict[str, Any]:
         """Return the conditions: what decides which pages the index gives, before any are drawn."""

@@ -26,7 +26,7 @@ class TransferConfig(Config):
     requests_per_second: float = Field(default=5.0, gt=0)
     """Most requests to the source in a second, those of all workers of this machine together."""
     anonymous: bool | None = None
-    """Whether s3:// is asked without signing; None: where this machine has no credentials. Public buckets may want
+    """Whether s3:// is asked without signing; null: where this machine has no credentials. Public buckets may want
     either."""
     attempts: int = Field(default=10, ge=1)
     """How often in a row a request may fail without a new byte before the file is given up."""

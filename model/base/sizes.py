@@ -1,9 +1,9 @@
-"""Sizes that follow from fewer numbers: a whole shape from its depth, and the ids that an objective reserves; and the
-size of the head's chunks.
+"""Sizes that recipes and plans need without torch: a shape from its depth, the ids that an objective reserves, the
+head's chunks of logits.
 
 Notable: needs no torch, since recipes are completed where torch may not be installed. A model's config.json holds the
-sizes, never the depth that they came from.
-"""
+Notable: recipes are completed where torch may not be installed. A model's config.json holds the sizes, never the
+depth that they came from.
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LOGITS_PER_GPU_CHUNK = 1 << 28
-"""Logits that the head makes at a time on a GPU (model/network/cross_entropy.py), unless fewer positions would fit."""
+"""Logits that the head makes at a time on a GPU (model/network/cross_entropy.py), at most."""
 LEAST_ROWS_PER_CHUNK = 64
 """Positions of a chunk of logits, at least."""
 _WIDTH_PER_LAYER = 64

@@ -1,9 +1,8 @@
 """Sizes that recipes and plans need without torch: a shape from its depth, the ids that an objective reserves, the
 head's chunks of logits.
 
-Notable: needs no torch, since recipes are completed where torch may not be installed. A model's config.json holds the
-Notable: recipes are completed where torch may not be installed. A model's config.json holds the sizes, never the
-depth that they came from.
+Notable: a model's config.json holds its sizes, never the depth that they came from.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from model.base.program import EXIT_DONE, run_program
 from model.evaluation.questions import ask_questions
 from model.evaluation.subject import Subject
 from model.evaluation.validation import score_gaps, score_text
-from model.inference.loading import load_any
+from model.inference.loading import cast_matrices, load_any
 
 TASKS: dict[str, Callable[[Subject], Any]] = {
     "validation": score_text,
@@ -41,7 +41,9 @@ def evaluate(config_path: Path) -> int:
     config = load_config(config_path, EvaluateConfig)
     use_threads(config.threads)
     device = best_device()
-    model, objective = load_any(config.model, activation_dtype(config.precision, device))
+    dtype = activation_dtype(config.precision, device)
+    model, objective = load_any(config.model, dtype)
+    cast_matrices(model, dtype)
     subject = Subject(config, model.to(device), objective, device)
     result: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
     for name, task in TASKS.items():

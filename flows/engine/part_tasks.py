@@ -24,7 +24,7 @@ from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
 from tasks.registry import STAGES
-from tasks.workers.child_process import WorkerDied, WorkerLimits, run_isolated
+from tasks.workers.worker_process import WorkerDied, WorkerLimits, run_isolated
 
 RETRY_DELAYS = [2.0, 10.0, 60.0]
 """Seconds before each new try of a task; jitter makes each up to half as long again."""

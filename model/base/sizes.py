@@ -1,7 +1,7 @@
-"""Sizes that follow from fewer numbers: a whole shape from its depth, and the ids that an objective reserves.
+"""Sizes that recipes and plans need without torch: a shape from its depth, the ids that an objective reserves, the
+head's chunks of logits.
 
-Notable: needs no torch, since recipes are completed where torch may not be installed. A model's config.json holds the
-sizes, never the depth that they came from.
+Notable: a model's config.json holds its sizes, never the depth that they came from.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+LOGITS_PER_GPU_CHUNK = 1 << 28
+"""Logits that the head makes at a time on a GPU (model/network/cross_entropy.py), at most."""
+LEAST_ROWS_PER_CHUNK = 64
+"""Positions of a chunk of logits, at least."""
 _WIDTH_PER_LAYER = 64
 _NARROW_HEAD, _WIDE_HEAD = 64, 128
 _WIDE_FROM = 1024

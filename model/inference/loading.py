@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
@@ -78,6 +79,14 @@ def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
     except RuntimeError as error:
         raise BadInput(f"the weights in {folder} do not fit its config.json: {error}") from error
     return model.eval()
+
+
+@torch.no_grad()
+def cast_matrices(model: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the weights of the products once, for a model that is only used; otherwise every pass casts them again."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.data = parameter.data.to(dtype)
 
 
 def exported_weights(model: Transformer, dtype: torch.dtype) -> dict[str, torch.Tensor]:

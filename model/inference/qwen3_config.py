@@ -13,8 +13,7 @@ from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.network.rope import original_context
 
-_SAME_NAMES = ("vocab_size", "hidden_size", "head_dim", "intermediate_size")
-_SIZES = {name: name for name in _SAME_NAMES} | {
+_RENAMED = {
     "layers": "num_hidden_layers",
     "heads": "num_attention_heads",
     "kv_heads": "num_key_value_heads",
@@ -22,6 +21,8 @@ _SIZES = {name: name for name in _SAME_NAMES} | {
     "norm_epsilon": "rms_norm_eps",
     "tied_embeddings": "tie_word_embeddings",
 }
+_EXPORTED = ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "head_dim", "intermediate_size", "context")
+_SIZES = {name: _RENAMED.get(name, name) for name in (*_EXPORTED, "norm_epsilon", "tied_embeddings")}
 """Our name of a size to transformers' name."""
 _ROPE_NAMES = ("rope_theta", "rope_type", "type")
 _SHORT, _LONG = "sliding_attention", "full_attention"

@@ -29,7 +29,8 @@ def self_attention_mask(
 
     Args:
         tokens: (B, T), on the model's device.
-        segments: (B, T) numbers; a position sees only those with its own number. None: all.
+        segments: (B, T) numbers; a position sees only those with its own number, which stand next to each other. None:
+            all.
         causal: whether a position sees only itself and earlier ones.
         window: positions that one sees on either side, itself included; 0 sets no limit.
         dtype: type of the activations.
@@ -57,21 +58,35 @@ def added_to_scores(allowed: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def block_mask(tokens: Tensor, segments: Tensor | None, causal: bool, window: int) -> BlockMask:
-    """Return the same mask for flex attention (arXiv:2412.05496)."""
-    own = torch.zeros_like(tokens) if segments is None else segments
+    """Return the same mask for flex attention (arXiv:2412.05496).
+
+    A query sees a run of consecutive keys, so the kernel reads the two ends of the run and nothing for each key.
+    """
+    first, last = _ends_of_runs(tokens, segments, causal, window)
 
     def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        may = own[row, query] == own[row, key]
-        if causal:
-            may = may & (key <= query)
-        if window:
-            may = may & ((query - key).abs() < window)
-        return may
+        return (key >= first[row, query]) & (key <= (query if causal else last[row, query]))
 
     make = compiled(create_block_mask) if tokens.is_cuda else create_block_mask
     rows, length = tokens.shape
     mask: BlockMask = make(allowed, rows, None, length, length, device=str(tokens.device))
     return mask
+
+
+def _ends_of_runs(tokens: Tensor, segments: Tensor | None, causal: bool, window: int) -> tuple[Tensor, Tensor]:
+    """Return the first and the last key that each query sees, (B, T) int32."""
+    rows, length = tokens.shape
+    columns = torch.arange(length, dtype=torch.int32, device=tokens.device).expand(rows, length)
+    first, last = torch.zeros_like(columns), torch.full_like(columns, length - 1)
+    if segments is not None:
+        changes = segments[:, 1:] != segments[:, :-1]
+        first[:, 1:] = torch.where(changes, columns[:, 1:], 0)
+        first = first.cummax(1).values
+        last[:, :-1] = torch.where(changes, columns[:, :-1], length - 1)
+        last = last.flip(1).cummin(1).values.flip(1)
+    if window:
+        first, last = first.maximum(columns - (window - 1)), last.minimum(columns + (window - 1))
+    return first, columns if causal else last
 
 
 def takes_block_masks(device: torch.device) -> bool:

@@ -53,7 +53,7 @@ class PersonalDataConfig(Config):
     """Kinds to replace by placeholders: secret_keys, emails, ip_addresses, ibans, card_numbers, phone_numbers. All
     kinds are counted in any case. FineWeb replaces the two of the default."""
     max_per_document: int | None = Field(default=None, ge=0)
-    """Most finds of the replaced kinds in a document; one with more is removed. None removes none; Dolma has 5."""
+    """Most finds of the replaced kinds in a document; one with more is removed. null removes none; Dolma has 5."""
 
     @field_validator("replace")
     @classmethod

@@ -50,7 +50,14 @@ def test_a_store_with_a_ladder_shows_its_law(tmp_path: Path) -> None:
     page = Page(render(Report(store, recorder.record)))
     assert {"ladder"} <= set(page.ids)
     text = " ".join(page.words)
-    for words in ("Scaling law", "10M", "40M parameters", "predicted its loss", "too few tokens for them: 1 more", "80% of"):
+    for words in (
+        "Scaling law",
+        "10M",
+        "40M parameters",
+        "predicted its loss",
+        "too few tokens for them: 1 more",
+        "80% of",
+    ):
         assert words in text
 
     store.write_bytes(path, b"{")

@@ -94,7 +94,8 @@ def test_a_model_is_the_same_under_flex_attention(
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=draws) * 0.2 + (parameter.ndim == 1))
     tokens = torch.randint(SHAPE["vocab_size"], (B, 24), generator=draws)
-    segments = torch.arange(12).div(5, rounding_mode="floor").repeat(2).expand(B, 24)
+    halves = torch.arange(12).div(5, rounding_mode="floor").repeat(2).expand(B, 24)
+    segments = halves if kind is EncoderDecoder else halves + 3 * (torch.arange(24) >= 12)
     targets = tokens[:, 12:] if kind is EncoderDecoder else tokens
     found = []
     for uses_blocks in (False, True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
-from model.base.config import ModelShape, OptimizerConfig
+from model.base.config import ModelShape, OptimizerConfig, OptimizerName
 from model.network.transformer import Transformer
 from model.training.muon import Muon, orthogonalise
 from model.training.optimizer import build_optimizers, set_learning_rates
@@ -53,10 +55,10 @@ def test_matrices_of_one_shape_are_updated_independently() -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("name", ["muon", "adamw"])
-def test_every_parameter_has_one_optimizer(name: str, tied: bool) -> None:
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_every_parameter_has_one_optimizer(name: OptimizerName, tied: bool) -> None:
     model = Transformer(ModelShape(**SHAPE, tied_embeddings=tied))
-    optimizers = build_optimizers(model, OptimizerConfig(name=name), torch.float32)  # type: ignore[arg-type]
+    optimizers = build_optimizers(model, OptimizerConfig(name=name), torch.float32)
     trained = [id(weight) for optimizer in optimizers for group in optimizer.param_groups for weight in group["params"]]
     assert sorted(trained) == sorted(id(weight) for weight in model.parameters())
     matrices = {id(weight) for weight in model.layers.parameters() if weight.ndim == 2}

@@ -3,11 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= ./store
-# Processes that test at once; 0 is one after another in this one. Tests of a file stay together, for they share what is
-# dear to make.
+# Test processes; 0 runs all tests in one. Tests of a file stay together, since they share costly fixtures.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
-# Prefect and the trainers are ours to start here: nothing calls home, no hub is asked.
+# Nothing here calls home or asks a model hub.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE := 1
@@ -33,7 +32,7 @@ demo: setup
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not bench and not slow'
 
-# What takes minutes each: thousands of mutated records, rivals in environments of their own.
+# Tests that take a minute or more: thousands of mutated records, other tools in environments of their own.
 test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m 'slow and not bench'
 
@@ -41,6 +40,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports pyproject.toml --no-cache
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """What a recipe will fetch, before it does: WARC files, requests, bytes, pages, time.
 
 Notable: where the recipe selects pages, the numbers are those of the selection itself, which is made in the store for
-it and used by the run. Elsewhere a few files' sizes and footers are asked for, and each number says how it is known.
+it and used by the run. Otherwise a few files' sizes and footers are read, and each number says how it is known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.dataset.jobs import part_jobs
 from tasks.dataset.manifest import Manifest
-from tasks.dataset.stage import DatasetContext, Stage
+from tasks.dataset.stage import Stage
 from tasks.dataset.store import Store
 from tasks.fetch import selected_records, selection
 from tasks.fetch.columnar_index import IndexFile, list_index_files
@@ -34,24 +34,24 @@ from tasks.sources.downloading import byte_source
 BYTES_PER_PAGE = 35_000
 """Bytes of a WARC file for each page in it, about, in Common Crawl's crawls: 1.1 GB and some 30,000 pages."""
 BYTES_PER_SECOND = 20_000_000
-"""What one connection brings, about; where requests are few and large it, and not their pace, decides the time."""
+"""What one connection delivers, about; it decides the time where requests are few and large."""
 MOST_MEASURED = 5
-"""Files whose size or footer is asked for, spread over all of them."""
+"""Files whose size or footer is read, spread over all of them."""
 PARTS_AT_ONCE = 2
 
 T = TypeVar("T")
 OnPart = Callable[[str, int, int], None]
-"""Told of a stage's parts, done and in all."""
+"""Takes a stage's name, its parts done and all its parts."""
 
 
 class AcquisitionCost(Config):
-    """What bringing a recipe's pages to this machine takes."""
+    """What fetching a recipe's pages takes."""
 
     base: str
     crawl: str
     warcs: int
     whole_warcs: int
-    """WARC files that come in one request, whole or from their first wanted record to their last."""
+    """WARC files that are fetched in one request, whole or from their first selected record to their last."""
     requests: int
     """Requests for WARC files, listings and retries left out."""
     pages: int
@@ -66,8 +66,10 @@ class AcquisitionCost(Config):
 
 
 def acquisition_cost(recipe: Recipe, store: Store, on_part: OnPart) -> AcquisitionCost:
-    """Count or estimate. Raises PermanentError for a crawl or an index that is not there, TemporaryError for a source
-    that does not answer."""
+    """Count or estimate the cost.
+
+    Raises PermanentError for a crawl or an index that is not there, TemporaryError for a source that does not answer.
+    """
     if recipe.synthetic_web:
         return _nothing(recipe)
     source = recipe.source.model_copy(update={"crawl": resolve_crawl(recipe.source)})
@@ -125,9 +127,7 @@ def _build(
     manifests: Mapping[str, Manifest],
     on_part: OnPart,
 ) -> Manifest:
-    context = DatasetContext(
-        store, plan.fingerprint, plan.job_config, plan.upstream, manifests, source.model_dump(mode="json")
-    )
+    context = plan.context(store, manifests, source.model_dump(mode="json"))
     jobs = part_jobs(stage, context)
     footers = []
     with ThreadPoolExecutor(PARTS_AT_ONCE) as workers:
@@ -164,7 +164,7 @@ def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
 
 
 def _density(source: SourceConfig, bytes_per_warc: float) -> tuple[float, str]:
-    """Pages for each byte of a WARC file, and how that is known."""
+    """Return the pages for each byte of a WARC file, and how that is known."""
     try:
         files = list_index_files(source)
     except PermanentError:
@@ -177,7 +177,7 @@ def _density(source: SourceConfig, bytes_per_warc: float) -> tuple[float, str]:
 
 
 def _spread(items: Sequence[T]) -> list[T]:
-    """A few of `items`, evenly spread."""
+    """Return a few of `items`, evenly spread."""
     places = {round(step * (len(items) - 1) / (MOST_MEASURED - 1)) for step in range(MOST_MEASURED)}
     return [items[place] for place in sorted(places)]
 
@@ -204,7 +204,7 @@ def _pace(source: SourceConfig) -> str:
 
 
 def cost_table(cost: AcquisitionCost) -> Table:
-    """The cost as a person reads it."""
+    """Return the cost as a table for a terminal."""
     table = Table(title=f"{cost.crawl} from {cost.base}")
     table.add_column("to fetch")
     table.add_column("", justify="right")

@@ -21,9 +21,9 @@ from flows.stages.registry import STAGES
     persist_result=False,
 )
 def crawl_to_chat(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
-    """Crawl to corpus, pretrain, finetune, evaluate, export; returns the evaluation.
+    """Crawl to corpus, pretrain, finetune, evaluate, export; return the evaluation.
 
-    A recipe without pretraining ends with packed tokens, and the rows of each stage are returned.
+    A recipe without pretraining ends with packed tokens, and returns the rows of each stage.
     """
     with open_run(recipe, settings) as run:
         build_stages(run, STAGES)

@@ -21,7 +21,7 @@ from tasks.registry import STAGES as DATA_STAGES
     persist_result=False,
 )
 def crawl_to_corpus(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
-    """Fetch, extract, filter, deduplicate, tokenize and pack a crawl; returns rows by stage."""
+    """Fetch, extract, filter, deduplicate, tokenize and pack a crawl; return rows by stage."""
     with open_run(recipe, settings) as run:
         build_stages(run, DATA_STAGES)
         return {name: manifest.rows for name, manifest in run.manifests.items()}

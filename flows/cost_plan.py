@@ -1,6 +1,6 @@
-"""`sluice plan`: what a recipe will cost, before it does. Each kind of cost is a section of `RecipePlan` and a table.
+"""`sluice plan`: what a recipe will cost. Each kind of cost is a section of `RecipePlan` and a table.
 
-Notable: a budget asks what could be trained, not what the recipe would fetch, so with one the source is not asked.
+Notable: a budget is about what could be trained, not about what the recipe fetches, so with one the source is not read.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class RecipePlan(Config):
     recipe: str
     """The recipe's name."""
     acquisition: AcquisitionCost | None
-    """Bringing the pages here; None where a budget is planned."""
+    """Fetching the pages; None where a budget is planned."""
     training: TrainingPlan | None
     """Pretraining; None where the recipe trains no decoder and no budget is given."""
 
 
 def plan_costs(recipe: Recipe, store: Store, messages: Console, budget: TrainingBudget) -> RecipePlan:
-    """Count or estimate all costs; `messages` shows how far that is, where it takes long."""
+    """Count or estimate all costs; `messages` shows progress."""
     training = plan_training(recipe, store, budget)
     acquisition = None if budget.is_given else _acquisition(recipe, store, messages)
     return RecipePlan(recipe=recipe.name, acquisition=acquisition, training=training)

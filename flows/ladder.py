@@ -1,10 +1,10 @@
-"""ladder: a series of small models trained on the store's corpus, and the scaling law that their losses follow.
+"""ladder: trains a series of small models on the store's corpus and fits a scaling law to their losses.
 
 Notable:
-- Each model is a retried task of its own with a dataset of its own, one row of what it came to. A ladder that was
-  killed goes on inside the model that it was at; one with more sizes trains only those that are new.
-- The law is fitted twice: without the model that took most arithmetic, to say how well it foretells that one, and with
-  all of them, for `sluice plan`.
+- Each model is a retried task with a dataset of one row. A ladder that was killed goes on within the model that it
+  was training; one with more sizes trains only those that are new.
+- The law is fitted twice: without the model of the largest FLOP, to say how well it predicts that one, and with all
+  of them, for `sluice plan`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tasks.registry import STAGES as DATA_STAGES
 
 @flow(name="ladder", flow_run_name="{recipe.name}: {recipe.source.crawl} ladder", persist_result=False)
 def ladder(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
-    """Train the ladder's models on the corpus that is in the store and fit a scaling law; returns the law."""
+    """Train the ladder's models on the corpus that is in the store and fit a scaling law; return the law."""
     with open_run(recipe, settings, goes_on=True) as run:
         take_finished(run, DATA_STAGES)
         result = climb(run)
@@ -62,9 +62,9 @@ def climb(run: Run) -> LadderResult:
 
 
 def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Sequence[str]) -> LadderResult:
-    """The law of all models, and how the law of all but the largest foretells that one.
+    """Return the law of all models, and how the law of all but the largest predicts that one.
 
-    Raises `PermanentError` where the models are too few to know a law from.
+    Raises `PermanentError` where the models are too few to fit a law.
     """
     source = f"measured by the ladder of {recipe} on {crawl}"
     fit = fit_law(models, source)
@@ -89,11 +89,9 @@ def _fit_or_none(models: Sequence[LadderModel], source: str) -> LawFit | None:
 def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     recipe = run.recipe
     if recipe.pretrain is None:
-        raise PermanentError(
-            f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder makes smaller."
-        )
+        raise PermanentError(f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder scales down.")
     if recipe.pretrain.objective != "causal":
-        raise PermanentError("A ladder is of decoders: set pretrain.objective to causal.")
+        raise PermanentError("A ladder needs a decoder: set pretrain.objective to causal.")
     counted = run.manifests["tokens"].counters
     if counted["tokens"] == counted["train_tokens"]:
         raise PermanentError(
@@ -121,7 +119,7 @@ def _stage_plan(run: Run, config: Mapping[str, Any]) -> StagePlan:
 
 
 def _model(run: Run, planned_model: PlannedLadderModel, plan: StagePlan) -> LadderModel:
-    """Return what one model came to; trained now unless it was before."""
+    """Return what one model came to; train it unless that is done."""
     run.logger.info("ladder: %s", planned_model.name)
     label = f"{STAGE.name} {run.recipe.name}: {planned_model.name}"
     footer, _ = run_planned_program(run, STAGE, plan, label)

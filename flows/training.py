@@ -1,4 +1,4 @@
-"""pretrain and finetune: the flows that go on from a corpus in the store."""
+"""pretrain and finetune: the flows that start from a corpus in the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.registry import STAGES as DATA_STAGES
 
 @flow(name="pretrain", flow_run_name="{recipe.name}: {recipe.source.crawl} pretrain", persist_result=False)
 def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
-    """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; returns the final losses."""
+    """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; return the final losses."""
     with open_run(recipe, settings, goes_on=True) as run:
         require_pretraining(run)
         take_finished(run, DATA_STAGES)
@@ -28,7 +28,7 @@ def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str,
 
 @flow(name="finetune", flow_run_name="{recipe.name}: {recipe.source.crawl} finetune", persist_result=False)
 def finetune(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
-    """Finetune the pretrained model, evaluate it and export it; returns the evaluation."""
+    """Finetune the pretrained model, evaluate it and export it; return the evaluation."""
     with open_run(recipe, settings, goes_on=True) as run:
         require_pretraining(run)
         take_finished(run, [*DATA_STAGES, "pretrain"])

@@ -1,9 +1,9 @@
-"""The language model: torch and accelerate only, started as a program, joined to the data half by files alone.
+"""The language model: programs on torch and accelerate that share only files with the data half.
 
-Notable: importing this package sets one environment variable, unless it is set already. OpenMP's workers spin while
+Notable: importing this package sets one environment variable, unless it is already set. OpenMP's threads spin while
 they wait for each other, by default for so long that a second busy process on the machine makes a training step ten to
-thirty times slower; a short spin costs a few per cent on an idle machine. The runtime reads it once, when torch is
-loaded, and no later place comes before that.
+thirty times slower; a short spin costs a few per cent on an idle machine. The runtime reads the variable once, when
+torch is loaded, so it has to be set here.
 """
 
 from __future__ import annotations

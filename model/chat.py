@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from model.base.errors import BadInput
-from model.base.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.base.program import run_command
 from model.data.chat_format import Message
 from model.inference.generation import Sampling
 from model.inference.sampling_options import add_sampling_options, sampling_of
@@ -17,24 +16,23 @@ from model.inference.text_model import TextModel, load_text_model
 
 
 def chat(arguments: list[str]) -> int:
-    """Answers one message, or holds a conversation, and returns the exit code."""
+    """Answer one message, or hold a conversation, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m model.chat", description="Chat with an exported model.")
     add_sampling_options(parser)
     parser.add_argument("--message", help="answer this one message and exit")
     parser.add_argument("--system", help="a message that sets the scene")
     options = parser.parse_args(arguments)
-    try:
-        sampling = sampling_of(options)
-        model = load_text_model(options.model)
-        scene = [Message("system", options.system)] if options.system else []
-        if options.message is not None:
-            _answer(model, [*scene, Message("user", options.message)], sampling)
-        else:
-            _converse(model, scene, sampling)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    return EXIT_DONE
+    return run_command(lambda: _chat(options))
+
+
+def _chat(options: argparse.Namespace) -> None:
+    sampling = sampling_of(options)
+    model = load_text_model(options.model)
+    scene = [Message("system", options.system)] if options.system else []
+    if options.message is not None:
+        _answer(model, [*scene, Message("user", options.message)], sampling)
+    else:
+        _converse(model, scene, sampling)
 
 
 def _converse(model: TextModel, scene: list[Message], sampling: Sampling) -> None:

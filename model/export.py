@@ -2,15 +2,15 @@
 
 Notable:
 - The folder is a transformers model (Qwen3ForCausalLM): safetensors, config, generation config, tokenizer, chat
-  template. transformers itself is not needed to write it.
-- It proves itself. The weights are read back with our own code and must give the logits of the checkpoint; where
-  transformers is installed its logits are compared in float32 too. `export_report.json` holds the largest differences.
+  template. Writing it does not need transformers.
+- It is verified. The weights are read back with our own code and must give the logits of the checkpoint; if
+  transformers is installed, its logits are compared in float32 too. `export_report.json` holds the largest differences.
 - It is written aside and renamed, and an older one is first renamed out of the way, so a folder under the final name
   is always whole; a kill between the two renames leaves none, and the next run writes it.
 
 Report: {"identity", "parameters", "dtype", "own_max_difference", "transformers_max_difference",
-"transformers_version"}; the last two are null where transformers is not installed. "identity" is the config's own word
-for what this export is.
+"transformers_version"}; the last two are null where transformers is not installed. "identity" is the config's name for
+this export.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from model.network.transformer import Transformer
 
 REPORT = "export_report.json"
 _TOLERANCE = 1e-4
-"""Largest difference of float32 logits that is taken for rounding."""
+"""Largest difference of float32 logits that counts as rounding."""
 _OWN, _THEIRS = "our own code", "transformers"
 _REMEDY = {
     _OWN: "check that the checkpoint's weights are finite, and report it if they are",
@@ -48,7 +48,7 @@ _REMEDY = {
 
 
 def export(config_path: Path) -> int:
-    """Runs the whole of the export and returns the exit code."""
+    """Export a model and return the exit code."""
     config = load_config(config_path, ExportConfig)
     chat = load_chat_format(config.tokenizer)
     model = load_trained(config.model, torch.float32)
@@ -159,7 +159,7 @@ def _prove(folder: Path, model: Transformer, dtype: torch.dtype, compare: bool) 
 
 
 def _probe(shape: ModelShape) -> torch.Tensor:
-    """Token ids (2, T) that reach every part of the model."""
+    """Return token ids (2, T) that reach every part of the model."""
     generator = torch.Generator().manual_seed(0)
     length = min(shape.context, max(64, 2 * shape.sliding_window))
     return torch.randint(shape.vocab_size, (2, length), generator=generator)

@@ -1,11 +1,11 @@
 """GGUF: `python -m model.gguf_export --model EXPORT_FOLDER --output FILE [--precision float32|float16|bfloat16]`.
 
 Notable:
-- The file is made from an export folder, so what llama.cpp runs is what transformers runs; it needs nothing beside it:
-  weights, sizes, tokenizer and chat template are all inside.
+- The file is made from an export folder, so llama.cpp runs what transformers runs. It is complete: weights, sizes,
+  tokenizer and chat template are all inside.
 - llama.cpp knows the architecture as `qwen3` and the tokenizer's split pattern as `qwen2`. Its rotation pairs channel i
   with i + D/2, as ours does, so no weight is permuted.
-- llama.cpp's `qwen3` knows no sliding window, so a model with one is refused.
+- llama.cpp's `qwen3` has no sliding window, so a model with one is refused.
 - Norm scales stay float32 at every precision, as llama.cpp expects.
 - Format: github.com/ggml-org/ggml, docs/gguf.md; written by the `gguf` package.
 """
@@ -25,7 +25,7 @@ from torch import Tensor
 from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.base.full_disk import writing
-from model.base.program import EXIT_BAD_INPUT, EXIT_DONE
+from model.base.program import run_command
 from model.data.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, TOOL_CHAT_TEMPLATE, TOOL_TOKENS
 from model.inference.loading import load_export
 from model.network.rope import original_context
@@ -50,7 +50,7 @@ _NAMES = {
 
 
 def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
-    """Writes the model of an export folder to one GGUF file, which appears whole or not at all.
+    """Write the model of an export folder to one GGUF file, which appears whole or not at all.
 
     Raises:
         BadInput: the folder is not an export, the precision is unknown, the `gguf` package is missing, llama.cpp could
@@ -145,7 +145,7 @@ def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocab_siz
 
 
 def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
-    """Every weight under GGUF's name; a tied head is left out."""
+    """Return every weight under GGUF's name; a tied head is left out."""
     found = [("token_embd.weight", model.embed_tokens.weight)]
     for number, block in enumerate(model.layers):
         parameters = dict(block.named_parameters())
@@ -172,18 +172,13 @@ def _tokenizer(folder: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the file and returns the exit code."""
+    """Write the file and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m model.gguf_export", description="Write a model as one GGUF file.")
     parser.add_argument("--model", type=Path, required=True, help="an export folder")
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     parser.add_argument("--precision", choices=PRECISIONS, default="float16")
     given = parser.parse_args(arguments)
-    try:
-        write_gguf(given.model, given.output, given.precision)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    return EXIT_DONE
+    return run_command(lambda: write_gguf(given.model, given.output, given.precision))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Pretraining: `accelerate launch -m model.pretrain CONFIG.json` (model/base/config.py, PretrainConfig).
 
-Notable: run it again after a kill and it goes on from the newest valid checkpoint. Exit codes: 0 done, 2 bad config or
-input, 3 stopped by SIGTERM after a checkpoint.
+Notable: after a kill, the same command goes on from the newest valid checkpoint. Exit codes: model/base/program.py.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from model.training.training_loop import Run, start_accelerator, train
 
 
 def pretrain(config_path: Path) -> int:
-    """Runs the whole of pretraining and returns the exit code."""
+    """Pretrain a model and return the exit code."""
     config = load_config(config_path, PretrainConfig)
     objective = objective_of(config.objective, config.shape)
     accelerator = start_accelerator(config.loop)

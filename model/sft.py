@@ -1,7 +1,7 @@
 """Supervised finetuning: `accelerate launch -m model.sft CONFIG.json` (model/base/config.py, SftConfig).
 
-Notable: only what the assistant writes is in the loss, and it is averaged over those tokens. Checkpoints, resume,
-signals and exit codes are those of pretraining, since the loop is the same one.
+Notable: only what the assistant writes is in the loss, averaged over those tokens. Checkpoints, resume, signals and
+exit codes are those of pretraining, since the loop is the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model.training.training_loop import Run, start_accelerator, train
 
 
 def finetune(config_path: Path) -> int:
-    """Runs the whole of finetuning and returns the exit code."""
+    """Finetune a model and return the exit code."""
     config = load_config(config_path, SftConfig)
     accelerator = start_accelerator(config.loop)
     chat = load_chat_format(config.tokenizer)

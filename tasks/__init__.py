@@ -1,0 +1,1 @@
+"""The stages from WARC files to packed tokens, and how a part of a stage is built."""

@@ -1,4 +1,4 @@
-"""Builds one part: the thin layer that is the same for all stages.
+"""How one part is built, the same for all stages.
 
 Notable: decisions are committed before rows, and the rows' footer is what says "done", so a kill between the two only
 means that the part is built once more. A part that is already there with the right footer is left alone.
@@ -19,7 +19,7 @@ from tasks.registry import STAGES
 
 
 def finished(store: Store, job: PartJob) -> PartFooter | None:
-    """The footer of the job's part if it is there, made by the same stage from the same inputs."""
+    """Return the footer of the job's part if it is there, made by the same stage from the same inputs."""
     footer = read_footer(store, job.path)
     return footer if footer and footer.matches(job.stage, job.fingerprint, job.inputs) else None
 
@@ -38,7 +38,7 @@ def run_part(job: PartJob, progress: Progress | None = None) -> PartFooter:
         def writer(path: str, schema: pa.Schema) -> PartWriter:
             return writers.enter_context(PartWriter(store, path, schema, job.stage, job.fingerprint, job.inputs))
 
-        # The stack is left last in, first out: decisions appear before the rows that declare the part done.
+        # The stack is left last in, first out: decisions appear before the rows that mark the part as done.
         rows = writer(job.path, stage.schema(stage.rows, context))
         decisions = None
         if stage.decisions:

@@ -67,7 +67,6 @@ def test_help_and_the_reading_verbs_need_the_base_only(installed: Path, tmp_path
     for verb in ("status", "evaluate", "report"):
         assert "store" in run(installed, verb, "-h")
     assert "holds no run yet" in run(installed, "status", "--store", tmp_path, expect=1)
-    assert "holds no run yet" in run(installed, "why", "filter", "--store", tmp_path, expect=1)
 
 
 def test_what_needs_more_says_which_extra(installed: Path, tmp_path: Path) -> None:

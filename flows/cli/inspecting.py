@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from flows.cli.terminal import JsonOption, StoreOption, output, print_json, print_text
+from flows.cli.terminal import JsonOption, StoreOption, open_store, output, print_json, print_text
 from flows.display.safe_text import harmless
 from tasks.base.errors import PermanentError
 
@@ -16,9 +16,8 @@ verbs = typer.Typer()
 def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """What is done and what is left of the latest run."""
     from flows.store.status import failed_lines, status_table, store_status
-    from tasks.dataset.store import Store
 
-    found = store_status(Store(store))
+    found = store_status(open_store(store))
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -40,9 +39,8 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
 def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """Why a stage ran again: which field changed, from what to what."""
     from flows.store.why import explain_stage
-    from tasks.dataset.store import Store
 
-    explanation = explain_stage(Store(store), stage)
+    explanation = explain_stage(open_store(store), stage)
     if as_json:
         print_json(explanation.model_dump(mode="json"))
     else:
@@ -53,10 +51,10 @@ def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False)
 def evaluate(store: StoreOption = "./store") -> None:
     """The newest evaluation: bits per byte beside a unigram model, and answers by group, as JSON."""
     from flows.store.run_record import read_run, run_names
-    from tasks.dataset.store import Store
 
-    for name in reversed(run_names(Store(store))):
-        stage = read_run(Store(store), name).stages.get("evaluate")
+    place = open_store(store)
+    for name in reversed(run_names(place)):
+        stage = read_run(place, name).stages.get("evaluate")
         if stage and stage.summary:
             print_json(stage.summary)
             return
@@ -68,9 +66,8 @@ def report(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """Write the report of the latest run again and say where it is."""
     from flows.report.page import write_report
     from flows.store.run_record import latest_run
-    from tasks.dataset.store import Store
 
-    place = Store(store)
+    place = open_store(store)
     location = place.location(write_report(place, latest_run(place)))
     if as_json:
         print_json({"report": location})

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import JsonOption, RecipeArgument, SetOption, StoreOption, messages, output, print_json
+from flows.cli.terminal import (
+    JsonOption,
+    RecipeArgument,
+    SetOption,
+    StoreOption,
+    messages,
+    open_store,
+    output,
+    print_json,
+)
 
 verbs = typer.Typer()
 
@@ -31,11 +40,10 @@ def plan(
     from flows.cost_plan import plan_costs, print_costs
     from flows.planning.training_budget import training_budget
     from flows.recipe.loading import load_recipe
-    from tasks.dataset.store import Store
 
     amounts = {"gpu": gpu, "gpus": gpus, "hours": hours, "flops": flops, "law": law, "mfu": mfu, "price": price}
     budget = training_budget(amounts | {"tokens_per_parameter": tokens_per_parameter, "epochs": epochs})
-    found = plan_costs(load_recipe(recipe, overrides or ()), Store(store), messages, budget)
+    found = plan_costs(load_recipe(recipe, overrides or ()), open_store(store), messages, budget)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
@@ -52,11 +60,10 @@ def what_if(
 ) -> None:
     """The funnel under other thresholds or another profile, from what the store has measured."""
     from flows.recipe.loading import load_recipe
-    from flows.what_if.rejudged import what_if as judge_again
     from flows.what_if.terminal import print_what_if
-    from tasks.dataset.store import Store
+    from flows.what_if.what_if import what_if as decide_again
 
-    found = judge_again(Store(store), load_recipe(recipe, overrides or ()), samples)
+    found = decide_again(open_store(store), load_recipe(recipe, overrides or ()), samples)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

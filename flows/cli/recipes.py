@@ -63,7 +63,7 @@ def fields(
         line = Text.assemble((field.path, "bold"), f"  {field.type}")
         if field.required:
             line.append("  required", "cyan")
-        elif field.type != "section":
+        elif field.default is not None or "null" in field.type:
             line.append(f"  default: {json.dumps(field.default, ensure_ascii=False)}", "cyan")
         output.print(line, soft_wrap=True)
         output.print(Padding(Text(field.meaning), (0, 0, 0, 4)))

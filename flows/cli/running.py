@@ -6,15 +6,21 @@ import os
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import JsonOption, RecipeArgument, SetOption, StoreOption, messages, output, print_json
+from flows.cli.terminal import (
+    JsonOption,
+    RecipeArgument,
+    SetOption,
+    StoreOption,
+    messages,
+    open_store,
+    output,
+    print_json,
+)
 from tasks.base.errors import UsageError
-
-if TYPE_CHECKING:
-    from tasks.dataset.store import Store
 
 verbs = typer.Typer()
 
@@ -109,9 +115,8 @@ def _run_flow(
         except KeyboardInterrupt:
             messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(130) from None
-    from tasks.dataset.store import Store
 
-    _show_outcome(Store(settings.store), as_json)
+    _show_outcome(settings.store, as_json)
 
 
 def _quieten_prefect() -> None:
@@ -121,13 +126,14 @@ def _quieten_prefect() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
-def _show_outcome(store: Store, as_json: bool) -> None:
+def _show_outcome(location: str, as_json: bool) -> None:
     """Show what the latest run came to, and where its report is."""
     from flows.planning.ladder_result import newest_ladder
     from flows.planning.ladder_table import print_ladder
     from flows.report.terminal import print_outcome
     from flows.store.run_record import latest_run
 
+    store = open_store(location)
     record = latest_run(store)
     if as_json:
         print_json(record.model_dump(mode="json"))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import StoreOption, print_text
+from flows.cli.terminal import StoreOption, open_store, print_text
 
 verbs = typer.Typer()
 
@@ -59,9 +59,8 @@ def export(
 ) -> None:
     """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
     from flows.store.exported_model import copy_model
-    from tasks.dataset.store import Store
 
-    folder = copy_model(Store(store), destination)
+    folder = copy_model(open_store(store), destination)
     if gguf:
         _run_model_program("model.gguf_export", store, ["--output", str(folder / "model.gguf"), "--precision", gguf])
     print_text(str(folder))
@@ -70,9 +69,8 @@ def export(
 def _run_model_program(module: str, store: str, arguments: list[str]) -> None:
     """Run a program of the model half on the exported model; ends this one with its exit code if it fails."""
     from flows.store.exported_model import run_model_program
-    from tasks.dataset.store import Store
 
-    if code := run_model_program(module, Store(store), arguments):
+    if code := run_model_program(module, open_store(store), arguments):
         sys.exit(code)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from tasks.dataset.store import Store
 
 output = Console()
 messages = Console(stderr=True)
@@ -26,3 +29,10 @@ def print_json(value: Any) -> None:
 def print_text(text: str, style: str | None = None) -> None:
     """Print one line as it is: no markup, no highlighting, no line breaks of ours."""
     output.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def open_store(location: str) -> Store:
+    """Return the store at a folder or URL; imported late, since the help needs none."""
+    from tasks.dataset.store import Store
+
+    return Store(location)

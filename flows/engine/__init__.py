@@ -1,0 +1,1 @@
+"""Prefect and the programs it starts: what carries a run out."""

@@ -1,11 +1,11 @@
-"""Checkpoints go to the store while training runs, and come back to a machine that has none of them.
+"""Checkpoints are sent to the store while training runs, and fetched on a machine that has none of them.
 
 Notable:
 - Only for stores that are not on this machine's disk. A checkpoint's digests.json is sent last and removed first, so
   one that has it is whole; the metrics log goes before it, so that it never lacks a line that the checkpoint follows.
-- What comes back is checked against its digests, and a damaged checkpoint is passed over for the one before it.
+- What is fetched is checked against its digests, and a damaged checkpoint is passed over for the one before it.
 - The newer of this machine's and the store's checkpoint is the one training goes on from.
-- A failing store does not stop training: it is tried again until the end, when a failure counts.
+- A failing store does not stop training: sending is tried again until the end, and only then does a failure count.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _DIGESTS = "digests.json"
 _METRICS = "metrics.jsonl"
-_LOOK_SECONDS = 0.5
-"""Between two looks at this machine's disk; the store is only asked when something has changed there."""
+_POLL_SECONDS = 0.5
+"""Between two looks at this machine's disk; the store is asked only when something has changed there."""
 _RETRY_SECONDS = 30.0
 
 
 class CheckpointTransfer:
-    """Between a model's folder on this machine's disk and its place in the store."""
+    """Copies checkpoints between a model's folder on this machine's disk and its place in the store."""
 
     def __init__(self, store: Store, path: str, folder: Path, logger: Logger) -> None:
         """
@@ -41,13 +41,13 @@ class CheckpointTransfer:
             store: where checkpoints outlive this machine.
             path: the model's folder below the store.
             folder: the model's folder here.
-            logger: hears of damaged checkpoints and failed copies.
+            logger: takes warnings of damaged checkpoints and failed copies.
         """
         self._store, self._path, self._logger = store, path, logger
         self._folder, self._checkpoints = folder, folder / "checkpoints"
 
     def restore(self) -> str | None:
-        """Fetch the store's newest whole checkpoint, if it is newer than any here; returns the name of the fetched."""
+        """Fetch the store's newest whole checkpoint if it is newer than any here; return its name, or None."""
         here = _whole(self._checkpoints)
         for name in reversed(self._sent()):
             if here and name <= here[-1]:
@@ -83,7 +83,7 @@ class CheckpointTransfer:
 
         def send_on() -> None:
             seen: list[str] = []
-            while not ended.wait(_LOOK_SECONDS):
+            while not ended.wait(_POLL_SECONDS):
                 here = _whole(self._checkpoints)
                 if here == seen:
                     continue
@@ -108,7 +108,7 @@ class CheckpointTransfer:
         sender.join()
 
     def _try_to_send(self) -> bool:
-        """Whether it could be done."""
+        """Return whether sending succeeded."""
         try:
             self.send()
         except Exception as error:  # each kind of store has its own
@@ -117,12 +117,12 @@ class CheckpointTransfer:
         return True
 
     def _sent(self) -> list[str]:
-        """Names of the whole checkpoints in the store, oldest first."""
+        """Return the names of the whole checkpoints in the store, oldest first."""
         place = f"{self._path}/checkpoints"
         return [name for name in self._store.names(place) if self._store.exists(f"{place}/{name}/{_DIGESTS}")]
 
     def _is_the_same(self, name: str) -> bool:
-        """Whether the store's checkpoint of this name is the one here, or the one here has gone meanwhile."""
+        """Return whether the store's checkpoint of this name is the one here, or the one here has gone meanwhile."""
         try:
             here = (self._checkpoints / name / _DIGESTS).read_bytes()
         except FileNotFoundError:
@@ -149,7 +149,7 @@ class CheckpointTransfer:
             self._store.remove(f"{place}/{file}")
 
     def _fetch(self, name: str) -> bool:
-        """Bring a checkpoint here, whole or not at all; whether it was as its digests say."""
+        """Fetch a checkpoint, whole or not at all; return whether it matched its digests."""
         place, final = f"{self._path}/checkpoints/{name}", self._checkpoints / name
         temporary = final.with_name(f"{name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -166,7 +166,7 @@ class CheckpointTransfer:
 
 
 def _whole(checkpoints: Path) -> list[str]:
-    """Names of the finished checkpoints in a folder, oldest first."""
+    """Return the names of the finished checkpoints in a folder, oldest first."""
     return sorted(file.parent.name for file in checkpoints.glob(f"step-*/{_DIGESTS}") if file.parent.suffix != ".tmp")
 
 

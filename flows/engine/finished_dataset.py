@@ -11,7 +11,7 @@ from tasks.dataset.store import Store
 
 
 def finished_manifest(store: Store, plan: StagePlan, footers: Sequence[PartFooter]) -> Manifest:
-    """Write a dataset's manifest, unless the one that is there lists just these parts; returns it."""
+    """Write a dataset's manifest, unless the one that is there lists just these parts; return it."""
     there = read_manifest(store, plan.name, plan.fingerprint)
     if there and [(part.digest, part.inputs, part.counters) for part in there.parts] == [
         (footer.digest, footer.inputs, footer.counters) for footer in footers

@@ -1,10 +1,10 @@
-"""Start a program for a flow, stream what it says, and leave none of its processes behind, whatever happens.
+"""Starts a program for a flow, streams its output, and leaves none of its processes behind, whatever happens.
 
 Notable:
-- The program runs under `flows.engine.program_supervisor`, which see for how its processes are held together and ended.
+- The program runs under `flows.engine.program_supervisor`, which holds its processes together and ends them.
 - Nothing here depends on the thread that calls: in a flow's main thread, where Prefect delivers a cancellation, the
   program gets its SIGTERM and time to save a checkpoint; and even after kill -9 of the flow it is ended.
-- A launcher's exit code may hide its worker's: accelerate and torchrun exit with 1 whatever the trainer said.
+- A launcher's exit code may hide its worker's: accelerate and torchrun exit with 1 whatever the trainer's was.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class SupervisedProgram:
         self._rest = b""
 
     def lines(self) -> Iterator[str]:
-        """What the program prints, line by line (a carriage return ends one too), until all its processes are gone."""
+        """Yield the program's output line by line (a carriage return ends one too) until all its processes are gone."""
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         while True:
-            # A process that slipped away from a killed supervisor may keep the pipe open for ever.
+            # A process that escaped a killed supervisor may keep the pipe open for ever.
             gone = not self.is_running()
             if not select.select([pipe], [], [], 0.0 if gone else _POLL_SECONDS)[0]:
                 if gone:
@@ -57,22 +57,22 @@ class SupervisedProgram:
             self._rest = b""
 
     def is_running(self) -> bool:
-        """Whether any of it is left."""
+        """Return whether any of its processes is left."""
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Its exit code, once all of it is gone; 128 + n if signal n killed it."""
+        """Wait until all its processes are gone; return its exit code, 128 + n if signal n killed it."""
         code = self._process.wait()
         return code if code >= 0 else 128 - code
 
     def ask_to_end(self) -> None:
-        """SIGTERM to its processes, and SIGKILL to what is left after the time of grace. Returns at once."""
+        """Send SIGTERM to its processes, and SIGKILL to what is left after the grace period. Return at once."""
         if self._lifeline is not None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lifeline, b"t")
 
     def kill(self) -> None:
-        """SIGKILL to all its processes; none is left when this returns."""
+        """Send SIGKILL to all its processes; none is left when this returns."""
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
@@ -88,7 +88,7 @@ def supervised(
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
 ) -> Iterator[SupervisedProgram]:
-    """`command` as a running program, its output and errors in one pipe; all its processes are gone after the block.
+    """Run `command` during the block, its output and errors in one pipe; all its processes are gone after the block.
 
     If the block is left while it runs, it is asked to end, and killed after `grace_seconds`. `env` adds to this
     process's environment. A Python program imports nothing from the current folder (`tasks.base.safe_path`).

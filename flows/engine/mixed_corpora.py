@@ -1,7 +1,7 @@
 """Which finished corpora a recipe's mixture means: found in the run records of their stores when a run opens.
 
 Notable: a recipe may say "the newest corpus of that crawl"; from here on the run knows it by its fingerprint, which is
-what counts for what builds on it.
+what the fingerprints downstream cover.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks.tokenize.other_corpora import finished_corpus
 
 
 def pin_mixture(recipe: Recipe, store: Store) -> Recipe:
-    """`recipe` with each other corpus named by its store's URL and its fingerprint.
+    """Return `recipe` with each other corpus named by its store's URL and its fingerprint.
 
     Raises `UsageError` that names the source where there is no such corpus.
     """

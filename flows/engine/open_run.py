@@ -34,7 +34,7 @@ from tasks.synthetic_web import QUESTIONS_FILE, TRAIN_FILE, generate_synthetic_w
 def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> Iterator[Run]:
     """Begin a run and write, at the end, how it ended. Must be called inside a Prefect flow.
 
-    A run that `goes_on` from a corpus in the store takes `latest` for the crawl of the recipe's newest run there.
+    For a run that `goes_on` from a corpus in the store, `latest` is the crawl of the recipe's newest run there.
     """
     logger = get_run_logger()
     store = Store(settings.store)
@@ -64,7 +64,7 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
 
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
-    """The crawl's name; a run that was begun on what was the latest crawl then is not silently begun anew."""
+    """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
     if source.crawl != "latest":
         return source.crawl
     records = (read_run(store, name) for name in reversed(run_names(store)))
@@ -78,7 +78,7 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
 
 
 def _name_flow_run(asked: str, crawl: str) -> None:
-    """Put the crawl's name, which is known only now, into the flow run's name."""
+    """Put the crawl's name, known only now, into the flow run's name."""
     identity, name = flow_run.get_id(), flow_run.get_name()
     if identity and name and asked != crawl:
         with get_client(sync_client=True) as client:
@@ -86,7 +86,7 @@ def _name_flow_run(asked: str, crawl: str) -> None:
 
 
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
-    """Write the report of a run that is over; what the run made is not spoilt if that fails."""
+    """Write the report of a run that is over; a failure here does not fail the run."""
     try:
         logger.info("report: %s", store.location(write_report(store, recorder.record)))
     except Exception:
@@ -94,7 +94,7 @@ def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
 
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
-    """Local paths of the conversations and the questions that the recipe names."""
+    """Return the local paths of the conversations and the questions that the recipe names."""
     asked = {
         "conversations": recipe.sft.conversations if recipe.sft else None,
         "questions": recipe.evaluate.questions if recipe.pretrain else None,

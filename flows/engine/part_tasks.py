@@ -1,8 +1,8 @@
-"""Carries a stage's parts out as Prefect tasks: grouped, in a bounded window, each part in a process of its own.
+"""A stage's parts as Prefect tasks: grouped, in a bounded window, each part in a worker process of its own.
 
-Notable: the store decides what is done and Prefect decides what runs, so tasks are never cached. A worker that dies
-on one page is started again with that page marked; a part that fails for good ends the stage, once what runs beside it
-is finished.
+Notable: the store decides what is done and Prefect decides what runs, so tasks are never cached. After a worker dies
+on a page, another one skips that page; a part that fails for good ends the stage once the parts that are running have
+finished.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
 from tasks.registry import STAGES
-from tasks.workers.child_process import WorkerDied, WorkerLimits, run_isolated
+from tasks.workers.worker_process import WorkerDied, WorkerLimits, run_isolated
 
 RETRY_DELAYS = [2.0, 10.0, 60.0]
 """Seconds before each new try of a task; jitter makes each up to half as long again."""
-MAX_POISONOUS_RECORDS = 100
+MAX_FATAL_RECORDS = 100
 """Records of one part that may kill its worker before the part is given up."""
 STALL_SECONDS = 120.0
-"""Processor time on one record, in seconds, after which a worker counts as hung: what the extractor's own limit, which
-only Python code notices, cannot stop."""
+"""Processor time on one record, in seconds, after which a worker counts as hung: the extractor's own limit, which
+only Python code notices, does not stop everything."""
 _PRELOAD = ("tasks.part_runner",)
 _MAX_THREADS = 256
 
 
 def part_task_runner() -> TaskRunner[PrefectFuture[Any]]:
-    """Threads that wait on worker processes. How many are busy at a time is `settings.workers`, by the window."""
+    """Return a runner of threads that wait on worker processes; the window keeps `settings.workers` of them busy."""
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=_MAX_THREADS)
     return cast(TaskRunner[PrefectFuture[Any]], runner)
 
 
 def worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
-    """Prefect's retry condition: only what may be otherwise next time."""
+    """Return whether to retry: only where another try may end otherwise (Prefect's retry condition)."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TemporaryError | ConnectionError | TimeoutError)
 
 
 def part_task(function: Callable[..., Any], name: str) -> Any:
-    """`function` as a task called `name`: retried with back-off and jitter while that can help, never cached."""
+    """Return `function` as a task called `name`: retried with back-off and jitter while that can help, never cached."""
     return task(
         name=name,
         task_run_name="{label}",
@@ -64,7 +64,7 @@ def part_task(function: Callable[..., Any], name: str) -> Any:
 
 
 def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
-    """Build one part in a child process, setting aside the records that kill it."""
+    """Build one part in a worker process, skipping the records that kill it."""
     done = finished(Store(job.store), job)
     if done:
         return done
@@ -78,7 +78,7 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
         try:
             return run_isolated(run_part, job, limits, logger.info, _PRELOAD)
         except WorkerDied as death:
-            # A death in the same place twice, before the first record or by the clock is not a page's doing.
+            # A death at the same record twice, before the first record or by the clock is not the page's fault.
             if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
                     memory = STAGES[job.stage].memory if death.reason == "memory" else ""
@@ -88,7 +88,7 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
                         + "Raise --worker-memory (settings.worker_memory_gib) or settings.part_hours and run again."
                     ) from death
                 raise
-            if len(job.skip) >= MAX_POISONOUS_RECORDS:
+            if len(job.skip) >= MAX_FATAL_RECORDS:
                 raise PermanentError(
                     f"{job.stage} part {job.index}: {len(job.skip)} records killed the worker, the last at offset "
                     f"{death.position} ({death}). Raise --worker-memory (settings.worker_memory_gib) and run again."
@@ -105,7 +105,7 @@ def build_parts(jobs: list[PartJob], settings: RunSettings, label: str) -> list[
 def build_all(
     stage: str, jobs: Sequence[PartJob], settings: RunSettings, crawl: str, on_part: Callable[[int], None]
 ) -> tuple[list[PartFooter], int]:
-    """Footers of all `jobs` in order, and how many had to be built; `on_part` gets each count newly finished."""
+    """Return the footers of all `jobs` in order, and how many were built; `on_part` takes counts as they finish."""
     store = Store(settings.store)
     with ThreadPoolExecutor(16) as readers:
         footers = dict(enumerate(readers.map(lambda job: finished(store, job), jobs)))
@@ -121,18 +121,18 @@ def build_all(
 
 
 def grouped(indices: Sequence[int], workers: int, largest: int = 32) -> list[list[int]]:
-    """Parts in groups worth a task each: about four groups a worker, no group above `largest`."""
+    """Return parts in groups worth a task each: about four groups a worker, no group above `largest`."""
     size = max(1, min(largest, len(indices) // (4 * workers)))
     return [list(indices[start : start + size]) for start in range(0, len(indices), size)]
 
 
 def group_label(group: Sequence[int]) -> str:
-    """`part 3`, or `parts 3 to 18`, for a task's name."""
+    """Return `part 3`, or `parts 3 to 18`, for a task's name."""
     return f"part {group[0]}" if len(group) == 1 else f"parts {group[0]} to {group[-1]}"
 
 
 def in_window(task: Any, arguments: Sequence[tuple[Any, ...]], width: int) -> Iterator[tuple[int, Any]]:
-    """Run `task` for each of `arguments` with `width` submitted at a time; gives (place, result) as they finish.
+    """Run `task` for each of `arguments`, `width` at a time; yield (place, result) as they finish.
 
     The first failure stops further submissions, waits for what runs, and is raised.
     """

@@ -1,14 +1,14 @@
 """A Prefect server for the length of a run, where none is configured.
 
 Notable:
-- Prefect's own stopgap, the ephemeral server, loses most task runs. This one is a real server on a free loopback port,
-  with its database kept from run to run, and it is stopped only when it has recorded all that the run told it.
-- It runs under `flows.engine.launcher.supervised`, in a session of its own: Ctrl-C reaches the flow and not the server, and no
-  server outlives the process that started it, not even after kill -9.
-- Nothing is sent anywhere: analytics are off, and the services that only matter to a server that stays (schedules, late
+- Prefect's own ephemeral server loses most task runs. This one is a real server on a free loopback port,
+  with its database kept from run to run, and it is stopped only when it has recorded all that the run reported.
+- It runs under `flows.engine.launcher.supervised`, in a session of its own: Ctrl-C reaches the flow and
+  not the server, and no server outlives the process that started it, not even after kill -9.
+- Nothing is sent anywhere: analytics are off, and the services that matter only to a permanent server (schedules, late
   runs, triggers) are off too, which halves the first start.
-- Two runs at the same time have a server and a database each. Whoever holds a database's lock is its only user, so the
-  runs that it still calls running were killed, and are marked as crashed.
+- Two runs at the same time have a server and a database each. The process that holds a database's lock is its only
+  user, so runs that it still calls running were killed, and are marked as crashed.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class ServerAddress:
 
 @contextlib.contextmanager
 def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
-    """The configured Prefect server, or one of our own with its database under `data_dir`, for the length of the block.
+    """Use the configured Prefect server, or one of our own with its database under `data_dir`, during the block.
 
     Within the block, flows of this process and of the processes it starts report to that server. Raises PermanentError
-    with the server's last words if it does not start.
+    with the server's last lines if it does not start.
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
@@ -85,7 +85,7 @@ def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
 
 @contextlib.contextmanager
 def _own_folder(data_dir: Path) -> Iterator[Path]:
-    """The first folder under `data_dir` that no other run uses, locked."""
+    """Lock and return the first folder under `data_dir` that no other run uses."""
     for number in itertools.count():
         folder = data_dir / str(number)
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
                 words = "\n".join(said)
                 raise PermanentError(
                     f"The Prefect server with its data in {folder} did not start. Set PREFECT_API_URL to a server of"
-                    f" your own, or see what it said:\n{words}"
+                    f" your own, or see its output:\n{words}"
                 )
 
 
@@ -152,7 +152,7 @@ def _free_port() -> int:
 
 
 def _listen(program: SupervisedProgram) -> deque[str]:
-    """The last lines that the server says, collected by a thread while it runs."""
+    """Return the server's last lines, which a thread collects while it runs."""
     said: deque[str] = deque(maxlen=_LAST_LINES)
 
     def listen() -> None:
@@ -185,7 +185,7 @@ def _reporting_to(address: ServerAddress) -> Iterator[None]:
     before = os.environ.get("PREFECT_API_URL")
     os.environ["PREFECT_API_URL"] = address.api_url
     try:
-        # Nobody looks for lost heartbeats here, and joining their thread would cost each flow run a second.
+        # Lost heartbeats are not looked for here, and joining their thread would cost each flow run a second.
         with temporary_settings({PREFECT_API_URL: address.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     finally:
@@ -203,11 +203,11 @@ def _mark_killed_runs(address: ServerAddress) -> None:
 
 
 def _wait_until_recorded(address: ServerAddress) -> None:
-    """Wait until the server has worked off what the run told it: task runs arrive as events, and queue up."""
+    """Wait until the server has recorded the run: task runs arrive as events, and queue up."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    with contextlib.suppress(Exception):  # what cannot be told must not spoil a run that is over
+    with contextlib.suppress(Exception):  # what cannot be reported must not fail a run that is over
         APILogWorker.drain_all(timeout=_STOP_SECONDS, at_exit=False)
         EventsWorker.drain_all(timeout=_STOP_SECONDS, at_exit=False)
     ended = {"task_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}}

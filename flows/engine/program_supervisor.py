@@ -1,14 +1,14 @@
-"""Stands between a flow and a program it started, so that no process of the program outlives its time.
+"""Runs between a flow and a program that it started, so that no process of the program outlives either.
 
 Run as a script, with nothing but the standard library: `python program_supervisor.py LIFELINE GRACE COMMAND...`.
 
 Notable:
 - The flow holds the other end of LIFELINE, a pipe. A byte on it asks for an orderly end: SIGTERM to the program's
   process group, GRACE seconds, SIGKILL to whatever is left. Its closing means that the flow is gone, however it died:
-  SIGKILL at once, so that a new run finds nobody else at its checkpoints.
+  SIGKILL at once, so that a new run has its checkpoints to itself.
 - A process group is not enough: torch's elastic agent gives every worker a session of its own. On Linux this process is
   therefore the subreaper of all that the program starts: a process whose parent died becomes its child, so everything
-  is found below it and nothing can slip away. Elsewhere the process group is all there is.
+  is found below it and nothing can escape. Elsewhere the process group has to do.
 - The program dies with this process (parent-death signal), which never has a second thread. On Linux it also stays in
   this process's group, so that the flow can end that group should this process be killed.
 - Its exit code is the program's, 128 + n for a program killed by signal n.
@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.02
 
 
 def main(lifeline: int, grace_seconds: float, command: list[str]) -> int:
-    """Run `command` to its end or to that of the lifeline; its exit code."""
+    """Run `command` until it ends or the lifeline does; return its exit code."""
     linux = sys.platform == "linux"
     os.set_inheritable(lifeline, False)
     if linux:
@@ -87,7 +87,7 @@ def _start(command: list[str], linux: bool) -> int:
 
 
 def _reap(program: int, code: int | None) -> tuple[int | None, bool]:
-    """Collect the dead: the program's exit code once it is known, and whether no process is left."""
+    """Reap ended processes; return the program's exit code once it is known, and whether no process is left."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -114,13 +114,13 @@ def _kill_the_rest(program: int, code: int | None, linux: bool) -> int:
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
-    """0 is this process's own group; its own handler makes nothing of a second SIGTERM."""
+    """Signal this process's own group (0); its own handler ignores a second SIGTERM."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def _descendants() -> list[int]:
-    """All processes below this one, by the parents that /proc tells."""
+    """Return all processes below this one, by their parents in /proc."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

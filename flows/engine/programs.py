@@ -1,7 +1,7 @@
 """The model half's programs as retried Prefect tasks, each resumed from where it was.
 
 Notable: a program runs from the flow's main thread, in a process group of its own that dies with the flow, so neither
-a cancelled nor a killed flow leaves a trainer behind. What it exits with decides whether another try makes sense.
+a cancelled nor a killed flow leaves a trainer behind. Its exit code decides whether it is tried again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def program_context(run: Run, plan: StagePlan) -> ProgramContext:
 
 
 def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
-    """Run one program, unless what it makes is there already; returns its part and whether it was built (0 or 1)."""
+    """Run one program unless its output is there already; return its part and whether it was built (0 or 1)."""
     plan = run.plans[stage.name]
     run.recorder.stage(stage.name, parts_expected=1)
     footer, built = run_planned_program(run, stage, plan, f"{stage.name} {run.recipe.name} {run.crawl}")
@@ -55,7 +55,7 @@ def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
 
 
 def run_planned_program(run: Run, stage: ProgramStage, plan: StagePlan, label: str) -> tuple[PartFooter, int]:
-    """Run one program as `plan` has it; returns its part and whether it was built (0 or 1)."""
+    """Run one program as planned unless its output is there; return its part and whether it was built (0 or 1)."""
     context = program_context(run, plan)
     inputs = digest({name: run.manifests[name].digest for name in plan.upstream})
     footer = read_footer(run.store, part_path(plan.name, plan.fingerprint, 0))
@@ -91,7 +91,7 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
     steps = plan.config["loop"]["steps"] if stage.is_training else 0
     command = launch_command(stage.module, config, stage.is_training, run.settings)
     sending = _transfer(run, context, plan.name).sending() if is_remote and stage.is_training else nullcontext()
-    # Called, not submitted: only the flow's main thread hears of a cancellation in time to save a checkpoint.
+    # Called, not submitted: only in the flow's main thread does a cancellation arrive in time to save a checkpoint.
     with sending:
         part_task(run_to_its_end, plan.name)(command, config, metrics, plan.name, steps, label)
     if is_remote:
@@ -112,7 +112,7 @@ def _write_result(stage: ProgramStage, context: ProgramContext, inputs: str) -> 
 
 
 def launch_command(module: str, config: Path, is_training: bool, settings: RunSettings) -> list[str]:
-    """The command line that starts a program: training goes through accelerate, the rest is one process."""
+    """Return the command line that starts a program: training goes through accelerate, the rest is one process."""
     if not is_training:
         return [sys.executable, "-m", module, str(config)]
     launcher = [sys.executable, "-m", "accelerate.commands.launch"]
@@ -127,8 +127,8 @@ def launch_command(module: str, config: Path, is_training: bool, settings: RunSe
 def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
     """Run a program to its end, its output going to the task's log.
 
-    A training that broke off after it had saved a new checkpoint is started again at once, however often: on machines
-    that come and go, only tries that lead nowhere are to be counted.
+    A training that ended early but saved a new checkpoint is started again at once, however often: on machines that
+    come and go, only tries that make no progress count as retries.
 
     Raises `PermanentError` for a wrong config or input, `TemporaryError` for anything else that another try, which
     resumes from the newest checkpoint, may get past.
@@ -140,11 +140,11 @@ def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage
         except TemporaryError as error:
             if newest_checkpoint(config.parent) <= before:
                 raise
-            get_run_logger().warning("%s It has saved a checkpoint, and goes on from there.", error)
+            get_run_logger().warning("%s It saved a checkpoint and goes on from there.", error)
 
 
 def newest_checkpoint(folder: Path) -> int:
-    """Steps of training that the newest checkpoint of a model's folder holds; 0 without one."""
+    """Return the step of the newest checkpoint in a model's folder; 0 without one."""
     names = (path.name.removeprefix("step-") for path in folder.glob("checkpoints/step-*"))
     return max((int(name) for name in names if name.isdigit()), default=0)
 
@@ -168,17 +168,17 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
         raise PermanentError(f"{stage}: {outcome['message']}")
     if outcome and outcome["exit_code"] == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
-    raise TemporaryError(f"{stage} ended with code {code}. Its last words:\n{said}")
+    raise TemporaryError(f"{stage} ended with code {code}. Its last lines:\n{said}")
 
 
 def training_environment() -> dict[str, str]:
-    """The environment of a program of the model half: its lines come at once, and no bars among them."""
+    """Return the environment of a program of the model half: unbuffered output, no progress bars."""
     return {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", **os.environ}
 
 
 @contextmanager
 def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) -> Iterator[None]:
-    """Tell the log how far training is, from the metrics file, every few seconds while the block runs."""
+    """Log how far training is, from the metrics file, every few seconds while the block runs."""
     ended = threading.Event()
 
     def report() -> None:
@@ -198,7 +198,7 @@ def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) 
 
 
 def _newest_step(metrics: Path) -> dict[str, Any] | None:
-    """The last whole step line of a metrics log, read from its end."""
+    """Return the last whole step line of a metrics log, read from its end."""
     try:
         with metrics.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -217,7 +217,7 @@ def _newest_step(metrics: Path) -> dict[str, Any] | None:
 
 
 def _outcome(config: Path) -> dict[str, Any] | None:
-    """What the program wrote of its end; None where it was killed before it could."""
+    """Return how the program says it ended; None where it was killed before it could."""
     try:
         return dict(json.loads(outcome_path(config).read_text()))
     except (OSError, ValueError):

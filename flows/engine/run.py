@@ -46,7 +46,7 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StagePlan]:
-        """Work on a stage: records its state and seconds, and says in the log that it begins and ends."""
+        """Work on a stage: record its state and seconds, and log its end."""
         plan = self.plans[name]
         started = time.monotonic()
         self.recorder.stage(name, state="running")
@@ -61,30 +61,22 @@ class Run:
 
     def context(self, plan: StagePlan) -> DatasetContext:
         """Return what a stage sees when its parts are counted."""
-        return DatasetContext(
-            store=self.store,
-            fingerprint=plan.fingerprint,
-            config=plan.job_config,
-            upstream=plan.upstream,
-            manifests={name: self.manifests[name] for name in plan.upstream if name in self.manifests},
-            source=self.source.model_dump(mode="json"),
-            log=self.logger.info,
-        )
+        return plan.context(self.store, self.manifests, self.source.model_dump(mode="json"), self.logger.info)
 
     def summary(self, name: str) -> dict[str, Any]:
         """Return what a stage wants remembered."""
         return self.recorder.record.stages[name].summary
 
     def progress(self, name: str, done: int, total: int) -> None:
-        """Tell whoever watches how many of a stage's parts are done."""
+        """Log how many of a stage's parts are done."""
         self.logger.info("%s: %d of %d", name, done, total, extra={"stage": name, "done": done, "total": total})
 
 
 def working_folder(store: Store, settings: RunSettings) -> Path:
-    """A local folder for what must be on a local disk: the store itself, or the scratch folder beside a remote one."""
+    """Return the folder for what must be on a local disk: the store, or the scratch folder of a remote one."""
     return store.local("") if store.is_local else Path(settings.scratch).resolve()
 
 
 def synthetic_web_folder(store: Store, settings: RunSettings) -> Path:
-    """Where the synthetic web is generated, with its chat data and the truth about its pages."""
+    """Return where the synthetic web is generated, with its chat data and the truth about its pages."""
     return working_folder(store, settings) / "synthetic_web"

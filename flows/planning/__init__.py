@@ -1,0 +1,1 @@
+"""Arithmetic of cost: scaling laws, memory, GPUs, the ladder of small models."""

@@ -12,7 +12,7 @@ _DESCRIBED = re.compile(r"([\d.]+)\s*TFLOP(?:S|/s)?\s*[,/ ]\s*([\d.]+)\s*(GiB|GB
 
 
 def find_gpu(asked: str) -> Gpu:
-    """Return a GPU by its name in the table, or as described: `400TFLOP/s,48GiB`. Raises `UsageError` for other words."""
+    """Return a GPU by its name in the table, or described as `400TFLOP/s,48GiB`; raises `UsageError` otherwise."""
     known = known_gpus()
     if found := known.get(asked.strip().lower()):
         return found

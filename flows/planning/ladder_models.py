@@ -1,7 +1,7 @@
 """The models of a ladder: which sizes of a recipe's model are trained on how many tokens, and how.
 
-Notable: batch and learning rates are carried over from the recipe's own (flows/planning/learning_rules.py), so what is
-tuned for the recipe's model is about right for its small relatives. What the corpus is too small for is left out.
+Notable: batch and learning rates are carried over from the recipe's (flows/planning/learning_rules.py), so what is
+tuned for the recipe's model is about right for smaller ones. Models that the corpus is too small for are left out.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class PlannedLadderModel:
 
     @property
     def name(self) -> str:
-        """What a log calls it."""
+        """Its name in a log."""
         return f"{short(self.parameters)} parameters, {self.tokens_per_parameter:g} tokens each"
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """The fields that decide what comes out."""
+        """The fields that decide the result."""
         return deciding_fields(self.config)
 
     @property
@@ -52,7 +52,7 @@ class PlannedLadderModel:
 def ladder_models(
     section: PretrainSection, ladder: LadderConfig, corpus_targets: int, corpus_sequences: int
 ) -> tuple[list[PlannedLadderModel], list[str]]:
-    """The models to train, the cheapest first, and in words those that are left out.
+    """Return the models to train, the cheapest first, and in words those that are left out.
 
     Args:
         section: the recipe's pretraining.

@@ -1,7 +1,7 @@
-"""What a ladder came to, as it lies in the store: its models, the law fitted to them, and what it predicted of one.
+"""The result of a ladder, as stored: its models, the law fitted to them, and its prediction for the largest.
 
-Notable: found through the runs' records, the newest of the same recipe first, so that the law that a plan uses is the
-one that this corpus and this vocabulary gave.
+Notable: results are found through the runs' records, the newest of the same recipe first, so a plan uses the law that
+was measured on this corpus and vocabulary.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from tasks.base.config import Config
 from tasks.dataset.store import Store
 
 _REACH, _LOOSE_REACH = 1000.0, 10.0
-"""Times the FLOP of its largest model that a law is trusted for, and one whose powers are hardly known."""
+"""Multiples of its largest model's FLOP up to which a law is trusted, and one whose powers are uncertain."""
 POWERS = (0.01, 3.0)
-"""Between which a fit looks for powers; one at either end is not determined by the models."""
+"""The range of powers in a fit; a power at either end is not determined by the models."""
 _LOOSE_POWER = 0.5
-"""Width of a power's interval from which on it is hardly known."""
+"""Width of a power's interval from which on it is uncertain."""
 
 
 class LadderPoint(Config):
@@ -38,11 +38,11 @@ class LawFit(Config):
     root_mean_square_residual: float
     """Of the logarithm of the loss: 0.01 is one percent."""
     intervals: dict[str, tuple[float, float]]
-    """Where 80% of the resampled fits lie, by the law's constant."""
+    """The range of 80% of the resampled fits, by the law's constant."""
 
     @property
     def is_loose(self) -> bool:
-        """Whether resampled fits disagree on the powers: the law describes its models and foretells no others."""
+        """Whether resampled fits disagree on the powers: the law describes its models but predicts no others."""
         powers = [self.intervals.get(name) for name in ("parameter_power", "token_power")]
         return any(
             each is None or each[1] - each[0] > _LOOSE_POWER or each[0] <= POWERS[0] or each[1] >= POWERS[1]
@@ -64,7 +64,7 @@ class LadderModel(LadderPoint):
 
 
 class LawCheck(Config):
-    """The law fitted without the model that took most arithmetic, and that model."""
+    """The law fitted without the model that took the most FLOP, and that model."""
 
     fit: LawFit
     held_back: LadderModel
@@ -96,11 +96,11 @@ class LadderResult(Config):
 
     @property
     def reach(self) -> float:
-        """FLOP up to which the law is worth more than a published one."""
+        """FLOP up to which the law is preferred to a published one."""
         return self.largest_flop * (_LOOSE_REACH if self.fit.is_loose else _REACH)
 
     def in_words(self) -> str:
-        """What the law rests on and how far it can be trusted."""
+        """Say what the law rests on and how far it can be trusted."""
         sizes, tokens = [m.parameters for m in self.models], [m.tokens for m in self.models]
         said = (
             f"measured on this corpus by {len(self.models)} models of {min(sizes) / 1e6:.3g}M to"
@@ -110,18 +110,18 @@ class LadderResult(Config):
             said += f"; fitted without the largest it predicted its loss to {self.check.error:+.1%}"
         if self.fit.is_loose:
             said += (
-                "; its powers are hardly determined by them, so it describes these models and foretells no larger ones"
+                "; its powers are hardly determined by them, so it describes these models but predicts no larger ones"
             )
         return said
 
 
 def ladder_path(recipe: str, fingerprint: str) -> str:
-    """Where a ladder's result lies in the store."""
+    """Return the path of a ladder's result in the store."""
     return f"ladders/{recipe}-{fingerprint[:8]}.json"
 
 
 def newest_ladder(store: Store, recipe: str) -> LadderResult | None:
-    """The newest finished ladder of a recipe of this name; None where there is none."""
+    """Return the newest finished ladder of a recipe of this name; None where there is none."""
     for name in reversed(run_names(store)):
         record = read_run(store, name)
         stage = record.stages.get("ladder")

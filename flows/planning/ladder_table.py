@@ -1,4 +1,4 @@
-"""A ladder's outcome in the terminal: its models beside the law, and how far the law is to be trusted."""
+"""A ladder's result in the terminal: its models beside the law, and how far the law can be trusted."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Fits a scaling law to the losses of a ladder's models, by the Chinchilla paper's approach 3, and says how sure it is.
+"""A scaling law fitted to the losses of a ladder's models, by the Chinchilla paper's approach 3, with its uncertainty.
 
 Notable:
 - The Huber loss of log residuals is minimised by L-BFGS (arXiv:2203.15556, equation 10 and appendix D.3). Its starting
-  points are the best of a grid of powers, for each of which the law is linear and solved at once.
-- Sizes and tokens are divided by their geometric means meanwhile; else a scale and its power move as one.
-- How sure it is comes from fits to resampled models (bootstrap), with a fixed seed: the same ladder gives the same law.
+  points are the best of a grid of powers, for each of which the law is linear and solved directly.
+- During the fit, sizes and tokens are divided by their geometric means; otherwise a scale and its power are correlated.
+- The uncertainty comes from fits to resampled models (bootstrap) with a fixed seed: the same ladder gives the same law.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def fit_law(points: Sequence[LadderPoint], source: str) -> LawFit:
-    """The law that fits best. Raises `PermanentError` where there are too few models to know five constants from."""
+    """Return the law that fits best. Raises `PermanentError` if there are too few models for five constants."""
     _refuse_too_few(points)
     sizes, tokens, losses = (np.array([getattr(p, name) for p in points], float) for name in _FIELDS)
     scale = np.array([np.exp(np.log(sizes).mean()), np.exp(np.log(tokens).mean())])
@@ -67,12 +67,12 @@ def _refuse_too_few(points: Sequence[LadderPoint]) -> None:
 
 
 def _starts(inputs: Floats, losses: Floats) -> list[Floats]:
-    """The best points of a grid of powers: floor and scales are a linear problem there, and none is negative."""
+    """Return the best points of a grid of powers, where floor and scales are a linear problem."""
     found = []
     for first in _POWERS:
         for second in _POWERS:
             columns = np.stack([np.ones_like(losses), inputs[0] ** -first, inputs[1] ** -second], axis=1)
-            # Divided by the losses, so that it is relative residuals that are made small.
+            # Divided by the losses, so that relative residuals are minimised.
             scales, residual = nnls(columns / losses[:, None], np.ones_like(losses))
             logs = np.log(np.maximum(scales, 1e-3 * losses.min()))
             found.append((residual, np.array([*logs, first, second])))
@@ -90,7 +90,7 @@ def _minimised(inputs: Floats, losses: Floats, starts: Sequence[Floats]) -> Floa
 
 
 def _objective(at: Floats, inputs: Floats, losses: Floats) -> tuple[float, Floats]:
-    """The mean Huber loss, in units of its width, and its gradient, at (log floor, two log scales, two powers)."""
+    """Return the mean Huber loss, in units of its width, and its gradient at (log floor, 2 log scales, 2 powers)."""
     logs = np.log(inputs)
     terms = np.stack([np.full_like(losses, np.exp(at[0])), *np.exp(at[1:3, None] - at[3:, None] * logs)])
     predicted = terms.sum(0)

@@ -1,7 +1,7 @@
 """Batch and learning rates for a model's size, by rules from the literature.
 
-Notable: the rules count the parameters outside the embedding. A recipe's own values are not touched: the rules give
-those of a plan, and carry a recipe's values over to the other sizes of a ladder.
+Notable: the rules count the parameters outside the embedding. They never change a recipe's own values: they set those
+of a plan, and carry a recipe's values over to the sizes of a ladder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LearningRates(Config):
 
 
 def learning_rules(shape: ModelShape, gpus: int) -> LearningRates:
-    """Batch and rates of a model; each of `gpus` GPUs gets a power of two of sequences, which passes divide."""
+    """Return a model's batch and rates; each of `gpus` GPUs gets a power of two of sequences, which passes divide."""
     size = count_parameters(shape).matrices / _SIZE
     share = 1 << max(0, round(math.log2(_BATCH * size ** (2 / 3) / shape.context / gpus)))
     batch = share * gpus * shape.context
@@ -51,7 +51,7 @@ def learning_rules(shape: ModelShape, gpus: int) -> LearningRates:
 def carried_over(
     optimizer: OptimizerConfig, global_batch_size: int, tuned: ModelShape, shape: ModelShape
 ) -> tuple[OptimizerConfig, int]:
-    """The optimizer and the batch that go with `shape` as the given ones go with `tuned`, by the same rules."""
+    """Carry an optimizer and a batch, tuned for one shape, over to another by the same rules."""
     size = count_parameters(shape).matrices / count_parameters(tuned).matrices
     sequences = max(1, round(global_batch_size * size ** (2 / 3)))
     rates = {

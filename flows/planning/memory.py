@@ -1,14 +1,13 @@
 """What training a model holds in a GPU's memory, by the way it is parallelised, and the largest micro-batch that fits.
 
 Notable:
-- Weights, gradients and optimizer state are float32 and exact. Activations are those that the blocks keep for their
-  backward pass in bfloat16, with what stands between the matrix products compiled and so recomputed, not kept; and
-  attention that keeps neither probabilities nor a table of its mask. It is an estimate; loop.micro_batch = -1 finds out
-  for certain.
-- Muon orthogonalises all matrices of one shape at once (model/training/optimizer.py), after activations are freed, so
+- Weights, gradients and optimizer state are float32 and exact. Activations are an estimate: what the blocks keep for
+  their backward pass in bfloat16, with the operations between the matrix products compiled and so recomputed, and with
+  attention that keeps neither probabilities nor a mask table. loop.micro_batch = -1 finds the true limit.
+- Muon orthogonalises all matrices of one shape at once (model/training/muon.py), after activations are freed, so
   the larger of the two counts.
-- The head's logits live in chunks (model/network/cross_entropy.py), so they cost the same whatever the batch.
-- Under FSDP a block is gathered for its use, and its successor meanwhile; embedding and head are one unit.
+- The head makes its logits in chunks (model/network/cross_entropy.py), so they cost the same for any batch.
+- Under FSDP a block is gathered while it is used, and so is the next one; embedding and head are one unit.
 """
 
 from __future__ import annotations
@@ -16,21 +15,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from model.base.config import ModelShape
+from model.base.config import ModelShape, OptimizerName
+from model.base.sizes import LEAST_ROWS_PER_CHUNK, LOGITS_PER_GPU_CHUNK
 from model.metrics.flops import count_parameters
 from tasks.base.config import Config
 
-LOGITS_PER_CHUNK = 1 << 26
-"""Logits that the head makes at a time on a GPU, unless 64 rows of the vocabulary are more
-(model/network/cross_entropy.py)."""
-_LEAST_ROWS = 64
-_BYTES_PER_LOGIT = 12
-"""In the activations' type, in float32, their gradient, and the copy in between."""
+_BYTES_PER_LOGIT = 6
+"""Compiled, in the activations' type: logits, their gradient, and that of the chunk before; 5.6 were measured."""
 _BYTES_PER_UPDATE = 12
 """Of a weight in Muon's update: in float32 as it comes and as it goes, in bfloat16 before and after a product."""
 RESERVED_BYTES = 2 * 10**9
-"""Left to the driver, to libraries and to gaps between what is allocated: an assumption."""
+"""Left for the driver, libraries and fragmentation: an assumption."""
 _FLOAT, _HALF = 4, 2
+_KEPT_PER_MATRIX_WEIGHT: dict[OptimizerName, int] = {"muon": 1, "adamw": 2}
+"""Numbers that an optimizer keeps for each weight of a matrix inside the blocks; AdamW has all other weights."""
 
 
 class MemoryFit(Config):
@@ -41,9 +39,9 @@ class MemoryFit(Config):
     state_bytes: int
     """Weights, gradients and optimizer state."""
     working_bytes: int
-    """What a pass needs beside them whatever its batch: weights in bfloat16, gathered units, logits."""
+    """What a pass of any batch needs besides: weights in bfloat16, gathered units, logits."""
     update_bytes: int
-    """What the optimizer's update needs beside the state, when no pass is under way."""
+    """What the optimizer's update needs besides the state, between passes."""
     bytes_per_sequence: int
     """Activations of one sequence of the context's length."""
     micro_batch: int
@@ -52,15 +50,15 @@ class MemoryFit(Config):
     """All of it at that micro-batch, or at one sequence where not even that fits."""
 
 
-def state_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:
-    """Bytes of weights, gradients and optimizer state: AdamW keeps two numbers for each weight, Muon one."""
+def state_bytes(shape: ModelShape, optimizer: OptimizerName) -> int:
+    """Return the bytes of weights, gradients and optimizer state."""
     counts = count_parameters(shape)
-    moments = 2 * counts.total - (counts.matrices if optimizer == "muon" else 0)
-    return _FLOAT * (2 * counts.total + moments)
+    kept = 2 * (counts.total - counts.matrices) + _KEPT_PER_MATRIX_WEIGHT[optimizer] * counts.matrices
+    return _FLOAT * (2 * counts.total + kept)
 
 
 def activation_bytes(shape: ModelShape, checkpointing: bool) -> int:
-    """Bytes kept for the backward pass of one sequence."""
+    """Return the bytes kept for the backward pass of one sequence."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     # The stream before each half and its normed copy; queries and keys before and after their rotation, values, what
     # attention mixed; gate, up and their product.
@@ -73,9 +71,9 @@ def activation_bytes(shape: ModelShape, checkpointing: bool) -> int:
     return shape.context * (_HALF * (kept + ends) + statistics * blocks_of_statistics)
 
 
-def update_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:
-    """Bytes that an update holds for a moment: Muon's copies of its largest group of matrices; AdamW is in place."""
-    if optimizer == "adamw":
+def update_bytes(shape: ModelShape, optimizer: OptimizerName) -> int:
+    """Return the bytes that an update needs for a moment: Muon copies its largest group of matrices."""
+    if optimizer != "muon":
         return 0
     queries, keys, inner = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.intermediate_size
     matrices = [
@@ -85,16 +83,16 @@ def update_bytes(shape: ModelShape, optimizer: Literal["muon", "adamw"]) -> int:
         (shape.hidden_size, queries),
     ]
     matrices += [(inner, shape.hidden_size), (inner, shape.hidden_size), (shape.hidden_size, inner)]
-    alike: Counter[tuple[int, int]] = Counter()
+    by_size: Counter[tuple[int, int]] = Counter()
     for rows, columns in matrices:
-        alike[rows, columns] += rows * columns
-    return _BYTES_PER_UPDATE * shape.layers * max(alike.values())
+        by_size[rows, columns] += rows * columns
+    return _BYTES_PER_UPDATE * shape.layers * max(by_size.values())
 
 
 def memory_fits(
-    shape: ModelShape, optimizer: Literal["muon", "adamw"], global_batch_size: int, gpus: int, memory_bytes: int | None
+    shape: ModelShape, optimizer: OptimizerName, global_batch_size: int, gpus: int, memory_bytes: int | None
 ) -> tuple[MemoryFit, ...]:
-    """Every way of training on `gpus` GPUs of `memory_bytes` each (None: whatever it takes), the simplest first."""
+    """Return every way of training on `gpus` GPUs of `memory_bytes` each (None: no limit), the simplest first."""
     ways: tuple[Literal["ddp", "fsdp"], ...] = ("ddp", "fsdp") if gpus > 1 else ("ddp",)
     share = max(1, global_batch_size // gpus)
     return tuple(
@@ -106,7 +104,7 @@ def memory_fits(
 
 def _fit(
     shape: ModelShape,
-    optimizer: Literal["muon", "adamw"],
+    optimizer: OptimizerName,
     parallelism: Literal["ddp", "fsdp"],
     checkpointing: bool,
     share: int,
@@ -116,7 +114,7 @@ def _fit(
     counts = count_parameters(shape)
     shards = gpus if parallelism == "fsdp" else 1
     state = -(-state_bytes(shape, optimizer) // shards)
-    logits = _BYTES_PER_LOGIT * max(LOGITS_PER_CHUNK, _LEAST_ROWS * shape.vocab_size)
+    logits = _BYTES_PER_LOGIT * max(LOGITS_PER_GPU_CHUNK, LEAST_ROWS_PER_CHUNK * shape.vocab_size)
     if parallelism == "fsdp":
         # Two blocks in bfloat16 and the gradient of one; the tables in float32 with theirs and the cast head.
         block = counts.matrices // shape.layers

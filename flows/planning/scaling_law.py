@@ -1,7 +1,7 @@
-"""Scaling laws: a model's loss from its parameters and its tokens, and what an amount of arithmetic is best spent on.
+"""Scaling laws: a model's loss from its parameters and tokens, and the best use of an amount of FLOP.
 
-Notable: parameters are all of a model's, embeddings included, as the Chinchilla paper counts them. Its losses are those
-of its own text and tokenizer; only a law measured on this corpus (`sluice ladder`) predicts losses that a run here has.
+Notable: all of a model's parameters count, embeddings included, as in the Chinchilla paper. Its losses are those of its
+own text and tokenizer; only a law measured on this corpus (`sluice ladder`) predicts the losses of a run here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ScalingLaw(Config):
     """The fewest and the most tokens that those were trained on."""
 
     def loss(self, parameters: float, tokens: float) -> float:
-        """The predicted loss in nats per token."""
+        """Return the predicted loss in nats per token."""
         return (
             self.floor
             + self.parameter_scale / parameters**self.parameter_power
@@ -43,7 +43,7 @@ class ScalingLaw(Config):
         )
 
     def beyond(self, parameters: float, tokens: float) -> str:
-        """How far outside of what it was fitted to a model lies, in words; empty inside."""
+        """Say how far a model lies outside the range that the law was fitted to; "" inside it."""
         said = []
         for what, value, (low, high) in (
             ("parameters", parameters, self.parameters_seen),
@@ -84,21 +84,21 @@ PUBLISHED_LAWS = {law.name: law for law in (CHINCHILLA_REPLICATED, CHINCHILLA)}
 
 @dataclass(frozen=True)
 class Allocation:
-    """What an amount of arithmetic is spent on."""
+    """A model and its tokens."""
 
     shape: ModelShape
     tokens: int
 
 
 def best_allocation(proportions: ModelShape, law: ScalingLaw, flop: float) -> Allocation:
-    """The shape in these proportions, and the tokens it can be trained on, that `law` expects the lowest loss of."""
+    """Return the shape in these proportions, and its tokens, for which `law` predicts the lowest loss."""
     affordable = ((shape, flop / flop_per_token(shape)) for shape in _shapes(proportions))
     shape, tokens = min(affordable, key=lambda each: law.loss(count_parameters(each[0]).total, max(1.0, each[1])))
     return Allocation(shape, _at_least_one(tokens, flop))
 
 
 def allocation_at_ratio(proportions: ModelShape, tokens_per_parameter: float, flop: float) -> Allocation:
-    """The largest shape in these proportions that `flop` trains on so many tokens per parameter."""
+    """Return the largest shape in these proportions that `flop` trains on this many tokens per parameter."""
     fitting = None
     for shape in _shapes(proportions):
         tokens = tokens_per_parameter * count_parameters(shape).total
@@ -110,7 +110,7 @@ def allocation_at_ratio(proportions: ModelShape, tokens_per_parameter: float, fl
 
 
 def _shapes(proportions: ModelShape) -> Iterator[ModelShape]:
-    """Shapes in these proportions from the smallest to far beyond any budget, about 6% of the parameters apart."""
+    """Yield shapes in these proportions, from tiny to far beyond any budget, about 6% of the parameters apart."""
     fraction, last = _SMALLEST, None
     while fraction < _LARGEST:
         shape = scaled_shape(proportions, fraction)

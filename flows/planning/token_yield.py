@@ -1,7 +1,7 @@
-"""How many tokens a WARC file comes to: measured in this store, or what is typical.
+"""How many tokens a WARC file yields: measured in this store, or typical.
 
-Notable: what is removed as a duplicate grows with the corpus, so a measured yield of a few files promises too much for
-many; how many it was measured on is said with it.
+Notable: the share of duplicates grows with the corpus, so the yield of a few files is too high for many; its source
+says how many files it was measured on.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tasks.dataset.store import Store
 TYPICAL_TOKENS_PER_WARC = 2_000_000
 TYPICAL_BYTES_PER_WARC = 1_100_000_000
 TYPICAL_SOURCE = (
-    "assumed, nothing is measured in this store: FineWeb (arXiv:2406.17557) has 15T English tokens of 96 crawls, about"
-    " 80,000 files of 1.1 GB each"
+    "assumed, since nothing was measured in this store: FineWeb (arXiv:2406.17557) has 15T English tokens from 96"
+    " crawls, about 80,000 files of 1.1 GB each"
 )
 
 
 class TokenYield(Config):
-    """What a WARC file comes to."""
+    """What a WARC file yields."""
 
     tokens_per_warc: float
     """Tokens for training, after all filters."""
@@ -43,9 +43,9 @@ class WarcsNeeded(Config):
 
 
 def token_yield(store: Store, recipe: Recipe) -> TokenYield:
-    """The yield of the newest corpus of this recipe in the store, else of the newest one of another, else the typical.
+    """Return the yield of this recipe's newest corpus in the store, else of another's, else a typical one.
 
-    What the synthetic web yields says nothing of a real one, so the two are never taken for each other.
+    The yield of the synthetic web says nothing about a real one, so they never stand in for each other.
     """
     others: TokenYield | None = None
     for name in reversed(run_names(store)):
@@ -66,7 +66,7 @@ def token_yield(store: Store, recipe: Recipe) -> TokenYield:
 
 
 def warcs_needed(tokens: float, found: TokenYield) -> WarcsNeeded:
-    """The WARC files that so many different tokens take."""
+    """Return the WARC files needed for this many distinct tokens."""
     warcs = math.ceil(tokens / found.tokens_per_warc)
     return WarcsNeeded(warcs=warcs, fetched_bytes=int(warcs * found.bytes_per_warc), source=found.source)
 

@@ -1,6 +1,6 @@
-"""What a plan is asked to spend: arithmetic, or GPUs for a time; and the assumptions it is made under.
+"""The budget of a plan: FLOP, or GPUs for a time; and the assumptions it is made under.
 
-Notable: without an amount, the recipe is planned as it stands.
+Notable: without a budget, the recipe is planned as it stands.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class TrainingBudget(Config):
     flops: float | None = Field(default=None, gt=0)
     """FLOP of training; instead of hours."""
     tokens_per_parameter: float | None = Field(default=None, gt=0)
-    """How many tokens each parameter gets; None: what the law holds to be best."""
+    """How many tokens each parameter gets; None: what the law finds best."""
     law: str | None = None
-    """Name of the scaling law; None takes the ladder's of this store, where it reaches so far, else the first of the
-    published ones."""
+    """Name of the scaling law; None takes that of this store's ladder, if it reaches far enough, else the first
+    published one."""
     mfu: float = Field(default=0.4, gt=0, le=1)
     """Share of the GPU's peak that training reaches."""
     price: float | None = Field(default=None, ge=0)
     """US dollars for a GPU-hour; None takes the table's."""
     epochs: float = Field(default=1.0, gt=0)
-    """Times that each token is seen, so how many fewer need be fetched."""
+    """Times that each token is seen, which divides the tokens to fetch."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -75,14 +75,14 @@ class TrainingBudget(Config):
         return self.gpus * gpu.flop_per_second * self.mfu * self.hours * 3600
 
     def in_words(self) -> str:
-        """What is spent, as a title."""
+        """Return what is spent, as a title."""
         if self.flops is not None:
             return f"{self.flops:.3g} FLOP"
         return f"{self.gpus} x {self.gpu} for {self.hours:g} h" if self.hours else "the recipe as it stands"
 
 
 def training_budget(given: Mapping[str, Any]) -> TrainingBudget:
-    """A budget from the command line's options, None where one is not given. Raises `UsageError` for a wrong one."""
+    """Make a budget of the command line's options (None: not given). Raises `UsageError` for a wrong one."""
     try:
         return TrainingBudget.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:

@@ -1,11 +1,12 @@
 """The training section of `sluice plan`: from a budget, or from the recipe as it stands, to a model and what it takes.
 
-Notable: every number bears its source. What a budget buys is decided by a scaling law; the recipe's proportions, its
-vocabulary and its context are kept.
+Notable: every number has its source. A scaling law decides what a budget buys; the recipe's proportions, vocabulary and
+context are kept.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flows.planning.ladder_result import LadderResult, newest_ladder
@@ -18,7 +19,7 @@ from flows.planning.scaling_law import (
     allocation_at_ratio,
     best_allocation,
 )
-from flows.planning.token_yield import TokenYield, WarcsNeeded, token_yield, warcs_needed
+from flows.planning.token_yield import WarcsNeeded, token_yield, warcs_needed
 from flows.planning.training_budget import MFU_SOURCE, TrainingBudget
 from flows.planning.training_speed import measured_speed
 from flows.recipe.recipe import Recipe
@@ -33,7 +34,7 @@ _USUAL_DEPTH = 12
 
 
 class LawOutcome(Config):
-    """What one law says of the budget."""
+    """What one law makes of the budget."""
 
     law: ScalingLaw
     parameters: int
@@ -43,7 +44,7 @@ class LawOutcome(Config):
 
 
 class TrainingPlan(Config):
-    """A model, its training, and what that takes."""
+    """A model, its training, and the cost."""
 
     asked: str
     shape: ModelShape
@@ -56,25 +57,25 @@ class TrainingPlan(Config):
     attention_share: float
     """Of the FLOP."""
     outcomes: tuple[LawOutcome, ...]
-    """By law, the one that decided first."""
+    """By law, the deciding one first."""
     hardware: str
     seconds: float | None
     """Of training; None where no speed is known."""
     usd: float | None
     memory: tuple[MemoryFit, ...]
-    """By way of training; without a GPU, what each takes."""
+    """By way of training; without a GPU, what each would take."""
     memory_bytes: int | None
     """Of one GPU."""
     tokens_available: int | None
     """Different tokens that are in the store."""
     needed: WarcsNeeded | None
-    """To fetch for the tokens; None where the recipe says itself what is fetched."""
+    """To fetch for the tokens; None where the recipe decides what is fetched."""
     basis: dict[str, str]
-    """How a number is known, by field."""
+    """Where each number comes from, by field."""
 
 
 def plan_training(recipe: Recipe, store: Store, budget: TrainingBudget) -> TrainingPlan | None:
-    """The plan; None where there is no budget and the recipe trains no decoder. With a budget it is always one.
+    """Plan a training; None if there is neither a budget nor a decoder in the recipe.
 
     Raises `UsageError` for a GPU that is not known, `PermanentError` where a ladder is asked for and there is none.
     """
@@ -82,61 +83,59 @@ def plan_training(recipe: Recipe, store: Store, budget: TrainingBudget) -> Train
     if not budget.is_given and not is_decoder:
         return None
     ladder = newest_ladder(store, recipe.name)
-    found = token_yield(store, recipe)
     if budget.is_given:
         law = _deciding_law(ladder, budget, budget.amount)
         allocation = _allocation(_proportions(recipe), law, budget)
         learning = learning_rules(allocation.shape, budget.gpus)
-        steps = max(1, allocation.tokens // learning.batch_tokens)
+        training = _Training(law, allocation, learning, max(1, allocation.tokens // learning.batch_tokens))
     else:
         assert recipe.pretrain
-        allocation, learning, steps = _as_it_stands(recipe.pretrain)
+        allocation, learning = _as_it_stands(recipe.pretrain)
         law = _deciding_law(ladder, budget, allocation.tokens * flop_per_token(allocation.shape))
-    return _plan(recipe, store, budget, ladder, found, law, allocation, learning, steps)
+        training = _Training(law, allocation, learning, recipe.pretrain.loop.steps)
+    return _plan(recipe, store, budget, ladder, training)
+
+
+@dataclass(frozen=True)
+class _Training:
+    law: ScalingLaw
+    allocation: Allocation
+    learning: LearningRates
+    steps: int
 
 
 def _plan(
-    recipe: Recipe,
-    store: Store,
-    budget: TrainingBudget,
-    ladder: LadderResult | None,
-    found: TokenYield,
-    law: ScalingLaw,
-    allocation: Allocation,
-    learning: LearningRates,
-    steps: int,
+    recipe: Recipe, store: Store, budget: TrainingBudget, ladder: LadderResult | None, training: _Training
 ) -> TrainingPlan:
-    shape, tokens = allocation.shape, allocation.tokens
-    flop = tokens * flop_per_token(shape)
+    shape, tokens, learning = training.allocation.shape, training.allocation.tokens, training.learning
+    flop, found = tokens * flop_per_token(shape), token_yield(store, recipe)
     seconds, hardware = _time(store, recipe, budget, flop)
     usd, price = _cost(budget, seconds)
-    gpu = budget.hardware
+    memory_bytes = budget.hardware.memory_bytes if budget.hardware else None
     optimizer = recipe.pretrain.optimizer.name if recipe.pretrain else "muon"
     return TrainingPlan(
         asked=budget.in_words(),
         shape=shape,
         parameters=count_parameters(shape).total,
         tokens=tokens,
-        steps=steps,
+        steps=training.steps,
         learning=learning,
         flop=flop,
         attention_share=attention_flop_per_token(shape) / flop_per_token(shape),
-        outcomes=_outcomes(recipe, budget, law, ladder, allocation),
+        outcomes=_outcomes(recipe, budget, training.law, ladder, training.allocation),
         hardware=hardware,
         seconds=seconds,
         usd=usd,
-        memory=memory_fits(
-            shape, optimizer, learning.global_batch_size, budget.gpus, gpu.memory_bytes if gpu else None
-        ),
-        memory_bytes=gpu.memory_bytes if gpu else None,
+        memory=memory_fits(shape, optimizer, learning.global_batch_size, budget.gpus, memory_bytes),
+        memory_bytes=memory_bytes,
         tokens_available=found.tokens_available,
         needed=warcs_needed(tokens / budget.epochs, found) if budget.is_given else None,
         basis={
             "parameters": "counted from the shape, embeddings included",
-            "tokens": _tokens_basis(budget, law),
+            "tokens": _tokens_basis(budget, training.law),
             "learning": learning.source,
             "flop": "6 for each weight of a matrix product and token, and 12 L H D T for attention (arXiv:2204.02311)",
-            "loss": _loss_basis(law, ladder, allocation),
+            "loss": _loss_basis(training.law, ladder, training.allocation),
             "seconds": hardware,
             "usd": price,
             "memory": "weights, gradients, optimizer state exactly; activations by an estimate",
@@ -146,7 +145,7 @@ def _plan(
 
 
 def _proportions(recipe: Recipe) -> ModelShape:
-    """The shape whose proportions a budget's model has: the recipe's, or a usual one."""
+    """Return the shape whose proportions a budget's model has: the recipe's, or a usual one."""
     if recipe.pretrain:
         return recipe.pretrain.shape
     named: dict[str, Any] = {"vocab_size": recipe.tokenizer.vocab_size, "context": recipe.packing.context}
@@ -169,7 +168,7 @@ def _allocation(proportions: ModelShape, law: ScalingLaw, budget: TrainingBudget
     return best_allocation(proportions, law, budget.amount)
 
 
-def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates, int]:
+def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates]:
     loop, optimizer = section.loop, section.optimizer
     batch = loop.global_batch_size * section.shape.context
     learning = LearningRates(
@@ -179,13 +178,13 @@ def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates, 
         muon_lr=optimizer.muon_lr,
         source="the recipe",
     )
-    return Allocation(section.shape, batch * loop.steps), learning, loop.steps
+    return Allocation(section.shape, batch * loop.steps), learning
 
 
 def _outcomes(
     recipe: Recipe, budget: TrainingBudget, law: ScalingLaw, ladder: LadderResult | None, allocation: Allocation
 ) -> tuple[LawOutcome, ...]:
-    """What each law would make of the budget; of a fixed model and its tokens, the loss it expects."""
+    """Return what each law would make of the budget, or the loss that it predicts for a fixed model."""
     laws = {law.name: law} | PUBLISHED_LAWS | ({"ladder": ladder.fit.law} if ladder else {})
     is_fixed = not budget.is_given or budget.tokens_per_parameter is not None
     outcomes = []

@@ -1,4 +1,4 @@
-"""How fast this machine has trained before: the speed of the newest model in the store, as arithmetic per second."""
+"""How fast this machine has trained before: the speed of the newest model in the store, in FLOP/s."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MeasuredSpeed:
 
 
 def measured_speed(store: Store, recipe: str) -> MeasuredSpeed | None:
-    """The speed of the newest pretraining of a recipe of this name; None where there was none."""
+    """Return the speed of the newest pretraining of a recipe of this name; None where there was none."""
     for name in reversed(run_names(store)):
         record = read_run(store, name)
         if record.recipe.get("name") == recipe and "pretrain" in record.stages:

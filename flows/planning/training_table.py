@@ -1,4 +1,4 @@
-"""The training section of a plan as a person reads it: numbers with what they rest on, laws side by side, memory."""
+"""The training section of a plan as tables: numbers with their sources, laws side by side, memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GIB = 2**30
 
 
 def training_tables(plan: TrainingPlan) -> Iterator[Table]:
-    """What the plan comes to; what other laws say; what fits into memory."""
+    """Yield the tables of the plan, of what other laws say, and of what fits into memory."""
     yield _numbers(plan)
     yield _laws(plan)
     yield _memory(plan)

@@ -35,7 +35,7 @@ class RecipeField:
     required: bool
     """Whether it must be given, where its section is."""
     default: Any
-    """Its default; None for a section, whose fields have their own."""
+    """Its default; None also for a section, whose fields have their own, and for a size that follows another field."""
     meaning: str
     """Its docstring."""
 

@@ -1,6 +1,6 @@
 """Where and how a run is carried out: everything that never changes what comes out.
 
-Notable: none of these fields enters a fingerprint. The same recipe on two workers and on two hundred gives the same
+Notable: none of these fields is part of a fingerprint. The same recipe on two workers and on two hundred gives the same
 bytes.
 """
 

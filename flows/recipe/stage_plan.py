@@ -6,10 +6,13 @@ run where the data half was never installed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tasks.base.config import Config
-from tasks.dataset.manifest import dataset_folder
+from tasks.dataset.manifest import Manifest, dataset_folder
+from tasks.dataset.stage import DatasetContext
+from tasks.dataset.store import Store
 
 
 class StagePlan(Config):
@@ -29,5 +32,23 @@ class StagePlan(Config):
 
     @property
     def folder(self) -> str:
-        """Where the dataset lives in the store."""
+        """Where the dataset lies in the store."""
         return dataset_folder(self.name, self.fingerprint)
+
+    def context(
+        self,
+        store: Store,
+        manifests: Mapping[str, Manifest],
+        source: dict[str, Any],
+        log: Callable[[str], None] = lambda message: None,
+    ) -> DatasetContext:
+        """Return what the stage sees when its parts are counted; `manifests` holds all finished datasets by stage."""
+        return DatasetContext(
+            store=store,
+            fingerprint=self.fingerprint,
+            config=self.job_config,
+            upstream=self.upstream,
+            manifests={name: manifests[name] for name in self.upstream if name in manifests},
+            source=source,
+            log=log,
+        )

@@ -1,8 +1,8 @@
-"""The page a plot is drawn on: its colours, letters and sizes, and how a drawing becomes inline SVG.
+"""The canvas of all plots: its colours, letters and sizes, and how a drawing becomes inline SVG.
 
 Notable:
-- Colours are written as the page's CSS variables, so one drawing serves the light and the dark page, and words are
-  text in the page's own font.
+- Colours are the page's CSS variables, so one drawing serves the light and the dark page; words are text in the page's
+  own font.
 - The same numbers give the same bytes: no date, no random ids.
 """
 
@@ -18,7 +18,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# matplotlib wants real colours; each of these stands for a variable of the page's style sheet.
+# matplotlib needs real colours; each of these stands for a variable of the page's style sheet.
 INK, MUTED, GRID, KEPT, REMOVED, ACCENT = (f"#{3 * f'{n:02x}'}" for n in range(1, 7))
 _VARIABLES = {
     INK: "var(--ink)",
@@ -58,7 +58,7 @@ _LABEL_HEIGHT = 0.085
 def drawing(
     name: str, size: tuple[float, float], layout: Literal["constrained"] | None = "constrained"
 ) -> Iterator[tuple[Figure, list[str]]]:
-    """A figure to draw on, and a list that holds its SVG afterwards."""
+    """Give a figure to draw on, and a list that holds its SVG afterwards."""
     out: list[str] = []
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout=layout)
@@ -69,7 +69,7 @@ def drawing(
 
 
 def _inline(svg: str, name: str) -> str:
-    """The `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
+    """Return the `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
@@ -89,7 +89,7 @@ def _inline(svg: str, name: str) -> str:
 
 
 def label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Name each line at its end; names that would touch are moved apart."""
+    """Label each line at its end; labels that would touch are moved apart."""
     to_axes = axes.transData + axes.transAxes.inverted()
     height = -float("inf")
     for y, label, colour in sorted(ends):

@@ -1,4 +1,4 @@
-"""The plot of a ladder: each model's held-out loss over its tokens, and what the fitted law says of its size."""
+"""The plot of a ladder: each model's held-out loss over its tokens, and the fitted law for its size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FAINTEST = 0.4
 
 
 def ladder_plot(result: LadderResult) -> Markup:
-    """Loss in nats per token over tokens, both on logarithmic axes: a point for a model, a line of the law for a size.
+    """Draw loss in nats per token over tokens, both on logarithmic axes: a point for a model, a line for a size.
 
     The model that was held back from the first fit is marked, with what that fit predicted of it.
     """

@@ -7,7 +7,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,72 +15,27 @@ from markupsafe import Markup
 
 from flows.display import numbers
 from flows.display.safe_text import harmless_value
-from flows.report.gather import Report, gather
 from flows.report.ladder_plot import ladder_plot
 from flows.report.plots import length_plot, loss_plot, signals_plot
-from flows.report.tables.signals import SignalHistogram
+from flows.report.sections import SECTIONS, Report
+from flows.store.deciding_stages import outcome_words
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
-from flows.store.training_log import Training
 from tasks.dataset.store import Store
 
-_SIGNALS_FIRST = 12
 _TEMPLATES = Path(__file__).parent / "templates"
+_FILTERS = (numbers.grouped, numbers.short, numbers.share, numbers.decimal, numbers.size, numbers.duration)
 
 
 def write_report(store: Store, record: RunRecord) -> str:
-    """Write the report of a run to the store; returns its path there, `reports/<run>.html`."""
+    """Write the report of a run to the store; return its path there, `reports/<run>.html`."""
     path = f"reports/{record.run}.html"
-    store.write_bytes(path, render(gather(store, record)).encode())
+    store.write_bytes(path, render(Report(store, record)).encode())
     return path
 
 
 def render(report: Report) -> str:
-    """The page as HTML."""
-    plots = {
-        "pretraining": _loss_plot(report.pretraining),
-        "finetuning": _loss_plot(report.finetuning),
-        "ladder": _ladder_plot(report),
-        "lengths": _length_plot(report),
-        "signals": _signal_plots(report),
-    }
-    return _environment().get_template("report.html.j2").render(report=report, plots=plots)
-
-
-def _loss_plot(training: Training | Missing) -> Markup | Missing:
-    if isinstance(training, Missing):
-        return training
-    return attempt("The plot of the losses", lambda: loss_plot(training))
-
-
-def _ladder_plot(report: Report) -> Markup | Missing | None:
-    ladder = report.ladder
-    if ladder is None or isinstance(ladder, Missing):
-        return ladder
-    return attempt("The plot of the scaling law", lambda: ladder_plot(ladder))
-
-
-def _length_plot(report: Report) -> Markup | Missing:
-    distributions = report.distributions
-    if isinstance(distributions, Missing):
-        return distributions
-    return attempt("The plot of the lengths", lambda: length_plot(distributions))
-
-
-def _signal_plots(report: Report) -> dict[str, list[Markup | Missing]]:
-    """For each stage, a plot of the signals by which most documents fail, and one of the others."""
-    plots: dict[str, list[Markup | Missing]] = {}
-    for stage in () if isinstance(report.signals, Missing) else report.signals:
-        halves = stage.histograms[:_SIGNALS_FIRST], stage.histograms[_SIGNALS_FIRST:]
-        plots[stage.stage] = [_signal_plot(f"{stage.stage}-{place}", half) for place, half in enumerate(halves) if half]
-    return plots
-
-
-def _signal_plot(name: str, histograms: Sequence[SignalHistogram]) -> Markup | Missing:
-    return attempt("The plot of the signals", lambda: signals_plot(name, histograms))
-
-
-def _environment() -> Environment:
+    """Return the page as HTML."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -89,15 +44,18 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        {
-            "grouped": numbers.grouped,
-            "short": numbers.short,
-            "share": numbers.share,
-            "decimal": numbers.decimal,
-            "size": numbers.size,
-            "duration": numbers.duration,
-        }
-    )
+    environment.filters.update({function.__name__: function for function in _FILTERS})
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
-    return environment
+    environment.globals.update(
+        outcome_words=outcome_words,
+        loss_plot=_plot("The plot of the losses", loss_plot),
+        length_plot=_plot("The plot of the lengths", length_plot),
+        signals_plot=_plot("The plot of the signals", signals_plot),
+        ladder_plot=_plot("The plot of the scaling law", ladder_plot),
+    )
+    return environment.get_template("report.html.j2").render(report=report, sections=SECTIONS)
+
+
+def _plot(title: str, draw: Callable[..., Markup]) -> Callable[..., Markup | Missing]:
+    """Return `draw` as templates call it: what cannot be drawn is `Missing`."""
+    return lambda *values: attempt(title, lambda: draw(*values))

@@ -1,4 +1,4 @@
-"""The page's plots as inline SVG: losses by step, how long documents are, how their signals are spread.
+"""The page's plots as inline SVG: losses by step, lengths of documents, distributions of signals.
 
 Notable: a drawing has at most `_MAX_POINTS` points a line, whatever the length of training.
 """
@@ -29,7 +29,7 @@ _STEEP = 20
 
 
 def loss_plot(training: Training) -> Markup:
-    """Loss by step in nats per token: each logged step faintly, their running mean, and the held-out scores."""
+    """Draw loss by step in nats per token: each logged step faintly, their running mean, and the held-out scores."""
     steps = np.array([step.step for step in training.steps])
     losses = np.array([step.loss for step in training.steps])
     smooth = _running_mean(losses)
@@ -59,7 +59,7 @@ def loss_plot(training: Training) -> Markup:
 
 
 def length_plot(distributions: Distributions) -> Markup:
-    """How many words documents have, kept and removed, on a logarithmic axis."""
+    """Draw how many words kept and removed documents have, on a logarithmic axis."""
     kept, removed = np.array(distributions.words_kept), np.array(distributions.words_removed)
     longest = max(10, int(max(kept.max(initial=0), removed.max(initial=0))))
     # A document may have no word at all; on a logarithmic axis it counts as one.
@@ -80,12 +80,12 @@ def length_plot(distributions: Distributions) -> Markup:
 
 
 def signals_plot(name: str, histograms: Sequence[SignalHistogram]) -> Markup:
-    """A small histogram for each signal, all on one scale of heights; where a rule removes is shaded."""
+    """Draw a small histogram for each signal, all on one scale of heights; where a rule removes is shaded."""
     rows = -(-len(histograms) // _ACROSS)
     tallest = max(max(*one.kept, *one.removed) for one in histograms)
     height = _PANEL_HEIGHT * rows
     with drawing(f"signals-{name}", (WIDE[0], height), layout=None) as (figure, out):
-        # Letters and panels are of known sizes here, and asking matplotlib for a layout would double the time.
+        # Letters and panels have known sizes here, and a layout by matplotlib would double the time.
         panels = figure.subplots(rows, _ACROSS, sharey=True, squeeze=False)
         margins = {"left": 0.032, "right": 0.996, "bottom": 0.22 / height, "top": 1 - 0.24 / height}
         figure.subplots_adjust(**margins, wspace=0.09, hspace=0.72)
@@ -112,9 +112,9 @@ def _signal_panel(axes: Axes, one: SignalHistogram) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=one.whole_numbers))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value >= 1000 else f"{value:g}"))
     low, high = one.edges[0], one.edges[-1]
-    for test in one.thresholds:
-        limit = one.boundary(test)
-        failing = (low, limit) if test.comparison.startswith("<") else (limit, high)
+    for rule in one.thresholds:
+        limit = one.boundary(rule)
+        failing = (low, limit) if rule.comparison.startswith("<") else (limit, high)
         axes.axvspan(*failing, color=REMOVED, alpha=0.1, linewidth=0)
         axes.axvline(limit, color=REMOVED, linewidth=0.9, linestyle=(0, (3, 2)))
     kept, removed = (np.maximum(counts, _FLOOR) for counts in (one.kept, one.removed))
@@ -126,7 +126,7 @@ def _signal_panel(axes: Axes, one: SignalHistogram) -> None:
 
 
 def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Each value's mean with those around it, over a small share of the whole, narrower towards the ends."""
+    """Return each value's mean with those around it, over a small share of the whole, narrower towards the ends."""
     half = int(len(values) * _SMOOTHING_SHARE / 2)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
@@ -135,12 +135,12 @@ def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _spread(length: int) -> npt.NDArray[np.int64]:
-    """Places of at most `_MAX_POINTS` values, the first and the last among them."""
+    """Return the places of at most `_MAX_POINTS` values, the first and the last among them."""
     return np.unique(np.linspace(0, length - 1, min(length, _MAX_POINTS)).astype(np.int64))
 
 
 def _steps_axis(axes: Axes, first: float, last: float) -> None:
-    """Ticks where there are steps, and room for the lines' names at the right."""
+    """Set ticks where there are steps, and leave room for the lines' names at the right."""
     width = max(last - first, 1.0)
     axes.set_xticks([tick for tick in MaxNLocator(8, integer=True).tick_values(first, last) if first <= tick <= last])
     axes.set_xlim(first - 0.01 * width, last + _LABEL_SPACE * width)

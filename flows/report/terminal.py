@@ -12,13 +12,15 @@ from rich.text import Text
 
 from flows.display.numbers import decimal, duration, grouped, share, short, size
 from flows.display.safe_text import harmless
-from flows.report.tables.evaluation import Evaluation, Reply, read_evaluation
-from flows.report.tables.funnel import Funnel, FunnelStage, funnel_discrepancies, read_funnel
-from flows.report.tables.run_facts import read_run_facts
-from flows.report.truth.truth_score import TruthScore, read_truth_score
-from flows.store.missing import Missing, attempt
+from flows.report.sections import Report
+from flows.report.tables.evaluation import Evaluation
+from flows.report.tables.funnel import Funnel, FunnelStage
+from flows.report.tables.run_facts import RunFacts
+from flows.report.truth.truth_score import TruthScore
+from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
-from flows.store.training_log import Training, read_training
+from flows.store.training_log import Training
+from model.evaluation.results import Reply
 from tasks.dataset.store import Store
 
 _BAR = 24
@@ -29,26 +31,25 @@ _DISCREPANCIES = 5
 
 
 def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
-    """Show what came out of a run, as far as it came; says what is missing and never raises for it."""
+    """Show the outcome of a run, as far as it came; what is missing is named and never raises."""
+    report = Report(store, record)
     console.print()
-    console.print(_title(store, record))
-    funnel = attempt("The funnel", lambda: read_funnel(store, record))
-    console.print(Padding(_funnel(funnel), (1, 0, 0, 2)))
-    for line in _sound(attempt("The check of the counts", lambda: funnel_discrepancies(store, record)), funnel):
+    console.print(_title(report.run))
+    console.print(Padding(_funnel(report.funnel), (1, 0, 0, 2)))
+    for line in _check_of_counts(report.discrepancies, report.funnel):
         console.print(Padding(line, (0, 0, 0, 2)))
-    rows = [*_training_rows(store, record), *_score_rows(store, record)]
+    rows = [*_training_rows(report, record), *_score_rows(report, record)]
     if rows:
         table = _grid()
         for name, content in rows:
             table.add_row(Text(name, style="bold"), content)
         console.print(Padding(table, (1, 0, 0, 2)))
-    showcase = _showcase(attempt("The evaluation", lambda: read_evaluation(store, record)))
+    showcase = None if isinstance(report.evaluation, Missing) else report.evaluation.showcase
     if showcase:
         console.print(Padding(_conversation(showcase), (1, 0, 0, 2)))
 
 
-def _title(store: Store, record: RunRecord) -> RenderableType:
-    run = attempt("The run", lambda: read_run_facts(store, record))
+def _title(run: RunFacts | Missing) -> RenderableType:
     if isinstance(run, Missing):
         return _missing(run)
     style = {"completed": "green", "failed": "red"}.get(run.state, "yellow")
@@ -65,7 +66,7 @@ def _funnel(funnel: Funnel | Missing) -> RenderableType:
         return Text("No part of the extraction is finished, so there is nothing to count yet.", style="dim")
     read_from = f"from {grouped(funnel.warcs)} WARC files, {size(funnel.warc_bytes)}"
     if funnel.failed_warcs:
-        read_from += f"; {grouped(funnel.failed_warcs)} more could not be had"
+        read_from += f"; {grouped(funnel.failed_warcs)} more could not be fetched"
     rows = [("records", grouped(funnel.records), _bar(1.0), read_from)]
     for stage in funnel.stages:
         kept = _bar(stage.kept / funnel.records if funnel.records else 0.0)
@@ -81,7 +82,7 @@ def _funnel(funnel: Funnel | Missing) -> RenderableType:
 
 
 def _tokens(funnel: Funnel) -> Text:
-    """What the documents came to, in tokens and sequences."""
+    """Return the size of the corpus in tokens and sequences."""
     tokens, packing = funnel.tokens, funnel.packing
     if tokens is None:
         return Text("")
@@ -93,14 +94,14 @@ def _tokens(funnel: Funnel) -> Text:
 
 
 def _removed(stage: FunnelStage) -> str:
-    """What a stage took away, and the most frequent reasons."""
+    """Return how many documents a stage removed, and the most frequent reasons."""
     reasons = ", ".join(f"{reason.reason} {grouped(reason.count)}" for reason in stage.reasons[:_REASONS])
     partly = "" if stage.finished else f" ({stage.parts} of {stage.expected or '?'} parts so far)"
     return f"−{grouped(stage.removed)}{partly}{': ' + reasons if reasons else ''}"
 
 
-def _sound(discrepancies: list[str] | Missing, funnel: Funnel | Missing) -> Iterator[RenderableType]:
-    """Whether the counts add up."""
+def _check_of_counts(discrepancies: list[str] | Missing, funnel: Funnel | Missing) -> Iterator[RenderableType]:
+    """Yield whether the counts add up."""
     if isinstance(discrepancies, Missing):
         yield _missing(discrepancies)
     elif discrepancies:
@@ -113,13 +114,11 @@ def _sound(discrepancies: list[str] | Missing, funnel: Funnel | Missing) -> Iter
         yield Text("All counts add up: nothing disappeared.", style="dim")
 
 
-def _training_rows(store: Store, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
-    """A line for each training stage of the recipe."""
-    for stage in ("pretrain", "sft"):
-        if stage not in record.stages:
-            continue
-        training = attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
-        yield stage, _missing(training) if isinstance(training, Missing) else _losses(training)
+def _training_rows(report: Report, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
+    """Yield a line for each training stage of the recipe."""
+    for stage, training in (("pretrain", report.pretraining), ("sft", report.finetuning)):
+        if stage in record.stages:
+            yield stage, _missing(training) if isinstance(training, Missing) else _losses(training)
 
 
 def _losses(training: Training) -> Text:
@@ -134,16 +133,15 @@ def _losses(training: Training) -> Text:
     return line
 
 
-def _score_rows(store: Store, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
-    """Bits per byte, accuracy, and the score against the truth, where there are such."""
+def _score_rows(report: Report, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
+    """Yield bits per byte, accuracy, and the score against the truth, as far as there are any."""
     if "evaluate" in record.stages:
-        evaluation = attempt("The evaluation", lambda: read_evaluation(store, record))
-        if isinstance(evaluation, Missing):
-            yield "evaluation", _missing(evaluation)
+        if isinstance(report.evaluation, Missing):
+            yield "evaluation", _missing(report.evaluation)
         else:
-            yield from _evaluation_rows(evaluation)
-    if record.recipe.get("synthetic_web"):
-        truth = attempt("The score against the truth", lambda: read_truth_score(store, record))
+            yield from _evaluation_rows(report.evaluation)
+    if report.has_truth:
+        truth = report.truth
         yield "truth", _missing(truth) if isinstance(truth, Missing) else _truth(truth)
 
 
@@ -163,29 +161,22 @@ def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableTy
 
 
 def _truth(truth: TruthScore) -> Text:
-    """How the stages did on pages about which all is known."""
-    words = f" of {grouped(truth.verdicts.pages)} records treated as they should be"
-    line = Text.assemble(
-        (share(truth.verdicts.agreeing), "cyan"),
-        (words, "dim"),
-    )
+    """Return how the stages did on pages about which all is known."""
+    words = f" of {grouped(truth.decisions.pages)} records treated as they should be"
+    line = Text.assemble((share(truth.decisions.agreeing), "cyan"), (words, "dim"))
     if truth.extraction.overall:
         line.append(f", text F1 {decimal(truth.extraction.overall.f1)}", style="dim")
     return line
 
 
-def _showcase(evaluation: Evaluation | Missing) -> Reply | None:
-    return None if isinstance(evaluation, Missing) else evaluation.showcase
-
-
 def _conversation(reply: Reply) -> RenderableType:
-    """One question with the model's answer."""
-    verdict = ("right", "bold green") if reply.right else (f"wrong, it is {harmless(reply.answer)}", "bold red")
+    """Return one question with the model's answer."""
+    mark = ("right", "bold green") if reply.right else (f"wrong, it is {harmless(reply.answer)}", "bold red")
     table = _grid()
     table.add_row(Text("You", style="bold"), Text(harmless(reply.question)))
     table.add_row(
         Text("Model", style="bold"),
-        Text.assemble((harmless(reply.reply) or "(no answer)", "bold cyan"), "  (", verdict, ")"),
+        Text.assemble((harmless(reply.reply) or "(no answer)", "bold cyan"), "  (", mark, ")"),
     )
     return table
 
@@ -203,7 +194,7 @@ def _bar(part: float) -> Text:
 
 
 def _sparks(values: Sequence[float]) -> str:
-    """The course of `values` in one line of small bars, each the mean of its stretch."""
+    """Draw `values` as one line of small bars, each the mean of its stretch."""
     width = min(_SPARK_WIDTH, len(values))
     bounds = [place * len(values) // width for place in range(width + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]

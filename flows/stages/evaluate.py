@@ -23,13 +23,11 @@ def _config(recipe: Recipe) -> EvaluateSection | None:
 
 def _program_config(context: ProgramContext) -> dict[str, Any]:
     folder = evaluation_folder(context)
-    config = {
+    config = context.plan.job_config | {
         "model": str(context.model_folder(context.trained)),
         "result": str(folder / "result.json"),
         "tokens": context.dataset("tokens"),
         "cache": str(context.cache),
-        "validation_documents": context.plan.config["validation_documents"],
-        "max_new_tokens": context.plan.config["max_new_tokens"],
     }
     if "questions" in context.chat:
         config |= {

@@ -21,11 +21,10 @@ def _path(context: ProgramContext) -> str:
 
 
 def _program_config(context: ProgramContext) -> dict[str, Any]:
-    return {
+    return context.plan.job_config | {
         "model": str(context.model_folder(context.trained)),
         "tokenizer": context.tokenizer_file(),
         "output": str(context.folder / _path(context)),
-        "precision": context.plan.config["precision"],
         "identity": context.plan.fingerprint,
     }
 

@@ -1,0 +1,1 @@
+"""Readers of a store, without Prefect: run records, datasets, logs."""

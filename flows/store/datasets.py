@@ -1,4 +1,4 @@
-"""How the report reads datasets: counts of what is finished, and a bounded, evenly spread look at the rows.
+"""How the report reads datasets: counts of what is finished, and a bounded, evenly spread sample of the rows.
 
 Notable: a dataset without a manifest still counts by the parts that are there, so a failed run has a funnel too. Rows
 are read from at most `MAX_PARTS` parts and `MAX_GROUPS` row groups of each, whatever the size of the crawl.
@@ -25,9 +25,9 @@ from tasks.dataset.store import Store
 T = TypeVar("T")
 
 MAX_PARTS = 16
-"""Parts of a dataset that the report looks into."""
+"""Parts of a dataset that the report reads rows from."""
 MAX_GROUPS = 8
-"""Row groups of a part that the report looks into."""
+"""Row groups of a part that the report reads."""
 _READERS = 16
 
 
@@ -46,7 +46,7 @@ class DatasetCount:
 
     parts: tuple[PartCount, ...]
     expected: int | None
-    """Parts of the whole dataset; None where the run did not come as far as counting them."""
+    """Parts of the whole dataset; None where the run did not get as far as counting them."""
     finished: bool
     """Whether the dataset has its manifest."""
     bytes: int
@@ -69,7 +69,7 @@ class DatasetCount:
 
 
 def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount | None:
-    """What is there of a stage's dataset; None where the recipe has no such stage, or nothing of it is there."""
+    """Return what is there of a stage's dataset; None where the recipe has no such stage, or nothing of it is there."""
     if stage not in record.stages:
         return None
     fingerprint = record.stages[stage].plan.fingerprint
@@ -88,7 +88,7 @@ def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount |
 
 
 def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount | None:
-    """The decisions of a stage, part by part; None where there are none."""
+    """Return the decisions of a stage, part by part; None where there are none."""
     if stage not in record.stages:
         return None
     plan = record.stages[stage].plan
@@ -97,7 +97,7 @@ def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount
 
 
 def _counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
-    """The parts of a folder that carry the fingerprint, by what their footers say."""
+    """Return the parts of a folder whose footers carry the fingerprint."""
     names = _part_names(store, folder)
     with ThreadPoolExecutor(_READERS) as readers:
         footers = readers.map(lambda name: read_footer(store, f"{folder}/{name}"), names)
@@ -109,17 +109,17 @@ def _counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCou
 
 
 def stage_folder(record: RunRecord, stage: str) -> str:
-    """A stage's dataset in the store. Raises KeyError where the recipe has no such stage."""
+    """Return the folder of a stage's dataset. Raises KeyError where the recipe has no such stage."""
     return dataset_folder(stage, record.stages[stage].plan.fingerprint)
 
 
 def stage_decisions(record: RunRecord, stage: str) -> str:
-    """A stage's decisions in the store. Raises KeyError where the recipe has no such stage."""
+    """Return the folder of a stage's decisions. Raises KeyError where the recipe has no such stage."""
     return decisions_folder(stage, record.stages[stage].plan.fingerprint)
 
 
 def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
-    """An evenly spread, bounded sample of a folder's row groups, as (part name, rows).
+    """Yield an evenly spread, bounded sample of a folder's row groups, as (part name, rows).
 
     Columns that a part does not have are left out.
     """
@@ -132,19 +132,19 @@ def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterato
 
 
 def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """What `sampled_tables` gives, as dictionaries."""
+    """Yield what `sampled_tables` does, as dictionaries."""
     for name, table in sampled_tables(store, folder, columns):
         yield name, table.to_pylist()
 
 
 def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
-    """One column of a whole part."""
+    """Return one column of a whole part."""
     with store.open(path) as file:
         return pq.read_table(file, columns=[column])[column]
 
 
 def part_schema(store: Store, folder: str) -> pa.Schema:
-    """The columns of a folder's first part; none where there is no part."""
+    """Return the columns of a folder's first part; none where there is no part."""
     for name in sampled_parts(store, folder)[:1]:
         with store.open(f"{folder}/{name}") as file:
             return pq.read_schema(file)
@@ -154,7 +154,7 @@ def part_schema(store: Store, folder: str) -> pa.Schema:
 def rows_by_id(
     store: Store, folder: str, part: str, ids: Iterable[str], columns: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """The rows of one part that have these ids, by id. Only their own row groups are read beyond the id column."""
+    """Return the rows of one part that have these ids, by id. Beyond the id column only their row groups are read."""
     wanted = list(ids)
     found: dict[str, dict[str, Any]] = {}
     with store.open(f"{folder}/{part}") as file:
@@ -172,14 +172,14 @@ def rows_by_id(
 
 
 def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` of `items`, evenly spread over them, the first always among them."""
+    """Return at most `most` of `items`, evenly spread over them, the first always among them."""
     if len(items) <= most:
         return list(items)
     return [items[place * len(items) // most] for place in range(most)]
 
 
 def sampled_parts(store: Store, folder: str) -> list[str]:
-    """Names of the parts that `sampled_rows` looks into."""
+    """Return the names of the parts that `sampled_rows` reads from."""
     return evenly_spaced(_part_names(store, folder), MAX_PARTS)
 
 

@@ -1,4 +1,4 @@
-"""The model that a store has exported: where it is, and programs of the model half that talk to it.
+"""The exported model of a store: where it is, and how programs of the model half are run on it.
 
 Notable: the model half is started as a program, so this runs where torch is installed and says so where it is not.
 """
@@ -22,7 +22,7 @@ from tasks.dataset.store import Store
 
 
 def exported_model(store: Store) -> str:
-    """The export folder, below the store, of the newest run that has one. Raises `PermanentError` if none has."""
+    """Return the newest run's export folder, below the store. Raises `PermanentError` where no run has one."""
     for name in reversed(run_names(store)):
         stage = read_run(store, name).stages.get("export")
         folder = str(stage.summary["folder"]) if stage and stage.summary else None
@@ -33,7 +33,7 @@ def exported_model(store: Store) -> str:
 
 @contextmanager
 def local_model(store: Store) -> Iterator[Path]:
-    """The exported model on this machine's disk."""
+    """Yield the folder of the exported model on this machine's disk."""
     folder = exported_model(store)
     if store.is_local:
         yield store.local(folder)
@@ -44,7 +44,7 @@ def local_model(store: Store) -> Iterator[Path]:
 
 
 def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> int:
-    """Run a program of the model half on the exported model, on this terminal; returns its exit code."""
+    """Run a program of the model half on the exported model, on this terminal; return its exit code."""
     if importlib.util.find_spec("torch") is None:
         raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
     with local_model(store) as folder:
@@ -53,7 +53,7 @@ def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> in
 
 
 def copy_model(store: Store, destination: Path) -> Path:
-    """Copy the exported model to a folder that is not there yet, or is empty."""
+    """Copy the exported model to a folder that is not there yet or is empty; return it."""
     if destination.exists() and any(destination.iterdir()):
         raise UsageError(f"{destination} is not empty; name a new folder.")
     with local_model(store) as folder:

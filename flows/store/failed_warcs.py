@@ -1,6 +1,6 @@
-"""The WARC files of a run that could not be had, or that are damaged where they came from.
+"""The WARC files of a run that could not be fetched, or that are damaged at the source.
 
-Notable: only the decisions of parts whose counters tell of trouble are read, and no more than are asked for.
+Notable: only the decisions of parts whose counters say so are read, and no more than are asked for.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class FailedWarc(Config):
     path: str
     """Below the source's base."""
     reason: str | None
-    """Why it could not be had: missing, damaged, not_a_warc. None: it was had, but is damaged at the source."""
+    """Why it was not fetched: missing, damaged, not_a_warc. None: it was, but is damaged at the source."""
     damaged_at: int | None
-    """Offset of the first record that is damaged at the source, which was read as far as it goes; in bytes."""
+    """Offset of the first record that is damaged at the source, in bytes; what precedes it was read."""
 
     @property
     def in_words(self) -> str:
-        """What is wrong."""
+        """What is wrong with it, in words."""
         if self.reason:
             return f"left out, {self.reason.replace('_', ' ')}"
         return f"damaged at the source from byte {self.damaged_at or 0:,}"

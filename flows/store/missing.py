@@ -1,7 +1,7 @@
-"""What a report says where it has nothing to show.
+"""Parts of a report that may be missing.
 
-Notable: a report is made of a run that may have failed anywhere, in a store that may be half there. So every part of it
-is attempted by itself, and one that cannot be made is replaced by the reason.
+Notable: the run may have failed anywhere, and its store may be incomplete. So every part of a report is attempted by
+itself, and one that cannot be made is replaced by the reason.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Missing:
 
 
 def attempt(what: str, make: Callable[[], T]) -> T | Missing:
-    """What `make` gives, or why `what` cannot be shown."""
+    """Return what `make` returns, or why `what` cannot be shown."""
     try:
         return make()
-    except Exception as error:  # whatever is broken in the store, the rest of the report is still worth having
+    except Exception as error:  # whatever is broken in the store, the rest of the report can be shown
         return Missing(f"{what} cannot be shown: {error or type(error).__name__}")
 
 
 def found(value: T | Missing | None) -> T | None:
-    """The value if it is there."""
+    """Return the value, or None where it is missing."""
     return None if isinstance(value, Missing) else value

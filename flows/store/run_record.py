@@ -1,7 +1,7 @@
 """A run's whole record, `runs/<run>.json`: recipe, fingerprints, versions, timings, and how it ended.
 
-Notable: it is rewritten whole after every stage, so a killed run still says how far it came; `sluice status` and
-`sluice why` are readers of these files.
+Notable: it is rewritten whole after every stage, so a killed run still says how far it got; `sluice status` and
+`sluice why` read these files.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class StageRecord(Config):
     seconds: float = 0.0
     """Wall-clock time this run spent on the stage."""
     summary: dict[str, Any] = Field(default_factory=dict)
-    """What the stage wants remembered: counters, final losses, the model's folder."""
+    """What a program's stage left: final losses, the model's folder."""
 
 
 class RunRecord(Config):
@@ -62,7 +62,7 @@ class RunRecord(Config):
     stages: dict[str, StageRecord] = Field(default_factory=dict)
 
     def state_now(self) -> str:
-        """The state, or `interrupted` where the process that should be carrying the run out is gone."""
+        """Return the state, or `interrupted` where the process of a running run is gone."""
         if self.state != "running" or self.host != socket.gethostname():
             return self.state
         try:
@@ -75,7 +75,7 @@ class RunRecord(Config):
 
 
 class Recorder:
-    """Keeps one run's record up to date in the store."""
+    """Keeps one run's record in the store up to date."""
 
     def __init__(self, store: Store, record: RunRecord) -> None:
         self._store = store
@@ -109,7 +109,7 @@ class Recorder:
         self.save()
 
     def add_stage(self, plan: StagePlan) -> None:
-        """Plan one more stage, which the recipe's other flows do not have, and save."""
+        """Add a stage that only this flow has, and save."""
         stages = {**self.record.stages, plan.name: StageRecord(plan=plan)}
         self.record = self.record.model_copy(update={"stages": stages})
         self.save()
@@ -126,12 +126,12 @@ class Recorder:
         self.save()
 
     def save(self) -> None:
-        """Write the record, whole."""
+        """Write the whole record."""
         self._store.write_bytes(f"runs/{self.record.run}.json", self.record.model_dump_json(indent=1).encode())
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what comes out; those not installed are left out."""
+    """Return the versions of Python and of the packages that decide what comes out, where installed."""
     versions = {"python": platform.python_version()}
     for package in _RECORDED_PACKAGES:
         try:
@@ -142,12 +142,12 @@ def installed_versions() -> dict[str, str]:
 
 
 def run_names(store: Store) -> list[str]:
-    """Every run in the store, oldest first."""
+    """Return the names of the runs in the store, oldest first."""
     return [name.removesuffix(".json") for name in store.names("runs") if name.endswith(".json")]
 
 
 def read_run(store: Store, run: str) -> RunRecord:
-    """One run's record. Raises `PermanentError` where it is damaged."""
+    """Return one run's record. Raises `PermanentError` where it is damaged."""
     try:
         return RunRecord.model_validate_json(store.read_bytes(f"runs/{run}.json"))
     except ValueError as error:
@@ -155,7 +155,7 @@ def read_run(store: Store, run: str) -> RunRecord:
 
 
 def latest_run(store: Store) -> RunRecord:
-    """The newest run. Raises `PermanentError` where the store has none."""
+    """Return the newest run's record. Raises `PermanentError` where the store has none."""
     names = run_names(store)
     if not names:
         raise PermanentError(f"The store {store.url} holds no run yet: start one with `sluice run`.")

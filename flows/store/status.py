@@ -1,4 +1,4 @@
-"""What a store holds for its latest run: each stage's dataset, how much of it is done, and its size.
+"""What a store holds of its latest run: each stage's dataset, how much of it is done, and its size.
 
 Notable: the answer comes from the run's record and from the parts themselves, so it is right during a run, after a
 kill and after parts were deleted by hand.
@@ -32,9 +32,9 @@ class StageStatus(Config):
     """The dataset's folder, in full."""
     parts_done: int
     parts_expected: int | None
-    """None until a run has come as far as counting them."""
+    """None until a run has got as far as counting them."""
     parts_failed: int = 0
-    """Parts done without what they should be made from: WARC files that could not be had."""
+    """Parts done without what they should be made from: WARC files that could not be fetched."""
     rows: int
     bytes: int
 
@@ -49,13 +49,13 @@ class StoreStatus(Config):
     error: str | None
     stages: list[StageStatus]
     failed_warcs: list[FailedWarc]
-    """WARC files that could not be had, or are damaged at the source; at most 1,000."""
+    """WARC files that could not be fetched, or are damaged at the source; at most 1,000."""
     training: dict[str, str]
-    """How far each training stage is and what befell it, in words, for those that began."""
+    """How far each training stage is and its incidents, in words, for those that began."""
 
 
 def store_status(store: Store) -> StoreStatus:
-    """Look at the latest run's datasets. Raises `PermanentError` where the store holds no run."""
+    """Return the state of the latest run's datasets. Raises `PermanentError` where the store holds no run."""
     record = latest_run(store)
     stages: list[StageStatus] = []
     failed: tuple[FailedWarc, ...] = ()
@@ -111,7 +111,7 @@ def _finished_parts(store: Store, stage: StageRecord) -> dict[str, PartFooter]:
 
 
 def status_table(status: StoreStatus) -> list[list[str]]:
-    """The recipe's stages as rows of text for a terminal: stage, state, parts, rows, bytes, fingerprint."""
+    """Return the stages as rows of text for a terminal: stage, state, parts, rows, bytes, fingerprint."""
     return [
         [
             stage.name,
@@ -127,7 +127,7 @@ def status_table(status: StoreStatus) -> list[list[str]]:
 
 
 def failed_lines(status: StoreStatus) -> list[str]:
-    """The WARC files in trouble as lines for a terminal, not more than fit."""
+    """Return the failed and damaged WARC files as lines for a terminal, a limited number of them."""
     lines = [f"{warc.in_words}: {harmless(warc.path)}" for warc in status.failed_warcs[:_MOST_LINES]]
     if len(status.failed_warcs) > _MOST_LINES:
         lines.append(f"and {len(status.failed_warcs) - _MOST_LINES:,} more: `sluice status --json` has their names")

@@ -1,4 +1,4 @@
-"""What training left behind: losses by step, held-out scores, speed; from the metrics log in a model's folder.
+"""The course of a training: losses by step, held-out scores, speed; from the metrics log in a model's folder.
 
 Notable: a model whose run failed is found by its name, which ends with the stage and its fingerprint, so the losses
 up to the failure are in the report.
@@ -56,26 +56,26 @@ class Training:
     resumes: int
     """Times it went on from a checkpoint."""
     skipped: int
-    """Steps without effect, because their loss or gradient was not finite or far too high."""
+    """Steps without effect, since their loss or gradient was not finite or far too high."""
     rewinds: int
-    """Times it went back to a checkpoint and past the batches since."""
+    """Times it went back to a checkpoint and skipped the batches since."""
     ended_early: str | None
     """Why it ended before its last step."""
 
     @property
     def last(self) -> TrainingStep:
-        """The newest step."""
+        """The last logged step."""
         return self.steps[-1]
 
     @property
     def tokens_per_second(self) -> float:
-        """The middle one of all logged speeds."""
+        """The median of the logged speeds."""
         speeds = sorted(step.tokens_per_second for step in self.steps)
         return speeds[len(speeds) // 2]
 
     @property
     def incidents(self) -> list[str]:
-        """What was out of the ordinary, in words: resumes, returns to a checkpoint, skipped steps, an early end."""
+        """Resumes, returns to a checkpoint, skipped steps and an early end, in words."""
         counted = {"resumed": self.resumes, "went back to a checkpoint": self.rewinds}
         words = [f"{what} {count:,} time{'' if count == 1 else 's'}" for what, count in counted.items() if count]
         if self.skipped:
@@ -84,13 +84,13 @@ class Training:
 
     @property
     def note(self) -> str:
-        """How far it is, and its incidents."""
+        """How far it is, and its incidents, in words."""
         of = f" of {self.planned_steps:,}" if self.planned_steps and self.planned_steps != self.last.step else ""
         return "; ".join([f"step {self.last.step:,}{of}, loss {self.last.loss:.3f}", *self.incidents])
 
 
 def read_training(store: Store, record: RunRecord, stage: str) -> Training | Missing:
-    """The log of `pretrain` or `sft`."""
+    """Return the log of a training stage."""
     if stage not in record.stages:
         return Missing(f"The recipe has no stage {stage!r}.")
     model = model_path(store, record, stage)
@@ -129,9 +129,9 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
 
 
 def stage_summary(store: Store, record: RunRecord, stage: str) -> dict[str, Any]:
-    """What a program stage left: from the run's record, or from the stage's part where an earlier run made it.
+    """Return what a program's stage left: from the run's record, or from the stage's part where an earlier run made it.
 
-    Empty where there is nothing of it.
+    Empty where it left nothing.
     """
     if stage not in record.stages:
         return {}
@@ -145,7 +145,7 @@ def stage_summary(store: Store, record: RunRecord, stage: str) -> dict[str, Any]
 
 
 def model_path(store: Store, record: RunRecord, stage: str) -> str | None:
-    """The folder of a stage's model in the store; None where there is none."""
+    """Return the folder of a stage's model in the store; None where there is none."""
     named = stage_summary(store, record, stage).get("model")
     if named:
         return str(named)
@@ -160,7 +160,7 @@ def model_path(store: Store, record: RunRecord, stage: str) -> str | None:
 
 
 def read_model_file(store: Store, record: RunRecord, path: str) -> str | None:
-    """A text file of a model's folder; None where it is not there."""
+    """Return the content of a text file in a model's folder; None where it is not there."""
     for place in _places(store, record):
         if place.exists(path):
             return place.read_bytes(path).decode()
@@ -175,13 +175,13 @@ def _read(store: Store, record: RunRecord, path: str) -> str:
 
 
 def _places(store: Store, record: RunRecord) -> list[Store]:
-    """Where model folders may lie: the store, and the local folder that training works in when the store is remote."""
+    """Return where model folders may lie: the store, and the local scratch folder where the store is remote."""
     scratch = record.settings.get("scratch")
     return [store] if store.is_local or not scratch else [store, Store(str(scratch))]
 
 
 def _events(text: str) -> list[dict[str, Any]]:
-    """The whole lines of a log; a last line that is still being written is left out."""
+    """Return the events of a log; a last line that is still being written is left out."""
     events = []
     for line in text.splitlines():
         try:

@@ -1,6 +1,6 @@
-"""Why a stage ran again: which field of the recipe changed, from what to what, and through which stages it came.
+"""Why a stage ran again: which field of the recipe changed, from what to what, and in which stage.
 
-Notable: the answer is read from the run records in the store, so it can be asked at any time after the fact.
+Notable: the answer is read from the run records in the store, so the question can be asked at any time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Explanation(Config):
     changes: list[Change]
     """The fields that changed, in the stage itself or upstream."""
     words: str
-    """The explanation in a sentence or two."""
+    """The explanation in words."""
 
 
 def explain_stage(store: Store, stage: str) -> Explanation:
@@ -64,7 +64,7 @@ def explain_stage(store: Store, stage: str) -> Explanation:
 
 
 def _changes(stage: str, before: RunRecord, after: RunRecord) -> list[Change]:
-    """Every changed field of the stage and of all stages it builds on, upstream first."""
+    """Return every changed field of the stage and of all stages it builds on, upstream first."""
     old, new = before.stages[stage].plan, after.stages[stage].plan
     found: list[Change] = []
     for name, fingerprint in new.upstream.items():
@@ -89,7 +89,7 @@ def _own_changes(stage: str, old: StagePlan, new: StagePlan) -> list[Change]:
 
 def _in_words(stage: str, changes: list[Change]) -> str:
     if not changes:
-        return f"{stage} ran again because the stages it builds on are others than before."
+        return f"{stage} ran again because the stages it builds on changed."
     parts = []
     for change in changes:
         if change.field == "version":

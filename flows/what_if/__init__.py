@@ -1,9 +1,9 @@
-"""The funnel under other thresholds: a run's decisions judged again as a recipe would have it, in seconds.
+"""The funnel under other thresholds: a run's stored decisions made again as another recipe would, in seconds.
 
 Notable:
 - Only decisions are read, never a text. What the filter says is exact: the same as a run of the recipe would say of the
   documents that this run measured.
-- What was never measured cannot be judged: of a document that would newly pass a stage, the later stages know nothing.
+- What was never measured cannot be decided on: later stages know nothing of a document that would newly pass a stage.
   Their counts are then given as the least, the most and the likely, the last at the rates of the run.
-- Anything in the recipe that decides what is fetched, extracted or measured is not judged again, and is named.
+- Whatever in the recipe decides what is fetched, extracted or measured stays as in the run, and is named.
 """

@@ -1,4 +1,4 @@
-"""Which run is judged again, by which tests, and what in the recipe cannot be judged so."""
+"""Which run is decided on again, by which rules, and which fields of the recipe need a new run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
 from flows.stages.registry import with_upstream
 from flows.store.datasets import DatasetCount, count_dataset
-from flows.store.judging_stages import JUDGING_STAGES, Plans, is_judged_by, plans_of, rules_of
+from flows.store.deciding_stages import DECIDING_STAGES, Plans, is_read_by_rules, plans_of, rules_of
 from flows.store.run_record import RunRecord, read_run, run_names
 from flows.store.why import Change
 from flows.what_if.parts import StageDecisions, column_names
@@ -26,14 +26,14 @@ from tasks.dataset.rules import Rule, Threshold
 from tasks.dataset.store import Store
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
-"""A stage's tests in the run and in the recipe."""
+"""A stage's rules in the run and in the recipe."""
 _COMPARED = [name for name in with_upstream(["corpus"]) if name != "thresholds"]
 """The stages that decide what the corpus is; the shares that `thresholds` reads are in the rules of `corpus` too."""
 
 
 @dataclass(frozen=True)
-class JudgedRun:
-    """A run, and the recipe to judge it by."""
+class DecidedRun:
+    """A run, and the recipe by which to decide again."""
 
     record: RunRecord
     plans: Plans
@@ -41,33 +41,34 @@ class JudgedRun:
     filtered: DatasetCount
     """The run's filter stage, which has at least one part."""
     stages: tuple[StageDecisions, ...]
-    """Those with decisions on every part that the filter has judged: extract, filter, and corpus if it is done."""
+    """Those with decisions on every part that the filter has decided on: extract, filter, and corpus if it is done."""
     changes: tuple[Change, ...]
-    """Fields of the recipe that differ from the run's and are judged by."""
-    not_judged: tuple[Change, ...]
+    """Fields of the recipe that differ from the run's, and that rules read."""
+    needs_run: tuple[Change, ...]
     """Fields that differ too, but decide what is fetched, extracted or compared."""
 
     @property
     def parts(self) -> list[str]:
-        """File names of the parts."""
+        """Return the file names of the parts."""
         return [part.name for part in self.filtered.parts]
 
 
-def open_judged_run(store: Store, recipe: Recipe) -> JudgedRun:
-    """The newest run that the filter has judged, and all that is needed to judge it as `recipe` would.
+def open_decided_run(store: Store, recipe: Recipe) -> DecidedRun:
+    """Return the newest run with filter decisions, and all that it takes to decide again as `recipe` would.
 
-    Raises `PermanentError` where there is no such run or its decisions lack what a rule needs, `UsageError` where the
-    recipe asks for other measurements.
+    Raises:
+        PermanentError: there is no such run, or its decisions lack what a rule needs.
+        UsageError: the recipe asks for other measurements.
     """
     record, filtered = _newest_filtered(store)
     plans = _plans(recipe, record)
-    tests = _tests(record, plans)
-    changes, not_judged = _compared(record, plans, tests)
+    rules = _rules(record, plans)
+    changes, needs_run = _compared(record, plans, rules)
     stages = tuple(
-        _stage_decisions(store, record.stages[name].plan, plans[name], tests[name], filtered.parts[0].name)
-        for name in _judged(store, record, filtered)
+        _stage_decisions(store, record.stages[name].plan, plans[name], rules[name], filtered.parts[0].name)
+        for name in _decided_stages(store, record, filtered)
     )
-    return JudgedRun(record, plans, filtered, stages, tuple(changes), tuple(not_judged))
+    return DecidedRun(record, plans, filtered, stages, tuple(changes), tuple(needs_run))
 
 
 def _newest_filtered(store: Store) -> tuple[RunRecord, DatasetCount]:
@@ -80,54 +81,54 @@ def _newest_filtered(store: Store) -> tuple[RunRecord, DatasetCount]:
         if filtered and filtered.parts:
             return record, filtered
     raise PermanentError(
-        f"No run in {store.url} has come as far as the filter, so there are no decisions to judge again: "
+        f"No run in {store.url} has come as far as the filter, so there are no decisions yet: "
         "let `sluice corpus` get there first."
     )
 
 
 def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
-    """The stages as the recipe would have them on the run's crawl. Nothing is written to the run's store."""
+    """Plan the recipe on the run's crawl, without writing to the run's store."""
     crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         pinned = pin_data_files(recipe, Store(folder))
     return plan_stages(pinned, crawl, {"conversations": "", "questions": ""})
 
 
-def _tests(record: RunRecord, plans: Plans) -> dict[str, Sides]:
-    """The tests of each judging stage in the run and in the recipe."""
+def _rules(record: RunRecord, plans: Plans) -> dict[str, Sides]:
+    """Return the rules of each stage that has some, in the run and in the recipe."""
     try:
-        before = {name: rules_of(name, plans_of(record)) for name in JUDGING_STAGES if name in record.stages}
+        before = {name: rules_of(name, plans_of(record)) for name in DECIDING_STAGES if name in record.stages}
     except ValidationError as error:
         raise PermanentError(
             f"The run {record.run} was made with a recipe that this version of Sluice does not understand: {error}. "
             "Run the recipe again, then ask."
         ) from error
-    return {name: (tests, rules_of(name, plans)) for name, tests in before.items()}
+    return {name: (rules, rules_of(name, plans)) for name, rules in before.items()}
 
 
-def _compared(record: RunRecord, plans: Plans, tests: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:
-    """The fields that differ and are judged by, and those that differ and cannot be."""
-    judged: list[Change] = []
+def _compared(record: RunRecord, plans: Plans, rules: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:
+    """Return the fields that differ and that rules read, and the others that differ."""
+    read_by_rules: list[Change] = []
     others: list[Change] = []
     for name in _COMPARED:
         run, asked = (plan[name].config if name in plan else {} for plan in (plans_of(record), plans))
-        sides = tests.get(name, ((), ()))
+        sides = rules.get(name, ((), ()))
         for path, before, after in differences(run, asked):
             values = _effective(path, before, sides[0]), _effective(path, after, sides[1])
             change = Change(stage=name, field=path, before=values[0], after=values[1])
-            (judged if is_judged_by(name, path) else others).append(change)
+            (read_by_rules if is_read_by_rules(name, path) else others).append(change)
     _refuse_other_measurements(record, plans, others)
-    return judged, others
+    return read_by_rules, others
 
 
-def _effective(path: str, value: object, tests: Sequence[Rule]) -> object:
-    """A field's value; of a threshold that is not given, the one that holds then."""
-    limits = {test.name: test.limit for test in tests if isinstance(test, Threshold)}
+def _effective(path: str, value: object, rules: Sequence[Rule]) -> object:
+    """Return a field's value; of a threshold that is not given, the one that holds then."""
+    limits = {rule.name: rule.limit for rule in rules if isinstance(rule, Threshold)}
     return limits.get(path.rpartition(".")[2]) if value is None and "thresholds." in path else value
 
 
 def _refuse_other_measurements(record: RunRecord, plans: Plans, others: Sequence[Change]) -> None:
-    """What the filter measured must be what the recipe's filter would measure."""
+    """Raise where the recipe's filter would measure otherwise than the run's did."""
     fields = [change.field for change in others if change.stage == "filter"]
     if fields and record.stages["filter"].plan.version == plans["filter"].version:
         raise UsageError(
@@ -136,14 +137,14 @@ def _refuse_other_measurements(record: RunRecord, plans: Plans, others: Sequence
         )
 
 
-def _judged(store: Store, record: RunRecord, filtered: DatasetCount) -> list[str]:
-    """The judging stages that have decisions on every part that the filter has judged."""
-    wanted = {part.name for part in filtered.parts}
+def _decided_stages(store: Store, record: RunRecord, filtered: DatasetCount) -> list[str]:
+    """Return the stages with rules that have decisions on every part that the filter has decided on."""
+    needed = {part.name for part in filtered.parts}
     names = []
-    for name in JUDGING_STAGES:
+    for name in DECIDING_STAGES:
         if name in record.stages:
             folder = decisions_folder(name, record.stages[name].plan.fingerprint)
-            missing = wanted - set(store.names(folder))
+            missing = needed - set(store.names(folder))
             if not missing:
                 names.append(name)
             elif name in ("extract", "filter"):
@@ -154,14 +155,14 @@ def _judged(store: Store, record: RunRecord, filtered: DatasetCount) -> list[str
     return names
 
 
-def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, tests: Sides, part: str) -> StageDecisions:
+def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, rules: Sides, part: str) -> StageDecisions:
     folder = decisions_folder(run.name, run.fingerprint)
     there = set(column_names(store, f"{folder}/{part}"))
-    # The filter's rules of another version are not known here, so nothing of what they said is taken over.
+    # The rules of another version of the filter are not known here, so none of their results is taken over.
     is_known = run.version == recipe.version or run.name != "filter"
-    before, after = tests if is_known else ((), tests[1])
+    before, after = rules if is_known else ((), rules[1])
     reevaluation = Reevaluation(before if is_known else None, after)
-    lacking = [test for test in reevaluation.rules if not there.issuperset(test.columns)]
+    lacking = [rule for rule in reevaluation.rules if not there.issuperset(rule.columns)]
     if lacking and run.name == "filter":
         missing = min(set(lacking[0].columns) - there)
         older = f" (version {run.version} of the stage made them, this is version {recipe.version})"
@@ -171,6 +172,6 @@ def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, tests: Sid
             "rule out."
         )
     if lacking:
-        after = tuple(test for test in after if test not in lacking)
+        after = tuple(rule for rule in after if rule not in lacking)
         reevaluation = Reevaluation(before, after)
-    return StageDecisions(run.name, folder, before, after, reevaluation, tuple(test.name for test in lacking))
+    return StageDecisions(run.name, folder, before, after, reevaluation, tuple(rule.name for rule in lacking))

@@ -1,4 +1,4 @@
-"""Which score stays at least, where a classifier keeps a share of the corpus and other documents would reach it.
+"""The lowest score kept, where a classifier keeps a share of the corpus and other documents would reach it.
 
 Notable: the share is one of all documents, so the score is found in two passes over the parts, as the stage
 `thresholds` finds it. Documents that were never scored cannot count, and of those with just that score all stay.
@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 
 from flows.store.datasets import sampled_tables, stage_folder
-from flows.what_if.decided_run import JudgedRun
-from flows.what_if.parts import StageDecisions, judge_part
+from flows.what_if.decided_run import DecidedRun
+from flows.what_if.parts import StageDecisions, decide_part
 from flows.what_if.reevaluation import Reevaluation
 from tasks.classify.lowest_kept import LOWEST_KEPT, Float32s, lowest_score, read_lowest_kept
 from tasks.classify.score_rules import KeepTop
@@ -20,49 +20,49 @@ from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 
 
-def with_scores_to_keep(store: Store, run: JudgedRun) -> JudgedRun:
-    """The run with every share to keep as a threshold: the one that it came to, or would come to."""
+def with_scores_to_keep(store: Store, run: DecidedRun) -> DecidedRun:
+    """Return the run with every share to keep as a threshold: the one that it came to, or would come to."""
     corpus = run.stages[-1]
-    shares = [test for test in (*corpus.before, *corpus.after) if isinstance(test, KeepTop)]
+    shares = [rule for rule in (*corpus.before, *corpus.after) if isinstance(rule, KeepTop)]
     if not shares:
         return run
     before = _at(corpus.before, _scores_of_run(store, run))
     reached_as_before = not any(stage.reevaluation.changes for stage in run.stages[:-1])
-    if reached_as_before and {test for test in corpus.after if test in shares} <= set(corpus.before):
-        # Nobody changes sides: what the run said of these is taken over, and of those with just that score some go.
+    if reached_as_before and {rule for rule in corpus.after if rule in shares} <= set(corpus.before):
+        # No document changes sides: the stored results hold, and of those with just that score some go.
         changed = replace(corpus, before=before, after=_at(corpus.after, _scores_of_run(store, run)))
     else:
         lowest = {
-            test.classifier: lowest_score(test.share, partial(_scores, store, run, test))[0]
-            for test in corpus.after
-            if isinstance(test, KeepTop)
+            rule.classifier: lowest_score(rule.share, partial(_scores, store, run, rule))[0]
+            for rule in corpus.after
+            if isinstance(rule, KeepTop)
         }
         after = _at(corpus.after, lowest)
         changed = replace(corpus, before=before, after=after, reevaluation=Reevaluation(corpus.before, after))
     return replace(run, stages=(*run.stages[:-1], changed))
 
 
-def _at(tests: Sequence[Rule], scores: Mapping[str, float]) -> tuple[Rule, ...]:
-    """The tests, with a threshold for each share to keep of a classifier whose score is known."""
+def _at(rules: Sequence[Rule], scores: Mapping[str, float]) -> tuple[Rule, ...]:
+    """Return the rules, with a threshold for each share to keep whose lowest score is known."""
     return tuple(
-        test.at(scores[test.classifier]) if isinstance(test, KeepTop) and test.classifier in scores else test
-        for test in tests
+        rule.at(scores[rule.classifier]) if isinstance(rule, KeepTop) and rule.classifier in scores else rule
+        for rule in rules
     )
 
 
-def _scores_of_run(store: Store, run: JudgedRun) -> dict[str, float]:
-    """The scores at which documents parted in the run, by classifier."""
+def _scores_of_run(store: Store, run: DecidedRun) -> dict[str, float]:
+    """Return the lowest scores kept in the run, by classifier."""
     if "thresholds" not in run.record.stages:
         return {}
     tables = sampled_tables(store, stage_folder(run.record, "thresholds"), LOWEST_KEPT.names)
     return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
 
 
-def _scores(store: Store, run: JudgedRun, test: KeepTop) -> Iterator[Float32s]:
-    """The scores of the documents that would reach the corpus stage, part by part; duplicates have none."""
-    (column,) = test.columns
+def _scores(store: Store, run: DecidedRun, rule: KeepTop) -> Iterator[Float32s]:
+    """Yield the scores of the documents that would reach the corpus stage, part by part; duplicates have none."""
+    (column,) = rule.columns
     stages: tuple[StageDecisions, ...] = run.stages
     for part in run.parts:
-        *_, judged = judge_part(store, part, stages, [column])
-        scores = judged.decisions[column].filter(judged.reached)
+        *_, decided = decide_part(store, part, stages, [column])
+        scores = decided.decisions[column].filter(decided.reached)
         yield scores.drop_null().to_numpy()

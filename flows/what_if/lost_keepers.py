@@ -1,8 +1,8 @@
-"""Duplicates that come back when documents of their clusters do not reach the corpus any more.
+"""Duplicates that return when documents of their clusters no longer reach the corpus.
 
 Notable: clusters are counted across all parts by hashes of their ids, 8 bytes for each document that goes and for each
-duplicate that is left. How a cluster that lost a document falls apart is not known without the texts, so this gives
-what is likely and what is the most.
+duplicate that is left. How a cluster splits that lost a document is not known without the texts, so this gives the
+likely number and the most.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tasks.base.hashing import UInt64s, hash_strings
 from tasks.dataset.rules import Bools
 
 COLUMNS = ("id", "duplicate_of")
-"""What is read of the corpus stage's decisions."""
+"""The columns that are read of the corpus stage's decisions."""
 
 
 @dataclass
 class LostKeepers:
-    """Hashes of clusters, each named by the document that was kept for it; a list of arrays [n], one for each part."""
+    """Hashes of clusters, each named by the document that was kept for it: lists of arrays [n], one for each part."""
 
     keepers: list[UInt64s] = field(default_factory=list)
     """Documents that would go and are no duplicates: each may be the one that was kept for a cluster."""
@@ -33,7 +33,7 @@ class LostKeepers:
 
     @staticmethod
     def of_part(decisions: pa.Table, reached: Bools, waiting: Bools) -> LostKeepers:
-        """What one part holds; `waiting` says which documents are kept out only for being duplicates."""
+        """Count one part; `waiting` marks the documents that are removed only for being duplicates."""
         lost = decisions.filter(~reached)
         is_keeper = pc.is_null(lost["duplicate_of"])
         return LostKeepers(
@@ -43,16 +43,16 @@ class LostKeepers:
         )
 
     def add(self, other: LostKeepers) -> None:
-        """Take in another part's."""
+        """Add another part's."""
         self.keepers += other.keepers
         self.copies += other.copies
         self.left += other.left
 
     def returning(self) -> tuple[int, int]:
-        """How many duplicates are likely to return, and how many at most.
+        """Return how many duplicates are likely to return, and how many at most.
 
-        One is likely to return for each cluster whose keeper is lost. At most it is all that are left of the clusters
-        that lose any document, for one of those may be all that links another to its cluster.
+        One is likely to return for each cluster whose keeper is lost. At most all that are left of a cluster return,
+        if it loses any document: that one may be all that links the others.
         """
         keepers, copies, left = (_joined(some) for some in (self.keepers, self.copies, self.left))
         orphaned = np.isin(left, keepers)

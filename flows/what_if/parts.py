@@ -1,7 +1,7 @@
-"""What changes in one part of a crawl when its decisions are judged again: counts, and who the changed documents are.
+"""What changes in one part of a crawl when its decisions are made again: counts, and which documents change.
 
-Notable: the decisions of the judging stages are read side by side. A stage's decisions are about the documents that the
-stage before kept, in their order, so rows are joined by place; that there are as many of them is checked for each part.
+Notable: the stages' decisions are read side by side. A stage decides on the documents that the stage before kept, in
+their order, so rows are joined by place; each part is checked to have as many of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NEWLY_KEPT, NEWLY_DROPPED = "newly_kept", "newly_dropped"
 
 @dataclass(frozen=True)
 class StageDecisions:
-    """One judging stage's decisions in the store, and how they are judged again."""
+    """One stage's decisions in the store, and the rules by which to make them again."""
 
     stage: str
     folder: str
@@ -43,12 +43,12 @@ class StageDecisions:
     after: tuple[Rule, ...]
     reevaluation: Reevaluation
     not_measured: tuple[str, ...] = ()
-    """Tests of the recipe that cannot be made, for the run did not measure what they need."""
+    """Rules of the recipe that cannot be applied, since the run did not measure what they read."""
 
 
 @dataclass(frozen=True)
-class JudgedPart:
-    """One part of a stage's decisions, judged again; all arrays are in their order."""
+class DecidedPart:
+    """One part of a stage's decisions, made again; all arrays are in their order."""
 
     stage: StageDecisions
     decisions: pa.Table
@@ -57,41 +57,41 @@ class JudgedPart:
     reached: Bools
     """Which documents would still reach the stage."""
     stored: Mapping[str, Bools]
-    """Who failed what."""
+    """Which documents failed what."""
     failing: Mapping[str, Bools]
-    """Who would fail what."""
+    """Which documents would fail what."""
     kept_before: Bools
     kept_after: Bools
 
     @property
     def newly_kept(self) -> Bools:
-        """Who would be kept and was not."""
+        """Return which would be kept and were not."""
         return self.kept_after & ~self.kept_before
 
     @property
     def newly_dropped(self) -> Bools:
-        """Who was kept, would reach the stage and would not be kept."""
+        """Return which were kept, would reach the stage and would not be kept."""
         return self.reached & self.kept_before & ~self.kept_after
 
 
 class Place(NamedTuple):
-    """Where a document's decisions are, in the order of a blind draw."""
+    """Where a document's decisions are, in random order."""
 
     draw: int
     part: str
     record: int
     """Its row in the extract stage's decisions."""
     row: int
-    """Its row in those of the stage that changed its mind."""
+    """Its row in the decisions of the stage that decides otherwise."""
 
 
 @dataclass
 class Tally:
-    """What was counted of one stage; documents that have a decision there and would reach it again."""
+    """Counts of one stage, over the documents that have a decision there and would reach it again."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    """read_before, kept_before, read_after, kept_after, newly_kept, newly_dropped; `fixed`: documents kept out only by
-    reasons that no test gives."""
+    """read_before, kept_before, read_after, kept_after, newly_kept, newly_dropped; `fixed`: documents removed only
+    for reasons that no rule gives."""
     failed_before: Counter[str] = field(default_factory=Counter)
     failed_after: Counter[str] = field(default_factory=Counter)
     languages: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -104,7 +104,7 @@ class Tally:
     """Clusters of duplicates that lose a document."""
 
     def add(self, other: Tally, samples: int) -> None:
-        """Count another part's documents too."""
+        """Add another part's counts."""
         for mine, theirs in (
             (self.counts, other.counts),
             (self.failed_before, other.failed_before),
@@ -118,12 +118,13 @@ class Tally:
             self.chosen[side] = nsmallest(samples, [*self.chosen[side], *places])
 
 
-def judge_part(
+def decide_part(
     store: Store, part: str, stages: Sequence[StageDecisions], more_columns: Sequence[str] = ()
-) -> Iterator[JudgedPart]:
-    """One part of every stage, judged again, with `more_columns` of the last one.
+) -> Iterator[DecidedPart]:
+    """Decide again on one part of every stage, with `more_columns` of the last one.
 
-    `stages` begins with extract and leaves none out that lies between two of them.
+    Args:
+        stages: begins with extract and leaves none out that lies between two of them.
     """
     records: Rows = np.arange(0)
     reached: Bools = np.ones(0, np.bool_)
@@ -142,7 +143,7 @@ def judge_part(
         failing = stage.reevaluation.failing(decisions, stored)
         before: Bools = decisions["kept"].to_numpy()
         after = passing(failing.values(), len(records)) & reached
-        yield JudgedPart(stage, decisions, records, reached, stored, failing, before, after)
+        yield DecidedPart(stage, decisions, records, reached, stored, failing, before, after)
         records, reached = records[before], after[before]
 
 
@@ -150,61 +151,62 @@ def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisi
     """Count one part of every stage."""
     addresses = _Addresses(store, f"{stages[0].folder}/{part}")
     tallies = {}
-    for judged in judge_part(store, part, stages):
-        tally = _counted(judged)
-        if judged.stage.stage == "corpus" and not judged.reached.all():
-            decisions = read_columns(store, f"{judged.stage.folder}/{part}", COLUMNS)
-            tally.lost_keepers = LostKeepers.of_part(decisions, judged.reached, _waiting(judged))
-        _count_languages(tally, addresses.languages(judged.records), judged)
-        for side, changed in ((NEWLY_KEPT, judged.newly_kept), (NEWLY_DROPPED, judged.newly_dropped)):
+    for decided in decide_part(store, part, stages):
+        tally = _counted(decided)
+        if decided.stage.stage == "corpus" and not decided.reached.all():
+            decisions = read_columns(store, f"{decided.stage.folder}/{part}", COLUMNS)
+            tally.lost_keepers = LostKeepers.of_part(decisions, decided.reached, _waiting(decided))
+        _count_languages(tally, addresses.languages(decided.records), decided)
+        for side, changed in ((NEWLY_KEPT, decided.newly_kept), (NEWLY_DROPPED, decided.newly_dropped)):
             rows = np.flatnonzero(changed)
-            domains = addresses.domains(judged.records[rows])
+            domains = addresses.domains(decided.records[rows])
             tally.domains.update({(domain, side): count for domain, count in domains.items()})
-            tally.chosen[side] = _draw(part, index, judged.records, rows, samples)
-        tallies[judged.stage.stage] = tally
+            tally.chosen[side] = _draw(part, index, decided.records, rows, samples)
+        tallies[decided.stage.stage] = tally
     return tallies
 
 
-def _waiting(judged: JudgedPart) -> Bools:
-    """Which documents are kept out only by reasons that no test gives."""
-    names = {test.name for test in judged.stage.after}
-    by_tests = passing([who for name, who in judged.failing.items() if name in names], len(judged.reached))
-    by_others = passing([who for name, who in judged.failing.items() if name not in names], len(judged.reached))
-    waiting: Bools = judged.reached & by_tests & ~by_others
+def _waiting(decided: DecidedPart) -> Bools:
+    """Return which documents are removed only for reasons that no rule gives."""
+    names = {rule.name for rule in decided.stage.after}
+    failing, rows = decided.failing, len(decided.reached)
+    pass_rules = passing((fails for name, fails in failing.items() if name in names), rows)
+    pass_others = passing((fails for name, fails in failing.items() if name not in names), rows)
+    waiting: Bools = decided.reached & pass_rules & ~pass_others
     return waiting
 
 
-def _counted(judged: JudgedPart) -> Tally:
-    reached, failing = judged.reached, judged.failing
+def _counted(decided: DecidedPart) -> Tally:
+    reached, failing = decided.reached, decided.failing
     tally = Tally()
     tally.counts.update(
         read_before=len(reached),
         read_after=int(reached.sum()),
-        kept_before=int(judged.kept_before.sum()),
-        kept_after=int(judged.kept_after.sum()),
-        newly_kept=int(judged.newly_kept.sum()),
-        newly_dropped=int(judged.newly_dropped.sum()),
-        fixed=int(_waiting(judged).sum()),
+        kept_before=int(decided.kept_before.sum()),
+        kept_after=int(decided.kept_after.sum()),
+        newly_kept=int(decided.newly_kept.sum()),
+        newly_dropped=int(decided.newly_dropped.sum()),
+        fixed=int(_waiting(decided).sum()),
     )
-    tally.failed_before.update({name: int(who.sum()) for name, who in judged.stored.items()})
-    tally.failed_after.update({name: int((who & reached).sum()) for name, who in failing.items()})
+    tally.failed_before.update({name: int(fails.sum()) for name, fails in decided.stored.items()})
+    tally.failed_after.update({name: int((fails & reached).sum()) for name, fails in failing.items()})
     return tally
 
 
-def _count_languages(tally: Tally, languages: pa.Array, judged: JudgedPart) -> None:
+def _count_languages(tally: Tally, languages: pa.Array, decided: DecidedPart) -> None:
     codes, names = languages.indices.to_numpy(), languages.dictionary.to_pylist()
-    for what, who in (
-        ("kept_before", judged.kept_before),
-        ("kept_after", judged.kept_after),
-        (NEWLY_KEPT, judged.newly_kept),
-        (NEWLY_DROPPED, judged.newly_dropped),
+    for what, rows in (
+        ("kept_before", decided.kept_before),
+        ("kept_after", decided.kept_after),
+        (NEWLY_KEPT, decided.newly_kept),
+        (NEWLY_DROPPED, decided.newly_dropped),
     ):
-        counts = np.bincount(codes[who], minlength=len(names))
+        counts = np.bincount(codes[rows], minlength=len(names))
         tally.languages.update({(name, what): int(count) for name, count in zip(names, counts, strict=True) if count})
 
 
 def _draw(part: str, index: int, records: Rows, rows: Rows, samples: int) -> list[Place]:
-    """Some of the rows, as chance that is the same every time has it."""
+    """Draw some of the rows at random, the same ones every time."""
     # SplitMix64 of the document's place.
     mixed = (np.uint64(index) << np.uint64(40)) + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -215,23 +217,23 @@ def _draw(part: str, index: int, records: Rows, rows: Rows, samples: int) -> lis
 
 
 class _Addresses:
-    """Languages and domains of a part's records; the addresses, its widest column, are read only when asked for."""
+    """Languages and domains of a part's records; the addresses, its widest column, are read only when needed."""
 
     def __init__(self, store: Store, path: str) -> None:
         self._store, self._path = store, path
 
     def languages(self, records: Rows) -> pa.Array:
-        """Dictionary-encoded languages of these records, "un" where it is not known."""
+        """Return the dictionary-encoded languages of these records, "un" where unknown."""
         return self._languages.take(pa.array(records))
 
     def domains(self, records: Rows) -> Counter[str]:
-        """How many of these records each domain has."""
+        """Count these records by domain."""
         return count_domains(self._urls.take(pa.array(records))) if len(records) else Counter()
 
     @cached_property
     def _languages(self) -> pa.Array:
         there = column_names(self._store, self._path)
-        # Of a page that was refused by its language, a guess is all that is known.
+        # Of a page that was removed for its language, only a guess is known.
         known = [name for name in ("language", "guessed_language") if name in there]
         table = read_columns(self._store, self._path, known)
         return pc.coalesce(*(table[name].combine_chunks() for name in known), UNKNOWN).dictionary_encode()
@@ -242,14 +244,14 @@ class _Addresses:
 
 
 def read_columns(store: Store, path: str, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a whole part. Raises `PermanentError` naming the file where it is missing or damaged."""
+    """Read some columns of a whole part. Raises `PermanentError` that names a missing or damaged file."""
     with _reading(store, path) as parquet:
-        # One thread: a column of a row group is small, and handing it over costs more than reading it.
+        # One thread: a column of a row group is small, and passing it on costs more than reading it.
         return parquet.read(columns=list(dict.fromkeys(columns)), use_threads=False)
 
 
 def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.Table:
-    """A table of one row, from its row group alone; columns that the part does not have are left out."""
+    """Read one row as a table, from its row group alone; columns that the part lacks are left out."""
     with _reading(store, path) as parquet:
         there = [name for name in parquet.schema_arrow.names if name in columns]
         for group in range(parquet.num_row_groups):
@@ -257,11 +259,11 @@ def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.
             if row < rows:
                 return parquet.read_row_group(group, columns=there, use_threads=False).slice(row, 1)
             row -= rows
-        raise PermanentError(f"{store.location(path)} has changed while it was read: ask again.")
+        raise PermanentError(f"{store.location(path)} changed while it was read: ask again.")
 
 
 def column_names(store: Store, path: str) -> list[str]:
-    """The columns that a part has."""
+    """Return the columns that a part has."""
     with _reading(store, path) as parquet:
         return list(parquet.schema_arrow.names)
 

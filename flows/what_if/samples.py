@@ -1,4 +1,4 @@
-"""Some documents that change sides when a run is judged again: where they are, and what is against them on each."""
+"""Some documents that change sides: where they are, and why they are removed on either side."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Sample(Config):
     url: str
     language: str
     before: list[str]
-    """What the stage had against it, with the numbers, e.g. `gopher_min_words: words 31 < 50`."""
+    """Why the stage removed it, with the numbers, e.g. `gopher_min_words: words 31 < 50`; empty where it kept it."""
     after: list[str]
-    """What it would have against it."""
+    """Why the stage would remove it."""
 
 
 def changed_documents(store: Store, extract: str, stage: StageDecisions, places: Sequence[Place]) -> list[Sample]:
-    """The documents at these places of a stage's decisions; `extract` is the folder of the first stage's."""
+    """Return the documents at these places of a stage's decisions; `extract` is the folder of the first stage's."""
     return [_document(store, extract, stage, place) for place in places]
 
 
 def _document(store: Store, extract: str, stage: StageDecisions, place: Place) -> Sample:
-    columns = {name for test in (*stage.before, *stage.after) for name in test.columns}
+    columns = {name for rule in (*stage.before, *stage.after) for name in rule.columns}
     row = read_row(store, f"{stage.folder}/{place.part}", {"reasons", *columns}, place.row)
     stored = stored_reasons(row["reasons"])
     failing = stage.reevaluation.failing(row, stored)
@@ -46,7 +46,7 @@ def _document(store: Store, extract: str, stage: StageDecisions, place: Place) -
     )
 
 
-def _in_words(reasons: Iterable[str], tests: Sequence[Rule], values: Mapping[str, Any]) -> list[str]:
-    """Each reason with what was measured, where a test gave it."""
-    by_name = {test.name: test for test in tests if values.keys() >= set(test.columns)}
+def _in_words(reasons: Iterable[str], rules: Sequence[Rule], values: Mapping[str, Any]) -> list[str]:
+    """Return each reason, with what was measured where a rule gave it."""
+    by_name = {rule.name: rule for rule in rules if values.keys() >= set(rule.columns)}
     return [by_name[name].explain(values) if name in by_name else name for name in reasons]

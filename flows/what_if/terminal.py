@@ -1,4 +1,4 @@
-"""What would change, in a screenful of terminal: the two funnels side by side, the rules, who changes sides."""
+"""What would change, in a screenful of terminal: both funnels, the rules, the documents that change sides."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rich.text import Text
 
 from flows.display.numbers import duration, grouped, share
 from flows.display.safe_text import harmless
+from flows.store.deciding_stages import outcome_words
 from flows.store.why import Change
-from flows.what_if.outcome import Reckoned, RuleChange, StageChange, WhatIf
+from flows.what_if.outcome import Estimate, RuleChange, StageChange, WhatIf
 from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT
 from flows.what_if.samples import Sample
 
-_NAMES = {"extract": "with text", "filter": "kept by the filter", "corpus": "in the corpus"}
 _SIDES = ((NEWLY_KEPT, "newly kept", "green"), (NEWLY_DROPPED, "newly dropped", "red"))
 _LANGUAGES = 8
 _URL_CHARACTERS = 110
 
 
 def print_what_if(console: Console, found: WhatIf) -> None:
-    """Show everything that `found` holds; addresses in it come from strangers and are made harmless."""
+    """Print all of `found`; addresses in it come from strangers and are made harmless."""
     console.print()
     for block in _blocks(found):
         console.print(Padding(block, (0, 0, 1, 0)))
@@ -31,7 +31,7 @@ def print_what_if(console: Console, found: WhatIf) -> None:
 
 def _blocks(found: WhatIf) -> Iterator[RenderableType]:
     yield _title(found)
-    if found.changes or found.not_judged:
+    if found.changes or found.needs_run:
         yield _changes(found)
     yield _funnel(found)
     for stage in found.stages:
@@ -46,18 +46,18 @@ def _blocks(found: WhatIf) -> Iterator[RenderableType]:
 
 def _title(found: WhatIf) -> Text:
     title = Text.assemble((found.run, "bold"), f" · {found.crawl}")
-    title.append(f" · {grouped(found.decisions)} decisions judged again in {duration(found.seconds)}", style="dim")
+    title.append(f" · {grouped(found.decisions)} decisions made again in {duration(found.seconds)}", style="dim")
     if found.parts != found.parts_expected:
         title.append(f" · {found.parts} of {found.parts_expected or '?'} parts so far", style="yellow")
     return title
 
 
 def _changes(found: WhatIf) -> RenderableType:
-    """What the recipe has otherwise than the run."""
-    lines = [_change(change) for change in found.changes] or [Text("nothing that is judged by differs", style="dim")]
-    if found.not_judged:
-        lines.append(Text("Not judged again, as the run had it:", style="yellow"))
-        lines += [_change(change) for change in found.not_judged]
+    """Return the fields in which the recipe differs from the run."""
+    lines = [_change(change) for change in found.changes] or [Text("no field that rules read differs", style="dim")]
+    if found.needs_run:
+        lines.append(Text("Needs a new run, so as in the run:", style="yellow"))
+        lines += [_change(change) for change in found.needs_run]
     return _lines(lines)
 
 
@@ -80,7 +80,7 @@ def _funnel(found: WhatIf) -> Table:
     for stage in found.stages:
         before, after = stage.kept_before, stage.kept_after
         table.add_row(
-            Text(_NAMES[stage.stage], style="bold"),
+            Text(outcome_words(stage.stage), style="bold"),
             grouped(before),
             Text(_of(before, records), style="dim"),
             Text(_number(after), style="bold"),
@@ -94,7 +94,7 @@ def _of(part: int, whole: int) -> str:
     return share(part / whole) if whole else ""
 
 
-def _number(count: Reckoned) -> str:
+def _number(count: Estimate) -> str:
     """`812`, or `~812 (790 to 840)` where it is not known exactly."""
     if count.least == count.most:
         return grouped(count.least)
@@ -139,7 +139,7 @@ def _limits(rule: RuleChange) -> str:
 
 
 def _sides(stage: StageChange) -> Table:
-    """Who changes sides, by language and by domain."""
+    """Return which documents change sides, by language and by domain."""
     table = _table(f"{stage.stage}: changing sides", "newly kept", "newly dropped", "kept, run", "kept, recipe")
     changed = [one for one in stage.languages if one.newly_kept or one.newly_dropped]
     for language in changed[:_LANGUAGES]:
@@ -162,13 +162,13 @@ def _samples(stage: StageChange) -> Iterator[RenderableType]:
 
 
 def _sample(sample: Sample, side: str) -> Text:
-    against = sample.before if side == NEWLY_KEPT else sample.after
+    reasons = sample.before if side == NEWLY_KEPT else sample.after
     url = harmless(sample.url)
     shown = url if len(url) <= _URL_CHARACTERS else url[: _URL_CHARACTERS - 1] + "…"
     text = Text(f"  {shown} ")
     text.append(f"{harmless(sample.id)} {harmless(sample.language)}", style="dim")
     was = "was" if side == NEWLY_KEPT else "now"
-    return text.append(f"\n    {was} {harmless('; '.join(against))}", style="dim")
+    return text.append(f"\n    {was} {harmless('; '.join(reasons))}", style="dim")
 
 
 def _table(*columns: str) -> Table:

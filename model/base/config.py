@@ -2,7 +2,7 @@
 
 Notable:
 - Needs no torch. The `...Section` classes are also the sections of a recipe, so a field is declared once, here; a
-  `...Config` adds what only the program is told: folders, files, and how many threads to use.
+  `...Config` adds what only the program needs: folders, files, and how many threads to use.
 - Where a run keeps its files and the `PACE_FIELDS` of its loop may change between a run and its resume, and `steps` may
   grow; every other field may not.
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
@@ -32,7 +32,7 @@ class ModelShape:
     """The sizes of a Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2)."""
 
     vocab_size: int
-    """Rows of the embedding, in tokens; at least the tokenizer's size."""
+    """Rows of the embedding: at least as many as the tokenizer has tokens."""
     layers: int
     """Transformer blocks."""
     hidden_size: int
@@ -57,11 +57,11 @@ class ModelShape:
     """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
     slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
     rope_factor: float = 1.0
-    """This context over the one that the frequencies were made for; above 1 with `rope_scaling`."""
+    """This context divided by the one that the frequencies were made for; above 1 with `rope_scaling`."""
     sliding_window: int = 0
-    """Positions that a token sees in a layer with a window, its own included; 0: every layer sees the whole context."""
+    """Positions that a token sees in a layer with a window, its own included; 0: all layers see the whole context."""
     window_pattern: str = "SSSL"
-    """Which layers have the window, a letter each, repeated over the layers: S short, with the window; L long."""
+    """Which layers have the window, one letter a layer, repeated: S (short) with the window, L (long) without."""
 
     def __post_init__(self) -> None:
         if self.head_dim == 0 and self.heads > 0:
@@ -91,7 +91,7 @@ class OptimizerConfig:
     name: OptimizerName = "muon"
     """`muon`: Muon for the blocks' matrices, AdamW for the rest. `adamw`: AdamW for everything."""
     lr: float = 4e-3
-    """Peak learning rate of AdamW, a step in each coordinate."""
+    """Peak learning rate of AdamW: about the step of each weight."""
     muon_lr: float = 0.02
     """Peak learning rate of Muon: the root mean square of its update, relative to a matrix of orthonormal rows."""
     beta1: float = 0.9
@@ -101,7 +101,7 @@ class OptimizerConfig:
     momentum: float = 0.95
     """Muon's Nesterov momentum, per step."""
     weight_decay: float = 0.0
-    """Decoupled decay of matrices and embeddings, a fraction of the learning rate per step."""
+    """Decoupled decay of matrices and embeddings per step, as a fraction of the learning rate."""
     gradient_clip: float = 1.0
     """Largest norm of the whole gradient; 0 does not clip."""
 
@@ -123,7 +123,7 @@ class ScheduleConfig:
     warmup_steps: int = 0
     """Steps of linear warmup from 0."""
     decay_fraction: float = 0.4
-    """Share of all steps, at the end, over which warmup_stable_decay falls; the others fall over all of them."""
+    """Share of all steps, at the end, over which warmup_stable_decay falls; the others fall over all steps."""
     final_fraction: float = 0.0
     """Learning rate at the last step, as a fraction of the peak."""
 
@@ -148,8 +148,8 @@ class LoopConfig:
     seed: int = 0
     """Seeds the initial weights and the order of the sequences."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Type of the activations; weights and optimizer state are always float32. A CPU without bfloat16 instructions takes
-    float32 instead, which is several times faster there; the metrics log says which it was."""
+    """Type of the activations; weights and optimizer state are always float32. A CPU without bfloat16 instructions uses
+    float32 instead, which is several times faster there; the metrics log says which was used."""
     document_mask: bool = True
     """Whether attention stops at document boundaries inside a packed sequence."""
     compile: bool = False
@@ -157,7 +157,7 @@ class LoopConfig:
     products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step."""
     parallelism: Literal["ddp", "fsdp"] = "ddp"
     """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
-    optimizer state (FSDP2), for models that do not fit into one GPU's memory. One process holds the whole of it."""
+    optimizer state (FSDP2), for models that do not fit into one GPU's memory."""
     float8: bool = False
     """Whether the blocks' linear layers multiply in float8 while training (model/network/float8.py): faster for large
     models on GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of

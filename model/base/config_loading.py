@@ -1,7 +1,7 @@
-"""Reads a JSON file into frozen dataclasses, strictly.
+"""Strict reading of JSON files into frozen dataclasses.
 
-Notable: a field that is unknown, missing or of the wrong type is an error which names the file, the field by its path
-(`optimizer.muon_lr`) and, for an unknown one, the nearest right name. A misspelt field never becomes a default.
+Notable: an unknown or missing field or one of a wrong type is an error that names the file, the field by its path
+(`optimizer.muon_lr`) and, for an unknown one, the nearest known name. A misspelt field never becomes a default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Config = TypeVar("Config")
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
-    """The dataclass `kind` read from the JSON file `path`.
+    """Read the JSON file `path` into the dataclass `kind`.
 
     Raises:
         BadInput: the file cannot be read, is not JSON, or a field is unknown, missing, of a wrong type or value.
@@ -33,13 +33,13 @@ def load_config(path: Path, kind: type[Config]) -> Config:
 
 
 def parse_config(values: Any, kind: type[Config], where: str) -> Config:
-    """The dataclass `kind` made of plain JSON `values`; `where` names their source in error messages."""
+    """Make the dataclass `kind` of plain JSON `values`; `where` names their source in error messages."""
     parsed: Config = _dataclass_of(values, kind, where, "")
     return parsed
 
 
 def config_as_json(config: Any) -> dict[str, Any]:
-    """The plain JSON values of a config, which `parse_config` reads back to an equal one."""
+    """Return a config as plain JSON values, which `parse_config` reads back to an equal one."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 

@@ -1,7 +1,7 @@
-"""Locks of folders: one training at a time in a model folder, one builder at a time of a cache folder.
+"""Folder locks: one training at a time in a model folder, one builder at a time of a cache folder.
 
-Notable: two trainings of one folder would remove each other's unfinished checkpoints and mix their metrics. The lock is
-the kernel's (flock), so it ends with the process, however that ends; the file `.lock` itself stays and means nothing.
+Notable: two trainings in one folder would remove each other's unfinished checkpoints and mix their metrics. The lock is
+the kernel's (flock), so it ends with the process, however that ends; the file `.lock` stays and means nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Holds the lock of `folder`, which is made where it is missing, for the length of the block.
+    """Hold the lock of `folder`, which is created if missing, while the block runs.
 
-    Where the system or the file system knows no locks the block runs without one; the latter is said on stderr.
+    Where locks are not supported the block runs without one, with a warning on stderr.
 
     Raises:
         BadInput: another process, or another block of this one, holds it.
@@ -44,12 +44,12 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def turn_in(folder: Path) -> Iterator[bool]:
-    """Waits until no other process is in such a block for `folder`, whose parent is made where it is missing.
+    """Wait until no other process is in such a block for `folder`, whose parent is created if missing.
 
-    Gives whether that is sure: without locks nobody waits, and whoever is inside must be ready for company.
+    Yields whether that is certain: without locks no process waits, so several may be in the block.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the folder, not in it: that the folder is there may mean that it is finished.
+    # Beside the folder, not in it: an existing folder may mean a finished one.
     descriptor = os.open(folder.with_name(f".{folder.name}{_FILE}"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield _lock(descriptor, wait=True)
@@ -58,7 +58,7 @@ def turn_in(folder: Path) -> Iterator[bool]:
 
 
 def _lock(descriptor: int, wait: bool) -> bool:
-    """Takes the lock; False where the system or the file system knows none. Raises BlockingIOError unless it waits."""
+    """Take the lock; return False where locks are not supported. Raises BlockingIOError unless it waits."""
     try:
         import fcntl  # only POSIX systems have it
     except ImportError:

@@ -1,10 +1,10 @@
-"""How a program of the model half ends: exit code, message, and an outcome file beside its config.
+"""How the model's programs end: exit code, message, and an outcome file beside the config. Needs no torch.
 
-Notable: `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a
-crash. The main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. It is
-removed at the start; where it is missing after the end, the program was killed, or the disk had no room for it.
-
-A full disk counts as bad input: until a person makes room, every new try would end the same way.
+Notable:
+- `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a crash. The
+  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. The file is
+  removed at the start; if it is missing at the end, the program was killed, or the disk had no room for it.
+- A full disk counts as bad input: until someone makes room, every retry would end the same way.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from model.base.full_disk import full_disk_message, is_full_disk
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
+"""Stopped by SIGTERM after a checkpoint."""
 
 
 def run_program(program: Callable[[Path], int], arguments: list[str], usage: str) -> int:
-    """Runs `program` on the config file named by the only argument and returns the process's exit code.
+    """Run `program` on the config file named by the only argument and return the process's exit code.
 
     Args:
         program: takes the config's path, returns `EXIT_DONE` or `EXIT_STOPPED`.
@@ -56,8 +57,18 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     return code
 
 
+def run_command(action: Callable[[], None]) -> int:
+    """Run an action of the command line and return the exit code; a `BadInput` is printed to stderr."""
+    try:
+        action()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return EXIT_DONE
+
+
 def outcome_path(config_path: Path) -> Path:
-    """Where `run_program` writes the outcome of the program that was given `config_path`."""
+    """Return where `run_program` writes the outcome of the program that was given `config_path`."""
     return config_path.with_suffix(".outcome.json")
 
 
@@ -65,7 +76,7 @@ def _write_outcome(outcome: Path, code: int, message: str) -> None:
     try:
         outcome.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
     except OSError as error:
-        # The exit code still tells, and half a file would hide it from who reads the file first.
+        # The exit code is still right, and a truncated file would hide it.
         print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)
         with contextlib.suppress(OSError):
             outcome.unlink()

@@ -1,7 +1,7 @@
-"""Sizes that follow from fewer numbers: a whole shape from its depth, and the ids that an objective needs for itself.
+"""Sizes that recipes and plans need without torch: a shape from its depth, the ids that an objective reserves, the
+head's chunks of logits.
 
-Notable: needs no torch, since a recipe is filled in where torch may not be installed. What comes out is plain sizes; a
-model's config.json holds those, and never the number they came from.
+Notable: a model's config.json holds its sizes, never the depth that they came from.
 """
 
 from __future__ import annotations
@@ -9,26 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+LOGITS_PER_GPU_CHUNK = 1 << 28
+"""Logits that the head makes at a time on a GPU (model/network/cross_entropy.py), at most."""
+LEAST_ROWS_PER_CHUNK = 64
+"""Positions of a chunk of logits, at least."""
 _WIDTH_PER_LAYER = 64
 _NARROW_HEAD, _WIDE_HEAD = 64, 128
 _WIDE_FROM = 1024
-"""Width of the model from which on heads are wide."""
+"""Hidden size from which on heads are wide."""
 
 
 def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes of a model of `depth` layers, less those that are named, which the others follow.
+    """Return the sizes of a model of `depth` layers, except those in `named`, from which the others follow.
 
     - layers: the depth.
-    - hidden_size: 64 for each layer, as in nanochat, and a multiple of the head's hidden_size.
-    - head_dim: 64, and 128 from a hidden_size of 1,024 on, as Qwen3 has it everywhere (arXiv:2505.09388, table 1).
-    - heads: so many as make up the hidden_size.
+    - hidden_size: 64 for each layer, as in nanochat, rounded up to a multiple of `head_dim`.
+    - head_dim: 64, or 128 from a hidden size of 1,024 on, as in all of Qwen3 (arXiv:2505.09388, table 1).
+    - heads: hidden_size / head_dim.
     - kv_heads: one for two query heads, as in Qwen3's smaller models; one for each where their number is odd.
-    - intermediate_size: 8/3 of the hidden_size, rounded up to a multiple of 64, so that the three matrices of SwiGLU have
-      the weights of two with a factor of four (arXiv:2002.05202, section 2).
+    - intermediate_size: 8/3 of the hidden size, rounded up to a multiple of 64, so that the three matrices of SwiGLU
+      have as many weights as two of four times the hidden size (arXiv:2002.05202, section 2).
 
     Raises:
-        ValueError: the depth, or a size that others follow, is not a whole number of at least 1; or there is nothing
-            left that the depth could set.
+        ValueError: the depth, or a size that others follow, is not a whole number of at least 1, or the depth has
+            nothing left to set.
     """
     if named.keys() >= {"layers", "hidden_size", "heads", "kv_heads", "intermediate_size"}:
         raise ValueError(
@@ -37,7 +41,7 @@ def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:
         )
     sizes: dict[str, Any] = {"layers": _whole("depth", depth)}
     hidden_size = _whole("hidden_size", named.get("hidden_size", _WIDTH_PER_LAYER * depth))
-    # In a recipe 0 stands for hidden_size / heads, as if the head's hidden_size were not named.
+    # In a recipe 0 stands for hidden_size / heads, as if head_dim were not named.
     head_dim = named.get("head_dim") or (_WIDE_HEAD if hidden_size >= _WIDE_FROM else _NARROW_HEAD)
     if "hidden_size" not in named:
         hidden_size = -(-hidden_size // _whole("head_dim", head_dim)) * head_dim
@@ -50,7 +54,7 @@ def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reserved_ids(objective: str, context: int) -> int:
-    """How many ids at the top of the vocabulary an objective needs for itself (model/data/corruption.py).
+    """Return how many ids at the top of the vocabulary an objective reserves (model/data/corruption.py).
 
     Args:
         objective: `causal`, `masked` or `span_corruption`.

@@ -1,12 +1,12 @@
-"""Checkpoints: torch.distributed.checkpoint folders that are whole or not there, and are checked before they are read.
+"""Checkpoints: torch.distributed.checkpoint folders that appear whole or not at all, and are verified before use.
 
 Notable:
-- A checkpoint is written aside, synced and renamed, so a kill or a full disk leaves the earlier ones as they were.
+- A checkpoint is written aside, synced and renamed, so a kill or a full disk leaves the earlier ones intact.
 - `digests.json` holds the xxh3-128 digest of every file, checked before anything is read; a checkpoint that fails is
-  passed over for the one before it.
-- `training.json` holds the step, the tokens seen, the shape, and the config fields that decide the result. Resuming
-  under other ones is refused by name, since the curve would be neither the old run's nor a new one's.
-- Sharded state is read back on any number of processes.
+  skipped for the one before it.
+- `training.json` holds the `Progress` (model/checkpoints/progress.py). Resuming under other settings is refused by
+  name, since the curve would belong to neither run.
+- Sharded state can be read back on any number of processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,32 +39,13 @@ from torch.optim import Optimizer
 from model.base.config import ModelShape
 from model.base.config_loading import config_as_json, parse_config
 from model.base.errors import BadInput
+from model.checkpoints.progress import Progress
 from model.checkpoints.reader import CheckpointPlanner, CheckpointReader
-from model.training.early_stopping import EarlyStoppingState
-from model.training.loss_spikes import LossSpikeState
 
 _T = TypeVar("_T")
 
 _DIGESTS = "digests.json"
 _PROGRESS = "training.json"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands, and what it was."""
-
-    step: int
-    """Finished optimizer steps."""
-    tokens: int
-    """Input tokens seen, over all processes, without padding."""
-    shape: ModelShape
-    """Sizes of the model."""
-    settings: dict[str, Any]
-    """The config fields that decide the result, by path, and the digest of the data."""
-    judged: LossSpikeState = field(default_factory=LossSpikeState)
-    """What skipping steps goes by, and how far the data is ahead of the steps."""
-    counted: EarlyStoppingState = field(default_factory=EarlyStoppingState)
-    """Hours and evaluations so far."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +56,15 @@ class Checkpoint:
     progress: Progress
 
 
-def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimizers: list[Optimizer], keep: int) -> Path:
-    """`write_checkpoint` of the state as it is now."""
-    return write_checkpoint(folder, progress, training_state(model, optimizers), keep)
-
-
 def training_state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
-    """What a checkpoint holds of a model and its optimizers, by name; tensors share the memory of the model's."""
+    """Return what a checkpoint holds of a model and its optimizers; the tensors share memory with the model's."""
     return {"model": get_model_state_dict(model), "optimizer": get_optimizer_state_dict(model, optimizers)}
 
 
 def write_checkpoint(
     folder: Path, progress: Progress, state: dict[str, Any], keep: int, group: dist.ProcessGroup | None = None
 ) -> Path:
-    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep` checkpoints; every process calls this.
+    """Write `folder`/step-NNNNNNNN and remove all but the newest `keep` checkpoints; every process calls this.
 
     Args:
         folder: of the checkpoints.
@@ -101,7 +77,7 @@ def write_checkpoint(
         The checkpoint's folder.
 
     Raises:
-        BadInput: the disk is full or cannot be written; on every process, whichever it was.
+        BadInput: the disk is full or cannot be written; raised on every process, whichever it was.
     """
     final = folder / f"step-{progress.step:08d}"
     temporary = folder / f"{final.name}.tmp"
@@ -114,8 +90,8 @@ def write_checkpoint(
         if _rank() == 0:
             shutil.rmtree(temporary, ignore_errors=True)
         raise BadInput(
-            f"cannot write the checkpoint {final}: {_cause(error)}; make room and start again, the checkpoints before "
-            "it are as they were"
+            f"cannot write the checkpoint {final}: {_cause(error)}; make room and start again; earlier checkpoints "
+            "are intact"
         ) from error
     return final
 
@@ -123,7 +99,7 @@ def write_checkpoint(
 def newest_valid_checkpoint(
     folder: Path, suits: Callable[[Progress], bool] = lambda progress: True
 ) -> Checkpoint | None:
-    """The newest checkpoint under `folder` whose digests are right and whose progress suits; None if there is none.
+    """Return the newest checkpoint in `folder` whose digests are right and whose progress suits, or None.
 
     One whose digests are wrong is reported on stderr and passed over.
     """
@@ -140,21 +116,21 @@ def newest_valid_checkpoint(
 
 
 def remove_checkpoints_after(folder: Path, step: int) -> None:
-    """Removes what was saved beyond `step`; one process calls this, when training goes back there."""
+    """Remove checkpoints after `step`; one process calls this when training goes back there."""
     for found in _checkpoint_folders(folder):
         if int(found.name.removeprefix("step-")) > step:
             shutil.rmtree(found)
 
 
 def load_model(checkpoint: Checkpoint, model: nn.Module) -> None:
-    """Reads the checkpoint's weights into `model`, which may be sharded."""
+    """Read the checkpoint's weights into `model`, which may be sharded."""
     state = {"model": get_model_state_dict(model)}
     _read(checkpoint, state)
     set_model_state_dict(model, state["model"])
 
 
 def load_training_state(checkpoint: Checkpoint, model: nn.Module, optimizers: list[Optimizer]) -> None:
-    """Reads the checkpoint's weights and optimizer state, on any number of processes."""
+    """Read the checkpoint's weights and optimizer state, on any number of processes."""
     state = training_state(model, optimizers)
     _read(checkpoint, state)
     set_model_state_dict(model, state["model"])
@@ -162,7 +138,7 @@ def load_training_state(checkpoint: Checkpoint, model: nn.Module, optimizers: li
 
 
 def refuse_other_run(checkpoint: Checkpoint, shape: ModelShape, settings: dict[str, Any]) -> None:
-    """Raises BadInput, naming the first field that differs, where the checkpoint is of another shape or run."""
+    """Raise BadInput, naming the first field that differs, if the checkpoint is of another shape or run."""
     progress = checkpoint.progress
     wanted = {f"shape.{name}": value for name, value in config_as_json(shape).items()} | settings
     found = {f"shape.{name}": value for name, value in config_as_json(progress.shape).items()} | progress.settings
@@ -181,14 +157,14 @@ def _make_empty(folder: Path) -> None:
 
 
 def _save_shards(folder: Path, state: dict[str, Any], group: dist.ProcessGroup | None) -> None:
-    """Every process writes and syncs its own; fails on all of them or on none."""
+    """Write and sync every process's own shards; fails on all processes or on none."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
         save(state, checkpoint_id=folder, process_group=group, no_dist=not dist.is_initialized())
 
 
 def _digests_of_own(folder: Path) -> dict[str, str]:
-    """Digests of what this process has just written, while the system still holds it in memory."""
+    """Digest what this process has just written, while the system still caches it."""
     written = [*folder.glob(f"__{_rank()}_*"), *(folder.glob(".metadata") if _rank() == 0 else ())]
     return {file.name: _digest(file) for file in sorted(written)}
 
@@ -206,12 +182,12 @@ def _finish(temporary: Path, final: Path, progress: Progress, digests: list[dict
 
 
 def _on_main_process(action: Callable[[], None], group: dist.ProcessGroup | None) -> None:
-    """Runs `action` on the main process; returns, or raises its OSError, on all."""
+    """Run `action` on the main process; an OSError is raised on all."""
     _shared(action if _rank() == 0 else lambda: None, group)
 
 
 def _shared(action: Callable[[], _T], group: dist.ProcessGroup | None) -> list[_T]:
-    """Runs `action` everywhere; returns the results of all processes, or raises one's OSError on all of them."""
+    """Run `action` on every process; return all results on each, or raise one's OSError on all."""
     result: _T | OSError
     try:
         result = action()
@@ -228,7 +204,7 @@ def _shared(action: Callable[[], _T], group: dist.ProcessGroup | None) -> list[_
 
 
 def _cause(error: CheckpointException | OSError) -> str:
-    """The operating system's own words; torch wraps them, one failure a process."""
+    """Return the operating system's own message, which torch wraps, one failure per process."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return "; ".join(str(failure[0]) for failure in error.failures.values())
@@ -248,7 +224,7 @@ def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
 
 
 def _checkpoint_folders(folder: Path) -> list[Path]:
-    """Finished checkpoints, newest first."""
+    """Return finished checkpoints, newest first."""
     return sorted((path for path in folder.glob("step-*") if path.suffix != ".tmp"), reverse=True)
 
 

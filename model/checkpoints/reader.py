@@ -1,7 +1,7 @@
-"""Reads torch.distributed.checkpoint folders without letting them run code.
+"""Reading of torch.distributed.checkpoint folders without running code from them.
 
-Notable: torch keeps the metadata and what is no tensor (rates, flags) as pickles, which may name any function of Python
-to be called. Digests show damage, not who wrote a file, so only the names that a checkpoint has are found here.
+Notable: torch stores the metadata and whatever is not a tensor (rates, flags) as pickles, which can call any Python
+function. Digests reveal damage, not who wrote a file, so only the names that a checkpoint needs are allowed here.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _NAMES = {
     "torch.serialization": {"_get_layout"},
     "pathlib": {"PosixPath", "WindowsPath"},
 }
-"""What metadata may name, by module; besides, torch's types of numbers."""
+"""What metadata may name, by module, besides torch's dtypes."""
 
 
 class CheckpointReader(FileSystemReader):
     """A reader of one checkpoint.
 
-    Its metadata are read at once: of a refusal later on, torch would only say that there are none.
+    It reads the metadata at once: torch would report a later refusal only as missing metadata.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises `pickle.UnpicklingError` for metadata that name what none needs."""
+        """Read the metadata; raises `pickle.UnpicklingError` if they name what no checkpoint needs."""
         super().__init__(folder)
         with (folder / ".metadata").open("rb") as file:
             metadata = _MetadataUnpickler(file).load()
@@ -52,17 +52,17 @@ class CheckpointReader(FileSystemReader):
         self._metadata = metadata
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """The metadata of the whole checkpoint."""
+        """Return the metadata of the whole checkpoint."""
         self._metadata.storage_meta = self._metadata.storage_meta or StorageMeta()
         self._metadata.storage_meta.load_id = self.load_id
         return self._metadata
 
 
 class CheckpointPlanner(DefaultLoadPlanner):
-    """torch's planner, for which what is no tensor is a plain value or `pickle.UnpicklingError`."""
+    """torch's planner, limited to tensors and plain values; anything else raises `pickle.UnpicklingError`."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        """Puts a value where it belongs in the state, which torch's planner does with whatever a pickle asks for."""
+        """Put a plain value in its place in the state; torch's planner would put whatever a pickle asks for."""
         try:
             torch.load(value, weights_only=True)
         except pickle.UnpicklingError as error:

@@ -1,9 +1,9 @@
-"""Writes a run's checkpoints, large ones in the background while training goes on.
+"""The writer of a run's checkpoints; large ones are written in the background while training goes on.
 
 Notable:
-- What is written is a copy of the state, taken between two steps; the next save waits for the one before it.
-- The exchanges of a background write have a process group of their own, so that they never mix with the training's.
-- An error in the background is raised by the next `save` or `wait`, on every process.
+- A background write saves a copy of the state, taken between two steps; the next save waits for the one before it.
+- It has its own process group, so that its exchanges never mix with the training's.
+- Its errors are raised by the next `save` or `wait`, on every process.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.optim import Optimizer
 
 from model.base.config import LoopConfig
-from model.checkpoints.checkpointing import Progress, training_state, write_checkpoint
+from model.checkpoints.checkpointing import training_state, write_checkpoint
+from model.checkpoints.progress import Progress
 
 _MIB = 1 << 20
 
 
 class CheckpointWriter:
-    """Writes into one folder, one checkpoint at a time. Every process has one and makes the same calls."""
+    """Writes one checkpoint at a time into one folder. Every process has one and makes the same calls."""
 
     def __init__(self, folder: Path, loop: LoopConfig) -> None:
         """
         Args:
             folder: of the checkpoints.
-            loop: how many to keep, and what is large enough for the background.
+            loop: how many to keep, and which are large enough for the background.
         """
         self._folder, self._keep = folder, loop.keep_checkpoints
         self._background_bytes = loop.background_checkpoint_mib * _MIB
@@ -38,7 +39,7 @@ class CheckpointWriter:
         self._pending: Future[Path] | None = None
 
     def save(self, progress: Progress, model: nn.Module, optimizers: list[Optimizer], at_once: bool) -> None:
-        """Saves a checkpoint; it is on disk on return if `at_once`, or if it is small.
+        """Save a checkpoint; it is on disk on return if `at_once` is set or if it is small.
 
         Raises:
             BadInput: this checkpoint, or the one before it, could not be written.
@@ -62,12 +63,12 @@ class CheckpointWriter:
             pending.result()
 
     def close(self) -> None:
-        """Lets a checkpoint in the writing be finished."""
+        """Finish the checkpoint that is being written."""
         self._thread.shutdown()
         if self._group is not None:
             dist.destroy_process_group(self._group)
 
 
 def _bytes_of(model: nn.Module) -> int:
-    """Bytes of weights, momentum and squared mean together, over all processes; the same on each."""
+    """Return the bytes of weights, momentum and squared mean, over all processes; the same on each."""
     return sum(3 * parameter.numel() * parameter.element_size() for parameter in model.parameters())

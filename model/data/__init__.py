@@ -1,0 +1,1 @@
+"""Training data: token cache, packed sequences, conversations, corruption."""

@@ -1,9 +1,11 @@
-"""Finetuning data: conversations as packed sequences in which only the assistant's words and calls of tools are learnt.
+"""Finetuning data: conversations as packed sequences in which only what the assistant writes is learnt.
 
 Notable:
-- Conversations of any length are accounted for: one longer than a sequence is cut at its end, and one in which nothing
-  of an assistant is left is dropped; both are counted and logged. So no sequence is all padding.
+- Every conversation is accounted for: one longer than a sequence is cut at its end, and one that then has nothing left
+  from an assistant is dropped; both are counted and logged. So no sequence is all padding.
 - Packing is best-fit decreasing over the whole file; attention never crosses from one conversation into another.
+- The data half packs documents by the same rule (tasks/tokenize/best_fit.py), but in bulk, for billions of lengths, and
+  the two halves share no code.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _EXPECTED = 'a conversation looks like {"messages": [{"role": "user", "content":
 
 @dataclass(frozen=True)
 class ChatData:
-    """Packed conversations and what became of each."""
+    """Packed conversations, and how many were cut or dropped."""
 
     sequences: PackedSequences
     digest: str
@@ -36,7 +38,7 @@ class ChatData:
 
 
 def open_chat_data(path: Path, chat: ChatFormat, context: int, global_batch_size: int, seed: int) -> ChatData:
-    """Reads and packs the conversations of a JSONL file.
+    """Read and packs the conversations of a JSONL file.
 
     Args:
         path: one {"id": ..., "messages": [...]} a line.
@@ -72,7 +74,7 @@ def open_chat_data(path: Path, chat: ChatFormat, context: int, global_batch_size
 
 
 def pack(lengths: list[int], room: int) -> Packing:
-    """Packs pieces of the given lengths, none above `room`, by best-fit decreasing.
+    """Pack pieces of the given lengths, none above `room`, by best-fit decreasing.
 
     Piece i starts where the pieces before it end in the token array.
     """
@@ -92,7 +94,7 @@ def pack(lengths: list[int], room: int) -> Packing:
 
 
 def read_conversations(path: Path) -> list[list[Message]]:
-    """The conversations of a JSONL file, in order, each with its `tools` described in its system turn.
+    """Return the conversations of a JSONL file, in order, each with its `tools` described in its system turn.
 
     Raises:
         BadInput: the file is missing or a line is malformed.
@@ -128,7 +130,7 @@ def _message(values: dict[str, Any]) -> Message:
 
 
 def _call(values: dict[str, Any]) -> ToolCall:
-    """A call in the form of the chat APIs, {"function": {"name", "arguments"}}, or that inner object alone."""
+    """Read a call in the form of the chat APIs, {"function": {"name", "arguments"}}, or that inner object alone."""
     function = values.get("function") or values
     name, arguments = function["name"], function["arguments"]
     if isinstance(arguments, str):

@@ -1,11 +1,13 @@
 """ChatML: how a conversation becomes tokens, in training, in questions and in chat.
 
 Notable:
+- The tokenizer's file decides which special tokens there are and what ids they have (tasks/tokenize puts them there);
+  ChatML and Qwen3 fix their names, which are looked up in the file when it is loaded.
 - Text is never read as control tokens: a message that contains `<|im_end|>` stays text, so a user cannot end a turn.
-- Contents are stripped of white space at both ends, here and in the chat template, so that the border between a role
-  and its content is always a border between tokens; both then give equal ids.
+- Contents are stripped of white space, here and in the chat template, so that there is always a token boundary between
+  a role and its content; both then give equal ids.
 - A tokenizer trained with `tools` has markers around calls and results of tools. A call is JSON, as Qwen3 writes it, so
-  that the parsers of the usual servers read it; a result is a turn of its own, which nobody learns to write.
+  that the parsers of common servers read it; a result is a turn of its own, which is never trained on.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-"""The same format as a Jinja template, for transformers and the servers that read its folders."""
+"""The same format as a Jinja template, for transformers and for servers that read its folders."""
 
 TOOL_CHAT_TEMPLATE = (
     "{% if tools %}"
@@ -70,11 +72,11 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True)
 class ToolCall:
-    """What an assistant asks a tool for."""
+    """An assistant's call of a tool."""
 
     name: str
     arguments: str
-    """A JSON object, as it is written in the text."""
+    """A JSON object, as written in the text."""
 
     @property
     def text(self) -> str:
@@ -93,7 +95,7 @@ class Message:
 
 
 def with_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """The conversation with a system turn that describes `tools`, JSON objects of any form; as it is without any."""
+    """Return the conversation with `tools`, JSON objects of any form, described in its system turn."""
     if not tools:
         return list(messages)
     has_scene = bool(messages) and messages[0].role == "system"
@@ -105,11 +107,11 @@ def with_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) 
 
 
 class ChatFormat:
-    """Turns messages into ids and ids into text, with one tokenizer."""
+    """Messages to ids and ids to text, with one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        # The three ids are set by hand below; any look-alike in a message is plain text.
+        # Control tokens are added by id; any look-alike in a message is plain text.
         self._tokenizer.encode_special_tokens = True
         self.end_of_text = _special(tokenizer, END_OF_TEXT)
         """Id of the boundary between documents, also used as padding."""
@@ -121,7 +123,7 @@ class ChatFormat:
 
     @property
     def has_tools(self) -> bool:
-        """Whether there are tokens around calls and results of tools."""
+        """Whether the tokenizer has tokens around calls and results of tools."""
         return len(self._tools) == len(TOOL_TOKENS)
 
     @property
@@ -135,7 +137,7 @@ class ChatFormat:
         return frozenset((self.end_of_turn, self.end_of_text))
 
     def check_vocabulary(self, shape: ModelShape) -> None:
-        """Raises BadInput where the tokenizer has more ids than the model's embedding has rows."""
+        """Raise BadInput if the tokenizer has more ids than the model's embedding has rows."""
         size = self._tokenizer.get_vocab_size()
         if size > shape.vocab_size:
             raise BadInput(
@@ -144,7 +146,7 @@ class ChatFormat:
             )
 
     def conversation(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
-        """The ids of a whole conversation, and which of them an assistant writes: its contents, calls and their ends.
+        """Return the ids of a conversation, and which of them the assistant writes: contents, calls and their ends.
 
         Raises:
             BadInput: it uses tools, and the tokenizer has no tokens for them.
@@ -161,7 +163,7 @@ class ChatFormat:
         return ids, written
 
     def _content(self, message: Message) -> list[int]:
-        """The ids between the role and the end of a turn."""
+        """Return the ids between the role and the end of a turn."""
         text = self.encode(message.content.strip())
         if message.role != "tool" and not message.calls:
             return text
@@ -177,16 +179,16 @@ class ChatFormat:
         return text
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """The ids after which the assistant's next content begins."""
+        """Return the ids after which the assistant's next content begins."""
         return [*self.conversation(messages)[0], self.start_of_turn, *self.encode("assistant\n")]
 
     def encode(self, text: str) -> list[int]:
-        """The ids of plain text, without any special token."""
+        """Return the ids of plain text, without any special token."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; special ones are left out, but for those of tools: who runs the tools has to see them."""
+        """Return the text of ids, without special tokens other than those of tools, which the caller must see."""
         if not self.has_tools:
             text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
             return text
@@ -196,7 +198,7 @@ class ChatFormat:
 
 
 def load_chat_format(path: Path) -> ChatFormat:
-    """The chat format over a tokenizer.json.
+    """Return the chat format of a tokenizer.json.
 
     Raises:
         BadInput: the file is missing, damaged, or lacks a special token.

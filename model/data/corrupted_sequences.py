@@ -1,11 +1,11 @@
 """Batches of packed sequences with part of each segment hidden, as a pure function of the step.
 
 Notable:
-- What is hidden is drawn anew each time a sequence comes up (RoBERTa, arXiv:1907.11692, section 4.1), from a generator
+- What is hidden is drawn again each time a sequence comes up (RoBERTa, arXiv:1907.11692, section 4.1), from a generator
   seeded by the row's place in the whole run; so neither a resume nor the number of processes changes it.
-- Every batch carries segment ids, padding's too, since an encoder sees to both sides.
-- Where there is a decoder, a row is the encoder's input, padded, and after it the decoder's. The targets are as wide as
-  the latter, which is how a model knows where to cut.
+- Every batch has segment ids, also for padding, since an encoder sees both sides.
+- With a decoder, a row is the encoder's input, padded, and after it the decoder's. The targets are as wide as the
+  decoder's input, which tells a model where to split.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from model.data.packed_sequences import IGNORED, PADDING_SEGMENT, Batch, IntArra
 
 _WIDTH_STEP = 32
 _STREAM = 1
-"""Tells these draws from those of the order, which have the same seed."""
+"""Separates these draws from those of the order, which have the same seed."""
 
 
 class CorruptedSequences(PackedSequences):
@@ -49,7 +49,7 @@ class CorruptedSequences(PackedSequences):
         super().__init__(tokens, _cut(packing, context), context, global_batch_size, seed)
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
-        """As in `PackedSequences`; `segments` is always there, and `targets` belong to the last columns of `inputs`."""
+        """Return a batch, always with `segments`; `targets` belong to the last columns of `inputs`."""
         chosen = self.sequences_of_step(step)
         rows = range(len(chosen))[share(len(chosen), rank, world_size)]
         corrupted = [
@@ -69,12 +69,12 @@ class CorruptedSequences(PackedSequences):
 def corrupted_rows(
     rows: Sequence[Sequence[Corrupted]], context: int, has_answers: bool
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Inputs, targets and segments of rows, each made of segments that together fit the context.
+    """Return inputs, targets and segments of rows, each made of segments that together fit the context.
 
     Args:
         rows: at least one; a row may have no segments.
         context: T, the most positions of each part of a row.
-        has_answers: whether a decoder's input stands after the encoder's.
+        has_answers: whether a decoder's input follows the encoder's.
 
     Returns:
         (R, S) token ids, (R, T) targets of the last T columns, (R, S) numbers of segments.
@@ -106,7 +106,7 @@ def _width(rows: Sequence[Sequence[IntArray]], context: int) -> int:
 
 
 def _cut(packing: Packing, context: int) -> Packing:
-    """The same sequences without what does not fit the context: a plan for next-token prediction has one token more."""
+    """Cut sequences to the context: a plan for next-token prediction has one token more."""
     lengths = packing.lengths.copy()
     running = np.concatenate([[0], np.cumsum(lengths)])
     filled = running[packing.offsets[1:]] - running[packing.offsets[:-1]]

@@ -1,9 +1,9 @@
-"""Two ways to hide part of a text and to ask for it: single tokens (BERT), and spans (T5).
+"""Two ways to hide part of a text and to predict it: single tokens (BERT), and spans (T5).
 
 Notable:
-- How many tokens are hidden is a function of a segment's length alone, so that every process knows how many predictions
-  a step has without reading the others' rows. Which ones are drawn from the generator that is given.
-- The ids that stand for what is hidden are the topmost of the vocabulary, where no tokenizer may have its own.
+- How many tokens are hidden depends on a segment's length alone, so that every process knows how many predictions a
+  step has without reading the others' rows. Which ones are hidden is drawn.
+- The ids that replace what is hidden are the topmost of the vocabulary, which no tokenizer may use.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _HIDDEN_PERCENT = 15
 _MEAN_SPAN = 3
 """Tokens of a span on average (arXiv:1910.10683, section 3.3.4)."""
 _MASKED, _RANDOM = 0.8, 0.1
-"""Of the tokens that BERT asks for: shown as the mask, as a random token; the rest as they are (appendix A.1)."""
+"""Shares of the hidden tokens shown as the mask and as a random token; the rest stay (BERT, appendix A.1)."""
 _SHORTEST = 2
-"""Tokens of the shortest segment of which anything is hidden: something must stay to be seen."""
+"""Tokens of the shortest segment in which anything is hidden: something must stay visible."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Corrupted:
     answer: IntArray
     """What the decoder reads; empty where there is none."""
     targets: IntArray
-    """What is to be predicted at each position of the answer, or of what is shown where there is no decoder; `IGNORED`
-    where nothing is."""
+    """What is to be predicted at each position of the answer, or without a decoder of what is shown; else `IGNORED`."""
 
 
 _NOTHING = np.empty(0, dtype=np.int64)
@@ -48,29 +47,29 @@ class Corruption(Protocol):
 
     @property
     def has_answers(self) -> bool:
-        """Whether a decoder writes what is hidden; else it is predicted where it was."""
+        """Whether a decoder writes what is hidden; otherwise it is predicted in place."""
 
     def target_counts(self, lengths: IntArray) -> IntArray:
-        """How many predictions segments of these lengths have."""
+        """Return how many predictions segments of these lengths have."""
 
     def corrupt(self, tokens: IntArray, draws: np.random.Generator) -> Corrupted:
-        """A segment's `tokens` with part of them hidden."""
+        """Hide part of a segment's `tokens`."""
 
 
 @dataclass(frozen=True)
 class MaskedTokens:
-    """BERT's: 15% of the tokens are asked for; most of them are shown as a mask."""
+    """BERT's: 15% of the tokens are to be predicted; most of them are shown as a mask."""
 
     mask: int
     """Id of the mask; ids below it are tokens."""
     has_answers = False
 
     def target_counts(self, lengths: IntArray) -> IntArray:
-        """One prediction for each hidden token."""
+        """Return the number of hidden tokens: each has one prediction."""
         return _hidden(lengths)
 
     def corrupt(self, tokens: IntArray, draws: np.random.Generator) -> Corrupted:
-        """The tokens, some of them masked or exchanged, and what those were."""
+        """Mask or exchange some of the tokens; what they were is to be predicted."""
         count = int(_hidden(np.array([len(tokens)]))[0])
         chosen = draws.choice(len(tokens), count, replace=False)
         shown, targets = tokens.copy(), np.full_like(tokens, IGNORED)
@@ -82,25 +81,25 @@ class MaskedTokens:
 
 @dataclass(frozen=True)
 class MaskedSpans:
-    """T5's: 15% of the tokens, in spans of three on average, make room for a sentinel each; the answer lists them."""
+    """T5's: 15% of the tokens, in spans of three on average, give way to one sentinel a span; the answer lists them."""
 
     first_sentinel: int
     """Id of the first span's sentinel; the next ones lie below it."""
     has_answers = True
 
     def target_counts(self, lengths: IntArray) -> IntArray:
-        """The hidden tokens, the sentinels between them, and one that ends the answer. The first sentinel is given."""
+        """Count the hidden tokens, the sentinels between them, and one that ends the answer. The first is given."""
         hidden = _hidden(lengths)
         return hidden + _spans(hidden)
 
     def corrupt(self, tokens: IntArray, draws: np.random.Generator) -> Corrupted:
-        """`a b c d e f` with `c d` hidden: shown `a b <0> e f`; the decoder reads `<0> c d` and predicts `c d <1>`."""
+        """Hide spans: of `a b c d e f`, `a b <0> e f` is shown; the decoder reads `<0> c d` and predicts `c d <1>`."""
         hidden = _hidden(np.array([len(tokens)]))
         count, spans = int(hidden[0]), int(_spans(hidden)[0])
         if not spans:
             return Corrupted(tokens, _NOTHING, _NOTHING)
         sentinels = self.first_sentinel - np.arange(spans + 1)
-        # Between two spans something is seen; before the first and after the last there may be nothing.
+        # Between two spans something is visible; before the first and after the last there may be nothing.
         seen = _parts(len(tokens) - count + 2, spans + 1, draws)
         seen[[0, -1]] -= 1
         lengths = np.empty(2 * spans + 1, dtype=np.int64)
@@ -114,7 +113,7 @@ class MaskedSpans:
 
 
 def corruption_of(objective: str, shape: ModelShape) -> Corruption | None:
-    """The corruption of an objective, with the topmost ids of the vocabulary; None for `causal`, which hides nothing.
+    """Return an objective's corruption, which uses the topmost ids of the vocabulary; None for `causal`.
 
     Raises:
         ValueError: there is no such objective.
@@ -134,6 +133,6 @@ def _spans(hidden: IntArray) -> IntArray:
 
 
 def _parts(total: int, count: int, draws: np.random.Generator) -> IntArray:
-    """`total` cut into `count` parts of at least 1, every way equally likely."""
+    """Cut `total` into `count` parts of at least 1, every way equally likely."""
     cuts = np.sort(draws.choice(total - 1, count - 1, replace=False)) + 1
     return np.diff(np.concatenate([[0], cuts, [total]]))

@@ -1,11 +1,10 @@
-"""The parts of a finished dataset: which files they are, whether they are whole, and their rows.
+"""The parts of a finished dataset: which files they are, whether they are intact, and their rows.
 
 Notable:
-- `manifest.json` says which parts there are and the digest of each. A digest covers a part's row groups, that is every
-  byte before the Parquet footer, so one flipped bit is found that Parquet itself, which writes no checksums, may not
-  notice.
-- A dataset may lie in an object store: a URL that fsspec knows. Its parts are then copied to the cache folder, checked,
-  and read from there; processes that share the folder share the copy.
+- `manifest.json` lists the parts and the digest of each. A digest covers a part's row groups, that is every byte before
+  the Parquet footer, so it reveals a flipped bit that Parquet, which has no checksums here, might miss.
+- A dataset may be in an object store: any URL that fsspec can open. Its parts are then copied to the cache folder,
+  checked, and read from there; processes that share the folder share the copy.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ class Part:
 
     path: Path
     digest: str | None
-    """xxh3-128 of its row groups as the manifest lists it; None where no manifest does."""
+    """xxh3-128 of its row groups as listed in the manifest; None without a manifest."""
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What is another for another content: the digest, or else size and time."""
+        """A key that changes with the content: the digest, or else size and time."""
         if self.digest:
             return (self.path.name, self.digest)
         status = self.path.stat()
@@ -53,10 +52,10 @@ class Part:
 
 
 def local_dataset(place: str | Path, cache: Path) -> Path:
-    """The folder of a dataset on a local disk: `place` itself, or the copy under `cache` of one that a URL names.
+    """Return a dataset's folder on a local disk: `place` itself, or for a URL a copy under `cache`.
 
     The copy is named by the manifest's content and made once; each part is checked against its digest before it appears
-    there. Faults of the connection are retried.
+    there. Connection errors are retried.
 
     Raises:
         BadInput: the URL cannot be read, the dataset is not finished, or a part is not what its manifest says.
@@ -78,17 +77,17 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
         for name, digest in _listed(manifest, f"{url}/{MANIFEST}"):
             if not (folder / name).is_file():
                 _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
-        # The manifest comes last: with it the copy is a dataset like any other.
+        # The manifest comes last: it makes the copy a finished dataset.
         if not (folder / MANIFEST).is_file():
             _write(folder / MANIFEST, manifest)
     return folder
 
 
 def dataset_parts(dataset: Path) -> list[Part]:
-    """The parts of a dataset in order, checked to be numbered from 0 without a gap.
+    """Return the parts of a dataset in order, after checking that they are numbered from 0 without a gap.
 
-    Where the folder has a manifest.json they are the ones that it lists, since others may be left from a longer
-    listing; without one they are all that are there.
+    If the folder has a manifest.json, its list counts, since files of a longer listing may be left over; otherwise all
+    files that are there.
 
     Raises:
         BadInput: no parts, one that is missing, or a manifest that cannot be read.
@@ -113,9 +112,9 @@ def dataset_parts(dataset: Path) -> list[Part]:
 
 
 def check_part(part: Part, origin: str | None = None) -> None:
-    """Raises BadInput where the bytes of a part are not those that the manifest's digest is of.
+    """Raise BadInput if a part does not have the digest that the manifest lists.
 
-    `origin`: where the part came from, if not from where it lies now.
+    `origin`: where the part came from, if not from its path.
     """
     if part.digest is None:
         return
@@ -132,7 +131,7 @@ def check_part(part: Part, origin: str | None = None) -> None:
 
 
 def content_digest(path: Path) -> str:
-    """xxh3-128 of all that stands before a Parquet file's footer. Raises ValueError where there is no footer."""
+    """Return the xxh3-128 of all bytes before a Parquet file's footer; raises ValueError if it has none."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         file.seek(0, 2)
@@ -150,7 +149,7 @@ def content_digest(path: Path) -> str:
 
 
 def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-    """The row groups of a part.
+    """Yield the row groups of a part.
 
     Raises:
         BadInput: the file is damaged or lacks a column.
@@ -169,7 +168,7 @@ def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
 
 
 def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
-    """Names and digests of the parts in a manifest."""
+    """Return the names and digests of the parts in a manifest."""
     try:
         parts = [(str(part["path"]), part.get("digest")) for part in json.loads(manifest)["parts"]]
         if strange := [name for name, _ in parts if name != Path(name).name]:
@@ -199,7 +198,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _retried(read: Callable[[], Any]) -> Any:
-    """What `read` returns, tried again with growing pauses as long as the connection is at fault."""
+    """Return what `read` returns, trying again with growing pauses after connection errors."""
     for attempt in range(_TRIES):
         try:
             return read()

@@ -5,10 +5,10 @@ Notable:
   a run resumed on another number of processes sees the same sequences in the same steps.
 - A sequence is a list of segments of a flat token array. A prediction never crosses from one segment into the next,
   and padding is never predicted.
-- A batch whose sequences each hold a single segment carries no segment ids, so that attention takes its plain causal
-  path: padding stands at the end, where causal attention keeps it out of sight.
-- Pages of a mapped token file are let go every few hundred segments. They stay in the system's cache, but not in this
-  process's memory, which an epoch would otherwise fill with the whole dataset.
+- A batch whose sequences each hold a single segment has no segment ids, so that attention takes its plain causal path:
+  padding is at the end, where causal attention does not see it.
+- Pages of a mapped token file are released every few hundred segments. They stay in the system's cache, but leave this
+  process's memory, which would otherwise hold the whole dataset after an epoch.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Packing:
-    """Which stretches of the token array make up which sequence."""
+    """The segments of the token array that make up each sequence."""
 
     offsets: IntArray
     """(sequences + 1) first segment of each sequence."""
@@ -67,7 +67,7 @@ class Packing:
 
 
 class PackedSequences:
-    """An endless stream of sequences, shuffled anew in each epoch, cut into optimizer steps."""
+    """An endless stream of sequences, reshuffled in each epoch, cut into optimizer steps."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class PackedSequences:
         self._touched = 0
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
-        """The share of process `rank` of `world_size` in step number `step`, from 0.
+        """Return the share of process `rank` of `world_size` in step number `step`, from 0.
 
         Shares are consecutive runs of the step's sequences and differ by at most one in size. A process without any
         (more processes than sequences) gets one sequence of padding, since every process has to take part in the step.
@@ -112,7 +112,7 @@ class PackedSequences:
         return Batch(inputs, targets, segments, int(self._targets[chosen].sum()), int(self._filled[chosen].sum()))
 
     def sequences_of_step(self, step: int) -> IntArray:
-        """Numbers of the sequences in step number `step`, in order."""
+        """Return the numbers of the sequences in step number `step`, in order."""
         count = self._packing.sequences
         positions = np.arange(step * self._sequences_per_step, (step + 1) * self._sequences_per_step)
         epochs = positions // count
@@ -123,7 +123,7 @@ class PackedSequences:
         return chosen
 
     def segments_of(self, sequence: int) -> list[IntArray]:
-        """The tokens of each segment of a sequence, in order."""
+        """Return the tokens of each segment of a sequence, in order."""
         first, last = self._packing.offsets[sequence : sequence + 2]
         ends = zip(self._packing.starts[first:last], self._packing.lengths[first:last], strict=True)
         found = [self._tokens[start : start + length].astype(np.int64) for start, length in ends]
@@ -173,7 +173,7 @@ class PackedSequences:
 
 
 def share(count: int, rank: int, world_size: int) -> slice:
-    """Which of `count` rows process `rank` of `world_size` takes: a run as long as the others' or one shorter."""
+    """Return which of `count` rows process `rank` takes: a run as long as the others' or one shorter."""
     first, last = (count * edge // world_size for edge in (rank, rank + 1))
     return slice(first, last)
 

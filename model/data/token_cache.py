@@ -1,11 +1,11 @@
 """A memory-mapped local copy of a tokens dataset: decoded from Parquet once, then read like an array.
 
 Notable:
-- The copy is keyed by the digests of the parts, built aside and renamed. Of several processes that want it at once one
-  builds and the others wait; a killed build leaves nothing half done under the final name, and the next one clears it.
+- The copy is keyed by the digests of the parts, built aside and renamed. If several processes need it at once, one
+  builds and the others wait; a killed build leaves nothing under the final name, and the next one removes the rest.
 - Memory is bounded by one row group of Parquet, however large the dataset is.
-- What cannot be trained on (a damaged part, ids beyond the vocabulary, no tokens at all) is found here, before the
-  first step: every part is checked against the digest that its manifest lists.
+- Whatever cannot be trained on (a damaged part, no tokens at all) is found here, before the first step: every part is
+  checked against the digest in its manifest.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class TokenCache:
     largest_token: int
     """Largest id in the dataset."""
     digest: str
-    """xxh3-128 of all ids: what training calls the data's identity."""
+    """xxh3-128 of all ids: the data's identity."""
 
 
 def open_token_cache(dataset: str | Path, cache: Path) -> TokenCache:
-    """The copy of `dataset` (a folder, or the URL of one) under the folder `cache`, built first where it is missing.
+    """Open the copy of `dataset` (a folder or a URL) in the folder `cache`, building it first if it is missing.
 
     Raises:
         BadInput: no parts, a part that is damaged, wrong columns, or not a single token.
@@ -74,7 +74,7 @@ def open_token_cache(dataset: str | Path, cache: Path) -> TokenCache:
 
 
 def _opened(folder: Path) -> TokenCache | None:
-    """The copy in `folder`; None where it is missing or a file is not as long as it must be."""
+    """Open the copy in `folder`; None if it is missing or a file has the wrong length."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         found = TokenCache(
@@ -94,7 +94,7 @@ def _opened(folder: Path) -> TokenCache | None:
 
 
 def _build(parts: list[Part], dataset: Path, folder: Path, alone: bool) -> None:
-    """Decode the parts aside, then give the copy its name; `alone`: no other process can be at it."""
+    """Decode the parts aside, then rename; `alone`: no other process can be building the same copy."""
     if alone:
         for abandoned in folder.parent.glob(f"{folder.name}.tmp-*"):
             shutil.rmtree(abandoned, ignore_errors=True)

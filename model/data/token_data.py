@@ -1,7 +1,7 @@
 """Pretraining data: the sequences of a packing plan over the documents of a tokens dataset.
 
-Notable: the plan names each segment by part, row and offset; it is turned into positions of the memory-mapped token
-array once, and after that a batch is slices of one array (model/data/packed_sequences.py).
+Notable: the plan names each segment by part, row and offset. These become positions in the memory-mapped token array
+once; after that a batch is slices of one array (model/data/packed_sequences.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from model.data.token_cache import TokenCache
 
 
 def check_vocabulary(cache: TokenCache, shape: ModelShape, objective: str = "causal") -> None:
-    """Raises BadInput where a token of the dataset has no row in the model's embedding, or the objective's own."""
+    """Raise BadInput if a token of the dataset has no row in the model's embedding, or a reserved one."""
     reserved = reserved_ids(objective, shape.context)
     if reserved and cache.largest_token >= shape.vocab_size - reserved:
         raise BadInput(
@@ -41,7 +41,7 @@ def check_vocabulary(cache: TokenCache, shape: ModelShape, objective: str = "cau
 def open_training_data(
     cache: TokenCache, plan: Path, shape: ModelShape, global_batch_size: int, seed: int, objective: str = "causal"
 ) -> tuple[PackedSequences, str]:
-    """The training sequences, and a digest of data and plan: equal digests mean equal batches.
+    """Return the training sequences, and a digest of data and plan: equal digests mean equal batches.
 
     Args:
         cache: the tokens dataset.
@@ -68,7 +68,7 @@ def open_training_data(
 
 
 def training_bytes_per_token(cache: TokenCache) -> float | None:
-    """UTF-8 bytes of text for each token of the training documents that can be predicted; None where there is none."""
+    """Return the UTF-8 bytes of text per predictable token of the training documents; None if there is none."""
     training = ~cache.validation
     tokens = int((np.diff(cache.offsets) - 1)[training].sum())
     return int(cache.byte_counts[training].sum(dtype=np.int64)) / tokens if tokens else None

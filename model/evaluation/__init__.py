@@ -1,0 +1,1 @@
+"""Evaluation tasks; a new benchmark comes here and into `TASKS` of model/evaluate.py."""

@@ -1,7 +1,7 @@
-"""Asks a chat model questions, and judges the replies by their words.
+"""The evaluation task that asks a chat model questions and checks its replies for the answers.
 
-Notable: a reply is right when the normalised answer stands in it as whole words. That is strict about facts and lenient
-about phrasing; a reply that lists several candidates is not caught, so every reply is kept for a person to read.
+Notable: a reply is right if it contains the normalised answer as whole words. That is strict about facts and lenient
+about phrasing. A reply that lists several candidates passes too, so every reply is kept for a person to read.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Any
 
 from model.base.errors import BadInput
 from model.base.full_disk import writing
-from model.data.chat_format import ChatFormat, Message
+from model.data.chat_format import ChatFormat, Message, load_chat_format
+from model.evaluation.results import Reply
+from model.evaluation.subject import Subject
 from model.inference.generation import Sampling, generate
+from model.inference.loading import require_decoder
 from model.network.transformer import Transformer
 
 
@@ -32,20 +35,25 @@ class Question:
     """Accuracy is reported for each group."""
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What the model said, and whether the answer was in it."""
+def ask_questions(subject: Subject) -> dict[str, dict[str, Any]] | None:
+    """Ask the questions of the config, write every reply, and return the accuracy by group; None without questions.
 
-    id: str
-    group: str
-    question: str
-    answer: str
-    reply: str
-    right: bool
+    Raises:
+        BadInput: the model cannot be asked, or the questions or the tokenizer cannot be used.
+    """
+    config = subject.config
+    if config.questions is None or config.tokenizer is None or config.replies is None:
+        return None
+    model = require_decoder(config.model, subject.model, subject.objective)
+    chat = load_chat_format(config.tokenizer)
+    chat.check_vocabulary(model.shape)
+    replies = ask(model, chat, read_questions(Path(config.questions)), config.max_new_tokens, config.batch)
+    write_replies(config.replies, replies)
+    return accuracy_by_group(replies)
 
 
 def read_questions(path: Path) -> list[Question]:
-    """The questions of a JSONL file, in order.
+    """Return the questions of a JSONL file, in order.
 
     Raises:
         BadInput: the file is missing or empty, or a line lacks a field.
@@ -70,7 +78,7 @@ def read_questions(path: Path) -> list[Question]:
 def ask(
     model: Transformer, chat: ChatFormat, questions: Sequence[Question], max_new_tokens: int, batch: int
 ) -> list[Reply]:
-    """The model's likeliest reply to each question, in order; `batch` questions share a forward pass.
+    """Return the model's likeliest reply to each question, in order; `batch` questions share a forward pass.
 
     Raises:
         BadInput: a question leaves no room for a reply.
@@ -94,20 +102,20 @@ def ask(
 
 
 def answers(reply: str, answer: str) -> bool:
-    """Whether the normalised words of `answer` stand in `reply`, together and in order."""
+    """Return whether `reply` contains the normalised words of `answer`, together and in order."""
     wanted = normalised(answer)
     return bool(wanted) and f" {wanted} " in f" {normalised(reply)} "
 
 
 def normalised(text: str) -> str:
-    """Lower case, compatibility forms unified, everything but letters, marks and digits turned into single spaces."""
+    """Return the text in lower case and NFKC, with everything but letters, marks and digits as single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = (character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
     return " ".join("".join(kept).split())
 
 
 def accuracy_by_group(replies: Sequence[Reply]) -> dict[str, dict[str, Any]]:
-    """For each group, in alphabetical order: {"accuracy": share of right replies, "right": int, "n": int}."""
+    """Return for each group, in alphabetical order, {"accuracy": share of right replies, "right": int, "n": int}."""
     groups: dict[str, list[bool]] = defaultdict(list)
     for reply in replies:
         groups[reply.group].append(reply.right)
@@ -118,7 +126,7 @@ def accuracy_by_group(replies: Sequence[Reply]) -> dict[str, dict[str, Any]]:
 
 
 def write_replies(path: Path, replies: Sequence[Reply]) -> None:
-    """Writes a JSONL of all replies: id, group, question, answer, reply, right."""
+    """Write all replies as JSONL."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(asdict(reply), ensure_ascii=False) for reply in replies)
     with writing(path):

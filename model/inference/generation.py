@@ -1,10 +1,10 @@
 """Generation over token ids: greedy or sampled, batched, streamed.
 
 Notable:
-- The engine knows nothing of text: ids go in and ids come out.
+- This module knows nothing of text: ids go in and ids come out.
 - Prompts of unequal length share a batch, padded on the left with positions of their own, so a prompt gets the same
-  continuation in any company (up to rounding).
-- Sequences that have ended leave the batch, and the rest run on without them.
+  continuation in any batch (up to rounding).
+- Sequences that have ended leave the batch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sampling:
 def generate(
     model: Transformer, prompts: Sequence[Sequence[int]], sampling: Sampling, stop_tokens: Collection[int]
 ) -> list[list[int]]:
-    """The continuation of each prompt, without its stop token."""
+    """Return the continuation of each prompt, without its stop token."""
     replies: list[list[int]] = [[] for _ in prompts]
     for index, token in generate_stream(model, prompts, sampling, stop_tokens):
         replies[index].append(token)
@@ -57,7 +57,7 @@ def generate(
 def generate_stream(
     model: Transformer, prompts: Sequence[Sequence[int]], sampling: Sampling, stop_tokens: Collection[int]
 ) -> Iterator[tuple[int, int]]:
-    """Yields (prompt's index, token) as tokens come; stop tokens end a prompt's continuation and are not yielded.
+    """Yield (prompt's index, token) as tokens come; a stop token ends its continuation and is not yielded.
 
     A continuation also ends after `max_new_tokens`, or when the context is full.
 
@@ -100,7 +100,7 @@ def generate_stream(
 
 
 def choose(logits: Tensor, sampling: Sampling, draws: torch.Generator) -> Tensor:
-    """The next token (B) of each row of logits (B, vocabulary)."""
+    """Return the next token (B) of each row of logits (B, vocabulary)."""
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
     allowed = filter_logits(logits.float() / sampling.temperature, sampling.top_k, sampling.top_p)
@@ -108,7 +108,7 @@ def choose(logits: Tensor, sampling: Sampling, draws: torch.Generator) -> Tensor
 
 
 def filter_logits(logits: Tensor, top_k: int, top_p: float) -> Tensor:
-    """Logits (B, vocabulary) with those outside top-k, then top-p, at minus infinity; the likeliest always stays."""
+    """Set logits (B, vocabulary) outside top-k, then top-p, to minus infinity; the likeliest always stays."""
     if 0 < top_k < logits.shape[-1]:
         smallest = logits.topk(top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, -torch.inf)

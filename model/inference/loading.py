@@ -1,4 +1,4 @@
-"""Loads a trained model: from a model folder's newest valid checkpoint, or from an export folder's safetensors."""
+"""Loading of a trained model: from a model folder's newest valid checkpoint, or from an export folder's safetensors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
@@ -20,7 +21,7 @@ _HEAD = "lm_head.weight"
 
 
 def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
-    """The model in `folder`, which generates text, ready to be used, with activations of type `dtype`.
+    """Return the text-generating model in `folder`, ready for use, with activations of type `dtype`.
 
     Args:
         folder: a model folder (models/<name>) or an export folder (models/<name>/export).
@@ -29,7 +30,11 @@ def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
     Raises:
         BadInput: the folder holds neither a valid checkpoint nor an export, or a model of another objective.
     """
-    model, objective = load_any(folder, dtype)
+    return require_decoder(folder, *load_any(folder, dtype))
+
+
+def require_decoder(folder: Path, model: LanguageModel, objective: Objective) -> Transformer:
+    """Return the model from `folder` if it generates text; raises BadInput if it fills gaps instead."""
     if not isinstance(model, Transformer) or objective is not CAUSAL:
         raise BadInput(
             f"the model in {folder} was pretrained with the objective {objective.name}: it fills gaps and cannot be "
@@ -39,7 +44,7 @@ def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
 
 
 def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective]:
-    """The model in `folder`, whatever it was trained to do, and what that is; like `load_trained` otherwise."""
+    """Return the model in `folder`, whatever its objective, and that objective; otherwise like `load_trained`."""
     if (folder / "model.safetensors").is_file():
         return load_export(folder, dtype), CAUSAL
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
@@ -55,7 +60,7 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
 
 
 def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
-    """The model in an export folder.
+    """Return the model in an export folder.
 
     Raises:
         BadInput: a file is missing or damaged, or the weights do not fit config.json.
@@ -76,8 +81,16 @@ def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
     return model.eval()
 
 
+@torch.no_grad()
+def cast_matrices(model: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the weights of the products once, for a model that is only used; otherwise every pass casts them again."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.data = parameter.data.to(dtype)
+
+
 def exported_weights(model: Transformer, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The weights under transformers' names; a tied head is left out, as transformers does."""
+    """Return the weights under transformers' names, without a tied head, as transformers saves them."""
     return {
         name if name == _HEAD else _PREFIX + name: weight.detach().to("cpu", dtype).contiguous()
         for name, weight in model.state_dict().items()

@@ -1,7 +1,7 @@
 """A model's shape as transformers writes it in config.json of a Qwen3, and back.
 
-Notable: `rope_theta` and `rope_scaling` stand where transformers 4 and the servers look for them; transformers 5 reads
-them too, and what it writes itself (`rope_parameters`) is read here.
+Notable: `rope_theta` and `rope_scaling` are where transformers 4 and the servers expect them, and transformers 5 reads
+them too; what it writes itself (`rope_parameters`) can be read here.
 """
 
 from __future__ import annotations
@@ -13,25 +13,23 @@ from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.network.rope import original_context
 
-_SIZES = {
-    "vocab_size": "vocab_size",
+_RENAMED = {
     "layers": "num_hidden_layers",
-    "hidden_size": "hidden_size",
     "heads": "num_attention_heads",
     "kv_heads": "num_key_value_heads",
-    "head_dim": "head_dim",
-    "intermediate_size": "intermediate_size",
     "context": "max_position_embeddings",
     "norm_epsilon": "rms_norm_eps",
     "tied_embeddings": "tie_word_embeddings",
 }
+_EXPORTED = ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "head_dim", "intermediate_size", "context")
+_SIZES = {name: _RENAMED.get(name, name) for name in (*_EXPORTED, "norm_epsilon", "tied_embeddings")}
 """Our name of a size to transformers' name."""
 _ROPE_NAMES = ("rope_theta", "rope_type", "type")
 _SHORT, _LONG = "sliding_attention", "full_attention"
 
 
 def qwen3_config(shape: ModelShape) -> dict[str, Any]:
-    """The fields of config.json that say what shape a model has."""
+    """Return the fields of config.json that describe a shape."""
     config = {
         **{theirs: getattr(shape, own) for own, theirs in _SIZES.items()},
         "rope_theta": shape.rope_base,
@@ -40,17 +38,17 @@ def qwen3_config(shape: ModelShape) -> dict[str, Any]:
     }
     if shape.sliding_window:
         kinds = [_SHORT if window else _LONG for window in shape.windows]
-        # transformers before 4.53 know no layer types, only from which layer on all have the window.
+        # transformers before 4.53 has no layer types, only the first layer from which on all have the window.
         first = kinds.index(_SHORT) if _SHORT in kinds else shape.layers
         config |= {"sliding_window": shape.sliding_window, "max_window_layers": first, "layer_types": kinds}
     return config
 
 
 def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
-    """The shape in the config.json of an export folder.
+    """Return the shape in the config.json of an export folder.
 
     Raises:
-        BadInput: another architecture than Qwen3, a size is missing, or positions of a kind that we do not know.
+        BadInput: another architecture than Qwen3, a size is missing, or an unknown kind of positions.
     """
     if config.get("model_type") != "qwen3":
         raise BadInput(f"{folder}/config.json is of model type {config.get('model_type')}; only qwen3 can be read")

@@ -9,7 +9,7 @@ from model.inference.generation import Sampling
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --model and the options of `Sampling`."""
+    """Add --model and the options of `Sampling`."""
     defaults = Sampling()
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the model's export folder")
     parser.add_argument(
@@ -22,5 +22,5 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_of(options: argparse.Namespace) -> Sampling:
-    """The parsed options as a `Sampling`; raises BadInput where one is out of range."""
+    """Return the parsed options as a `Sampling`; raises BadInput if one is out of range."""
     return Sampling(options.temperature, options.top_k, options.top_p, options.max_new_tokens, options.seed)

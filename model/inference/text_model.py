@@ -18,13 +18,13 @@ _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 class TextModel:
-    """What chat.py and generate.py talk to."""
+    """A model and its chat format, as chat.py and generate.py use them."""
 
     def __init__(self, model: Transformer, chat: ChatFormat) -> None:
         self._model, self._chat = model, chat
 
     def reply(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
-        """The assistant's next message, in pieces; the oldest turns are forgotten where the context is too short.
+        """Yield the assistant's next message in pieces; if the context is too short, the oldest turns are dropped.
 
         Raises:
             BadInput: the last message alone leaves no room for a reply.
@@ -40,7 +40,7 @@ class TextModel:
         return self._pieces(prompt, sampling)
 
     def continuation(self, text: str, sampling: Sampling) -> Iterator[str]:
-        """How a document that begins with `text` goes on, in pieces."""
+        """Yield the continuation of a document that begins with `text`, in pieces."""
         return self._pieces([self._chat.end_of_text, *self._chat.encode(text)], sampling)
 
     def _pieces(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
@@ -49,7 +49,7 @@ class TextModel:
         for _, token in generate_stream(self._model, [prompt], sampling, self._chat.stop_tokens):
             ids.append(token)
             text = self._chat.decode(ids)
-            # A character of several bytes may be spread over tokens; it is shown once it is whole.
+            # A character of several bytes may be split between tokens; it is shown once it is complete.
             if not text.endswith(_UNFINISHED):
                 yield text[len(shown) :]
                 shown = text
@@ -59,7 +59,7 @@ class TextModel:
 
 
 def load_text_model(folder: Path, threads: int = 0) -> TextModel:
-    """The model in an export folder, in float32.
+    """Return the model in an export folder, in float32.
 
     Raises:
         BadInput: the folder is not an export, or its files do not fit together.

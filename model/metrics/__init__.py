@@ -1,0 +1,1 @@
+"""What a run measures and logs: loss lines, speed, FLOP, GPUs, trackers."""

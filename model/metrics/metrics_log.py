@@ -1,20 +1,21 @@
-"""The metrics log: one JSON object a line, written as training goes.
+"""The metrics log: one JSON object a line, written during training.
 
-Notable: a resumed run goes on in the same file. Lines after the checkpoint's step are cut off first, as is a last line
-that a kill left half written, so the file never holds a step twice.
+Notable: a resumed run appends to the same file. Lines after the checkpoint's step are cut off first, as is a last line
+that a kill left incomplete, so the file never holds a step twice.
 
 Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "seconds", "data_wait",
 "mfu", "peak_memory_bytes", "bits_per_byte"}, {"event": "eval", "step", "loss", "bits_per_byte", "documents"},
-{"event": "skipped", "step", "loss", "grad_norm", "reason"} for a step without effect, {"event": "rewind", "step",
+{"event": "skipped", "step", "loss", "grad_norm", "reason"} for a skipped step, {"event": "rewind", "step",
 "from_step", "batches_passed", "reason"}, {"event": "micro_batch", "step", "rows"}, {"event": "start", "step",
-"activations"} with the type that the activations have on this device, {"event": "resume", "step"}, {"event": "data",
-"step": 0, ...} with what finetuning cut or left out, {"event": "done", "step", "tokens", "seconds", "reason"}, with a reason only where the run ends before its last step.
+"activations"} with the type of the activations on this device, {"event": "resume", "step"}, {"event": "data",
+"step": 0, ...} with what finetuning cut or left out, {"event": "done", "step", "tokens", "seconds", "reason"}, with a
+reason only if the run ends before its last step.
 
 Losses are in nats per token, seconds since the program started; `step` counts finished optimizer steps. `data_wait` is
-the share of the time that was spent waiting for batches; `mfu` that of the devices' peak (model/metrics/flops.py), left
-out where that is unknown; `bits_per_byte` of a step is its loss over the mean bytes of the dataset's tokens, document
-boundaries included, left out where bytes are unknown: it goes up and down with the loss, while that of an evaluation is
-the measure to compare by.
+the share of time spent waiting for batches. `mfu` is the share of the devices' peak (model/metrics/device_peak.py),
+left out where that is unknown. `bits_per_byte` of a step is its loss over the mean bytes of the dataset's tokens,
+document boundaries included, left out where bytes are unknown: it moves with the loss, while that of an evaluation is
+the one to compare by.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from model.base.full_disk import writing
 
 
 class MetricsLog:
-    """Appends events to `path`; each line is flushed, so that a reader sees it at once."""
+    """The open log; each line is flushed, so that a reader sees it at once."""
 
     def __init__(self, path: Path, resumed_step: int) -> None:
-        """Opens the log and cuts off what came after `resumed_step`; 0 starts it anew."""
+        """Open the log and cut off what came after `resumed_step`; 0 starts a new log."""
         self._path = path
         kept = [line for line, event in _whole_lines(path) if _belongs(event, resumed_step)]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,13 +42,13 @@ class MetricsLog:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: str, step: int, **values: Any) -> None:
-        """Appends one event."""
+        """Append one event."""
         with writing(self._path):
             self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
             self._file.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         with writing(self._path):
             self._file.close()
 

@@ -1,12 +1,12 @@
-"""What a run says of itself while it trains: the metrics log, the trackers, and a word when it ends early.
+"""What a run reports while it trains: the metrics log, the trackers, and a message when it ends early.
 
-Notable: the main process has a `RunLog`, every other one a `SilentLog`, so that the training loop need not ask which.
+Notable: the main process has a `RunLog`, every other one a `SilentLog`, so that the training loop need not distinguish.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from model.metrics.trackers import Trackers
 
 
 class RunLog:
-    """Writes every event to metrics.jsonl (model/metrics/metrics_log.py has the lines) and to the trackers."""
+    """The log of the main process: metrics.jsonl (model/metrics/metrics_log.py has the lines) and the trackers."""
 
     def __init__(
         self, folder: Path, trackers: Sequence[str], settings: Mapping[str, Any], speed: StepSpeed, step: int
@@ -35,33 +35,33 @@ class RunLog:
         self._open(step)
 
     def count_step(self, tokens: int, seconds: float, waited: float) -> None:
-        """Counts a step, written or not: tokens of all processes, seconds, and those of waiting for the batch."""
+        """Count a step, whether it is written or not: tokens of all processes, seconds, and seconds waited for data."""
         self._speed.add(tokens, seconds, waited)
 
     def write(self, event: str, step: int, **values: Any) -> None:
-        """Appends one event."""
+        """Append one event."""
         self._log.write(event, step, **values)
         self._trackers.write(event, step, values)
 
     def write_step(self, step: int, tokens: int, loss: float, lr: float, norm: float) -> None:
-        """Appends a step: loss in nats per token, learning rate of AdamW, gradient norm before clipping."""
+        """Append a step: loss in nats per token, learning rate of AdamW, gradient norm before clipping."""
         speed = self._speed.line(loss)
         self.write("step", step, tokens=tokens, loss=loss, lr=lr, grad_norm=norm, seconds=self._seconds(), **speed)
 
     def rewind(self, step: int, **values: Any) -> None:
-        """Takes back what came after `step`, and notes why."""
+        """Remove what came after `step`, and write why."""
         self.close()
         self._open(step)
         self.write("rewind", step, **values)
 
     def end(self, step: int, tokens: int, reason: str) -> None:
-        """Appends the last event; `reason` is why the run ends before its last step, or empty."""
+        """Append the last event; `reason` is why the run ends before its last step, or empty."""
         self.write("done", step, tokens=tokens, seconds=self._seconds(), **({"reason": reason} if reason else {}))
         if reason:
             print(f"training ended after step {step}: {reason}", flush=True)
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         self._log.close()
         self._trackers.close()
 
@@ -74,22 +74,7 @@ class RunLog:
 
 
 class SilentLog:
-    """Takes the same calls and does nothing."""
+    """The log of every other process: takes the same calls, without effect."""
 
-    def count_step(self, tokens: int, seconds: float, waited: float) -> None:
-        """Nothing."""
-
-    def write(self, event: str, step: int, **values: Any) -> None:
-        """Nothing."""
-
-    def write_step(self, step: int, tokens: int, loss: float, lr: float, norm: float) -> None:
-        """Nothing."""
-
-    def rewind(self, step: int, **values: Any) -> None:
-        """Nothing."""
-
-    def end(self, step: int, tokens: int, reason: str) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **values: None

@@ -1,6 +1,6 @@
-"""How fast steps go, what they wait for and how much memory they take: fields of the metrics log's step lines.
+"""How fast steps are, how long they wait for data, and how much memory they take: fields of the log's step lines.
 
-Notable: speed is counted from one step line to the next; nothing is asked of the device that would make it wait.
+Notable: speed is counted from one step line to the next, without synchronising with the device.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.metrics.flops import flop_per_token
 
 
 class StepSpeed:
-    """Adds up steps until the next line."""
+    """Sums over the steps since the last line."""
 
     def __init__(
         self,
@@ -33,28 +33,28 @@ class StepSpeed:
         """
         Args:
             shape: of the model, for the cost of a token.
-            device: of this process; the others are taken to be alike.
+            device: of this process; the others are assumed to be the same.
             dtype: type of the activations.
             processes: how many train.
-            bytes_per_token: UTF-8 bytes of text that a predicted token stands for on average; None where not known.
+            bytes_per_token: UTF-8 bytes of text per predicted token on average; None if not known.
             cost: FLOP of training on one token.
         """
         self._flop_per_token = cost(shape)
         peak = peak_flop_per_second(device, dtype)
         self.peak_flop_per_second = None if peak is None else peak * processes
-        """The most FLOP a second that all processes' devices could do together; None where it is not known."""
+        """The peak of all processes' devices together; None where it is not known."""
         self._device = device
         self._bytes_per_token = bytes_per_token
         self._tokens, self._seconds, self._waited = 0, 0.0, 0.0
 
     def add(self, tokens: int, seconds: float, waited: float) -> None:
-        """Counts a step: input tokens over all processes, seconds in all, and those it waited for its batch."""
+        """Count a step: input tokens over all processes, seconds in total, and seconds waited for its batch."""
         self._tokens += tokens
         self._seconds += seconds
         self._waited += waited
 
     def line(self, loss: float) -> dict[str, Any]:
-        """Fields of the next step line; `loss` in nats per token. Begins to count anew.
+        """Return the fields of the next step line and start counting anew; `loss` in nats per token.
 
         What is not known is left out.
         """
@@ -70,7 +70,7 @@ class StepSpeed:
 
 
 def _peak_memory(device: torch.device) -> int:
-    """The most memory that tensors took on a GPU, or this process in RAM, in bytes."""
+    """Return the peak memory of tensors on a GPU, or of this process in RAM, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -4,7 +4,8 @@ Notable:
 - The full (positions x vocabulary) table of logits is never kept. Each chunk's logits, probabilities and gradients are
   made and used at once, so memory stays at one chunk, and the backward pass has nothing left to do but scale. The
   gradient is computed in the forward pass, as in Liger Kernel (arXiv:2410.10989, section 3.2).
-- A chunk on a CPU fits its cache. A GPU takes larger ones: for each, the head's whole gradient is read and written.
+- A chunk on a CPU fits its cache. A GPU takes larger ones: for each, the head's whole gradient is read and written,
+  which in bfloat16 happens inside the matrix product.
 """
 
 from __future__ import annotations
@@ -14,20 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.base.sizes import LEAST_ROWS_PER_CHUNK, LOGITS_PER_GPU_CHUNK
 from model.network.operations import compiled
 
 _LOGITS_PER_CHUNK = 1 << 20
-_LOGITS_PER_GPU_CHUNK = 1 << 26
-_LEAST_ROWS = 64
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool) -> Tensor:
-        needs_gradient = hidden.requires_grad or weight.requires_grad
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool, needs_gradient: bool) -> Tensor:
         cast = weight.to(hidden.dtype)
-        logits = _LOGITS_PER_GPU_CHUNK if hidden.is_cuda else _LOGITS_PER_CHUNK
-        rows = max(_LEAST_ROWS, logits // weight.shape[0])
+        rows = _rows_of_a_chunk(len(targets), weight.shape[0], hidden.is_cuda)
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if needs_gradient else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
@@ -38,18 +36,34 @@ class _LinearCrossEntropy(torch.autograd.Function):
             loss += nats
             if hidden_gradient is not None and weight_gradient is not None:
                 torch.mm(gradient, cast, out=hidden_gradient[start : start + rows])
-                weight_gradient += gradient.t() @ part
+                _add_product(weight_gradient, gradient.t(), part)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * gradients[0].to(hidden_gradient.dtype), weight_gradient * gradients[0], None, None
+        scaled = hidden_gradient * gradients[0].to(hidden_gradient.dtype)
+        return scaled, weight_gradient * gradients[0], None, None, None
+
+
+def _rows_of_a_chunk(positions: int, vocabulary: int, on_gpu: bool) -> int:
+    """Return the positions of a chunk; on a GPU chunks are about equal, so that none is too small to fill it."""
+    rows = max(LEAST_ROWS_PER_CHUNK, (LOGITS_PER_GPU_CHUNK if on_gpu else _LOGITS_PER_CHUNK) // vocabulary)
+    return -(-positions // -(-positions // rows)) if on_gpu and positions else rows
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add `left @ right` to the float32 `total`."""
+    if left.is_cuda and left.dtype == torch.bfloat16:
+        # The sum is float32 throughout, and takes no extra pass over memory.
+        torch.addmm(total, left, right, out_dtype=torch.float32, out=total)
+    else:
+        total += left @ right
 
 
 def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of (rows, vocabulary) logits, and its gradient for them in their type."""
+    """Return the summed loss of (rows, vocabulary) logits, and its gradient in their type."""
     log_probabilities = torch.log_softmax(logits.float(), dim=-1)
     counted = (targets >= 0).unsqueeze(1)
     index = targets.clamp(min=0).unsqueeze(1)
@@ -60,7 +74,7 @@ def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _plain_nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The same without scattered writes, which torch.compile would not join with the rest."""
+    """Do the same without scattered writes, which torch.compile could not fuse with the rest."""
     log_probabilities = torch.log_softmax(logits.float(), dim=-1)
     counted = (targets >= 0).unsqueeze(1)
     index = targets.clamp(min=0).unsqueeze(1)
@@ -70,7 +84,7 @@ def _plain_nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, T
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool = False) -> Tensor:
-    """The summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
+    """Return the summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
 
     Args:
         hidden: (positions, width), float32 or bfloat16; the matrix products run in its type, the softmax in float32.
@@ -87,5 +101,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, fused:
         counted = (targets >= 0).nonzero().squeeze(1)
         if len(counted) < len(targets):
             hidden, targets = hidden.index_select(0, counted), targets[counted]
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, fused)
+    # Decided here: inside the function gradients are always off, and a parameter always requires one.
+    needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, fused, needs_gradient)
     return loss

@@ -3,7 +3,8 @@
 Notable:
 - Of the three products of a linear layer, the forward one takes weights and activations in e4m3, the two backward ones
   the gradient in e5m2, which has the wider range (arXiv:2209.05433, section 3). Each tensor has one scale, from its own
-  largest value at the time. Results, master weights and everything between the products stay as they were.
+  largest value at the time. Results, master weights and everything between the products stay as they were. Sums inside
+  the forward product are those of the hardware's fast mode, as in torchao; those of gradients are float32.
 - It is torch.compile that makes the casts cheap: without `loop.compile` they cost more than the products save.
 - A pass without gradients, such as an evaluation, and one whose rows are no multiple of 16 use the plain product.
 """
@@ -25,7 +26,7 @@ _MULTIPLE = 16
 
 
 def refuse_without_units(device: torch.device) -> None:
-    """Raises BadInput where `device` has no units for float8."""
+    """Raise BadInput if `device` has no float8 units."""
     if device.type != "cuda":
         found = f"the {device.type} has none"
     elif torch.cuda.get_device_capability(device) < _LEAST_CAPABILITY:
@@ -39,7 +40,7 @@ def refuse_without_units(device: torch.device) -> None:
 
 
 def use_float8(model: nn.Module) -> None:
-    """Makes every linear layer inside the blocks of `model` multiply in float8 when it is trained.
+    """Make every linear layer inside the blocks of `model` multiply in float8 during training.
 
     Raises:
         BadInput: a layer's sides are no multiples of 16.
@@ -55,7 +56,7 @@ def use_float8(model: nn.Module) -> None:
 
 
 def float8_linear(input: Tensor, weight: Tensor) -> Tensor:
-    """`F.linear` of bfloat16 (..., inputs) and (outputs, inputs), its products in float8 where gradients are wanted."""
+    """Compute `F.linear` of bfloat16 (..., inputs) and (outputs, inputs), in float8 where gradients are needed."""
     rows = input.flatten(0, -2)
     if not torch.is_grad_enabled() or len(rows) % _MULTIPLE:
         return F.linear(input, weight)
@@ -69,7 +70,7 @@ class _Float8Product(torch.autograd.Function):
         left, left_scale = _quantised(rows, torch.float8_e4m3fn)
         right, right_scale = _quantised(weight, torch.float8_e4m3fn)
         ctx.save_for_backward(left, left_scale, right, right_scale)
-        return _product(left, left_scale, right.t(), right_scale, rows.dtype)
+        return _product(left, left_scale, right.t(), right_scale, rows.dtype, fast_sums=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,12 +84,16 @@ class _Float8Product(torch.autograd.Function):
 
 
 def _quantised(tensor: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The tensor in float8, and the float32 scale to multiply it with."""
+    """Return the tensor in float8, and the float32 scale that restores it."""
     largest = torch.finfo(dtype).max
     wide = tensor.float()
     scale = wide.abs().amax().clamp(min=1e-12) / largest
     return (wide / scale).clamp(-largest, largest).to(dtype), scale
 
 
-def _product(left: Tensor, left_scale: Tensor, right: Tensor, right_scale: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch._scaled_mm(left, right, scale_a=left_scale, scale_b=right_scale, out_dtype=dtype)
+def _product(
+    left: Tensor, left_scale: Tensor, right: Tensor, right_scale: Tensor, dtype: torch.dtype, fast_sums: bool = False
+) -> Tensor:
+    return torch._scaled_mm(
+        left, right, scale_a=left_scale, scale_b=right_scale, out_dtype=dtype, use_fast_accum=fast_sums
+    )

@@ -1,4 +1,4 @@
-"""Keys and values of tokens already seen, so that generation reads each token once."""
+"""The key-value cache: keys and values of earlier tokens, so that generation reads each token once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from model.base.config import ModelShape
 
 
 class KeyValueCache:
-    """Room for a batch of sequences; prompts of unequal length are padded on the left.
+    """Memory for a batch of sequences; prompts of unequal length are padded on the left.
 
-    Notable: memory is taken once, for the longest sequence. Padding is hidden by a mask and takes no position, so a
-    sequence's own tokens are numbered from 0 whatever stands before them.
+    Notable: memory is allocated once, for the longest sequence. Padding is masked and takes no position, so the tokens
+    of a sequence are numbered from 0 whatever precedes them.
     """
 
     def __init__(
@@ -41,23 +41,23 @@ class KeyValueCache:
         """Positions filled."""
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Stores new (B, T, kv_heads, D) keys and values of a layer and returns those of all positions so far."""
+        """Store new (B, T, kv_heads, D) keys and values of a layer and return those of all positions so far."""
         end = self.length + keys.shape[1]
         self._keys[layer, :, self.length : end] = keys
         self._values[layer, :, self.length : end] = values
         return self._keys[layer, :, :end], self._values[layer, :, :end]
 
     def advance(self, length: int) -> None:
-        """Counts `length` positions as filled, once every layer has stored them."""
+        """Count `length` positions as filled, once every layer has stored them."""
         self.length += length
 
     def positions(self, length: int) -> Tensor:
-        """(B or 1, length) positions of the next `length` tokens within their sequences."""
+        """Return the (B or 1, length) positions of the next `length` tokens within their sequences."""
         columns = torch.arange(self.length, self.length + length, device=self._keys.device).unsqueeze(0)
         return columns if self._padding is None else (columns - self._padding[:, None]).clamp(min=0)
 
     def mask(self, length: int, window: int = 0) -> Tensor | None:
-        """What the next `length` positions may look at, in a layer with a window of so many positions, 0 for none.
+        """Return what the next `length` positions may look at, in a layer with this window (0: none).
 
         Returns:
             (B or 1, 1, length, filled + length); None where attention is just causal.
@@ -77,7 +77,7 @@ class KeyValueCache:
         return allowed.unsqueeze(1)
 
     def keep(self, rows: Tensor) -> None:
-        """Drops the sequences that are not in `rows`, a (B') tensor of indices."""
+        """Drop the sequences that are not in `rows`, a (B') tensor of indices."""
         self._keys, self._values = self._keys[:, rows], self._values[:, rows]
         if self._padding is not None:
             self._padding = self._padding[rows]

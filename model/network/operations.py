@@ -2,12 +2,12 @@
 
 Notable:
 - On a GPU these are plain formulas, which torch.compile fuses. On a CPU nothing fuses them, and the generic backward
-  passes cost more than the products themselves; there each operation is one autograd function with its derivative
-  written out, which keeps little and passes over memory as seldom as it can.
+  passes cost more than the products themselves; there each operation is one autograd function with an explicit
+  derivative, which keeps little and passes over memory as rarely as possible.
 - With `fused`, which needs a C++ compiler, a CPU's operations are the plain formulas again, each compiled into one pass
-  by torch.compile: a training step takes three quarters of its time. The matrix products between them stay torch's own,
-  for what is compiled around them was measured to be several times slower in bfloat16.
-- Short attention on a CPU keeps its probabilities and is made of batched products: at 128 positions its backward pass
+  by torch.compile: a training step then takes three quarters of the time. The matrix products between them stay
+  torch's own, since compiled ones were several times slower in bfloat16.
+- Short attention on a CPU keeps its probabilities and consists of batched products: at 128 positions its backward pass
   takes an eighth of the time of torch's scaled_dot_product_attention in bfloat16.
 - On a GPU, attention with a mask is flex attention, which skips the blocks that are masked as a whole.
 - All forms are tested against each other.
@@ -29,7 +29,7 @@ _SHORT = 512
 
 
 def rms_norm(input: Tensor, weight: Tensor, epsilon: float, fused: bool = False) -> Tensor:
-    """Division of (..., channels) by the root mean square and a scale (channels) (arXiv:1910.07467, equation 4)."""
+    """Divide (..., channels) by the root mean square and apply a scale (channels) (arXiv:1910.07467, equation 4)."""
     if _written_out(input) and not fused:
         normed: Tensor = _RMSNorm.apply(input, weight.to(input.dtype), epsilon)
         return normed
@@ -39,14 +39,14 @@ def rms_norm(input: Tensor, weight: Tensor, epsilon: float, fused: bool = False)
 def normed_rotation(
     heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor, fused: bool = False
 ) -> Tensor:
-    """RMS norm of each head, then its rotation (RoFormer, arXiv:2104.09864, equation 34).
+    """Apply the RMS norm to each head, then rotate it (RoFormer, arXiv:2104.09864, equation 34).
 
     Args:
         heads: (B, T, heads, D) queries or keys.
         weight: (D) scales of the norm.
         epsilon: added to the mean square.
         cosines: (B or 1, T, 1, D) float32; channel i turns with channel i + D/2 by the same angle, as in transformers.
-        sines: alike.
+        sines: likewise.
         fused: whether a CPU's form is compiled.
 
     Returns:
@@ -63,7 +63,7 @@ def normed_rotation(
 
 
 def swiglu(gate: Tensor, up: Tensor, fused: bool = False) -> Tensor:
-    """silu(gate) * up (arXiv:2002.05202, equation 6)."""
+    """Return silu(gate) * up (arXiv:2002.05202, equation 6)."""
     if _written_out(gate) and not fused:
         product: Tensor = _SwiGLU.apply(gate, up)
         return product
@@ -73,12 +73,12 @@ def swiglu(gate: Tensor, up: Tensor, fused: bool = False) -> Tensor:
 def attention(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | BlockMask | None, fused: bool = False
 ) -> Tensor:
-    """Grouped-query attention.
+    """Compute grouped-query attention.
 
     Args:
         queries: (B, T, heads, D).
         keys: (B, S, kv_heads, D); with S > T the queries are the last T positions.
-        values: alike.
+        values: likewise.
         mask: (B or 1, 1, T, S) in the type of the queries, 0 where a query may look and minus infinity elsewhere; or
             the same in blocks, for flex attention; None is causal, which needs S = T or T = 1.
         fused: whether the softmax of a CPU's short attention is compiled.
@@ -87,7 +87,7 @@ def attention(
         (B, T, heads, D)
     """
     if isinstance(mask, BlockMask):
-        # Flex attention has to be compiled to be of use; inside a compiled block it is so already.
+        # Flex attention is only fast when compiled; inside a compiled block it already is.
         flex: Callable[..., Any] = flex_attention
         if queries.is_cuda and not torch.compiler.is_compiling():
             flex = compiled(flex_attention)
@@ -112,13 +112,13 @@ def _written_out(tensor: Tensor) -> bool:
 
 
 def _form(plain: Callable[..., Tensor], tensor: Tensor, fused: bool) -> Callable[..., Tensor]:
-    """The plain formula, compiled where nothing else compiles it."""
+    """Return the plain formula, compiled unless something else compiles it."""
     return compiled(plain) if fused and _written_out(tensor) else plain
 
 
 @cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` through torch.compile, made on first use."""
+    """Return `function` through torch.compile, once for each function."""
     return torch.compile(function)
 
 
@@ -257,5 +257,5 @@ def _inverse_rms(input: Tensor, epsilon: float) -> Tensor:
 
 
 def _sum_to(product: Tensor, table: Tensor) -> Tensor:
-    """Sums (B, T, heads, D) to the shape of a table (B or 1, T, 1, D)."""
+    """Sum (B, T, heads, D) to the shape of a table (B or 1, T, 1, D)."""
     return (product.sum(0, keepdim=True) if table.shape[0] == 1 else product).sum(2, keepdim=True)

@@ -1,7 +1,7 @@
-"""Rotary positions: the table of cosines and sines, with the frequencies stretched where the shape says so.
+"""Rotary positions: the tables of cosines and sines, with frequencies stretched if the shape says so.
 
 Notable: both ways of stretching give the numbers that transformers computes from `rope_parameters`, with its defaults
-for YaRN, and that llama.cpp computes from a GGUF file's header.
+for YaRN, and llama.cpp from a GGUF file's header.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch import Tensor
 from model.base.config import ModelShape
 
 _FAST_TURNS, _SLOW_TURNS = 32, 1
-"""YaRN keeps a frequency that turns more often than the first number of times within the original context, and
-stretches one that turns less often than the second (arXiv:2309.00071, section 3.2: beta and alpha)."""
+"""YaRN keeps a frequency that turns more than the first number of times within the original context, and stretches one
+that turns less than the second (arXiv:2309.00071, section 3.2: beta and alpha)."""
 
 
 def rotary_tables(shape: ModelShape) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, each (context, head_dim), of RoFormer's rotation (arXiv:2104.09864, equation 34)."""
+    """Return the cosines and sines, each (context, head_dim), of RoFormer's rotation (equation 34)."""
     frequencies, scale = _frequencies(shape)
     angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
@@ -28,12 +28,12 @@ def rotary_tables(shape: ModelShape) -> tuple[Tensor, Tensor]:
 
 
 def original_context(shape: ModelShape) -> int:
-    """The context that the frequencies were made for, before they were stretched, in tokens."""
+    """Return the context that the frequencies were made for, before they were stretched, in tokens."""
     return round(shape.context / shape.rope_factor)
 
 
 def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
-    """Angles per position (head_dim / 2), and what queries and keys are multiplied by."""
+    """Return the angles per position (head_dim / 2), and the factor of queries and keys."""
     width, base = shape.head_dim, shape.rope_base
     frequencies = base ** -(torch.arange(0, width, 2, dtype=torch.float32) / width)
     if shape.rope_scaling == "none":
@@ -50,5 +50,5 @@ def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
 
 
 def _channel_of(turns: float, shape: ModelShape) -> float:
-    """The channel, a fraction, whose frequency turns `turns` times within the original context."""
+    """Return the channel, a fraction, whose frequency turns `turns` times within the original context."""
     return shape.head_dim * math.log(original_context(shape) / (turns * 2 * math.pi)) / (2 * math.log(shape.rope_base))

@@ -6,9 +6,10 @@ Notable:
 - Weights are float32 and are cast to the type of the activations inside each linear layer, so there is one master copy
   and no autocast; a step casts each weight once.
 - Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
-  a segment needs no positions of its own. Some layers may see a window only (model/network/attention_mask.py).
-- Parameters bear the names that transformers gives them, less the prefix `model.`.
-- Nothing here knows of parallelism or of training; `blocks` are where a model may be cut (model/training/parallelism.py).
+  a segment needs no positions of its own. Some layers may see only a window (model/network/attention_mask.py).
+- Parameters have the names that transformers gives them, without the prefix `model.`.
+- Nothing here knows of parallelism or of training; `blocks` are the units that may be sharded
+  (model/training/parallelism.py).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Linear(nn.Linear):
         self.product: Callable[[Tensor, Tensor], Tensor] = F.linear
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., inputs) to (..., outputs)."""
+        """Map (..., inputs) to (..., outputs)."""
         return self.product(input, self.weight.to(input.dtype))
 
 
@@ -49,12 +50,12 @@ class RMSNorm(nn.Module):
         self.fused = False
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., channels) to the same; computed in float32, returned in the input's type."""
+        """Normalise (..., channels), in float32; the result has the input's type."""
         return rms_norm(input, self.weight, self.epsilon, self.fused)
 
 
 class AttentionWeights(nn.Module):
-    """What grouped-query attention with normed queries and keys learns, to itself or to another sequence."""
+    """The weights of grouped-query attention with normed queries and keys, to the same or to another sequence."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Attention(AttentionWeights):
         cache: KeyValueCache | None,
         layer: int,
     ) -> Tensor:
-        """(B, T, width) to the same; without a mask, attention is causal."""
+        """Map (B, T, width) to the same shape; without a mask, attention is causal."""
         batch, length, _ = input.shape
         queries = self.q_proj(input).view(batch, length, self.heads, self.head_dim)
         keys = self.k_proj(input).view(batch, length, self.kv_heads, self.head_dim)
@@ -103,7 +104,7 @@ class FeedForward(nn.Module):
         self.fused = False
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., width) to the same."""
+        """Map (..., width) to the same shape."""
         return self.down_proj(swiglu(self.gate_proj(input), self.up_proj(input), self.fused))
 
 
@@ -125,13 +126,13 @@ class Block(nn.Module):
         cache: KeyValueCache | None,
         layer: int,
     ) -> Tensor:
-        """(B, T, width) to the same."""
+        """Map (B, T, width) to the same shape."""
         stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, cache, layer)
         return stream + self.mlp(self.post_attention_layernorm(stream))
 
 
 class Head(nn.Module):
-    """The output head: logits, or straight to the loss without keeping the logits."""
+    """The output head: logits, or the loss without keeping the logits."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -139,7 +140,7 @@ class Head(nn.Module):
         self.fused = False
 
     def forward(self, hidden: Tensor, targets: Tensor | None) -> Tensor:
-        """(B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats."""
+        """Map (B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats."""
         if targets is None:
             return F.linear(hidden, self.weight.to(hidden.dtype)).float()
         return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1), self.fused)
@@ -149,9 +150,9 @@ class Transformer(nn.Module):
     """The whole decoder."""
 
     causal = True
-    """Whether a position looks only at itself and those before it."""
+    """Whether a position sees only itself and earlier ones."""
     parts_of_row = 1
-    """Sequences of up to `context` positions that a row of inputs is made of."""
+    """Sequences of up to `context` positions in a row of inputs."""
 
     def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
         """
@@ -182,7 +183,7 @@ class Transformer(nn.Module):
         cache: KeyValueCache | None = None,
         last_only: bool = False,
     ) -> Tensor:
-        """Logits, or the summed loss.
+        """Return logits, or with targets the summed loss.
 
         Args:
             tokens: (B, T) token ids; T and what the cache holds must fit the context.
@@ -218,7 +219,7 @@ class Transformer(nn.Module):
         return None if allowed is None else added_to_scores(allowed, self.dtype)
 
     def compile_for(self, device: torch.device) -> None:
-        """Let torch.compile make training faster: whole blocks on a GPU, on a CPU what stands between the products."""
+        """Compile for training: whole blocks on a GPU, on a CPU the operations between the matrix products."""
         compile_parts(self, (Block,), device)
 
     @property
@@ -228,7 +229,7 @@ class Transformer(nn.Module):
 
 
 def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device: torch.device) -> None:
-    """Compiles the modules of the types `blocks` and the head's loss on a GPU; on a CPU, the operations in all modules
+    """Compile the modules of the types `blocks` and the head's loss on a GPU; on a CPU, the operations in all modules
     that know `fused`."""
     for module in model.modules():
         if isinstance(module, Head) or (device.type == "cpu" and hasattr(module, "fused")):
@@ -239,7 +240,7 @@ def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device:
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Fills in initial weights, the same ones for a seed on any device or number of processes.
+    """Fill in in initial weights, the same ones for a seed on any device or number of processes.
 
     Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero,
     so that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).

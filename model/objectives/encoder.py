@@ -6,11 +6,11 @@ from model.network.transformer import Transformer
 
 
 class Encoder(Transformer):
-    """Reads a text to both sides of each position; trained to name tokens that were masked.
+    """A model that sees both sides of each position and predicts masked tokens.
 
     `forward` is the decoder's, without a cache: logits at each position, or the summed loss of `targets`, which are the
-    tokens at the masked positions themselves. `segments` must tell padding apart, since nothing else hides it. A layer
-    with a window sees so many positions on either side.
+    tokens at the masked positions themselves. `segments` must separate padding, since nothing else hides it. A layer
+    with a window sees that many positions on either side.
     """
 
     causal = False

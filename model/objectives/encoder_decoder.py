@@ -1,9 +1,9 @@
-"""An encoder and a decoder that reads from it (T5, arXiv:1910.10683, section 2.1), made of the same parts as before.
+"""An encoder and a decoder that reads from it (T5, arXiv:1910.10683, section 2.1), built from the decoder's parts.
 
 Notable:
-- Both have `shape.layers` layers and share the embedding. What the decoder's blocks have beyond the encoder's is
-  attention to the encoder's output, which is without positions: a decoder's position stands nowhere in the text.
-- Cross-attention stays within a segment too, so packed documents are as if each were alone.
+- Both have `shape.layers` layers and share the embedding. The decoder's blocks also attend to the encoder's output,
+  without positions, since a decoder's position has no place in the text.
+- Cross-attention stays within a segment too, so packed documents do not affect each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CrossAttention(AttentionWeights):
     """Attention to another sequence."""
 
     def forward(self, input: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, width) to the same, from `memory` (B, S, width), where `mask` (B, 1, T, S) is not minus infinity."""
+        """Map (B, T, width) to the same shape, reading `memory` (B, S, width) where `mask` (B, 1, T, S) allows."""
         queries, keys, values = (
             projection.unflatten(-1, (-1, self.head_dim))
             for projection in (self.q_proj(input), self.k_proj(memory), self.v_proj(memory))
@@ -46,7 +46,7 @@ class DecoderBlock(nn.Module):
     def forward(
         self, stream: Tensor, rotary: tuple[Tensor, Tensor], mask: AttentionMask, memory: Tensor, cross_mask: Tensor
     ) -> Tensor:
-        """(B, T, width) to the same."""
+        """Map (B, T, width) to the same shape."""
         stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, None, 0)
         stream = stream + self.cross_attn(self.cross_layernorm(stream), memory, cross_mask)
         return stream + self.mlp(self.post_attention_layernorm(stream))
@@ -88,7 +88,7 @@ class EncoderDecoder(nn.Module):
         self.sines: Tensor
 
     def forward(self, inputs: Tensor, targets: Tensor, segments: Tensor) -> Tensor:
-        """The summed cross-entropy in nats.
+        """Return the summed cross-entropy in nats.
 
         Args:
             inputs: (B, S + T) token ids: what the encoder reads, then what the decoder reads.
@@ -102,7 +102,7 @@ class EncoderDecoder(nn.Module):
         return loss
 
     def encode(self, tokens: Tensor, segments: Tensor) -> Tensor:
-        """What the decoder reads of (B, S) tokens: (B, S, width)."""
+        """Encode (B, S) tokens to (B, S, width), which the decoder reads."""
         stream, rotary, masks = self._begin(tokens, segments, causal=False)
         for block, window in zip(self.encoder.layers, self.shape.windows, strict=True):
             stream = block(stream, rotary, masks[window], None, 0)
@@ -110,9 +110,9 @@ class EncoderDecoder(nn.Module):
         return memory
 
     def decode(self, tokens: Tensor, segments: Tensor, memory: Tensor, memory_segments: Tensor) -> Tensor:
-        """The decoder's output (B, T, width) at each of (B, T) tokens; `lm_head(output, None)` gives its logits."""
+        """Return the decoder's output (B, T, width) for (B, T) tokens; `lm_head(output, None)` gives its logits."""
         stream, rotary, masks = self._begin(tokens, segments, causal=True)
-        # Padding, which nothing in the encoder may belong to, sees all of it: a softmax over nothing is not a number.
+        # Padding may have no counterpart in the encoder, so it sees all of it: a softmax over nothing is NaN.
         allowed = (segments.unsqueeze(2) == memory_segments.unsqueeze(1)) | (segments < 0).unsqueeze(2)
         cross_mask = added_to_scores(allowed.unsqueeze(1), self.dtype)
         for block, window in zip(self.decoder.layers, self.shape.windows, strict=True):
@@ -121,7 +121,7 @@ class EncoderDecoder(nn.Module):
         return output
 
     def compile_for(self, device: torch.device) -> None:
-        """Let torch.compile make training faster, as for the decoder alone."""
+        """Compile for training, as the decoder alone does."""
         compile_parts(self, (Block, DecoderBlock), device)
 
     @property

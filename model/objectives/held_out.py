@@ -1,15 +1,15 @@
-"""Scores held-out documents: loss in nats per token and bits per byte of text.
+"""Scores of held-out documents: loss in nats per token and bits per byte of text.
 
 Notable:
-- Bits per byte count the text's own tokens, not the document boundary after them, so that tokenizers compare.
+- Bits per byte count the text's own tokens, not the document boundary after them, so that tokenizers can be compared.
 - Every document is scored alone. One longer than the context is read in windows that overlap by half, and a token is
-  scored in the window that shows it the most text before it.
-- Documents are dealt out to the processes by their number, sums are added up, and the result does not depend on how
-  many processes there were.
+  scored in the window that shows the most text before it.
+- Documents are divided among the processes and sums added up; the result does not depend on the number of processes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from model.data.token_cache import TokenCache
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over documents; two scores add up."""
+    """Sums over documents."""
 
     nats: float = 0.0
     tokens: int = 0
@@ -47,11 +47,23 @@ class Score:
 
 
 Entry = TypeVar("Entry")
-ScoreDocuments = Callable[
-    [nn.Module, int, TokenCache, npt.NDArray[np.int64], int, torch.device],
-    Score,
-]
-"""Scores documents, as `score_documents` does: model, context, cache, documents, batch, device."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out documents, and how they are scored."""
+
+    cache: TokenCache
+    documents: npt.NDArray[np.int64]
+    """Their numbers in the dataset."""
+    context: int
+    """Positions that a model sees at once."""
+    batch: int
+    """Windows of one pass, at most."""
+    device: torch.device
+
+
+ScoreDocuments = Callable[[nn.Module, HeldOut], Score]
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ _NO_WINDOW = Window(0, 1, 1)
 
 
 def document_windows(length: int, context: int) -> list[Window]:
-    """Windows that score tokens 1 .. length - 1 of a document of `length` tokens exactly once each."""
+    """Return windows that score tokens 1 .. length - 1 of a document of `length` tokens exactly once each."""
     windows = [Window(0, min(length, context + 1), 1)]
     stride = max(1, context // 2)
     while (end := windows[-1].start + windows[-1].length) < length:
@@ -80,32 +92,26 @@ def document_windows(length: int, context: int) -> list[Window]:
 
 
 def held_out_documents(cache: TokenCache, limit: int) -> npt.NDArray[np.int64]:
-    """Numbers of the first `limit` validation documents; 0 takes all."""
+    """Return the numbers of the first `limit` validation documents; 0 takes all."""
     found = np.flatnonzero(cache.validation)
     return found[:limit] if limit else found
 
 
 @torch.no_grad()
-def score_documents(
-    model: nn.Module,
-    context: int,
-    cache: TokenCache,
-    documents: npt.NDArray[np.int64],
-    batch: int,
-    device: torch.device,
-) -> Score:
-    """Scores `documents` in batches of at most `batch` windows of `context` positions.
+def score_documents(model: nn.Module, held_out: HeldOut) -> Score:
+    """Score documents in windows of the context.
 
     A document's tokens begin and end with the boundary token; both frame the text and neither is scored.
     """
+    cache, documents = held_out.cache, held_out.documents
     windows = [
         (int(document), window)
         for document in documents
-        for window in document_windows(_text_end(cache, int(document)), context)
+        for window in document_windows(_text_end(cache, int(document)), held_out.context)
     ]
     windows.sort(key=lambda entry: entry[1].length)
     nats, tokens = sum_over_passes(
-        model, windows, batch, lambda chosen: _rows(chosen or [(0, _NO_WINDOW)], cache, device)
+        model, windows, held_out.batch, lambda chosen: _rows(chosen or [(0, _NO_WINDOW)], cache, held_out.device)
     )
     return Score(nats, tokens, int(cache.byte_counts[documents].sum()), len(documents))
 
@@ -113,52 +119,44 @@ def score_documents(
 def sum_over_passes(
     model: nn.Module, entries: Sequence[Entry], batch: int, tensors_of: Callable[[Sequence[Entry]], tuple[Tensor, ...]]
 ) -> tuple[float, int]:
-    """Nats and number of predicted tokens of `entries`, at most `batch` of them in a pass.
+    """Return the nats and the number of predicted tokens of `entries`, at most `batch` of them in a pass.
 
     Args:
         model: gives the summed loss.
         entries: what is scored, such as windows.
         batch: entries of a pass.
-        tensors_of: what the model is called with for some entries, the targets second. Called with none where this
-            process has fewer passes to make than others; there is nothing to predict then.
+        tensors_of: returns the model's arguments for some entries, the targets second. Called with no entries where
+            this process has fewer passes to make than others; there is nothing to predict then.
     """
     nats, tokens = 0.0, 0
     passes = -(-len(entries) // batch)
     for start in range(0, _passes_together(model, passes) * batch, batch):
-        # A process that has no windows left sends nothing to be predicted through a sharded model.
+        # A process without entries left still runs a sharded model, with nothing to predict.
         inputs, targets, *segments = tensors_of(entries[start : start + batch])
         nats += float(model(inputs, targets, *segments))
         tokens += int((targets != IGNORED).sum())
     return nats, tokens
 
 
-def score_shared(
-    model: nn.Module,
-    context: int,
-    cache: TokenCache,
-    documents: npt.NDArray[np.int64],
-    batch: int,
-    device: torch.device,
-    score: ScoreDocuments = score_documents,
-) -> Score:
-    """`score`, each process taking its share of `documents` and all getting the score of all."""
+def score_shared(model: nn.Module, held_out: HeldOut, score: ScoreDocuments) -> Score:
+    """Score documents, each process its share; all get the score of all."""
     if not dist.is_initialized():
-        return score(model, context, cache, documents, batch, device)
-    share = documents[dist.get_rank() :: dist.get_world_size()]
-    own = score(model, context, cache, share, batch, device)
+        return score(model, held_out)
+    share = held_out.documents[dist.get_rank() :: dist.get_world_size()]
+    own = score(model, dataclasses.replace(held_out, documents=share))
     sums = torch.tensor([own.nats, own.tokens, own.text_bytes, own.documents], dtype=torch.float64)
-    sums = sums.to(device)
+    sums = sums.to(held_out.device)
     dist.all_reduce(sums)
     nats, *counts = sums.tolist()
     return Score(nats, *(int(count) for count in counts))
 
 
 def unigram_score(cache: TokenCache, documents: npt.NDArray[np.int64], vocab_size: int) -> Score:
-    """Scores the same tokens by their frequency in the training split, with one added to each count."""
+    """Score the same tokens by their frequency in the training split, with one added to each count."""
     counts = np.ones(vocab_size, dtype=np.float64)
     for start, end in _training_runs(cache):
         counts += np.bincount(cache.tokens[start:end], minlength=vocab_size)[:vocab_size]
-    # The boundary token frames documents and is never scored, so it takes no share of the probability.
+    # The boundary token frames documents and is never scored, so it gets no share of the probability.
     counts[_boundary_token(cache)] = 1.0
     nats_of_token = math.log(counts.sum()) - np.log(counts)
     nats, tokens = 0.0, 0
@@ -170,7 +168,7 @@ def unigram_score(cache: TokenCache, documents: npt.NDArray[np.int64], vocab_siz
 
 
 def _passes_together(model: nn.Module, passes: int) -> int:
-    """How many passes this process has to make if it needs `passes`: as many as any other, where `model` is sharded."""
+    """Return how many passes this process has to make: as many as any other if `model` is sharded."""
     if not isinstance(model, FSDPModule):
         return passes
     most = torch.tensor(passes, device=next(model.parameters()).device)

@@ -1,11 +1,11 @@
-"""What a model is trained to do: say the next token, name masked ones, or write what is missing from a text.
+"""What a model is trained to do: predict the next token, predict masked ones, or write what is missing from a text.
 
 Notable:
-- An objective is which model is built, what its batches hide (model/data/corruption.py) and how held-out documents are
-  scored. The training loop is the same for all, and asks nothing about them.
+- An objective determines which model is built, what its batches hide (model/data/corruption.py) and how held-out
+  documents are scored. The training loop is the same for all.
 - Held-out documents are corrupted by their number alone, so every run and every process sees the same gaps.
-- Only the next-token objective gives bits per byte, a chat model and an export: the others see what they are to predict
-  from both sides, and their loss is not a text's probability.
+- Only the next-token objective gives bits per byte, a chat model and an export: the others see both sides of what they
+  predict, so their loss is not the probability of a text.
 """
 
 from __future__ import annotations
@@ -15,22 +15,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from model.base.config import ModelShape
 from model.data.corrupted_sequences import corrupted_rows
 from model.data.corruption import Corrupted, Corruption, corruption_of
-from model.data.token_cache import TokenCache
 from model.metrics.flops import encoder_decoder_flop_per_token, flop_per_token
 from model.network.transformer import Transformer
 from model.objectives.encoder import Encoder
 from model.objectives.encoder_decoder import EncoderDecoder
-from model.objectives.held_out import Score, ScoreDocuments, score_documents, sum_over_passes
+from model.objectives.held_out import HeldOut, Score, ScoreDocuments, score_documents, sum_over_passes
 
 LanguageModel = Transformer | EncoderDecoder
-"""A model of any objective; all are called with inputs, targets and segments, and give the summed loss."""
+"""A model of any objective; called with inputs, targets and segments, it returns the summed loss."""
 OBJECTIVE_SETTING = "objective"
 """Where a checkpoint's settings name the objective."""
 
@@ -42,7 +40,7 @@ class Objective:
     name: str
     """`causal`, `masked` or `span_corruption`."""
     build: Callable[[ModelShape, torch.dtype], LanguageModel]
-    """Makes a model without weights."""
+    """Builds a model without weights."""
     score: ScoreDocuments
     """Scores held-out documents."""
     flop_per_token: Callable[[ModelShape], float]
@@ -54,7 +52,7 @@ CAUSAL = Objective("causal", Transformer, score_documents, flop_per_token)
 
 
 def objective_of(name: str, shape: ModelShape) -> Objective:
-    """The objective that a config names.
+    """Return the objective that a config names.
 
     Args:
         name: `causal`, `masked` or `span_corruption`.
@@ -70,27 +68,20 @@ def objective_of(name: str, shape: ModelShape) -> Objective:
 
 
 @torch.no_grad()
-def _score_corrupted(
-    corruption: Corruption,
-    model: nn.Module,
-    context: int,
-    cache: TokenCache,
-    documents: npt.NDArray[np.int64],
-    batch: int,
-    device: torch.device,
-) -> Score:
-    """Scores what is hidden in `documents`, each cut into pieces of the context."""
-    pieces = [piece for document in documents for piece in _corrupted_pieces(corruption, context, cache, int(document))]
+def _score_corrupted(corruption: Corruption, model: nn.Module, held_out: HeldOut) -> Score:
+    """Score what is hidden in documents, each cut into pieces of the context."""
+    pieces = [piece for document in held_out.documents for piece in _corrupted(corruption, held_out, int(document))]
 
     def tensors_of(chosen: Sequence[Corrupted]) -> tuple[Tensor, ...]:
-        arrays = corrupted_rows([[piece] for piece in chosen] or [[]], context, corruption.has_answers)
-        return tuple(torch.from_numpy(array).to(device) for array in arrays)
+        arrays = corrupted_rows([[piece] for piece in chosen] or [[]], held_out.context, corruption.has_answers)
+        return tuple(torch.from_numpy(array).to(held_out.device) for array in arrays)
 
-    nats, tokens = sum_over_passes(model, pieces, batch, tensors_of)
-    return Score(nats, tokens, 0, len(documents))
+    nats, tokens = sum_over_passes(model, pieces, held_out.batch, tensors_of)
+    return Score(nats, tokens, 0, len(held_out.documents))
 
 
-def _corrupted_pieces(corruption: Corruption, context: int, cache: TokenCache, document: int) -> list[Corrupted]:
+def _corrupted(corruption: Corruption, held_out: HeldOut, document: int) -> list[Corrupted]:
+    cache, context = held_out.cache, held_out.context
     tokens = cache.tokens[cache.offsets[document] : cache.offsets[document + 1]].astype(np.int64)
     draws = np.random.default_rng(document)
     return [corruption.corrupt(tokens[start : start + context], draws) for start in range(0, len(tokens), context)]

@@ -2,8 +2,8 @@
 
 Notable:
 - The cut never changes the gradient, only memory and pace: the loss is divided by the tokens of the whole step.
-- The search tries a pass of full sequences, forward and backward, without any exchange of gradients; so a process that
-  runs out of memory leaves no other one waiting. Then the processes tell each other, and all halve or none.
+- The search tries a pass of full sequences, forward and backward, without exchanging gradients, so a process that runs
+  out of memory leaves no other one waiting. Then the processes compare, and all halve or none.
 """
 
 from __future__ import annotations
@@ -45,14 +45,13 @@ class MicroBatch:
         return self._searching
 
     def search(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape, has_state: bool) -> int:
-        """Halves the rows until a pass fits into memory on every process; returns them. Every process calls this.
+        """Halve the rows until a pass fits into memory on every process; return them. Every process calls this.
 
-        It is to be called before the first step, and before the second one once more, when the optimizer's state has
-        taken its place.
+        To be called before the first step, and again before the second one, when the optimizer's state is in memory.
 
         Args:
             accelerator: knows the processes and the device.
-            model: as it is trained. Its gradients are gone afterwards.
+            model: as it is trained; its gradients are cleared.
             shape: gives the length of a full sequence.
             has_state: whether the optimizer's state is in memory.
 
@@ -71,12 +70,12 @@ class MicroBatch:
         return self.rows
 
     def cut(self, batch: Batch, number: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Inputs, targets and segments of pass `number` of a process's share of a step."""
+        """Return inputs, targets and segments of pass `number` of a process's share of a step."""
         first, last = number * self.rows, (number + 1) * self.rows
         inputs, targets = batch.inputs[first:last], batch.targets[first:last]
         segments = None if batch.segments is None or not self._document_mask else batch.segments[first:last]
         if not len(inputs):
-            # This process's share ended a pass before the largest one's; it takes part with nothing to predict.
+            # This process's share has one pass fewer than the largest; it takes part with nothing to predict.
             inputs, targets = batch.inputs[:1], np.full_like(batch.targets[:1], IGNORED)
             segments = None if segments is None else batch.segments[:1]  # type: ignore[index]
         arrays = (inputs, targets, segments)

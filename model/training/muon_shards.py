@@ -1,8 +1,8 @@
-"""Orthogonal factors of matrices whose rows are spread over processes, as FSDP2 spreads them.
+"""A function of whole matrices whose rows are spread over processes, as FSDP2 spreads them.
 
-Notable: the factor of a matrix needs all its rows, so the matrices of one shape are dealt out: each goes whole to one
-process, which orthogonalises it as a single process would, and its rows go back to where they belong. That is two
-exchanges of the matrices' size for a batch of them, and no work is done twice.
+Notable: orthogonalising a matrix takes all its rows, so the matrices of one shape are divided up: each is gathered on
+one process, which works on it as a single process would, and its rows are sent back. That takes two exchanges of the
+matrices' size for a batch of them, and no work is done twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 def on_whole_matrices(
     shards: Tensor, rows: int, group: dist.ProcessGroup, function: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """This process's rows of `function` applied to whole matrices. Every process of the group calls this.
+    """Apply `function` to whole matrices; return this process's rows. Every process of the group calls this.
 
     Args:
         shards: (N, rows here, columns), this process's rows of N matrices; rows are split as `torch.chunk` does.
@@ -38,7 +38,7 @@ def on_whole_matrices(
     dist.all_to_all_single(received, shards.reshape(-1), kept, sent, group=group)
     pieces = zip(received.split(kept), heights, strict=True)
     whole = torch.cat([piece.view(owned[rank], height, columns) for piece, height in pieces], dim=1)
-    # An owner of nothing asks all the same, to learn the type of what comes back.
+    # A process that owns no matrix calls the function too, to learn the type of its result.
     result = function(whole if owned[rank] else whole.new_zeros(1, rows, columns))[: owned[rank]]
     back = torch.cat([piece.reshape(-1) for piece in result.split(heights, dim=1)])
     returned = back.new_empty(sum(sent))
@@ -47,6 +47,6 @@ def on_whole_matrices(
 
 
 def shard_heights(rows: int, processes: int) -> list[int]:
-    """Rows that each process holds of a matrix, as `torch.chunk` splits them; the last ones may hold none."""
+    """Return the rows that each process holds of a matrix, as `torch.chunk` splits them; some may hold none."""
     most = -(-rows // processes)
     return [max(0, min(most, rows - process * most)) for process in range(processes)]

@@ -1,141 +1,76 @@
-"""AdamW, and Muon for the matrices inside the blocks.
+"""The optimizers that a config can name: AdamW (torch's fused one), or Muon for the matrices inside the blocks.
 
-Notable:
-- Muon (Jordan 2024, kellerjordan.github.io/posts/muon) replaces a matrix's momentum by its nearest matrix with
-  orthonormal rows or columns. Embeddings, head and norm scales stay with AdamW.
-- The orthogonal factor comes from five Polar Express steps (arXiv:2505.16932, section 4), which are matrix products
-  only; matrices of one shape go through them as a single batch.
-- Under DDP every process holds the same averaged gradient and makes the same update, so nothing is exchanged. Under
-  FSDP2 momentum and weights stay sharded, and only the updates are brought together (model/training/muon_shards.py).
-- AdamW is torch's fused one.
+Notable: to add one, write its builder, add it to `BUILDERS` and to `OptimizerName` (model/base/config.py), and state
+what it keeps for each weight (flows/planning/memory.py).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from model.base.config import OptimizerConfig
-from model.training.muon_shards import on_whole_matrices
-
-_POLAR_EXPRESS = (
-    (8.28721201814563, -23.595886519098837, 17.300387312530933),
-    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
-    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
-    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
-    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
-)
-"""Coefficients of x, x^3 and x^5 of each step (arXiv:2505.16932, listing 1)."""
-_SAFETY = 1.01
-"""The paper's margin: keeps rounding in bfloat16 from pushing a singular value beyond the interval of convergence."""
+from model.base.config import OptimizerConfig, OptimizerName
+from model.training.muon import Muon
 
 
-class Muon(Optimizer):
-    """Nesterov momentum, orthogonalised; for parameters that are matrices."""
+@dataclass(frozen=True)
+class Weights:
+    """A model's parameters, by what they are."""
 
-    def __init__(
-        self, params: Any, lr: float, momentum: float, weight_decay: float, dtype: torch.dtype = torch.float32
-    ) -> None:
-        """
-        Args:
-            params: matrices, or groups of them.
-            lr: learning rate; the update has a spectral norm of about lr * sqrt(max(1, rows / columns)).
-            momentum: decay of the momentum per step.
-            weight_decay: decoupled decay, a fraction of lr per step.
-            dtype: type of the products that orthogonalise. In bfloat16 they are several times faster, and as exact as
-                training needs; in float32 the losses do not depend on how a step was divided, within 1e-4.
-        """
-        self._dtype = dtype
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Updates every matrix that has a gradient."""
-        for group in self.param_groups:
-            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for parameters in alike.values():
-                self._update(parameters, group)
-
-    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        for parameter in parameters:
-            if not self.state[parameter]:
-                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        gradients = [_held_here(parameter.grad) for parameter in parameters if parameter.grad is not None]
-        buffers = [_held_here(self.state[parameter]["momentum_buffer"]) for parameter in parameters]
-        torch._foreach_lerp_(buffers, gradients, 1.0 - group["momentum"])
-        updates = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))
-        matrices = [_held_here(parameter) for parameter in parameters]
-        rows, columns = parameters[0].shape
-        scale = group["lr"] * max(1.0, rows / columns) ** 0.5
-        orthogonal = self._orthogonal(updates, parameters[0]).to(parameters[0].dtype)
-        if group["weight_decay"]:
-            torch._foreach_mul_(matrices, 1.0 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(matrices, list(orthogonal.unbind(0)), alpha=-scale)
-
-    def _orthogonal(self, updates: Tensor, like: Tensor) -> Tensor:
-        """The orthogonal factors of whole matrices, or this process's rows of them if `like` is sharded."""
-        if not isinstance(like, DTensor):
-            return orthogonalise(updates, self._dtype)
-        group = like.device_mesh.get_group()
-        return on_whole_matrices(updates, len(like), group, lambda whole: orthogonalise(whole, self._dtype))
-
-
-def _held_here(tensor: Tensor) -> Tensor:
-    """The tensor, or this process's rows of it if it is sharded; shares its memory."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def orthogonalise(matrices: Tensor, dtype: torch.dtype) -> Tensor:
-    """The orthogonal polar factors U V^T of (N, rows, columns) matrices U S V^T, approximately, computed in `dtype`.
-
-    Singular values come out within 13% of 1 where they were above 1/100 of the matrix's norm.
-    """
-    tall = matrices.shape[1] > matrices.shape[2]
-    current = matrices.transpose(1, 2) if tall else matrices
-    norms = current.float().norm(dim=(1, 2), keepdim=True)
-    current = (current / (norms * _SAFETY + 1e-7)).to(dtype)
-    for linear, cubic, quintic in _POLAR_EXPRESS:
-        gram = current @ current.transpose(1, 2)
-        polynomial = torch.baddbmm(gram, gram, gram, beta=cubic / _SAFETY**3, alpha=quintic / _SAFETY**5)
-        current = torch.baddbmm(current, polynomial, current, beta=linear / _SAFETY, alpha=1.0)
-    return current.transpose(1, 2) if tall else current
+    matrices: list[nn.Parameter] = field(default_factory=list)
+    """Inside the blocks."""
+    tables: list[nn.Parameter] = field(default_factory=list)
+    """Embedding and head."""
+    scales: list[nn.Parameter] = field(default_factory=list)
+    """Of the norms; never decayed."""
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
-    """The optimizers that together train every parameter of `model` once; norm scales are never decayed.
+    """Return the optimizers that together train every parameter of `model` once.
 
     Args:
         model: the model, its parameters in float32.
         config: which optimizer, and its constants.
         dtype: type of Muon's products.
     """
-    matrices, tables, scales = [], [], []
+    weights = Weights()
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
-            scales.append(parameter)
-        elif config.name == "muon" and ".layers." in f".{name}":
-            matrices.append(parameter)
+            weights.scales.append(parameter)
         else:
-            tables.append(parameter)
-    groups = [{"params": tables, "weight_decay": config.weight_decay}, {"params": scales, "weight_decay": 0.0}]
-    optimizers: list[Optimizer] = [AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)]
-    if matrices:
-        optimizers.append(Muon(matrices, config.muon_lr, config.momentum, config.weight_decay, dtype))
+            (weights.matrices if ".layers." in f".{name}" else weights.tables).append(parameter)
+    optimizers = BUILDERS[config.name](weights, config, dtype)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
     return optimizers
 
 
-def set_learning_rates(optimizers: list[Optimizer], config: OptimizerConfig, factor: float) -> None:
-    """Sets every optimizer's learning rate to `factor` of its peak."""
+def set_learning_rates(optimizers: list[Optimizer], factor: float) -> None:
+    """Set every optimizer's learning rate to `factor` of its peak."""
     for optimizer in optimizers:
-        peak = config.muon_lr if isinstance(optimizer, Muon) else config.lr
         for group in optimizer.param_groups:
-            group["lr"] = peak * factor
+            group["lr"] = group["initial_lr"] * factor
+
+
+def _adamw(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
+    groups = [
+        {"params": weights.matrices + weights.tables, "weight_decay": config.weight_decay},
+        {"params": weights.scales, "weight_decay": 0.0},
+    ]
+    return [AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)]
+
+
+def _muon(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
+    muon = Muon(weights.matrices, config.muon_lr, config.momentum, config.weight_decay, dtype)
+    return [*_adamw(Weights(tables=weights.tables, scales=weights.scales), config, dtype), muon]
+
+
+BUILDERS: dict[OptimizerName, Callable[[Weights, OptimizerConfig, torch.dtype], list[Optimizer]]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+}

@@ -2,11 +2,11 @@
 
 Notable:
 - FSDP2 is torch's `fully_shard`, a unit for each block and one for the rest, so that a tied embedding and head stay one
-  parameter. Optimizers are made of the shards; Muon brings rows together where it needs them (model/training/muon_shards.py).
-- Blocks are gathered in the type of the activations, which their linear layers would cast them to anyway, and gradients
-  are summed in float32. On a GPU, DDP keeps norm scales in float32, so in bfloat16 the two differ by their rounding.
-- Under FSDP2 every pass exchanges its gradient: to keep it would need room for the whole model's on each process.
-- Both leave the losses of one process as they are, to the rounding of sums, and read each other's checkpoints.
+  parameter. Optimizers are made of the shards; Muon gathers rows where it needs them (model/training/muon_shards.py).
+- Blocks are gathered in the type of the activations, to which their linear layers would cast them anyway, and gradients
+  are summed in float32. On a GPU, DDP keeps norm scales in float32, so in bfloat16 the two differ by that rounding.
+- Under FSDP2 every pass exchanges its gradient: keeping it would take the memory of the whole model's on each process.
+- Both give the losses of a single process, up to the rounding of sums, and read each other's checkpoints.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def wrap_for_training(
     loop: LoopConfig,
     optimizers_for: Callable[[nn.Module], list[Optimizer]],
 ) -> tuple[nn.Module, list[Optimizer]]:
-    """The model as all processes train it together, on its device, and the optimizers of its parameters.
+    """Wrap the model for training by all processes, on its device; return it and its optimizers.
 
     Args:
         accelerator: knows the processes and the device.
@@ -47,13 +47,13 @@ def wrap_for_training(
         optimizers_for: makes the optimizers of a model's parameters.
 
     Raises:
-        BadInput: accelerate's own FSDP was asked for at launch, the parallelism does not go with the search for a
-            micro-batch, or there is no float8 on this device or for this shape.
+        BadInput: accelerate was launched with its own FSDP, the parallelism excludes the search for a micro-batch, or
+            there is no float8 on this device or for this shape.
     """
     if accelerator.distributed_type == DistributedType.FSDP:
         raise BadInput(
-            "accelerate was launched with FSDP of its own; launch it as for several GPUs (infra/accelerate/gpus.yaml) "
-            "and set loop.parallelism to fsdp"
+            "accelerate was launched with its own FSDP; launch it as for several GPUs (infra/accelerate/gpus.yaml) and "
+            "set loop.parallelism to fsdp"
         )
     if loop.float8:
         refuse_without_units(accelerator.device)
@@ -74,12 +74,12 @@ def wrap_for_training(
 
 
 def accumulating(accelerator: Accelerator, model: nn.Module) -> AbstractContextManager[Any]:
-    """The context of a pass that is not its step's last one."""
+    """Return the context of a pass that is not the last of its step."""
     return nullcontext() if isinstance(model, FSDPModule) else accelerator.no_sync(model)
 
 
 def clip_gradient(accelerator: Accelerator, model: nn.Module, largest: float) -> Tensor:
-    """Scales the gradient down to the norm `largest`; returns its norm before that, the same on every process."""
+    """Scale the gradient down to the norm `largest`; return its norm before, the same on every process."""
     if not isinstance(model, FSDPModule):
         norm: Tensor = accelerator.clip_grad_norm_(model.parameters(), largest)
         return norm
@@ -88,7 +88,7 @@ def clip_gradient(accelerator: Accelerator, model: nn.Module, largest: float) ->
 
 
 def _checkpoint_activations(model: LanguageModel) -> None:
-    """Keeps of each block only what it is given; the rest is computed again in the backward pass."""
+    """Keep only each block's input; the rest is computed again in the backward pass."""
     for block in model.blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
 

@@ -1,8 +1,8 @@
-"""Learning-rate schedules as pure functions of the step: nothing to save, nothing to resume.
+"""Learning-rate schedules as pure functions of the step: nothing to save, nothing to restore.
 
-Notable: every step trains on the same number of sequences, so the share of the steps that are done is the share of the
-run's tokens, up to how full the sequences are. A run that is carried on to more steps takes the rate that the longer
-run has at this share: a decay that was over is left, and the new one comes at the new end.
+Notable: every step trains on the same number of sequences, so the share of steps done is the share of the run's tokens,
+up to how full the sequences are. A run that is extended to more steps takes the rate that the longer run has at this
+step: a finished decay is left, and the new one comes at the new end.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from model.base.config import ScheduleConfig
 
 
 def learning_rate_factor(config: ScheduleConfig, step: int, steps: int) -> float:
-    """The share of the peak learning rate that step number `step` (from 0) of `steps` uses, between 0 and 1.
+    """Return the share of the peak learning rate, between 0 and 1, in step number `step` (from 0) of `steps`.
 
-    Warmup reaches the peak at step `warmup_steps`; the decay ends at `final_fraction` just after the last step, so that
-    no step is spent on a rate of 0. Warmup-stable-decay: MiniCPM, arXiv:2404.06395, section 4. Cosine: SGDR,
+    Warmup reaches the peak at step `warmup_steps`; the decay reaches `final_fraction` just after the last step, so that
+    no step has a rate of 0. Warmup-stable-decay: MiniCPM, arXiv:2404.06395, section 4. Cosine: SGDR,
     arXiv:1608.03983, equation 5, without restarts. Linear: straight from peak to end, arXiv:2310.07831.
     """
     if step < config.warmup_steps:

@@ -1,7 +1,7 @@
-"""Turns SIGTERM into a question the training loop asks after each step.
+"""SIGTERM as a flag that the training loop checks after each step.
 
-Notable: a step and a checkpoint have to fit into the time that is left before SIGKILL: 30 s under accelerate and
-torchrun, 25 s under `sluice`, and whatever Slurm or Kubernetes gives.
+Notable: a step and a checkpoint have to fit into the time before SIGKILL: 30 s under accelerate and torchrun, 25 s
+under `sluice`, and as configured under Slurm or Kubernetes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 
 
 class StopSignal:
-    """While entered, remembers that SIGTERM came; a second one does no more than the first."""
+    """A context that records SIGTERM; a second one has no further effect."""
 
     def __init__(self) -> None:
         self.raised = False

@@ -5,12 +5,12 @@ Notable:
   optimizer state and a few numbers, and a resumed run has the losses of an uninterrupted one.
 - The loss of a step is summed over all its predicted tokens and divided by their number, over micro-batches and
   processes alike, so neither changes the gradient.
-- accelerate gives the device and the process group (model/training/parallelism.py wraps the model); data, schedule and
-  checkpoints are our own, since its loader repeats samples and its saved state is not atomic.
-- One exchange between processes a step besides the gradient: the loss, the gradient's norm, and whether to stop.
-- A step that would harm the model is skipped, and where that does not help training goes back to a checkpoint and past
-  the batches since (model/training/loss_spikes.py).
-- The next batch is made by a thread while this one trains.
+- accelerate provides the device and the process group (model/training/parallelism.py wraps the model); data, schedule
+  and checkpoints are our own, since its loader repeats samples and its saved state is not atomic.
+- Besides the gradient, processes exchange one tensor a step: the loss, the gradient's norm, and whether to stop.
+- A step that would harm the model is skipped. If that does not help, training goes back to a checkpoint and skips the
+  batches since (model/training/loss_spikes.py).
+- A thread makes the next batch while this one trains.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from model.base.folder_lock import locked_folder
 from model.base.program import EXIT_DONE, EXIT_STOPPED
 from model.checkpoints.checkpointing import (
     Checkpoint,
-    Progress,
     load_training_state,
     newest_valid_checkpoint,
     refuse_other_run,
     remove_checkpoints_after,
 )
+from model.checkpoints.progress import EarlyStoppingState, LossSpikeState, Progress
 from model.checkpoints.writer import CheckpointWriter
 from model.data.packed_sequences import Batch, PackedSequences
 from model.data.token_cache import TokenCache
 from model.metrics.run_log import RunLog, SilentLog
 from model.metrics.step_speed import StepSpeed
-from model.objectives.held_out import held_out_documents, score_shared
+from model.objectives.held_out import HeldOut, held_out_documents, score_shared
 from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, Objective
-from model.training.early_stopping import EarlyStopping, EarlyStoppingState
-from model.training.loss_spikes import IN_A_ROW, REWINDS, LossSpikes, LossSpikeState
+from model.training.early_stopping import EarlyStopping
+from model.training.loss_spikes import IN_A_ROW, REWINDS, LossSpikes
 from model.training.micro_batch import MicroBatch
 from model.training.optimizer import build_optimizers, set_learning_rates
 from model.training.parallelism import accumulating, clip_gradient, wrap_for_training
@@ -62,13 +62,13 @@ from model.training.schedule import learning_rate_factor
 from model.training.stop_signal import StopSignal
 
 _LONGEST_WAIT = timedelta(hours=2)
-"""That processes wait for each other: the main one may be copying a large dataset or reading a large checkpoint. Where
-one has died the launcher ends the others sooner."""
+"""How long processes wait for each other: the main one may be copying a large dataset or reading a large checkpoint. If
+one has died, the launcher ends the others sooner."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained, on what, and where it is kept."""
+    """What is trained, on what data, and in which folder."""
 
     folder: Path
     """The model folder."""
@@ -80,19 +80,19 @@ class Run:
     data_digest: str
     """Equal digests mean equal batches."""
     initialise: Callable[[nn.Module], None]
-    """Fills in the weights of a run that starts at step 0."""
+    """Sets the weights of a run that starts at step 0."""
     bytes_per_token: float | None = None
-    """UTF-8 bytes of text that a predicted token stands for on average; None where not known."""
+    """UTF-8 bytes of text per predicted token on average; None if not known."""
     held_out: TokenCache | None = None
     """Dataset whose validation documents are scored during training."""
     objective: Objective = CAUSAL
     """Which model is built, and how held-out documents are scored; `data` has its batches."""
     data_facts: dict[str, int] = field(default_factory=dict)
-    """Counts to log once, such as what was cut or left out."""
+    """Counts to log once, such as how many conversations were cut or left out."""
 
 
 def start_accelerator(loop: LoopConfig) -> Accelerator:
-    """Joins the process group and sets the number of CPU threads; once for each process."""
+    """Join the process group and set the number of CPU threads, once in each process."""
     on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
     # The rotary tables are the only buffers, and they are constants.
     wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
@@ -104,14 +104,14 @@ def start_accelerator(loop: LoopConfig) -> Accelerator:
 
 
 def train(accelerator: Accelerator, run: Run) -> int:
-    """Trains from the newest valid checkpoint, or from the start, to the last step.
+    """Train from the newest valid checkpoint, or from the start, to the last step.
 
     Returns:
         `EXIT_DONE`, or `EXIT_STOPPED` after SIGTERM, when a checkpoint has been written.
 
     Raises:
-        BadInput: another run is training in the folder, the checkpoint belongs to another run, the config asks for what
-            cannot be, the loss stays non-finite or far too high, or the disk is full.
+        BadInput: another run is training in the folder, the checkpoint belongs to another run, the config cannot be
+            satisfied, the loss stays non-finite or far too high, or the disk is full.
     """
     _refuse_patience_without_held_out(run)
     lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
@@ -127,7 +127,7 @@ def train(accelerator: Accelerator, run: Run) -> int:
 
 
 def decisive_settings(run: Run) -> dict[str, Any]:
-    """The settings under which a checkpoint may be resumed: those that decide the result, and the data."""
+    """Return the settings that a resumed run must share: those that decide the result, and the data's digest."""
     settings = {
         f"{section}.{name}": value
         for section, config in (("loop", run.loop), ("optimizer", run.optimizer), ("schedule", run.schedule))
@@ -139,7 +139,7 @@ def decisive_settings(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _StepOutcome:
-    """What one step came to, the same on every process."""
+    """The outcome of one step, the same on every process."""
 
     loss: float
     """Nats per predicted token."""
@@ -170,8 +170,8 @@ class _Trainer:
         progress = checkpoint.progress if checkpoint else None
         self._step = progress.step if progress else 0
         self._tokens = progress.tokens if progress else 0
-        self._loss_spikes = LossSpikes(run.loop.spike_sigma, progress.judged if progress else LossSpikeState())
-        counted = progress.counted if progress else EarlyStoppingState()
+        self._loss_spikes = LossSpikes(run.loop.spike_sigma, progress.loss_spikes if progress else LossSpikeState())
+        counted = progress.early_stopping if progress else EarlyStoppingState()
         self._seconds_before = counted.seconds
         self._end = EarlyStopping(run.loop, counted)
         self._out_of_time = self._end.out_of_time(counted.seconds)
@@ -216,7 +216,7 @@ class _Trainer:
                 self._evaluate()
             ending = self._reason_to_end() is not None
             self._checkpoint_due |= self._step % loop.checkpoint_every == 0
-            # Amid bad steps the weights may be what is bad, so a checkpoint of them is put off.
+            # Between bad steps the weights themselves may be bad, so their checkpoint is put off.
             if ending or outcome.stopping or (self._checkpoint_due and outcome.fault is None):
                 self._save(at_once=ending or outcome.stopping)
             if outcome.stopping and not ending:
@@ -226,19 +226,19 @@ class _Trainer:
         return EXIT_DONE
 
     def _reason_to_end(self) -> str | None:
-        """Why there is no further step; nothing to say after the last one, None while there is one."""
+        """Return why training ends: "" after the last step, None while there are more."""
         if self._step >= self._run.loop.steps:
             return ""
         if self._out_of_time:
-            return f"loop.max_hours, {self._run.loop.max_hours:g} hours of training, were over"
+            return f"it reached loop.max_hours, {self._run.loop.max_hours:g} hours of training"
         if self._end.out_of_patience:
-            return f"the held-out loss has not fallen for {self._run.loop.patience} evaluations, loop.patience"
+            return f"the held-out loss has not fallen for {self._run.loop.patience} evaluations (loop.patience)"
         return None
 
     def _read_ahead(self, step: int) -> None:
         run, accelerator = self._run, self._accelerator
         if step < run.loop.steps:
-            number = step + self._loss_spikes.memory.batches_passed
+            number = step + self._loss_spikes.state.batches_passed
             self._upcoming = self._reader.submit(
                 run.data.batch, number, accelerator.process_index, accelerator.num_processes
             )
@@ -255,7 +255,7 @@ class _Trainer:
         total = self._gradient(batch)
         clip = self._run.optimizer.gradient_clip or math.inf
         norm = clip_gradient(accelerator, self._model, clip)
-        # The clocks of processes differ: the main one's counts.
+        # Clocks differ between processes: the main one's counts.
         late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
         flags = torch.tensor([float(stop.raised), float(late)], device=total.device)
         shared = torch.cat([total.reshape(1), norm.reshape(1) / accelerator.num_processes, flags])
@@ -263,9 +263,9 @@ class _Trainer:
             dist.all_reduce(shared)
         summed, norm_value, stopping, out_of_time = shared.tolist()
         loss = summed / max(1, batch.targets_in_step)
-        fault = self._loss_spikes.judge(loss, norm_value)
+        fault = self._loss_spikes.check(loss, norm_value)
         if fault is None:
-            set_learning_rates(self._optimizers, self._run.optimizer, factor)
+            set_learning_rates(self._optimizers, factor)
             for optimizer in self._optimizers:
                 optimizer.step()
             self._has_optimizer_state = True
@@ -274,7 +274,7 @@ class _Trainer:
         return _StepOutcome(loss, norm_value, fault, stopping > 0, out_of_time > 0)
 
     def _gradient(self, batch: Batch) -> Tensor:
-        """Leaves the step's gradient in the parameters; returns this process's summed loss, in nats."""
+        """Leave the step's gradient in the parameters; return this process's summed loss, in nats."""
         accelerator, passes = self._accelerator, self._micro_batch.passes
         total = torch.zeros((), device=accelerator.device)
         # DDP averages over processes; the loss is divided by the tokens of all of them.
@@ -298,7 +298,7 @@ class _Trainer:
             self._log.write_step(self._step, self._tokens, loss, self._run.optimizer.lr * factor, norm)
 
     def _rewind(self, outcome: _StepOutcome) -> None:
-        """Goes on from the newest checkpoint that was saved between good steps, past all batches seen since."""
+        """Go back to the newest checkpoint saved between good steps, and skip all batches seen since."""
         accelerator, folder = self._accelerator, self._run.folder / "checkpoints"
         self._checkpoints.wait()
         checkpoint = _shared_checkpoint(accelerator, folder, _between_loss_spikes)
@@ -308,10 +308,10 @@ class _Trainer:
         if accelerator.is_main_process:
             remove_checkpoints_after(folder, progress.step)
         load_training_state(checkpoint, self._model, self._optimizers)
-        self._loss_spikes.rewind(progress.judged, progress.step, from_step)
-        self._end = EarlyStopping(self._run.loop, progress.counted)
+        self._loss_spikes.rewind(progress.loss_spikes, progress.step, from_step)
+        self._end = EarlyStopping(self._run.loop, progress.early_stopping)
         self._step, self._tokens = progress.step, progress.tokens
-        passed = self._loss_spikes.memory.batches_passed
+        passed = self._loss_spikes.state.batches_passed
         self._log.rewind(self._step, from_step=from_step, batches_passed=passed, reason=outcome.fault)
         self._read_ahead(self._step)
 
@@ -319,7 +319,7 @@ class _Trainer:
         finite = math.isfinite(outcome.loss) and math.isfinite(outcome.norm)
         what = "far above the steps before" if finite else "not finite"
         again = f" (and again after each of {REWINDS} returns to {checkpoint.folder})" if checkpoint else ""
-        or_else = ", or set loop.spike_sigma to 0 if that is as it should be" if finite else ""
+        or_else = ", or set loop.spike_sigma to 0 if such losses are expected" if finite else ""
         return (
             f"the loss or its gradient was {what} in {IN_A_ROW} steps in a row, up to step {self._step}{again}; lower "
             f"optimizer.lr and optimizer.muon_lr or raise schedule.warmup_steps{or_else}"
@@ -333,9 +333,8 @@ class _Trainer:
         if not len(documents):
             return
         model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
-        score = score_shared(
-            model, run.shape.context, run.held_out, documents, rows, accelerator.device, run.objective.score
-        )
+        held_out = HeldOut(run.held_out, documents, run.shape.context, rows, accelerator.device)
+        score = score_shared(model, held_out, run.objective.score)
         self._end.saw_held_out_loss(score.loss)
         known = {"bits_per_byte": score.bits_per_byte} if score.text_bytes else {}
         self._log.write("eval", self._step, loss=score.loss, **known, documents=score.documents)
@@ -347,8 +346,8 @@ class _Trainer:
             self._tokens,
             run.shape,
             decisive_settings(run),
-            self._loss_spikes.memory,
-            self._end.memory(self._trained_seconds()),
+            self._loss_spikes.state,
+            self._end.state(self._trained_seconds()),
         )
         self._checkpoints.save(progress, self._model, self._optimizers, at_once)
         self._checkpoint_due = False
@@ -366,22 +365,18 @@ def _refuse_patience_without_held_out(run: Run) -> None:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on `device`. Only a copy out of pinned memory does not wait for what a GPU still has to do."""
+    """Copy the tensor to `device`. Only a copy from pinned memory does not wait for the GPU's queue."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def _any(progress: Progress) -> bool:
-    return True
-
-
 def _between_loss_spikes(progress: Progress) -> bool:
-    return progress.judged.in_a_row == 0
+    return progress.loss_spikes.in_a_row == 0
 
 
 def _shared_checkpoint(
-    accelerator: Accelerator, folder: Path, suits: Callable[[Progress], bool] = _any
+    accelerator: Accelerator, folder: Path, suits: Callable[[Progress], bool] = lambda progress: True
 ) -> Checkpoint | None:
-    """The main process verifies, and every process gets its answer."""
+    """Find the checkpoint on the main process, and give every process the answer."""
     found = [newest_valid_checkpoint(folder, suits) if accelerator.is_main_process else None]
     if accelerator.num_processes > 1:
         broadcast_object_list(found)

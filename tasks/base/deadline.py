@@ -7,7 +7,7 @@ Notable:
 - Interrupts only ever land in the code under the deadline: one that arrives while this module's own methods run is
   noted and not raised, so the timer and the handler are restored in every case.
 - Code that stays inside a C call without checking for signals is not reached; the stall limit of
-  `tasks.workers.child_process` covers that.
+  `tasks.workers.worker_process` covers that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""classifiers: every classifier that the recipe names, trained; a row for each with its model and how good it is.
+"""classifiers: trains every classifier that the recipe names; a row for each, with its model and its metrics.
 
 Notable: this crawl's filtered documents are read only where a classifier takes negatives from them. Otherwise the stage
 builds on nothing but the recipe's files, and a classifier is trained once for all crawls.
@@ -30,7 +30,7 @@ ROWS = pa.schema(
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Train the classifiers one after the other."""
+    """Train the classifiers one after the other, and yield a row for each."""
     for name, values in context.job.config["classifiers"].items():
         config = TrainingConfig.model_validate(values)
         trained = train_classifier(*_examples(context, name, config), config, name)
@@ -41,7 +41,7 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def _examples(context: PartContext, name: str, config: TrainingConfig) -> tuple[list[str], list[str]]:
-    """The positives and the negatives."""
+    """Return the positives and the negatives."""
     found = []
     for side, files in (("positive", config.positive), ("negative", config.negative)):
         sample = TextSample(config.max_documents, config.seed, config.max_chars)
@@ -66,7 +66,7 @@ def _from_corpus(context: PartContext, name: str, config: TrainingConfig) -> lis
 
 
 def _counters(name: str, metrics: Metrics) -> dict[str, int]:
-    """The metrics as the whole numbers that a manifest holds."""
+    """Return the metrics as the whole numbers that a manifest holds."""
     counts = metrics.model_dump(exclude={"auc"})
     if metrics.auc is not None:
         counts["auc_in_10000ths"] = round(10_000 * metrics.auc)

@@ -1,8 +1,8 @@
 """Hashed word n-grams of a whole column of texts at once: what a linear classifier counts.
 
 Notable:
-- No Python object is made for a word. A running sum of (hash of a character) * (odd number)**(place) over the bytes of
-  many texts gives the hash of any stretch as a difference; words and n-grams are then array operations.
+- No Python object is created for a word. A running sum of (hash of a character) * (odd number)**(place) over the bytes
+  of many texts gives the hash of any stretch as a difference; words and n-grams are then array operations.
 - A word is a run of letters, digits and combining marks, in lower case. Any other visible character is a word by
   itself, and so is each character of the scripts that write no spaces between words (Chinese, Japanese, Thai, ...).
 - Everything is integer arithmetic modulo 2**32: the same on every machine, and for a text alone or among others. Only
@@ -47,9 +47,9 @@ class HashedTexts:
     """The place of each text's first word, and at the end the number of words, [texts + 1]."""
 
     def buckets(self, order: int, bits: int) -> UInt32s:
-        """The bucket (0 to 2**bits - 1) of the n-gram of `order` words that begins at each word, [words - order + 1].
+        """Return the bucket (0 to 2**bits - 1) of the n-gram of `order` words at each word, [words - order + 1].
 
-        Where an n-gram reaches into the next text it means nothing; `crossing` says where that is.
+        An n-gram that reaches into the next text means nothing; `crossing` tells where those are.
         """
         count = max(len(self.words) - order + 1, 0)
         hashes = self.words[:count].copy()
@@ -61,18 +61,18 @@ class HashedTexts:
         return hashes
 
     def crossing(self, order: int) -> Indices:
-        """The places in `buckets(order, ...)` whose n-gram reaches into the next text."""
+        """Return the places in `buckets(order, ...)` whose n-gram reaches into the next text."""
         places = np.concatenate([self.first[1:] - back for back in range(1, order)] or [np.empty(0, np.intp)])
         return places[(places >= 0) & (places <= len(self.words) - order)]
 
     def counts(self, orders: int) -> npt.NDArray[np.int64]:
-        """How many n-grams of 1 to `orders` words each text has, [texts]."""
+        """Return how many n-grams of 1 to `orders` words each text has, [texts]."""
         words = np.diff(self.first)
         return sum((np.maximum(words - further, 0) for further in range(1, orders)), words).astype(np.int64)
 
 
 def hashed_texts(texts: pa.Array | pa.ChunkedArray, max_chars: int) -> Iterator[HashedTexts]:
-    """The words of each text's first `max_chars` code points, in blocks of whole texts and in order."""
+    """Yield the words of each text's first `max_chars` code points, in blocks of whole texts and in order."""
     for piece in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
         if len(piece):
             yield from _hashed_piece(piece.cast(pa.large_string()), max_chars)
@@ -93,7 +93,7 @@ def _hashed_piece(texts: pa.Array, max_chars: int) -> Iterator[HashedTexts]:
 
 
 def _hashed_block(data: npt.NDArray[np.uint8], offsets: Indices) -> HashedTexts:
-    """The words of texts that lie one behind the other in `data`, text i from offsets[i] to offsets[i + 1]."""
+    """Return the words of texts that lie one behind the other in `data`, text i from offsets[i] to offsets[i + 1]."""
     if not len(data):
         return HashedTexts(np.empty(0, np.uint32), np.zeros(len(offsets), np.intp))
     values, kinds = _characters(data)
@@ -113,7 +113,7 @@ def _hashed_block(data: npt.NDArray[np.uint8], offsets: Indices) -> HashedTexts:
 
 
 def _characters(data: npt.NDArray[np.uint8]) -> tuple[UInt32s, npt.NDArray[np.uint8]]:
-    """A value and a kind for each byte of UTF-8: a character's stand at its first byte, 0 and its kind's tail after."""
+    """Return a value and a kind for each byte of UTF-8: a character's at its first byte, 0 and a tail kind after."""
     value_of, kind_of = _tables()
     values = value_of[:256].take(data, mode="clip")
     kinds = kind_of[:256].take(data, mode="clip")
@@ -144,7 +144,7 @@ def _characters(data: npt.NDArray[np.uint8]) -> tuple[UInt32s, npt.NDArray[np.ui
 
 @functools.cache
 def _tables() -> tuple[UInt32s, npt.NDArray[np.uint8]]:
-    """The value and the kind of each code point of the Basic Multilingual Plane, in lower case."""
+    """Return the value and the kind of each code point of the Basic Multilingual Plane, in lower case."""
     kinds = np.zeros(1 << 16, np.uint8)
     lower = np.arange(1 << 16, dtype=np.uint32)
     for point in range(1 << 16):

@@ -5,7 +5,7 @@ Notable:
   is the same kind of function: its hidden layer only writes each weight as a product.
 - The logistic function is computed from exactly rounded operations only, so scores are the same on every machine;
   numpy's `exp` differs between processors in the last bit.
-- A model file is checked against what a model must be before a number of it is used, and nothing is unpickled.
+- A model file is validated before any of its numbers is used, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TENSORS = {"settings", "weights"}
 
 @dataclass(frozen=True)
 class LinearModel:
-    """What training learnt, and how the texts must be counted for it."""
+    """The learnt weights, and how texts must be counted for them."""
 
     weights: Float32s
     """[2**bits]"""
@@ -49,7 +49,7 @@ class LinearModel:
         return len(self.weights).bit_length() - 1
 
     def mean_weights(self, texts: HashedTexts) -> Float64s:
-        """The mean weight of each text's n-grams, 0 of a text without words, [texts]."""
+        """Return the mean weight of each text's n-grams, 0 of a text without words, [texts]."""
         if not len(texts.words):
             return np.zeros(len(texts.first) - 1)
         total = self.weights.take(texts.buckets(1, self.bits), mode="clip")
@@ -65,7 +65,7 @@ class LinearModel:
 
 
 def score_texts(models: Sequence[LinearModel], texts: pa.Array | pa.ChunkedArray) -> list[Float32s]:
-    """The score (0 to 1) that each of `models` gives to each text; models that read texts alike share the hashing."""
+    """Return the score (0 to 1) of each text under each of `models`; models that read texts alike share the hashing."""
     scores: list[Float32s] = [np.empty(0, np.float32)] * len(models)
     for max_chars in {model.max_chars for model in models}:
         places = [place for place, model in enumerate(models) if model.max_chars == max_chars]
@@ -91,13 +91,13 @@ def logistic(values: Float64s) -> Float64s:
 
 
 def model_bytes(model: LinearModel) -> bytes:
-    """The model as a safetensors file: `weights`, and `settings` = format, ngrams, max_chars."""
+    """Return the model as a safetensors file: `weights`, and `settings` = format, ngrams, max_chars."""
     settings = np.array([_FORMAT, model.ngrams, model.max_chars], np.int64)
     return save({"settings": settings, "weights": np.ascontiguousarray(model.weights, np.float32)})
 
 
 def read_model(data: bytes, origin: str) -> LinearModel:
-    """The model in a file's content. Raises `PermanentError` that names `origin` where it is not one."""
+    """Return the model in a file's content. Raises `PermanentError` that names `origin` where it is not one."""
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -119,4 +119,4 @@ def read_model(data: bytes, origin: str) -> LinearModel:
 
 
 def _no_model(origin: str, why: str) -> PermanentError:
-    return PermanentError(f"{origin} is no classifier: {why}. Remove it and run again, and it is trained anew.")
+    return PermanentError(f"{origin} is not a classifier: {why}. Remove it and run again to train it anew.")

@@ -1,4 +1,4 @@
-"""scores: what each classifier says of every document that is no duplicate."""
+"""scores: every classifier's score of every document that is no duplicate."""
 
 from __future__ import annotations
 

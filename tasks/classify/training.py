@@ -2,8 +2,8 @@
 
 Notable:
 - Adagrad: each weight's step is divided by the root of its squared gradients so far, so rare n-grams learn as fast as
-  frequent ones and nothing hangs on a text's length. One learning rate does for all sets.
-- Both sides weigh the same, however many texts each has: 0.5 is the score of a text that speaks for neither.
+  frequent ones, whatever the length of the texts. One learning rate serves all sets.
+- Both sides weigh the same, however many texts each has: 0.5 is the score of a text that is like neither.
 - The same texts give the same bytes: one thread, a fixed order, exactly rounded operations.
 """
 
@@ -61,9 +61,9 @@ class TrainingConfig(Config):
     bucket_bits: int = Field(default=21, ge=MIN_BUCKET_BITS, le=MAX_BUCKET_BITS)
     """N-grams are hashed into 2 to the power of this many weights."""
     epochs: int = Field(default=3, ge=1, le=1000)
-    """How often each text is learnt from."""
+    """How often training sees each text."""
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of each side's texts that is not learnt from, but judges the result."""
+    """Share of each side's texts that is held out of training, to test the result."""
     seed: int = Field(default=1, ge=0)
     """Seed of the samples, of what is held out and of the order of training."""
 
@@ -78,14 +78,14 @@ class TrainingConfig(Config):
 
 
 class ScoreRuleConfig(Config):
-    """What becomes of a document by its score: exactly one of these is given."""
+    """What a document's score decides: exactly one of these is given."""
 
     min_score: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Documents that score less go."""
+    """Documents that score less are removed."""
     max_score: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Documents that score more go."""
+    """Documents that score more are removed."""
     keep_top: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Share of the documents without duplicates, over the whole crawl, that stays: those with the highest scores."""
+    """Share of the documents without duplicates, over the whole crawl, that is kept: those with the highest scores."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -98,11 +98,11 @@ class ScoreRuleConfig(Config):
 
 
 class ClassifierConfig(TrainingConfig, ScoreRuleConfig):
-    """A classifier trained from examples in the run, and what its scores decide."""
+    """A classifier that the run trains from examples, and what its scores decide."""
 
 
 class Metrics(Config):
-    """What a classifier learnt from, and how well it does on the texts that were held out."""
+    """The texts that a classifier learnt from, and how well it does on those held out."""
 
     positives: int
     """Texts of this side, without those held out."""
@@ -125,7 +125,7 @@ class Trained:
 
 
 def train_classifier(positives: list[str], negatives: list[str], config: TrainingConfig, name: str) -> Trained:
-    """Train on each side's texts but for a seeded sample that is held out; the order of the texts does not matter.
+    """Train on each side's texts, less a seeded sample that is held out; the order of the texts does not matter.
 
     Raises `PermanentError` where a side has no text to learn from.
     """
@@ -157,7 +157,7 @@ def train_classifier(positives: list[str], negatives: list[str], config: Trainin
 
 
 def area_under_curve(high: npt.NDArray[np.floating], low: npt.NDArray[np.floating]) -> float | None:
-    """How often a score in `high` [n] is above one in `low` [m], ties counting half; None where either is empty."""
+    """Return how often a score in `high` [n] is above one in `low` [m], ties counting half; None if either is empty."""
     if not len(high) or not len(low):
         return None
     ordered = np.sort(low)
@@ -166,7 +166,7 @@ def area_under_curve(high: npt.NDArray[np.floating], low: npt.NDArray[np.floatin
 
 
 def _shuffled(texts: list[str], seed: int) -> list[str]:
-    """The texts in an order that hashes decide; not the one by which a sample of them may have been drawn."""
+    """Return the texts in an order that hashes decide; not the one by which a sample of them may have been drawn."""
     keys = mix64(hash_strings(texts), seed + 1)
     return [texts[place] for place in np.argsort(keys, kind="stable")]
 
@@ -189,7 +189,7 @@ def _trained_model(texts: list[str], negatives: int, config: TrainingConfig) -> 
 
 
 def _buckets_by_text(texts: HashedTexts, config: TrainingConfig) -> list[npt.NDArray[np.uint32]]:
-    """The bucket of each n-gram of each text."""
+    """Return the bucket of each n-gram of each text."""
     orders = range(1, config.ngrams + 1)
     buckets = [texts.buckets(order, config.bucket_bits) for order in orders]
     first = texts.first.tolist()

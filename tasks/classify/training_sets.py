@@ -1,8 +1,8 @@
-"""Reads the texts that a classifier learns from: a sample of the files that a recipe names.
+"""The texts that a classifier learns from: a sample of the files that a recipe names.
 
 Notable:
 - A text's place in the sample is a hash of the text itself, so the sample is the same whatever the order of files and
-  lines, and a text that stands there twice is taken once: no copy of a held-out text is learnt from.
+  lines, and a repeated text is taken once: no copy of a held-out text is learnt from.
 - Files are read as streams, and only the sample is held.
 """
 
@@ -42,7 +42,7 @@ class TextSample:
         self._largest = np.uint64(2**64 - 1)
 
     def add(self, texts: pa.Array | pa.ChunkedArray) -> None:
-        """Consider `texts` (strings without null); what has only white space is none."""
+        """Consider `texts` (strings without null), but not those of white space alone."""
         texts = pc.utf8_slice_codeunits(texts, 0, self._max_chars)
         texts = texts.filter(pc.not_equal(pc.utf8_trim_whitespace(texts), ""))
         self.add_keyed(hash_strings(texts.to_pylist()), texts)
@@ -58,7 +58,7 @@ class TextSample:
             self._largest = np.uint64(max(self._texts))
 
     def texts(self) -> list[str]:
-        """The sample, in the order of its keys."""
+        """Return the sample, in the order of its keys."""
         return list(self._smallest().values())
 
     def _smallest(self) -> dict[int, str]:
@@ -80,7 +80,7 @@ def read_set(store: Store, files: Iterable[str], text_field: str, field: str, sa
 
 @contextmanager
 def _opened(store: Store, file: str) -> Iterator[IO[bytes]]:
-    """The file as a stream where it is in the store, as it is in a run."""
+    """Give the file as a stream where it is in the store, as it is in a run."""
     if store.exists(file):
         with store.open(file) as stream:
             yield stream
@@ -130,7 +130,7 @@ def _line_texts(store: Store, file: str, text_field: str, where: str) -> Iterato
 
 
 def _text(line: bytes, text_field: str | None, where: str) -> str:
-    """The text in one line, which is an object of JSON where there is a `text_field`."""
+    """Return the text in one line, which is an object of JSON where there is a `text_field`."""
     try:
         if text_field is None:
             return line.decode().strip()

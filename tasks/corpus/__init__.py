@@ -1,0 +1,1 @@
+"""The last checks of documents, harm among them; the corpus itself."""

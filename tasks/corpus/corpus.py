@@ -84,7 +84,7 @@ def _classifier_check(context: PartContext, config: CorpusConfig) -> ClassifierC
 
 
 def decisions(context: PartContext) -> pa.Schema:
-    """The columns of its decisions: the signals of all checks that the recipe asks for."""
+    """Return the columns of its decisions: the signals of all checks that the recipe asks for."""
     return decisions_schema([column for check in _checks(context) for column in check.signals])
 
 

@@ -2,14 +2,14 @@
 
 Notable:
 - A score is the weight of the terms found in a thousand words. A text of fewer than `MIN_WORDS` words counts as having
-  that many, so that one word in a short note does not look like a page full of them; scores alone decide, and a crawl
-  can be judged again under other thresholds.
-- Words are looked up, no pattern is searched for, so the time does not depend on how long the lexicon is: 0.15 ms for
-  4 KB. Phrases are found by their first word.
+  that many, so that one word in a short note does not look like a page full of them. Scores alone decide, so a crawl
+  can be decided on again under other thresholds.
+- Words are looked up and no pattern is searched for, so the time does not grow with the lexicon: 0.15 ms for 4 KB.
+  Phrases are found by their first word.
 - `bias` counts words for groups of people near derogatory ones, at most `BIAS_WINDOW` words away. It knows no grammar:
-  "are not lazy" counts. A signal for finding texts to look at, before it is one for removing them.
-- The other way to judge is the recipe's section `classifiers`: a linear classifier trained in the run from examples of
-  what is wanted and what is not, with a threshold on its score. It needs examples, and knows more than words.
+  "are not lazy" counts. It is a signal for texts to look at rather than for texts to remove.
+- The other way is the recipe's section `classifiers`: a linear classifier trained in the run from good and bad
+  examples, with a threshold on its score. It needs examples, and knows more than single words.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class HarmConfig(Config):
     """How harmful content and bias are scored, and what is removed for it."""
 
     lexicon: DataFile = "builtin:harm_en.tsv"
-    """The terms: a line for each, category, weight and term parted by tabs. The built-in list is short and English."""
+    """The terms, a line each: category, weight and term, separated by tabs. The built-in list is short and English."""
     thresholds: dict[Category, NonNegativeFloat] = Field(default_factory=dict)
     """Highest score that a document may have, in weight of terms for each 1,000 words, by category: violence, sexual,
     hate, self_harm, bias. A category that is not here is scored, but removes nothing."""
@@ -92,7 +92,9 @@ def _longest_first(term: _Term) -> tuple[int, tuple[str, ...], str, float]:
 def _read_term(line: str, where: str) -> _Term:
     fields = line.split("\t")
     if len(fields) != 3:
-        raise UsageError(f"{where}: {len(fields)} fields parted by tabs; there must be three: category, weight, term.")
+        raise UsageError(
+            f"{where}: {len(fields)} fields separated by tabs; there must be three: category, weight, term."
+        )
     category, weight_text, phrase = (field.strip() for field in fields)
     if category not in _TERM_CATEGORIES:
         raise UsageError(f'{where}: there is no category "{category}"; there are: {", ".join(_TERM_CATEGORIES)}.')
@@ -109,7 +111,7 @@ def _read_term(line: str, where: str) -> _Term:
 
 
 def score_harm(text: str, lexicon: Lexicon) -> dict[Category, float]:
-    """The score of `text` in each category: weight of the terms found for each 1,000 words."""
+    """Return the score of `text` in each category: weight of the terms found for each 1,000 words."""
     words = _WORD.findall(text.casefold())
     weights = dict.fromkeys(_TERM_CATEGORIES, 0.0)
     groups: list[int] = []  # places of words for groups of people
@@ -136,13 +138,13 @@ def harm_rules(config: HarmConfig) -> tuple[Threshold, ...]:
 
 
 def _places(words: list[str], lexicon: Lexicon) -> list[int]:
-    """Where a term may begin."""
+    """Return where a term may begin."""
     firsts = lexicon.terms
     return [place for place, word in enumerate(words) if word in firsts] if not firsts.keys().isdisjoint(words) else []
 
 
 def _terms_at(words: list[str], place: int, lexicon: Lexicon) -> list[_Term]:
-    """The terms that begin here, of each category the longest."""
+    """Return the terms that begin here, of each category the longest."""
     found: dict[str, _Term] = {}
     for term in lexicon.terms[words[place]]:
         if term.category not in found and tuple(words[place : place + len(term.words)]) == term.words:

@@ -1,0 +1,1 @@
+"""How a stage reads and writes: store, parts, manifests, schemas, and the record of a stage."""

@@ -2,7 +2,7 @@
 
 Notable: what counts is a file's content, never its place. When a run opens, each file is copied to the store under the
 digest of its bytes and the recipe's value becomes that address, so a fingerprint follows the content and a worker on
-any machine reads the very bytes that the run began with.
+any machine reads the same bytes that the run began with.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DataFile = Annotated[str, _NamesFile()]
 
 
 def read_data_file(store: Store, value: str) -> bytes:
-    """The file's bytes, whether `value` is still as the recipe has it or already an address in the store.
+    """Return the file's bytes, whether `value` is still as in the recipe or already an address in the store.
 
     Raises UsageError where there is no such file.
     """
@@ -47,7 +47,7 @@ def read_data_file(store: Store, value: str) -> bytes:
 
 
 def pin_data_files(model: M, store: Store) -> M:
-    """`model` with each file in it copied to the store and named by its address there.
+    """Return `model` with each file in it copied to the store and named by its address there.
 
     Raises UsageError that names the field of a file that cannot be read.
     """
@@ -89,7 +89,7 @@ def _read_builtin(name: str, field: str) -> bytes:
 
 
 def _replaced(model: M, path: str, replace: Callable[[str, str], str]) -> M:
-    """A copy of `model` in which every `DataFile`, at any depth, went through `replace(field, value)`."""
+    """Return a copy of `model` with `replace(field, value)` applied to every `DataFile`, at any depth."""
     update: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         value, where = getattr(model, name), f"{path}{name}"
@@ -111,7 +111,7 @@ def _replaced_value(value: Any, where: str, marked: bool, replace: Callable[[str
 
 
 def _is_marked(field: Any) -> bool:
-    """Whether a field is a `DataFile`, an optional one, or a container of them."""
+    """Return whether a field is a `DataFile`, an optional one, or a container of them."""
     if any(isinstance(item, _NamesFile) for item in field.metadata):
         return True
     return _holds_marked(field.annotation)

@@ -19,6 +19,8 @@ def part_jobs(stage: Stage, context: DatasetContext) -> list[PartJob]:
 
 def following_jobs(stage: Stage, context: DatasetContext, jobs: Sequence[PartJob]) -> list[PartJob]:
     """Return a job of `stage` for each job of the stage that it runs with; `fed` completes it once that one is done."""
+    others = {name: manifest for name, manifest in context.manifests.items() if name != stage.runs_with}
+    context = dataclasses.replace(context, manifests=others)
     return [_job(stage, context, job.index, PartInput(file=job.file)) for job in jobs]
 
 

@@ -52,17 +52,17 @@ class Manifest(Config):
 
 
 def dataset_folder(stage: str, fingerprint: str) -> str:
-    """Where a dataset lives in the store."""
+    """Return where a dataset lies in the store."""
     return f"datasets/{stage}/{fingerprint}"
 
 
 def decisions_folder(stage: str, fingerprint: str) -> str:
-    """Where a stage's decisions live in the store."""
+    """Return where a stage's decisions lie in the store."""
     return f"decisions/{stage}/{fingerprint}"
 
 
 def part_path(stage: str, fingerprint: str, index: int) -> str:
-    """Where part `index` of a dataset lives."""
+    """Return where part `index` of a dataset lies."""
     return f"{dataset_folder(stage, fingerprint)}/{part_name(index)}"
 
 
@@ -75,7 +75,7 @@ def write_manifest(
     upstream: Mapping[str, str],
     footers: Sequence[PartFooter],
 ) -> Manifest:
-    """Write the manifest of a dataset whose parts are all there; returns it."""
+    """Write the manifest of a dataset whose parts are all there, and return it."""
     parts = [
         ManifestPart(
             path=part_name(index),
@@ -108,7 +108,7 @@ def write_manifest(
 
 
 def read_manifest(store: Store, stage: str, fingerprint: str) -> Manifest | None:
-    """The manifest of a finished dataset, or None where the dataset is not finished."""
+    """Return the manifest of a finished dataset, or None where the dataset is not finished."""
     path = f"{dataset_folder(stage, fingerprint)}/manifest.json"
     try:
         data = store.read_bytes(path)

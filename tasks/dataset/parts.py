@@ -26,7 +26,7 @@ _KEY = b"sluice"
 
 @dataclass(frozen=True)
 class PartFooter:
-    """What a part says of itself."""
+    """What a part says about itself."""
 
     stage: str
     fingerprint: str
@@ -38,7 +38,7 @@ class PartFooter:
     counters: dict[str, int] = field(default_factory=dict)
 
     def matches(self, stage: str, fingerprint: str, inputs: str) -> bool:
-        """Whether this part is the one that is wanted."""
+        """Return whether this is the part of that stage, made from these inputs."""
         return (self.stage, self.fingerprint, self.inputs) == (stage, fingerprint, inputs)
 
     @property
@@ -48,7 +48,7 @@ class PartFooter:
 
 
 def part_name(index: int) -> str:
-    """The file name of part `index`."""
+    """Return the file name of part `index`."""
     return f"part-{index:05d}.parquet"
 
 
@@ -140,7 +140,7 @@ class PartWriter:
 
 
 def read_footer(store: Store, path: str) -> PartFooter | None:
-    """A part's footer, or None where there is no readable part of ours at `path`."""
+    """Return a part's footer, or None where there is no readable part of ours at `path`."""
     try:
         with store.open(path) as file:
             metadata = pq.read_metadata(file).metadata or {}
@@ -153,13 +153,13 @@ def read_footer(store: Store, path: str) -> PartFooter | None:
 
 
 def _raise_if_temporary(store: Store, path: str, error: OSError) -> None:
-    """Tell a store that does not answer from a file that is damaged, which pyarrow reports without an errno."""
+    """Raise TemporaryError for a store that does not answer; pyarrow reports a damaged file without an errno."""
     if not store.is_local and error.errno is not None:
         raise TemporaryError(f"{store.location(path)} could not be read: {error}. Check the store and run again.")
 
 
 def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """A part's rows, one table a row group, so that memory is bounded by the row group.
+    """Yield a part's rows, one table a row group, so that memory is bounded by the row group.
 
     Raises `PermanentError` naming the file where it is missing or damaged.
     """

@@ -19,7 +19,7 @@ DOCUMENTS = pa.schema(
         ("language_score", pa.float32()),  # 0 to 1
         ("text", pa.string()),
         ("text_hash", pa.string()),  # xxh3-128 of the text in UTF-8, 32 hexadecimal digits
-        # The page's own words about itself, unproven; null where there are none.
+        # What the page says about itself, unchecked; null where it says nothing.
         ("title", pa.string()),
         ("published", pa.string()),  # yyyy-mm-dd
         ("declared_language", pa.string()),  # ISO 639-1, three letters where it has none
@@ -39,7 +39,7 @@ SELECTION = pa.schema(
 WANTED = pa.schema(
     [
         ("path", pa.string()),  # of the WARC, below the source's base
-        ("offsets", pa.list_(pa.int64())),  # where each wanted record begins in it, in bytes, ascending
+        ("offsets", pa.list_(pa.int64())),  # where each selected record begins in it, in bytes, ascending
         ("lengths", pa.list_(pa.int64())),  # bytes of each as stored
     ]
 )
@@ -88,7 +88,7 @@ PACKING = pa.schema([("sequence", pa.int64()), ("segments", pa.list_(SEGMENT))])
 
 
 def tokens_schema(vocab_size: int) -> pa.Schema:
-    """Columns of the token parts: uint16 ids where the vocabulary allows it, uint32 above."""
+    """Return the columns of the token parts: uint16 ids where the vocabulary allows it, uint32 above."""
     token = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
     return pa.schema(
         [("id", pa.string()), ("tokens", pa.list_(token)), ("n_bytes", pa.int32()), ("split", pa.string())]
@@ -96,5 +96,5 @@ def tokens_schema(vocab_size: int) -> pa.Schema:
 
 
 def decisions_schema(signals: list[pa.Field]) -> pa.Schema:
-    """Columns of a stage's decisions: the common head, then the stage's own signals."""
+    """Return the columns of a stage's decisions: the common head, then the stage's own signals."""
     return pa.schema([*DECISION_HEAD, *signals])

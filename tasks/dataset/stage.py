@@ -116,7 +116,7 @@ class DatasetContext:
     upstream: dict[str, str]
     """Fingerprint of each stage it builds on."""
     manifests: Mapping[str, Manifest]
-    """Those of its datasets that are finished, by stage: all but the one of the stage it runs with."""
+    """The finished datasets that it builds on, by stage."""
     source: dict[str, Any]
     """Where the crawl is and how to reach it."""
     log: Callable[[str], None] = lambda message: None

@@ -56,37 +56,37 @@ class Store:
         self.url = self.root if self.is_local else url.rstrip("/")
 
     def full(self, path: str) -> str:
-        """The path as the filesystem takes it."""
+        """Return the path as the filesystem takes it."""
         return f"{self.root}/{path}"
 
     def location(self, path: str) -> str:
-        """The path as a person or another program names it: a full path, or a URL."""
+        """Return the path as a person or another program names it: a full path, or a URL."""
         return f"{self.url}/{path}"
 
     def local(self, path: str) -> Path:
-        """The path on this machine's disk; only local stores have one."""
+        """Return the path on this machine's disk; only local stores have one."""
         if not self.is_local:
             raise PermanentError(f"{self.url}/{path} is not on a local disk; this step needs a local folder.")
         return Path(self.root) / path
 
     def exists(self, path: str) -> bool:
-        """Whether a file or folder is there."""
+        """Return whether a file or folder is there."""
         return bool(self.fs.exists(self.full(path)))
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Return the size of a file in bytes."""
         return int(self.fs.size(self.full(path)))
 
     def open(self, path: str) -> BinaryIO:
-        """A file for reading bytes, seekable."""
+        """Open a file for reading bytes, seekable."""
         return cast(BinaryIO, self.fs.open(self.full(path), "rb"))
 
     def read_bytes(self, path: str) -> bytes:
-        """A file's whole content."""
+        """Return a file's whole content."""
         return cast(bytes, self.fs.cat_file(self.full(path)))
 
     def names(self, folder: str) -> list[str]:
-        """Base names in a folder, sorted; empty where the folder is missing."""
+        """Return the base names in a folder, sorted; none where the folder is missing."""
         self.fs.invalidate_cache()
         try:
             entries = self.fs.ls(self.full(folder), detail=False)
@@ -106,9 +106,9 @@ class Store:
 
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
-        """Give a local temporary path to write; on leaving without error it becomes `path`, whole.
+        """Yield a local temporary path to write; on leaving without error it becomes `path`, whole.
 
-        An error on the way leaves `path` as it was and removes the temporary file.
+        After an error `path` is as it was and the temporary file is removed.
         """
         if self.is_local:
             final = Path(self.full(path))
@@ -129,7 +129,7 @@ class Store:
                 self._put(temporary, path)
 
     def download_folder(self, path: str, folder: Path) -> None:
-        """Copy a folder of the store to a local folder; files that are there with the same size are kept."""
+        """Copy a folder of the store to a local folder; local files of the same size are kept."""
         for name in self.fs.find(self.full(path)):
             target = folder / str(name)[len(self.full(path)) :].lstrip("/")
             if not target.exists() or target.stat().st_size != self.fs.size(name):
@@ -137,9 +137,9 @@ class Store:
                 self.fs.get_file(name, str(target))
 
     def upload_folder(self, folder: Path, path: str, leave: tuple[str, ...] = ()) -> None:
-        """Copy a local folder into the store, file by file; locks and temporary files, which begin with a dot, stay.
+        """Copy a local folder into the store, file by file.
 
-        So do the folders inside it that `leave` names.
+        Left out are locks and temporary files, which begin with a dot, and the folders inside it that `leave` names.
         """
         for file in sorted(p for p in folder.rglob("[!.]*") if p.is_file()):
             inside = file.relative_to(folder)

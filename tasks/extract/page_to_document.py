@@ -74,7 +74,7 @@ each alone on its record:
 - for a record that gives no page, the reasons of `tasks.warc.framing.Unreadable`: damaged_gzip, junk,
   decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
 - for a page over `max_page_seconds`, `extractor_timeout`; for a record that killed its worker, `extractor_` and the
-  reason of `tasks.workers.child_process.WorkerDied`: extractor_memory, _stall, _signal or _exit.
+  reason of `tasks.workers.worker_process.WorkerDied`: extractor_memory, _stall, _signal or _exit.
 """
 
 _HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))

@@ -1,10 +1,10 @@
-"""Common Crawl's columnar index: which records a crawl has, read from its Parquet files as far as they are needed.
+"""Common Crawl's columnar index: which records a crawl has, from the parts of its Parquet files that are needed.
 
 Notable:
-- Of a file only the footer, and of each row group that its statistics do not rule out only the columns asked for, are
-  requested; the columns that say where a record lies only once some row of the group is known to be wanted.
-- Bytes come through the same source, patience and limiter as WARC files, in as few requests as the columns' places
-  allow, and one row group's are held at a time.
+- Of a file only the footer is requested, and of each row group that its statistics do not rule out only the columns of
+  the conditions; the columns that say where a record lies only where some row of the group meets the conditions.
+- Bytes come through the same source, retries and rate limits as WARC files, in as few requests as the columns' places
+  allow, and those of one row group are held at a time.
 - A wrong byte is noticed: Common Crawl's pages are gzip streams, which carry a checksum; the footer, and pages that are
   compressed otherwise, carry none and are read twice.
 """
@@ -39,7 +39,7 @@ _TRAILER_BYTES = 8
 
 
 def list_index_files(source: SourceConfig) -> list[str]:
-    """The paths of the crawl's index files below the base, those of fetched pages only.
+    """Return the paths of the crawl's index files below the base, those of fetched pages only.
 
     Raises PermanentError where the source has no columnar index for the crawl.
     """
@@ -73,7 +73,7 @@ class IndexFile:
 
     @cached_property
     def _tail(self) -> tuple[int, bytes]:
-        """The file's end from the footer on, and where it begins."""
+        """The file's end from the footer on, after its offset."""
         if self._size <= _TRAILER_BYTES:
             raise PermanentError(f"{self.address} is no Parquet file: it has {self._size} bytes.")
         begin = max(0, self._size - _TAIL_BYTES)
@@ -86,11 +86,11 @@ class IndexFile:
             if length > len(tail):
                 begin = self._size - length
                 tail = self._read(begin, self._size)
-            # A footer carries no checksum, so what came once proves nothing.
+            # A footer carries no checksum, so it is read twice.
             if self._read(begin, self._size) == tail:
                 self.bytes_read += len(tail)
                 return begin, tail
-            problem = "arrives otherwise each time"
+            problem = "arrives differently each time"
         raise PermanentError(f"{self.address} {problem}: look at the file, or use another mirror (source.base).")
 
     @cached_property
@@ -106,11 +106,11 @@ class IndexFile:
         return int(self._metadata.num_rows)
 
     def columns(self) -> list[str]:
-        """The names of the file's columns."""
+        """Return the names of the file's columns."""
         return list(self._metadata.schema.to_arrow_schema().names)
 
     def selected(self, select: SelectConfig) -> Iterator[pa.Table]:
-        """Where the records that meet all conditions lie (`WARC_COLUMNS`): a table for each row group that has some.
+        """Yield where the records that meet all conditions lie (`WARC_COLUMNS`): a table for each row group with some.
 
         Raises PermanentError that names the column which the index lacks.
         """
@@ -138,13 +138,13 @@ class IndexFile:
                 )
 
     def _groups(self, select: SelectConfig) -> list[int]:
-        """The row groups that the statistics do not rule out."""
+        """Return the row groups that the statistics do not rule out."""
         fragment = ds.ParquetFileFormat().make_fragment(_Patchwork(self._size, [self._tail]))
         parts = fragment.split_by_row_group(group_filter(select, set(self.columns())))
         return [group.id for part in parts for group in part.row_groups]
 
     def _table(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """Some columns of a row group; what arrives damaged is read again."""
+        """Return some columns of a row group; what arrives damaged is read again."""
         chunks = self._chunks(group, columns)
         extents = self._extents(group, chunks)
         checked = all(chunk.compression == "GZIP" for chunk in chunks)
@@ -179,13 +179,13 @@ class IndexFile:
         )
 
     def _chunks(self, group: int, columns: Sequence[str]) -> list[pq.ColumnChunkMetaData]:
-        """What the footer says of some columns of a row group, in the file's order."""
+        """Return what the footer says about some columns of a row group, in the file's order."""
         row_group = self._metadata.row_group(group)
         chunks = (row_group.column(place) for place in range(row_group.num_columns))
         return sorted((c for c in chunks if c.path_in_schema in columns), key=lambda chunk: chunk.data_page_offset)
 
     def _extents(self, group: int, chunks: Sequence[pq.ColumnChunkMetaData]) -> list[tuple[int, int]]:
-        """The stretches of the file that hold some column chunks of a row group, near ones joined."""
+        """Return the ranges of the file that hold some column chunks of a row group, near ones joined."""
         found: list[tuple[int, int]] = []
         for chunk in chunks:
             offsets = [chunk.data_page_offset, *([chunk.dictionary_page_offset] if chunk.has_dictionary_page else [])]
@@ -199,7 +199,7 @@ class IndexFile:
             raise PermanentError(f"{self.address}, row group {group}: the footer gives places outside the file.")
         if sum(stop - first for first, stop in found) > _MOST_GROUP_BYTES:
             raise PermanentError(
-                f"{self.address}, row group {group}: the columns wanted take more than {_MOST_GROUP_BYTES:,} bytes."
+                f"{self.address}, row group {group}: the requested columns take more than {_MOST_GROUP_BYTES:,} bytes."
             )
         return found
 
@@ -208,7 +208,7 @@ class IndexFile:
 
 
 class _Patchwork(io.RawIOBase):
-    """A file of which only some stretches are at hand."""
+    """A file of which only some ranges are in memory."""
 
     def __init__(self, size: int, blocks: Sequence[tuple[int, bytes]]) -> None:
         self._size = size
@@ -236,4 +236,4 @@ class _Patchwork(io.RawIOBase):
                 found = block[self._position - first : stop - first]
                 self._position = stop
                 return found
-        raise OSError(f"bytes {self._position} to {stop} were asked for, which are not those of the columns wanted")
+        raise OSError(f"bytes {self._position} to {stop} were read, which are not those of the requested columns")

@@ -1,11 +1,11 @@
-"""Which crawl, and which of its WARC files: Common Crawl's own listings, read from the configured base.
+"""Which crawl and which of its WARC files: Common Crawl's own listings, read from the configured base.
 
 Notable:
-- Names from a listing become parts of addresses and of local paths, so they are checked before anybody uses them.
+- Names from a listing become parts of addresses and of local paths, so they are checked before they are used.
 - "latest" is the greatest name and not the first in the list: crawl names sort by time. Beside the crawls the bucket
-  has folders such as CC-NEWS, which are none, so where there are names of the usual form only these count.
+  has other folders, such as CC-NEWS, so where there are names of the usual form only these count.
 - A base without collinfo.json (the bucket itself, a plain folder) is listed instead.
-- collinfo.json has no checksum, as gzip's listings have, so it must come twice in the same way.
+- collinfo.json has no checksum, unlike the gzip listings, so it must arrive twice alike.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Index = Annotated[int, Field(ge=0)]
 
 
 class WarcSample(Config):
-    """Some WARC files of a crawl, drawn by their names: the same ones on every machine, and more of them for more."""
+    """Some WARC files of a crawl, drawn by name: the same on every machine; a larger sample holds a smaller one."""
 
     sample: int = Field(ge=1)
     """How many."""
@@ -67,16 +67,16 @@ class SourceConfig(Config):
     """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of places,
     or a sample such as {sample: 10, seed: 1}."""
     bytes_per_warc: int | None = Field(default=None, ge=1)
-    """Take only this many bytes from the beginning of each WARC file (cut to whole records); None for all of it."""
+    """Take only this many bytes from the beginning of each WARC file (cut to whole records); null takes all of it."""
     select: SelectConfig | None = None
-    """Which pages of those WARC files are wanted, by the crawl's columnar index; None for all of them."""
+    """Which pages of those WARC files to take, by the crawl's columnar index; null takes all of them."""
     keep_warcs: bool = False
-    """Whether fetched WARC files stay in the store after extraction, which is when they are dropped otherwise."""
+    """Whether fetched WARC files stay in the store after extraction; otherwise they are removed then."""
     max_failed_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the WARC files that may be missing or unreadable for good without ending the run (0 to 1). A later run
     asks for them again."""
     transfer: TransferConfig = TransferConfig()
-    """How the source is reached, and how politely and patiently."""
+    """How the source is reached, its rate limits and retries."""
 
     @field_validator("warcs")
     @classmethod
@@ -107,7 +107,7 @@ class WarcAddress:
 
 
 def resolve_crawl(config: SourceConfig) -> str:
-    """The crawl's name, where the recipe says "latest" the newest one of the source.
+    """Return the crawl's name; where the recipe says "latest", that of the source's newest.
 
     Raises PermanentError if the source lists no crawl, TemporaryError if it cannot be reached.
     """
@@ -127,7 +127,7 @@ def _newest(crawls: Sequence[str]) -> str:
 
 
 def known_crawls(config: SourceConfig) -> list[str]:
-    """The names of the source's crawls; [] where it does not tell."""
+    """Return the names of the source's crawls; [] where it does not list them."""
     index = OFFICIAL_INDEX if config.base.rstrip("/") == OFFICIAL_BASE else config.base
     try:
         names = read_small(index, "collinfo.json", config.transfer, _crawl_names, _MOST_LISTING_BYTES, False)
@@ -137,7 +137,7 @@ def known_crawls(config: SourceConfig) -> list[str]:
 
 
 def list_warcs(config: SourceConfig) -> list[WarcAddress]:
-    """The WARC files that the recipe asks for, in the listing's order (or in that of `config.warcs` if it is a list).
+    """Return the WARC files that the recipe asks for, in the listing's order (or in that of `config.warcs`, a list).
 
     A count larger than the crawl means all of it; a place that the crawl does not have is an error. Raises
     PermanentError for an unknown or empty crawl, TemporaryError if the source cannot be reached.
@@ -158,13 +158,15 @@ def list_warcs(config: SourceConfig) -> list[WarcAddress]:
 
 
 def listed_paths(config: SourceConfig, path: str, pattern: re.Pattern[str]) -> list[str]:
-    """The paths in the listing at `path` below the base. Raises PermanentError for one that `pattern` does not fit, and
-    NotFound where the source has no such listing."""
+    """Return the paths in the listing at `path` below the base.
+
+    Raises PermanentError for a path that does not match `pattern`, NotFound where the source has no such listing.
+    """
     paths = read_small(config.base, path, config.transfer, _lines, _MOST_LISTING_BYTES)
     for number, line in enumerate(paths, 1):
         if not pattern.fullmatch(line) or ".." in line:
             where = byte_source(config.base, config.transfer).address(path)
-            raise PermanentError(f"{where}, line {number}: {line[:200]!r} is no path of such a file.")
+            raise PermanentError(f"{where}, line {number}: {line[:200]!r} is not the path of such a file.")
     return paths
 
 
@@ -193,7 +195,7 @@ def _places(config: SourceConfig, paths: Sequence[str], where: str) -> list[int]
 
 
 def warc_name(path: str) -> str:
-    """The base name of a WARC without its endings: the first half of its documents' ids."""
+    """Return the base name of a WARC without its endings: the first half of its documents' ids."""
     return PurePosixPath(path).name.removesuffix(".gz").removesuffix(".warc")
 
 
@@ -210,7 +212,7 @@ def _advice(config: SourceConfig, crawl: str) -> str:
 
 
 def _refuse_pages(body: bytes) -> None:
-    """An HTML page is what a wrong base or a gateway answers, and it will answer the same again."""
+    """Raise PermanentError for an HTML page: a wrong base or a gateway will send the same again."""
     if body.lstrip()[:1] == b"<":
         raise PermanentError(
             f"source.base answers with a web page where a listing should be; it begins with: {first_words(body)!r}."
@@ -226,7 +228,7 @@ def _crawl_names(body: bytes) -> list[str]:
 
 
 def _lines(body: bytes) -> list[str]:
-    """The lines of a gzip file, which may have several members."""
+    """Return the lines of a gzip file, which may have several members."""
     _refuse_pages(body)
     try:
         listing = inflate(body, GZIP, _MOST_LISTING_BYTES + 1)

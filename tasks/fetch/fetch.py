@@ -3,9 +3,9 @@
 Notable:
 - The row holds nothing of where the file came from or lies, so a folder, a mirror and the original give the same part.
   A whole file of a local folder is read in place and never copied.
-- Each WARC asked for has a decision. One that cannot be had has no row; whether a run may go on without it is
-  `source.max_failed_share`'s to say, and a later run asks for it again.
-- A file that is damaged at the source is had: what can be read of it is read, and what cannot is decided on in extract.
+- Each WARC in the plan has a decision. One that cannot be fetched has no row; `source.max_failed_share` says whether a
+  run may go on without it, and a later run asks for it again.
+- A file that is damaged at the source is accepted: what can be read of it is read, and extract decides on the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tasks.warc.content import NotAWarc
 _log = logging.getLogger(__name__)
 
 FAILURES: dict[type[PermanentError], str] = {NotFound: "missing", DamagedWarc: "damaged", NotAWarc: "not_a_warc"}
-"""What may be wrong with one WARC for good, and the reason that its decision gives."""
+"""The permanent faults of one WARC file, and the reason that its decision gives."""
 SIGNALS = [
     pa.field("path", pa.string()),  # below the source's base, as warc.paths lists it
     pa.field("bytes", pa.int64()),

@@ -1,7 +1,7 @@
-"""Which pages of a crawl are wanted, as questions that Common Crawl's columnar index can answer.
+"""Which pages of a crawl to take, as conditions that Common Crawl's columnar index can answer.
 
 Notable:
-- Each condition says which column answers it, so an index that lacks one is refused by name.
+- Each condition names its column, so an index that lacks one is refused with that name.
 - The index is sorted by SURT key (`org,example,www)/path`), so a domain is a narrow range of it: the statistics of
   `url_surtkey` rule out nearly every row group, and the host name then decides row by row.
 - A sample is drawn by a hash of each record's address. It does not depend on the index's layout, and a smaller sample
@@ -48,8 +48,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SelectConfig(Config):
-    """Which pages of the chosen WARC files are wanted, by the crawl's columnar index. A page must meet every condition
-    that is given."""
+    """Which pages of the chosen WARC files to take, by the crawl's columnar index. A page must meet every
+    condition that is given."""
 
     languages: tuple[Language, ...] = ()
     """Languages of which the index must name at least one for the page (it names up to three), as ISO 639-1 codes."""
@@ -62,25 +62,25 @@ class SelectConfig(Config):
     status: tuple[Status, ...] = ()
     """HTTP statuses."""
     max_pages: int | None = Field(default=None, ge=1)
-    """Most pages to take, drawn evenly from all that meet the conditions; None takes them all."""
+    """Most pages to take, drawn evenly from all that meet the conditions; null takes them all."""
     seed: int = Field(default=0, ge=0, lt=2**64)
     """Decides which pages are drawn."""
     merge_gap_bytes: int = Field(default=256 << 10, ge=0)
-    """Wanted records that lie no further apart than this many bytes come in one request. Changes no output."""
+    """Selected records that lie no further apart than this many bytes come in one request. Changes no output."""
     whole_from_share: Share = 0.5
-    """Share of the bytes between a WARC's first and last wanted record, gaps that are read anyway included, from which
-    on they come in one request instead of many. Changes no output."""
+    """Share of the bytes between a WARC's first and last selected record, gaps that are read anyway included, from
+    which on they come in one request instead of many. Changes no output."""
 
     def conditions(self) -> dict[str, Any]:
-        """What decides which pages the index gives, before any are drawn."""
+        """Return the conditions: what decides which pages the index gives, before any are drawn."""
         return {name: sorted(set(getattr(self, name))) for name in _COLUMNS}
 
     def drawing(self) -> dict[str, Any]:
-        """What decides which of those are taken."""
+        """Return how the sample is drawn: what decides which of those are taken."""
         return self.model_dump(mode="json", include={"max_pages", "seed"})
 
     def meaning(self) -> dict[str, Any]:
-        """All that decides which pages are taken, and nothing of how their bytes come."""
+        """Return all that decides which pages are taken, and nothing about how their bytes are fetched."""
         return self.conditions() | self.drawing()
 
     def may_be_in(self, languages: Collection[str]) -> bool:
@@ -89,7 +89,7 @@ class SelectConfig(Config):
         return not wanted or not languages or any(THREE_LETTERS.get(code, code) in wanted for code in languages)
 
     def columns(self) -> dict[str, str]:
-        """The index's column that answers each condition given, by the condition's name."""
+        """Return the index's column for each condition that is given, by the condition's name."""
         return {name: column for name, column in _COLUMNS.items() if getattr(self, name)}
 
 
@@ -104,7 +104,7 @@ SORT_COLUMN = "url_surtkey"
 
 
 def row_filter(select: SelectConfig) -> pc.Expression | None:
-    """The condition that a row of the index must meet; None where all do."""
+    """Return the condition that a row of the index must meet; None where all do."""
     conditions = ("tlds", "mime", "status")
     tests = [pc.field(_COLUMNS[name]).isin(list(getattr(select, name))) for name in conditions if getattr(select, name)]
     if select.languages:
@@ -117,8 +117,10 @@ def row_filter(select: SelectConfig) -> pc.Expression | None:
 
 
 def group_filter(select: SelectConfig, columns: set[str]) -> pc.Expression:
-    """A condition that some row of each useful row group meets, on those of the index's `columns` whose statistics
-    tell: never stricter than `row_filter`."""
+    """Return a condition that some row of each useful row group meets, never stricter than `row_filter`.
+
+    It uses those of the index's `columns` whose statistics help.
+    """
     conditions = ("tlds", "mime", "status")
     tests = [
         reduce(or_, [pc.field(_COLUMNS[name]) == value for value in getattr(select, name)])
@@ -139,7 +141,7 @@ def _surt_range(domain: str) -> pc.Expression:
 
 
 def draw_keys(warc_names: list[str], places: np.ndarray, offsets: np.ndarray, seed: int) -> np.ndarray:
-    """A number for each record by which a sample is drawn, the smallest first; `places` are places in `warc_names`."""
+    """Return a number for each record by which a sample is drawn, the smallest first; `places` index `warc_names`."""
     names = np.array([xxhash.xxh3_64_intdigest(name, seed) for name in warc_names], np.uint64)
     return _mixed(names[places] ^ _mixed(offsets.astype(np.uint64)))
 

@@ -1,12 +1,12 @@
-"""Fetch chosen bytes of large files: the wanted records of a WARC, a stretch of an index file.
+"""Fetch chosen bytes of large files: the selected records of a WARC, a range of an index file.
 
 Notable:
-- What is stored of a WARC are the wanted records alone, one after the other, whether they came one by one, with the
-  gaps between them or with the whole file: the file in the store is the same, byte for byte.
-- The file on its way is always the beginning of the finished one, so its length says which byte is wanted next, and a
-  broken transfer, also one of an earlier run, goes on from there.
-- Every record is verified as one whole gzip member before the file gets its name; one that was harmed on the way is
-  fetched again alone. One that is damaged at the source stays, for the reader to decide about.
+- The file in the store holds the selected records alone, one after the other, and is the same, byte for byte, whether
+  they were fetched one by one, with the gaps between them or with the whole file.
+- The partial file is always the beginning of the finished one, so its length says which byte comes next, and a broken
+  transfer, also of an earlier run, resumes from there.
+- Every record is verified as one whole gzip member before the file gets its name; one that was damaged on the way is
+  fetched again alone. One that is damaged at the source stays, and the reader decides about it.
 """
 
 from __future__ import annotations
@@ -45,16 +45,18 @@ _log = logging.getLogger(__name__)
 def fetch_records(
     base: str, records: Records, destination: str | Path, select: SelectConfig, transfer: TransferConfig
 ) -> Fetched:
-    """Fetch the wanted records of a WARC below `base` (see `byte_source`) to `destination`, a local path or a URL.
+    """Fetch the selected records of a WARC below `base` (see `byte_source`) to `destination`, a local path or a URL.
 
-    Raises TemporaryError once all patience is used up; PermanentError where trying again is no use: no such file, one
-    that is shorter than the index says or no WARC, too many bytes, records that arrive otherwise each time.
+    Raises:
+        TemporaryError: All attempts are used up.
+        PermanentError: Trying again is no use: there is no such file, it is shorter than the index says or no WARC, it
+            has too many bytes, or records arrive differently each time.
     """
     source = byte_source(base, transfer)
     total = int(records.lengths.sum())
     if total > transfer.max_file_bytes:
         raise PermanentError(
-            f"{source.address(records.path)}: {total:,} bytes are wanted of it, more than"
+            f"{source.address(records.path)}: {total:,} bytes of it are selected, more than"
             f" source.transfer.max_file_bytes ({transfer.max_file_bytes:,}) allows."
         )
     with landing(destination) as partial, explaining_full_disk(str(partial)):
@@ -67,7 +69,7 @@ def fetch_records(
 
 
 def read_range(source: ByteSource, path: str, first: int, stop: int, transfer: TransferConfig) -> bytes:
-    """The bytes [first, stop) of a file of the source. Raises PermanentError where the file ends before."""
+    """Return the bytes [first, stop) of a file of the source. Raises PermanentError where the file ends before."""
     body = bytearray()
     tag: str | None = None
 
@@ -89,7 +91,7 @@ def read_range(source: ByteSource, path: str, first: int, stop: int, transfer: T
 
 
 def file_size(source: ByteSource, path: str, transfer: TransferConfig) -> int:
-    """Length of a file of the source in bytes, for one request of one byte."""
+    """Return the length of a file of the source in bytes, by one request for one byte."""
     if (local := source.local(path)) is not None:
         return local.stat().st_size
 
@@ -97,10 +99,10 @@ def file_size(source: ByteSource, path: str, transfer: TransferConfig) -> int:
         try:
             with source.read(path, 0, 1, None) as reply:
                 if reply.total is None:
-                    raise Refused(f"{source.address(path)}: the source does not tell how long the file is.")
+                    raise Refused(f"{source.address(path)}: the source does not say how long the file is.")
                 return reply.total
         except RangeRefused:
-            return 0  # an empty file has not even a first byte
+            return 0  # an empty file has no first byte
 
     return patiently(attempt, lambda: 0, source.address(path), transfer)
 
@@ -120,10 +122,12 @@ def _download(source: ByteSource, records: Records, partial: Path, asked: np.nda
                 with _opened(kept, records.path, at, stop, tag) as reply:
                     if have and reply.tag != tag:
                         file.truncate(0)
-                        raise Refused(f"{address}: the file changed while it was fetched; it is begun anew.")
+                        raise Refused(
+                            f"{address}: the file changed while it was fetched; it is fetched from its beginning."
+                        )
                     tag = reply.tag
                     note_beside(partial).write_text(json.dumps({"records": identity, "tag": tag}))
-                    # A server that knows no ranges sends the whole file: then all that is wanted is taken from it.
+                    # A server without ranges sends the whole file: then all selected records are taken from it.
                     last = stop if reply.first == at else int(records.ends[-1])
                     missing = _append(file, reply, records, at, last)
                 if missing:
@@ -137,7 +141,7 @@ def _download(source: ByteSource, records: Records, partial: Path, asked: np.nda
 
 
 def _append(file: IO[bytes], reply: Reply, records: Records, at: int, stop: int) -> int:
-    """Write what the reply brings of the wanted records between `at` and `stop`; returns how many bytes it lacked."""
+    """Write the reply's part of the selected records between `at` and `stop`; return how many bytes were missing."""
     for piece in _between(reply, at, stop):
         first = int(np.searchsorted(records.ends, at, "right"))
         last = int(np.searchsorted(records.offsets, at + len(piece), "left"))
@@ -149,7 +153,7 @@ def _append(file: IO[bytes], reply: Reply, records: Records, at: int, stop: int)
 
 
 def _mend(source: ByteSource, records: Records, partial: Path, transfer: TransferConfig) -> None:
-    """Verify every record of a complete file and fetch again those that are no whole gzip member."""
+    """Verify every record of a complete file, and fetch those again that are no whole gzip member."""
     position = damaged = 0
     with partial.open("r+b") as file:
         for begin, length in zip(records.offsets.tolist(), records.lengths.tolist(), strict=True):
@@ -175,7 +179,7 @@ def _mend(source: ByteSource, records: Records, partial: Path, transfer: Transfe
 
 
 def _fetched_again(source: ByteSource, path: str, begin: int, member: bytes, transfer: TransferConfig) -> bytes:
-    """A record that arrives whole, or that arrives twice with the same damage and so has it at the source."""
+    """Return a record that arrives whole, or twice with the same damage, which is then the source's."""
     seen = {member}
     for _fetch in range(transfer.refetches):
         member = read_range(source, path, begin, begin + len(member), transfer)
@@ -189,7 +193,7 @@ def _fetched_again(source: ByteSource, path: str, begin: int, member: bytes, tra
 
 
 def _member_fault(member: bytes) -> str | None:
-    """What is wrong with bytes that should be one gzip member with a WARC record in it."""
+    """Return what is wrong with bytes that should be one gzip member with a WARC record in it."""
     if not member.startswith(GZIP_MAGIC):
         return "no gzip member begins there"
     members = read_members(FileWindow(io.BytesIO(member)), 0, RECORD_BEGIN, ReadLimits())
@@ -206,8 +210,8 @@ def _member_fault(member: bytes) -> str | None:
 
 @contextlib.contextmanager
 def _opened(source: ByteSource, path: str, first: int, stop: int, tag: str | None) -> Iterator[Reply]:
-    """`source.read` of bytes that the index promises, so that the file's end before them is final."""
-    shorter = f"{source.address(path)}: the file ends before byte {stop:,}: it is not the one that the index speaks of."
+    """Open bytes that the index promises: a file that ends before them is not the index's."""
+    shorter = f"{source.address(path)}: the file ends before byte {stop:,}: it is not the file of the index."
     try:
         with source.read(path, first, stop, tag) as reply:
             if reply.total is not None and reply.total < stop:
@@ -218,7 +222,7 @@ def _opened(source: ByteSource, path: str, first: int, stop: int, tag: str | Non
 
 
 def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
-    """What the reply brings of the bytes [first, stop)."""
+    """Yield the reply's part of the bytes [first, stop)."""
     position = reply.first
     for piece in reply.chunks:
         if wanted := piece[max(0, first - position) : max(0, stop - position)]:
@@ -229,7 +233,7 @@ def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
 
 
 def _recall(partial: Path, identity: str) -> str | None:
-    """The tag of the file whose records `partial` begins with; where they are not those wanted, it is emptied."""
+    """Return the tag of the file whose records `partial` begins with; `partial` is removed where they are others."""
     try:
         note = json.loads(note_beside(partial).read_text())
         if note["records"] == identity:

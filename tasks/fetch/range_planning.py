@@ -1,8 +1,8 @@
-"""From the records that are wanted of one WARC to the requests that bring them, and what they cost.
+"""From the selected records of one WARC to the requests that fetch them, and what those cost.
 
-Notable: how the bytes are asked for never changes what comes out, so nothing here enters a fingerprint. A request
-costs a server about as much as some hundred kilobytes, and each is at risk of being refused: records that lie near
-each other come in one, and a WARC of which most is wanted comes in one altogether.
+Notable: how the bytes are requested never changes what comes out, so nothing here enters a fingerprint. A request
+costs a server about as much as some hundred kilobytes, and each may be refused: neighbouring records are fetched in
+one, and a WARC of which most is selected is fetched in one altogether.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks.fetch.page_selection import SelectConfig
 
 @dataclass(frozen=True)
 class Records:
-    """The wanted records of one WARC, in file order."""
+    """The selected records of one WARC, in file order."""
 
     path: str
     """The WARC's path below the base."""
@@ -30,22 +30,22 @@ class Records:
 
     @property
     def ends(self) -> np.ndarray:
-        """Offset of the byte after each."""
+        """The offset of the byte after each."""
         return self.offsets + self.lengths
 
     def original_offset(self, position: int) -> int:
-        """The offset in the WARC of a byte at `position` of the file that holds the wanted records alone."""
+        """Return the offset in the WARC of the byte at `position` of the file that holds the selected records alone."""
         place = min(int(np.searchsorted(self._begins, position, "right")) - 1, len(self.offsets) - 1)
         return int(self.offsets[place]) + position - int(self._begins[place])
 
     @cached_property
     def _begins(self) -> np.ndarray:
-        """Where each record begins in a file of them alone."""
+        """Where each record begins in the file that holds the selected records alone."""
         return np.concatenate(([0], np.cumsum(self.lengths)))
 
 
 def checked_records(path: str, offsets: Sequence[int] | np.ndarray, lengths: Sequence[int] | np.ndarray) -> Records:
-    """Records sorted, each once. Raises PermanentError where they cannot be those of one file."""
+    """Return the records sorted, each once. Raises PermanentError where they cannot be those of one file."""
     starts, sizes = np.asarray(offsets, np.int64), np.asarray(lengths, np.int64)
     order = np.lexsort((sizes, starts))
     starts, sizes = starts[order], sizes[order]
@@ -64,7 +64,7 @@ def checked_records(path: str, offsets: Sequence[int] | np.ndarray, lengths: Seq
 
 
 def spans(records: Records, select: SelectConfig) -> np.ndarray:
-    """The requests that bring all of `records`: an array of (first byte, byte after the last), in file order."""
+    """Return the requests that fetch all of `records`: an array of (first byte, byte after the last), in file order."""
     begins, ends = records.offsets, records.ends
     if not len(begins):
         return np.zeros((0, 2), np.int64)
@@ -79,19 +79,19 @@ def spans(records: Records, select: SelectConfig) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RangeCost:
-    """What fetching some WARCs' wanted records takes."""
+    """What it takes to fetch the selected records of some WARCs."""
 
     warcs: int = 0
     whole_warcs: int = 0
-    """Those that come in one request."""
+    """Those fetched in one request."""
     requests: int = 0
     pages: int = 0
     wanted_bytes: int = 0
     fetched_bytes: int = 0
-    """The wanted bytes and the gaps between them that come along."""
+    """The selected bytes and the gaps between them that are fetched along."""
 
     def in_words(self) -> str:
-        """The cost in a line."""
+        """Return the cost in one line of words."""
         share = 100 * self.wanted_bytes / self.fetched_bytes if self.fetched_bytes else 0
         return (
             f"{self.pages:,} pages from {self.warcs:,} WARC files, {self.fetched_bytes / 1e9:,.3f} GB"
@@ -103,7 +103,7 @@ class RangeCost:
 
 
 def range_cost(records: Records, select: SelectConfig) -> RangeCost:
-    """What fetching one WARC's wanted records takes."""
+    """Return what it takes to fetch the selected records of one WARC."""
     asked = spans(records, select)
     return RangeCost(
         warcs=1,

@@ -34,7 +34,7 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """A row for each WARC of which something is wanted, in the order in which the recipe names them."""
+    """Yield a row for each WARC with selected records, in the order in which the recipe names them."""
     paths = [warc.path for warc in list_warcs(SourceConfig.model_validate(context.job.source))]
     draw = _draw(context, [warc_name(path) for path in paths])
     warcs = _by_warc(context, paths, draw)
@@ -58,7 +58,7 @@ class _Draw:
     """Largest key that is taken; None: all are."""
 
     def of(self, rows: Rows) -> Rows:
-        """Those of `rows` that are taken."""
+        """Return those of `rows` that are taken."""
         if self.largest is None:
             return rows
         kept = draw_keys(self.names, rows[0], rows[1], self.seed) <= self.largest
@@ -110,7 +110,7 @@ def _between(rows: Rows, first: int, stop: int) -> Rows:
 
 
 def _passes(counts: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Neighbouring places whose records fit into memory together, as (first, after the last)."""
+    """Yield ranges of places whose records fit into memory together, as (first, after the last)."""
     first = held = 0
     for place, count in enumerate(counts.tolist()):
         if held and held + count > ROWS_IN_MEMORY:

@@ -1,1 +1,1 @@
-"""Filters as data: signals measured once for each document, and profiles of named rules over them."""
+"""Signals of a text, and the rules over them, in families and profiles."""

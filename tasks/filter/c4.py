@@ -3,10 +3,10 @@
 Source: Raffel et al., "Exploring the Limits of Transfer Learning" (arXiv 1910.10683), section 2.2; FineWeb (arXiv
 2406.17557), section 3.5, for what is left off: lines need not end in punctuation, and no list of bad words.
 Notable:
-- Each line meets the tests in a fixed order and is dropped by the first it fails; a curly bracket or "lorem ipsum"
-  counts only on a line which the tests before let through, and then it condemns the page.
+- Lines are tested in a fixed order and dropped by the first test they fail; a curly bracket or "lorem ipsum" counts
+  only on a line that passed the tests before, and then the page fails.
 - Words on a line are counted by white space and before the citation marks are deleted.
-- Blank lines go, so the cleaned text has no paragraphs.
+- Blank lines are dropped, so the cleaned text has no paragraphs.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class CleanedLines:
 
 
 def clean_lines(units: TextUnits) -> CleanedLines:
-    """Drop the lines of `units` that C4 drops and measure what its page rules ask for.
+    """Drop the lines of `units` that C4 drops, and measure what its page rules read.
 
-    A line that condemns the page is kept here, since the page rule decides from its count.
+    A line for which the page fails is kept here: the page rule decides by the count of such lines.
     """
-    # Most texts have none of what is sought: what the whole lacks, no line of it is asked for.
+    # Most texts have none of these phrases: what the whole text lacks need not be looked for in its lines.
     marked = any(phrase in units.lowered for phrase in _SOUGHT)
     kept: list[str] = []
     gone: list[str] = []  # lines of the text that are not in the cleaned one, word by word
@@ -81,20 +81,20 @@ def clean_lines(units: TextUnits) -> CleanedLines:
             gone.append(line)
             continue
         if marked:
-            as_it_was = line
+            original = line
             if "[" in line:
                 line = _CITATION.sub("", line)
             lowered = line.lower()
             lorem_ipsum += "lorem ipsum" in lowered
             if "javascript" in lowered:
-                gone.append(as_it_was)
+                gone.append(original)
                 continue
             curly_bracket += "{" in line
             if any(phrase in lowered for phrase in POLICY_PHRASES):
-                gone.append(as_it_was)
+                gone.append(original)
                 continue
-            if line != as_it_was:
-                gone.append(as_it_was)
+            if line != original:
+                gone.append(original)
                 come.append(line)
         kept.append(line)
     signals = {

@@ -6,10 +6,10 @@ Notable, where it differs from `gopher_quality` and `gopher_repetition`:
   the length rules leave out words that begin with a mark, as a quotation mark before a word does.
 - "Duplicate" means every occurrence of what is repeated, the first included.
 - N-grams are of words without punctuation, split as Unicode's word boundaries do ("it's" is one word). Their ratios are
-  to the characters of these words, those of lines to the characters of lines: no ratio knows the white space between.
-- The most frequent n-gram counts only where it is repeated; of equally frequent ones the longest is weighed. Repeated
-  5- to 10-grams are weighed by the words that stand in any of them, none twice.
-- What the line removers take is measured in words, as a share; a text without a word has lost all.
+  to the characters of these words, those of lines to the characters of lines: no ratio counts the white space between.
+- The most frequent n-gram counts only where it is repeated; of equally frequent ones the longest counts. Repeated 5- to
+  10-grams are measured by the words in any of them, none twice.
+- What the line removers take is measured as a share of the words; a text without a word has lost all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tasks.filter.text_units import TextUnits
 STOP_WORDS = frozenset(
     "".join(letters) for word in GOPHER_STOP_WORDS for letters in product(*zip(word, word.upper(), strict=True))
 )
-"""The stop words of Gopher, each in every mixture of small and capital letters."""
+"""The stop words of Gopher, in every mixture of lower and upper case."""
 
 SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
     {
@@ -137,7 +137,7 @@ def _filled(parts: Iterable[str]) -> list[str]:
 
 
 def _count_repeated(parts: list[str]) -> tuple[int, int]:
-    """How many of `parts` have an equal among them, and how many characters these have."""
+    """Return how many of `parts` have an equal among them, and how many characters these have."""
     if len(set(parts)) == len(parts):
         return 0, 0
     repeated = [(part, count) for part, count in Counter(parts).items() if count > 1]

@@ -1,11 +1,11 @@
-"""How DCLM changes a text: addresses stripped before anything is measured, and lines of no worth removed after.
+"""How DCLM changes a text: addresses are stripped before anything is measured, worthless lines removed after.
 
 Source: Li et al., "DataComp-LM" (arXiv 2406.11794), and the configuration published with it.
 Notable:
-- An address is a host that ends in a top-level domain with all that clings to it, or an IPv4 address, and the white
-  space before it. The published code asks first whether the text *begins* with the letters of a top-level domain, which
-  looks like a slip; here every text is stripped.
-- Each line meets the tests in the published order. The three phrases come out of lines of at most ten words, and such
+- An address is a host that ends in a top-level domain with all that is attached to it, or an IPv4 address, and the
+  white space before it. The published code asks first whether the text *begins* with the letters of a top-level domain,
+  which looks like a slip; here every text is stripped.
+- Lines are tested in the published order. The three phrases come out of lines of at most ten words, and such
   a line goes only if nothing else is left of it. In "Read more..." each dot stands for any character.
 - Lines of white space alone go, empty ones stay. Lines of digits alone need no test: they have fewer than two words.
 """
@@ -51,7 +51,7 @@ _PHRASES = (
 
 
 def strip_addresses(text: str) -> str:
-    """The text without its addresses, and with at most two newlines in a row."""
+    """Return the text without its addresses, and with at most two newlines in a row."""
     text = _without_hosts(text)
     if _IP_DIGITS.search(text):
         text = _without_ip_addresses(text)
@@ -84,7 +84,7 @@ def _without_ip_addresses(text: str) -> str:
 
 
 def _address_start(text: str, done: int, host: int) -> int:
-    """Where the scheme and the white space before a host begin."""
+    """Return where the scheme and the white space before a host begin."""
     scheme = next((scheme for scheme in _SCHEMES if text.endswith(scheme, done, host)), "")
     start = host - len(scheme)
     before = text[max(done, start - _MAX_SPACE) : start]
@@ -92,7 +92,7 @@ def _address_start(text: str, done: int, host: int) -> int:
 
 
 def _address_end(text: str, host: int, dot: int) -> int:
-    """Where the address ends of which `dot` stands before a top-level domain: past the last such dot of the host."""
+    """Return where the address ends that has a top-level domain after `dot`: past the host's last such dot."""
     found = _HOST.match(text, host)
     last = min(found.end() if found else dot, host + _MAX_HOST + 1)
     end = dot
@@ -122,7 +122,7 @@ def remove_lines(units: TextUnits) -> KeptLines:
     n_words_removed = 0
     for line in units.text.strip().split("\n"):
         left = line
-        if line and _is_of_no_worth(line):
+        if line and _is_worthless(line):
             left = ""
         elif phrases:
             left = _without_phrases(line, phrases)
@@ -134,11 +134,11 @@ def remove_lines(units: TextUnits) -> KeptLines:
 
 
 def count_words(words: Iterable[str]) -> int:
-    """How many of `words` begin with a letter or a digit."""
+    """Return how many of `words` begin with a letter or a digit."""
     return sum(word[0].isalnum() for word in words)
 
 
-def _is_of_no_worth(line: str) -> bool:
+def _is_worthless(line: str) -> bool:
     return (
         len(line.split(None, 1)) < 2
         or _is_mostly_capitals(line)
@@ -147,7 +147,7 @@ def _is_of_no_worth(line: str) -> bool:
 
 
 def _is_mostly_capitals(line: str) -> bool:
-    """Whether more than half of the characters are capital letters."""
+    """Return whether more than half of the characters are capital letters."""
     limit = MAX_UPPERCASE * len(line)
     encoded = line.encode("utf-8", "surrogatepass")
     ascii_capitals = len(encoded) - len(encoded.translate(None, _CAPITALS))
@@ -156,7 +156,7 @@ def _is_mostly_capitals(line: str) -> bool:
 
 
 def _without_phrases(line: str, phrases: list[re.Pattern[str]]) -> str:
-    """The line without these phrases; "" where nothing else is left."""
+    """Return the line without these phrases; "" where nothing else is left."""
     for phrase in phrases:
         if len(line.split()) <= MAX_WORDS_OF_PHRASE_LINE:
             line = phrase.sub("", line)

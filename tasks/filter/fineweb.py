@@ -1,7 +1,7 @@
 """Signals of FineWeb's own rules, measured on the text that C4's line cleaning leaves, and FineWeb2's on all of it.
 
 Source: FineWeb (arXiv 2406.17557), section 3.6 and appendix E.4, table 2. The threshold of repeated lines is the
-table's 0.01; the 0.1 of the section is a slip, as the released code shows. FineWeb2 (arXiv 2506.20920) and its code.
+table's 0.01; the section's 0.1 is a slip, as the released code shows. FineWeb2 (arXiv 2506.20920) and its code.
 Notable:
 - Two readings of "a line that ends in punctuation" are measured. FineWeb, when it was made, counted every line and
   took quotation marks for terminal; datatrove today leaves blank lines out and takes Unicode's sentence terminals,
@@ -41,7 +41,7 @@ _TERMINAL_CODE_POINTS = (
 
 
 def _characters(code_points: str) -> tuple[str, ...]:
-    """The characters of "21 2e 61d-61f", ranges including both ends."""
+    """Return the characters of "21 2e 61d-61f", ranges including both ends."""
     spans = (span.split("-") for span in code_points.split())
     return tuple(chr(point) for span in spans for point in range(int(span[0], 16), int(span[-1], 16) + 1))
 

@@ -7,8 +7,8 @@ Notable:
 - The most frequent 2-, 3- or 4-gram counts even where it occurs once, so a short text of long words can fail.
 - Duplicate 5- to 10-grams are found by a greedy scan from the left which jumps over what it has counted, and compares
   the n words joined without spaces, so that "can not" and "cannot" are not told apart inside an n-gram.
-- No n-gram is built from its words: frequent ones are counted as numbers, repeated ones looked for by their hashes
-  first, and only where a hash repeats are strings compared.
+- No n-gram is built from its words: frequent ones are counted as numbers; repeated ones are found by their hashes, and
+  strings are compared only where a hash repeats.
 - Every ratio of characters is to the length of the whole text, white space included.
 """
 
@@ -101,7 +101,7 @@ def measure_repetition(units: TextUnits) -> dict[str, float]:
 
 
 def count_repeated(parts: Sequence[str]) -> tuple[int, int]:
-    """How many of `parts` are second or later occurrences, and how many characters these have."""
+    """Return how many of `parts` are second or later occurrences, and how many characters these have."""
     if len(seen := set(parts)) == len(parts):
         return 0, 0
     return len(parts) - len(seen), sum(map(len, parts)) - sum(map(len, seen))
@@ -130,7 +130,7 @@ def _duplicate_ngram_characters(words: NumberedWords) -> list[int]:
 
 
 def _places_to_look_at(words: NumberedWords) -> Ints:
-    """The words at which an n-gram of any size can begin that occurs twice; no other can.
+    """Return the words at which an n-gram of any size can begin that occurs twice; no other can.
 
     Equal strings of `_PREFIX` characters or more begin with as many equal characters; whatever is shorter stays in.
     """
@@ -145,7 +145,7 @@ def _places_to_look_at(words: NumberedWords) -> Ints:
 
 
 def _scan_for_duplicates(words: NumberedWords, n: int, candidates: Ints) -> int:
-    """The greedy scan, over the words at which an n-gram begins that may occur twice: others can never be counted."""
+    """Count by the greedy scan, over the words at which an n-gram begins that may occur twice: no other can count."""
     seen: set[str] = set()
     characters = free_from = 0
     begins, ends = words.starts[candidates].tolist(), words.starts[candidates + n].tolist()

@@ -2,9 +2,9 @@
 
 Notable:
 - An n-gram can only be repeated where its first n-1 words and its last n-1 words both are, so each size looks only at
-  what the size before left over; in most texts little is left beyond pairs of words.
+  what the size before left; in most texts little is left beyond pairs of words.
 - Words are numbered by their hashes, polynomials modulo 2^64, so that numpy does it and no table of words is built.
-  Only words of more than a thousand characters that were made for it can have equal hashes and be different.
+  Only words of more than a thousand characters, made for the purpose, can differ and have equal hashes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BASE = 0x9E3779B97F4A7C15
 
 
 class NumberedWords:
-    """Words in order, with a number for each that equal words share."""
+    """Words in order, each with a number that equal words share."""
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
@@ -65,7 +65,7 @@ class SubstringHashes:
         np.cumsum(codes * powers[: len(codes)], out=self._prefixes[1:])
 
     def of(self, starts: Ints, ends: Ints) -> Hashes:
-        """The hashes of the parts from `starts` to `ends`."""
+        """Return the hashes of the parts from `starts` to `ends`."""
         hashes: Hashes = (self._prefixes[ends] - self._prefixes[starts]) * self._shifts[starts]
         return hashes
 
@@ -90,7 +90,7 @@ class RepeatedNgrams:
         self._numbers = numbers  # of the n-gram at each place: equal ones have equal numbers
 
     def most_frequent(self) -> tuple[int, Ints]:
-        """How often the most frequent n-gram occurs, 0 if none is repeated; and where this and equal ones begin."""
+        """Return how often the most frequent n-grams occur, 0 if none is repeated, and where they begin."""
         if not len(self.places):
             return 0, self.places
         counts = np.bincount(self._numbers)
@@ -112,7 +112,7 @@ def repeated_ngrams(words: NumberedWords, sizes: range) -> Iterator[RepeatedNgra
 
 
 def where_repeated(keys: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
-    """Where `keys` has values that occur more than once, ascending, and a number for each of these values."""
+    """Return where `keys` has values that occur more than once, ascending, and a number for each of these values."""
     order = np.argsort(keys)
     ordered = keys[order]
     new = ordered[1:] != ordered[:-1]
@@ -137,5 +137,5 @@ def covered_characters(ngrams: RepeatedNgrams, words: NumberedWords) -> int:
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
-    """The code point of each character of `text`, lone surrogates among them: [characters]."""
+    """Return the code point of each character of `text`, lone surrogates among them: [characters]."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

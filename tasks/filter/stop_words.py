@@ -1,7 +1,7 @@
-"""Stop words of many languages: the frequent words by which running text is told from lists and tables.
+"""Stop words of many languages: the frequent words that distinguish running text from lists and tables.
 
-Notable: English is held to Gopher's eight words. A language without a list is held to English too, so that a page of
-another language fails as it always did; a recipe that wants such a language gives a list with its words.
+Notable: English has Gopher's eight words. A language without a list is held to the English ones too, so that its pages
+fail; a recipe that keeps such a language gives a list with its words.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class StopWords:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages that have words of their own."""
+        """The languages that have a list."""
         return tuple(self._lists)
 
     def of(self, language: str) -> frozenset[str]:
-        """The words of a language by its ISO 639-1 code; English ones for a language without a list."""
+        """Return the words of a language by its ISO 639-1 code; English ones for a language without a list."""
         return self._lists.get(language, self._lists["en"])
 
 
 def parse_stop_words(content: bytes, name: str) -> StopWords:
-    """The lists in a YAML file of `language: word word ...`; UsageError, with the file's `name`, if it is none."""
+    """Return the lists in a YAML file of `language: word word ...`. Raises UsageError that names the file `name`."""
     try:
         lists = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"The stop words in {name} are no YAML: {error}.") from error
+        raise UsageError(f"The stop words in {name} are not YAML: {error}.") from error
     if not isinstance(lists, dict):
         raise UsageError(f"The stop words in {name} must be lines like `de: der die und`.")
     for language, words in lists.items():
@@ -57,6 +57,6 @@ def parse_stop_words(content: bytes, name: str) -> StopWords:
 
 @cache
 def builtin_stop_words() -> StopWords:
-    """The lists that come with Sluice."""
+    """Return the lists that come with Sluice."""
     file = resources.files("tasks") / "lists" / "stop-words.yaml"
     return parse_stop_words(file.read_bytes(), "stop-words.yaml")

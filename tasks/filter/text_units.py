@@ -1,6 +1,6 @@
 """The units that every rule counts: words, lines and paragraphs of a text, each split once and shared.
 
-Notable: sentences are counted, never materialised: the only rule that needs them asks how many there are.
+Notable: sentences are counted and never materialised: the only rule on them asks how many there are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tasks.filter.words import Words, space_out, split_pieces
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _LINE_BREAKS = re.compile(r"\n+")
 
-# What ends no sentence though a full stop follows it: an ellipsis, an initial, one letter of several (e.g.), a title.
+# What ends no sentence in spite of its full stop: an ellipsis, an initial, one of several letters (e.g.), a title.
 _NO_STOP = r"(?<!\.\.)(?<!\.[a-z]\.)(?<!(?<![^\W\d_])[A-Z]\.)" + "".join(
     rf"(?<!(?<![^\W\d_])(?:{abbreviations})\.)"
     for abbreviations in ("Mr|Ms|Dr|St|Jr|Sr|vs|No|Co|Mt", "Mrs|Inc|Ltd|etc", "Prof")
@@ -33,12 +33,9 @@ _SENTENCE_END = re.compile(
 
 
 def count_sentences(lines: Sequence[str]) -> int:
-    """How many sentences some lines hold, each at least one.
-
-    No line may hold a newline.
-    """
+    """Return how many sentences some lines hold, at least one each. No line may hold a newline."""
     ends = _SENTENCE_END.findall("\n".join((*lines, "")))
-    return len(ends) + len(lines) - ends.count("\n")  # a line that does not close with an end has one sentence more
+    return len(ends) + len(lines) - ends.count("\n")  # a line without an end at its end has one sentence more
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class TextUnits:
 
     @cached_property
     def lowered(self) -> str:
-        """The text in small letters."""
+        """The text in lower case."""
         return self.text.lower()
 
     @cached_property

@@ -1,17 +1,17 @@
-"""What a word is: the one splitter that every rule counts with.
+"""What a word is: the one splitter that all rules count with.
 
 Notable:
 - A word is what `split_words` finds, punctuation included: published thresholds were set on tokenizers that count
   punctuation marks as words, so a splitter without them would shift every ratio. The definition is our own and frozen
   by golden vectors: white space separates; marks at the ends of what it separates come off one by one, most marks
-  inside stay; contractions and words joined by a hyphen come apart. On 400 English pages it differs from spaCy's
+  inside stay; contractions and words joined by a hyphen are split. On 400 English pages it differs from spaCy's
   English tokenizer in 0.6% of the words.
-- Scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) are split by ICU's dictionaries. What decides is
-  the script of each run of characters, never the language of the document, so the same text has the same words in any
-  recipe. Measured on real pages, for 1,000 characters and in characters a word: ICU 0.16 to 0.21 ms; 1.6 in Chinese,
-  2.0 in Japanese, 3.8 in Thai. budoux 0.7 to 1.3 ms and 4.3 in Japanese, for it finds phrases; jieba 1.0 ms, 1.7.
-- No word reaches over white space, so a text is split piece by piece: pieces of letters, with a mark or without, need
-  no regular expression, and other pieces are remembered. 1,000 words take 0.2 ms, one regular expression 0.6.
+- Scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) are split by ICU's dictionaries. The script of
+  each run of characters decides, never the language of the document, so the same text has the same words in any recipe.
+  Measured on real pages, for 1,000 characters and in characters a word: ICU 0.16 to 0.21 ms; 1.6 in Chinese, 2.0 in
+  Japanese, 3.8 in Thai. budoux 0.7 to 1.3 ms and 4.3 in Japanese, since it finds phrases; jieba 1.0 ms, 1.7.
+- No word spans white space, so a text is split piece by piece: pieces of letters, with a mark or without, need no
+  regular expression, and other pieces are cached. 1,000 words take 0.2 ms, one regular expression 0.6.
 """
 
 from __future__ import annotations
@@ -84,19 +84,19 @@ class Words:
     """The words of a text, split both ways."""
 
     words: list[str]
-    """With punctuation marks as words of their own, contractions and what a hyphen joins apart; see the top."""
+    """With punctuation marks as words of their own, contractions and hyphenated words split; see the top."""
     plain: list[str]
-    """Without punctuation, as Unicode's word boundaries part them: "it's" is one word."""
+    """Without punctuation, split at Unicode's word boundaries: "it's" is one word."""
 
 
 class _PieceSplitter(dict[str, tuple[tuple[str, ...], tuple[str, ...]]]):
-    """The words of pieces of text that hold no white space, both ways; frequent pieces are remembered.
+    """The words of pieces of text that hold no white space, both ways; frequent pieces are cached.
 
-    What is remembered decides nothing but the pace. It is dropped when full: a worker holds about 20 MB of it at most.
+    The cache is emptied when full: a worker holds about 20 MB of it at most.
     """
 
     _MAX_PIECES = 1 << 16
-    _MAX_LENGTH = 40  # of a piece that is worth remembering, in characters
+    _MAX_LENGTH = 40  # of a piece that is worth caching, in characters
 
     def __missing__(self, piece: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         words = tuple(_WORD.findall(_CONTRACTION.sub(r" \g<0>", piece)))
@@ -113,7 +113,7 @@ _CLOSING_MARKS = frozenset(',;:!?.)"”')  # words of their own at the end of a 
 
 
 def split_pieces(pieces: list[str]) -> Words:
-    """The words of pieces that `space_out` and white space separate."""
+    """Return the words of pieces that `space_out` and white space separate."""
     words: list[str] = []
     plain: list[str] = []
     add, add_plain = words.append, plain.append
@@ -131,11 +131,11 @@ def split_pieces(pieces: list[str]) -> Words:
             both = _splitter[piece]
             words += both[0]
             plain += both[1]
-    return Words(_parted(words) if "cannot" in words or "Cannot" in words else words, plain)
+    return Words(_without_cannot(words) if "cannot" in words or "Cannot" in words else words, plain)
 
 
-def _parted(words: list[str]) -> list[str]:
-    """The one contraction that has no mark, come apart."""
+def _without_cannot(words: list[str]) -> list[str]:
+    """Split the one contraction that has no mark."""
     parted: list[str] = []
     for word in words:
         parted += (word[:3], word[3:]) if word in ("cannot", "Cannot") else (word,)
@@ -143,20 +143,20 @@ def _parted(words: list[str]) -> list[str]:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of `text` in order, punctuation marks among them; no word holds white space."""
+    """Return the words of `text` in order, punctuation marks among them; no word holds white space."""
     return split_pieces(space_out(text).split()).words
 
 
 def _may_be_unspaced(text: str) -> bool:
-    """Whether a character is in the blocks of `_UNSPACED`; to say no, a regular expression takes four times as long."""
+    """Return whether a character may be in `_UNSPACED`: to say no, the regular expression takes four times as long."""
     codes = code_points(text)
     return bool(((codes >= _FIRST_UNSPACED) & ((codes < _PUNCTUATION[0]) | (codes >= _PUNCTUATION[1]))).any())
 
 
 def space_out(text: str) -> str:
-    """The text with spaces between the words of scripts that write none."""
+    """Return the text with spaces between the words of scripts that write none."""
     if text.isascii() or not _may_be_unspaced(text) or not (runs := _UNSPACED.findall(text)):
         return text
-    # All runs at once, for each call of ICU has its price; a newline parts them and no run holds one.
+    # All runs at once, since each call of ICU costs time; newlines separate them, and no run holds one.
     spaced = iter(" ".join(WordBreaker("\n".join(runs), "en")).split("\n"))
     return _UNSPACED.sub(lambda _: f" {next(spaced)} ", text)

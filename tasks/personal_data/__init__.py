@@ -1,1 +1,1 @@
-"""Personal data in texts: found kind by kind, counted, and replaced by placeholders."""
+"""Finders of personal data by kind, and their replacement by placeholders."""

@@ -44,7 +44,7 @@ _IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _IBAN_LENGTHS_BY_COUNTRY
 
 
 def find_card_numbers(text: str) -> Spans:
-    """Where the payment card numbers of `text` are."""
+    """Return where the payment card numbers of `text` are."""
     return [
         match.span()
         for zone in _ZONE.finditer(text)
@@ -61,13 +61,13 @@ def _is_card(text: str, match: re.Match[str]) -> bool:
 
 
 def _passes_luhn(digits: str) -> bool:
-    """Whether the last digit is the check digit of those before it."""
+    """Return whether the last digit is the check digit of those before it."""
     doubled = (2 * int(digit) for digit in digits[-2::-2])
     return (sum(map(int, digits[::-2])) + sum(value - 9 * (value > 9) for value in doubled)) % 10 == 0
 
 
 def find_ibans(text: str) -> Spans:
-    """Where the IBANs of `text` are."""
+    """Return where the IBANs of `text` are."""
     spans: Spans = []
     for match in _IBAN_START.finditer(text):
         start = match.start()
@@ -81,7 +81,7 @@ def find_ibans(text: str) -> Spans:
 
 
 def _iban_end(text: str, start: int) -> int | None:
-    """Where the IBAN that begins here ends; None where there is none. Single spaces may stand inside."""
+    """Return where the IBAN that begins here ends; None where there is none. Single spaces may stand inside."""
     length = _IBAN_LENGTHS.get(text[start : start + 2])
     if length is None:
         return None

@@ -1,13 +1,13 @@
 """Finds e-mail addresses.
 
 Notable:
-- Each "@" is looked at by itself, with the 64 characters before it and the domain after it, so a long run of characters
-  that could be an address costs no more than it is long.
+- Each "@" is looked at by itself, with the 64 characters before it and the domain after it, so the time for a long run
+  of characters that could be an address grows with its length alone.
 - Letters are those of the Latin script with their accents: addresses in other scripts are rare, and a Chinese sentence
-  around an address would be taken for a part of it.
-- What does not end in a top-level domain is no address: `logo@2x.png`, `user@host.domain`. Those reserved for examples
-  (RFC 2606) count as addresses, `.example` too: it is where the synthetic web lives. A word that lost its space
-  (`me@there.orgWrite`) goes along.
+  around an address would be taken for part of it.
+- What does not end in a top-level domain is no address: `logo@2x.png`, `user@host.domain`. Domains reserved for
+  examples (RFC 2606) count, `.example` too, which the synthetic web uses. A word that lost its space
+  (`me@there.orgWrite`) is taken too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LATER = tuple(PLACEHOLDERS[kind] for kind in ("ip_addresses", "ibans", "card_nu
 
 
 def find_emails(text: str) -> Spans:
-    """Where the e-mail addresses of `text` are."""
+    """Return where the e-mail addresses of `text` are."""
     spans: Spans = []
     at = text.find("@")
     while at >= 0:
@@ -43,7 +43,7 @@ def find_emails(text: str) -> Spans:
 
 
 def _local_start(text: str, at: int, floor: int) -> int | None:
-    """Where the part before the "@" begins; None where there is none, or one that is too long."""
+    """Return where the part before the "@" begins; None where there is none, or one that is too long."""
     first = max(floor, at - _MAX_LOCAL - 1)
     window = text[first:at]
     start = first + len(window.rstrip(_LOCAL))
@@ -54,7 +54,7 @@ def _local_start(text: str, at: int, floor: int) -> int | None:
 
 
 def _domain_end(text: str, start: int) -> int | None:
-    """Where the domain that begins here ends; None where there is none that mail could go to."""
+    """Return where the domain that begins here ends; None where there is none that mail could go to."""
     match = _DOMAIN.match(text, start)
     if not match or match.end() - start > _MAX_DOMAIN:
         return None

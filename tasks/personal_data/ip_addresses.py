@@ -1,8 +1,8 @@
-"""Finds IP addresses at which someone on the Internet may be.
+"""Finds global IP addresses.
 
 Notable:
-- Only globally routed addresses count. The ranges that are not stand here and are not asked of `ipaddress`, whose
-  answer has changed between Python versions.
+- Only globally routed addresses count. The other ranges are listed here, since the answers of `ipaddress` have changed
+  between Python versions.
 - Most "four numbers with points" on the web that are no addresses are version and section numbers: those after a word
   such as "version" or a product's name and slash are none, and neither are those of small numbers, such as 1.2.3.4,
   2.6.32.15 or 8.8.8.8: two numbers must be 10 or more, and a third too unless one is at least 100. Of all addresses,
@@ -39,7 +39,7 @@ _NOT_GLOBAL_SIX = tuple(ip_network(network) for network in ("2001::/23", "2001:d
 
 
 def find_ip_addresses(text: str) -> Spans:
-    """Where the global IPv4 and IPv6 addresses of `text` are; a port or a prefix length after one is left."""
+    """Return where the global IPv4 and IPv6 addresses of `text` are; a port or a prefix length after one is left."""
     spans: Spans = []
     if _DOTS.search(text):
         spans = [match.span() for match in _FOUR.finditer(text) if _is_address(text, match)]
@@ -70,7 +70,7 @@ def _is_address(text: str, match: re.Match[str]) -> bool:
 
 
 def _two_after(text: str, end: int) -> tuple[str, str]:
-    """The next two characters, "" where there is none."""
+    """Return the next two characters, "" where there is none."""
     return text[end : end + 1], text[end + 1 : end + 2]
 
 

@@ -1,12 +1,12 @@
 """Finds telephone numbers: international ones, those after a word such as "Tel.", and common national ways of writing.
 
-Sources: ITU-T E.164 and its list of assigned country codes, for these codes and the lengths of numbers under them;
-the North American Numbering Plan for what its area and exchange codes begin with.
+Sources: ITU-T E.164 and its list of assigned country codes, for the codes and the lengths of their numbers; the
+North American Numbering Plan for the first digits of its area and exchange codes.
 Notable:
 - Precise rather than greedy. A row of digits alone is no telephone number, however long: it must begin with "+" and an
   assigned code, or stand right after a word that announces it, or be grouped as one country writes its numbers.
-- The table of codes stands here rather than in a library, whose data change with each release: the same text gives the
-  same finds wherever it is read. It knows lengths, not which area codes are in use.
+- The table of codes is ours and not a library's, whose data change with each release: the same text gives the same
+  finds everywhere. It knows lengths, not which area codes are in use.
 - Numbers are sought within zones, stretches of seven digits or more with little between them, so that ordinary text
   costs one quick scan. What looks like a number and is rejected is passed over as a whole, never searched for a
   shorter one in its middle.
@@ -61,7 +61,7 @@ _LOOK_BEHIND = 32
 _MAX_ANNOUNCED = 12
 _MAX_DIGITS = 15
 _GROUP = re.compile("[0-9]+")
-_WIDE = re.compile(r"[ \u00a0]*/[ \u00a0]*|[ \u00a0]+[\-\u2010-\u2015][ \u00a0]+")  # two numbers may be parted by it
+_WIDE = re.compile(r"[ \u00a0]*/[ \u00a0]*|[ \u00a0]+[\-\u2010-\u2015][ \u00a0]+")  # may separate two numbers
 _NORTH_AMERICAN = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 _DATE = re.compile(r"(?:[0-9]{1,2}([./-])[0-9]{1,2}\1[0-9]{4}|(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{1,2})(?![0-9])")
 
@@ -100,7 +100,7 @@ _AHEAD = 10  # characters after a zone that the pattern looks at
 
 
 def find_phone_numbers(text: str) -> Spans:
-    """Where the telephone numbers of `text` are."""
+    """Return where the telephone numbers of `text` are."""
     spans: Spans = []
     floor = 0
     for zone in _ZONE.finditer(text):
@@ -110,12 +110,12 @@ def find_phone_numbers(text: str) -> Spans:
 
 
 def has_long_number(text: str) -> bool:
-    """Whether there are seven digits anywhere with little between them: a quick no for most texts."""
+    """Return whether seven digits stand anywhere with little between them: a quick no for most texts."""
     return _ZONE.search(text) is not None
 
 
 def _in_zone(text: str, start: int, end: int, floor: int) -> Spans:
-    """Those of one zone, which begins at `start`; "+" and brackets may stand before it, but after `floor`."""
+    """Return those of one zone, which begins at `start`; "+" and brackets may stand before it, but after `floor`."""
     plus = _PLUS.search(text, max(floor, start - _LEADING), start)
     if plus:
         end_of_number = _international_end(text, start, end)
@@ -136,13 +136,13 @@ def _in_zone(text: str, start: int, end: int, floor: int) -> Spans:
 
 
 def _international_end(text: str, start: int, end: int) -> int | None:
-    """Where the number that begins with its country code ends; None where there is none."""
+    """Return where the number that begins with its country code ends; None where there is none."""
     ends = [stop for digits, stop in _endings(text, start, end) if _is_international(digits)]
     return _with_extension(text, ends[-1]) if ends else None
 
 
 def _announced(text: str, start: int, end: int) -> Spans:
-    """The numbers at the head of a zone that stands after a word which announces them: "Tel. 030 123456 / 123457"."""
+    """Return the numbers at the start of a zone after a word that announces them: "Tel. 030 123456 / 123457"."""
     spans: Spans = []
     if not _ANNOUNCEMENT.search(text, max(0, start - _LOOK_BEHIND), start):
         return spans
@@ -162,13 +162,13 @@ def _announced(text: str, start: int, end: int) -> Spans:
 
 
 def _is_lottery(match: re.Match[str]) -> bool:
-    """Whether five pairs of digits are in ascending order, as numbers drawn are: one telephone number in 120 is."""
+    """Return whether five pairs of digits ascend, as drawn lottery numbers do: one telephone number in 120 does."""
     pairs = _GROUP.findall(match["pairs"] or "")
     return bool(pairs) and pairs == sorted(set(pairs))
 
 
 def _endings(text: str, start: int, end: int) -> list[tuple[str, int]]:
-    """The digits from `start` up to each place where the number may end: where its groups do, until another begins."""
+    """Return the digits from `start` to each place where the number may end: after each group, until another begins."""
     endings: list[tuple[str, int]] = []
     digits = ""
     for group in _GROUP.finditer(text, start, end):
@@ -182,7 +182,7 @@ def _endings(text: str, start: int, end: int) -> list[tuple[str, int]]:
 
 
 def _is_international(digits: str) -> bool:
-    """Whether the digits are an assigned country code and as many as numbers under it have."""
+    """Return whether the digits are an assigned country code and as many as numbers under it have."""
     code = next((digits[:n] for n in (1, 2, 3) if digits[:n] in _LENGTHS), None)
     if code is None:
         return False
@@ -198,7 +198,7 @@ def _is_international(digits: str) -> bool:
 
 
 def _with_extension(text: str, end: int) -> int | None:
-    """The end of a number with the extension that may follow; None where a letter follows and it is none."""
+    """Return the end of a number with the extension that may follow; None where a letter follows and it is none."""
     extension = _EXTENSION.match(text, end)
     if extension:
         return extension.end()

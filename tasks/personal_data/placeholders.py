@@ -1,4 +1,4 @@
-"""What stands in the place of personal data, and what may not stand beside it."""
+"""What replaces personal data, and which characters may not stand beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACEHOLDERS = {
     "card_numbers": "[CARD]",
     "phone_numbers": "[PHONE]",
 }
-"""By kind. No finder finds anything in one."""
+"""By kind. No finder finds anything in a placeholder."""
 
 WORD = r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff21-\uffef]"
 """Pattern of a character that makes one word of what stands beside it: letters, digits and the underscore, but none of
@@ -25,5 +25,5 @@ _IS_WORD = re.compile(WORD)
 
 
 def is_word(character: str) -> bool:
-    """Whether the character (or "") makes one word of what stands beside it."""
+    """Return whether the character (or "") makes one word of what stands beside it."""
     return _IS_WORD.match(character) is not None

@@ -1,15 +1,14 @@
 """Replaces personal data by placeholders, and counts it kind by kind.
 
 Notable:
-- A placeholder names what stood there: `[EMAIL]`. Square brackets make no HTML tag and no `<|special|>` token, the
-  pattern that splits text for our tokenizer makes `[EMAIL` and `]` of it (or ` [`, `EMAIL`, `]`), each soon one token,
-  and the same thing always becomes the same text. FineWeb takes turns between a few made-up addresses instead, so its
-  output hangs on the order of documents and on the process.
-- Kinds are sought one after the other, from the most to the least certain, and what one has found is hidden from the
-  next. So no two finds overlap, and the order of `KINDS` says what a stretch of text counts as.
-- Replacing twice changes nothing. What stood beside a find must therefore judge its neighbours as the find itself did:
-  where a finder looks at what comes before or after, a placeholder counts as a piece of what it replaced.
-- Work grows with the length of the text, whatever the text; 4 KB without long numbers cost a few scans in C, 0.05 ms,
+- A placeholder names what it replaces: `[EMAIL]`. Square brackets make no HTML tag and no `<|special|>` token; our
+  tokenizer splits it into `[EMAIL` and `]` (or ` [`, `EMAIL`, `]`), each soon one token; and equal texts stay equal.
+  FineWeb alternates between a few invented addresses instead, so its output depends on the order of the documents.
+- Kinds are sought one after the other, from the most to the least certain, and what one finds is hidden from the next.
+  So no two finds overlap, and the order of `KINDS` decides what a stretch of text counts as.
+- Replacing twice changes nothing. Where a finder looks at what comes before or after, a placeholder therefore counts as
+  a piece of what it replaced.
+- Time grows with the length of the text, whatever the text: 4 KB take 0.05 ms, a few scans in C, without long numbers,
   and 0.2 ms with them.
 """
 
@@ -48,18 +47,18 @@ _MASK = "]"  # the character by which placeholders end
 
 
 class PersonalDataConfig(Config):
-    """What is done about personal data in the documents of the corpus."""
+    """How personal data in the documents of the corpus are handled."""
 
     replace: tuple[Kind, ...] = ("emails", "ip_addresses")
     """Kinds to replace by placeholders: secret_keys, emails, ip_addresses, ibans, card_numbers, phone_numbers. All
     kinds are counted in any case. FineWeb replaces the two of the default."""
     max_per_document: int | None = Field(default=None, ge=0)
-    """Most finds of the replaced kinds in a document; one with more is removed. None removes none; Dolma has 5."""
+    """Most finds of the replaced kinds in a document; one with more is removed. null removes none; Dolma has 5."""
 
     @field_validator("replace")
     @classmethod
     def _in_order(cls, replace: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        """Each kind once, in the order of `KINDS`: the same choice is the same recipe."""
+        """Return each kind once, in the order of `KINDS`: the same choice is the same recipe."""
         return tuple(kind for kind in KINDS if kind in replace)
 
 
@@ -82,7 +81,7 @@ class Replaced:
 
 
 def find_personal_data(text: str) -> list[Found]:
-    """Every piece of personal data in `text`, of all kinds, in the order of the text and without overlaps."""
+    """Return every piece of personal data in `text`, of all kinds, in the order of the text and without overlaps."""
     found: list[Found] = []
     masked = text
     for kind in KINDS:
@@ -110,7 +109,7 @@ def replace_personal_data(text: str, kinds: tuple[Kind, ...]) -> Replaced:
 
 
 def _masked(text: str, spans: Spans) -> str:
-    """The text with what was found blotted out, each character for itself, so that places stay the same."""
+    """Blank out what was found, character by character, so that places stay the same."""
     pieces = []
     end = 0
     for start, stop in spans:

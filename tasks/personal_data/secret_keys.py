@@ -1,7 +1,7 @@
 """Finds secrets of computer systems: keys and tokens of well-known services, private keys, JSON web tokens.
 
-Notable: only forms that their makers gave a prefix or a frame of its own, for these are certain. An assignment of any
-random-looking string (`password = ...`) is not among them: on web pages most of those are examples and checksums.
+Notable: only forms with a prefix or a frame of their own are found, since these are certain. An assignment of any
+random-looking string (`password = ...`) is not: on web pages most of those are examples and checksums.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KEY_LINES = re.compile(r"(?:\s{1,4}[0-9A-Za-z+/=]{40,128}+)++(?:\n[0-9A-Za-z+/]
 
 
 def find_secret_keys(text: str) -> Spans:
-    """Where the secret keys of `text` are."""
+    """Return where the secret keys of `text` are."""
     keys = _KEYS if "_" in text else _KEYS_WITHOUT_UNDERSCORE
     spans = [match.span() for held, key in keys.items() if held in text for match in key.finditer(text)]
     lowered = text.lower()
@@ -72,13 +72,13 @@ def _find_private_keys(text: str) -> Spans:
 
 
 def _headless(text: str, begun: re.Match[str] | None) -> Spans:
-    """A key whose end is not there."""
+    """Return a key whose end is missing."""
     lines = _KEY_LINES.match(text, begun.end()) if begun else None
     return [(begun.start(), lines.end())] if begun and lines else []
 
 
 def _without_overlaps(spans: Spans) -> Spans:
-    """The spans in order; of two that overlap, the one that begins first, or else the longer one."""
+    """Return the spans in order; of two that overlap, the one that begins first, or else the longer one."""
     chosen: Spans = []
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not chosen or start >= chosen[-1][1]:

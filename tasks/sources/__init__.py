@@ -1,0 +1,1 @@
+"""How bytes come: HTTP mirrors, object stores and folders, with rate limits and retries."""

@@ -1,15 +1,14 @@
-"""Fetch WARC files of a crawl completely and unharmed: retried, resumed, checked, and put in place in one step.
+"""Fetch WARC files whole and intact: retried, resumed, verified, and put in place in one step.
 
 Notable:
-- What arrived is never thrown away: a cut body, a full disk or a kill leaves `NAME.partial`, and the next attempt, even
-  of another run, goes on from its end (an ETag makes sure that it is still the same file).
-- The patience of `TransferConfig.attempts` counts failures without a single new byte, so a large file over a poor line
-  still arrives.
+- What has arrived is kept: a cut body, a full disk or a kill leaves `NAME.partial`, and the next attempt, even of
+  another run, resumes from its end (an ETag makes sure that it is still the same file).
+- `TransferConfig.attempts` counts failures without a single new byte, so a large file arrives over a poor line too.
 - A WARC is verified before it gets its name, and fetched again only from the first damaged record on. What arrives
-  damaged twice in the same way is damaged at the source: it is taken as it is, the same as in a folder, and the reader
+  damaged twice in the same way is damaged at the source: it is accepted, as it would be in a folder, and the reader
   steps over the damage with a decision for what it cost.
-- Every file is as trustworthy as its checksums: a small one that has none is read twice.
-- Of a WARC of which only the first bytes are wanted, the last, incomplete record is cut off: readers see whole records.
+- A small file without checksums is read twice.
+- Where only the first bytes of a WARC are fetched, the last, incomplete record is cut off: readers see whole records.
 - A file that is on this machine already is read where it is.
 """
 
@@ -61,7 +60,7 @@ class Fetched:
 
 
 class DamagedWarc(PermanentError):
-    """The file holds nothing that can be read, or arrives damaged each time in another way."""
+    """No record of the file can be read, or it arrives damaged differently each time."""
 
 
 def byte_source(base: str, transfer: TransferConfig) -> ByteSource:
@@ -80,10 +79,13 @@ def fetch_warc(
     Only the whole records of the first `first_bytes` are fetched where that is given. An existing destination is
     replaced. Files of a local base are left where they are, unless only their first bytes are wanted.
 
-    Raises TemporaryError once all patience is used up, PermanentError where trying again is no use: NotFound;
-    DamagedWarc; NotAWarc, with its first words, for an error page in a WARC's place; too large; no room on the disk.
     Damage at the source is no error as long as a record can be read, nor are single records whose digest is wrong
     there: both are in the result's `check`.
+
+    Raises:
+        TemporaryError: All attempts are used up.
+        PermanentError: Trying again is no use: NotFound; DamagedWarc; NotAWarc, with its first words, for an error
+            page in a WARC's place; the file is too large; the disk is full.
     """
     source = byte_source(base, transfer)
     if first_bytes is None and (local := source.local(path)) is not None:
@@ -106,10 +108,10 @@ def read_small(
     limit: int,
     has_checksum: bool = True,
 ) -> Parsed:
-    """The file at `path`, at most `limit` bytes, as `parse` understands it.
+    """Return what `parse` makes of the file at `path`, of at most `limit` bytes.
 
     A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. A file without a checksum of
-    its own is believed once it has come twice in the same way, unless it is on this machine. Errors as in `fetch_warc`.
+    its own must arrive twice alike, unless it is on this machine. Errors as in `fetch_warc`.
     """
     source = byte_source(base, transfer)
     seen: set[bytes] = set()
@@ -133,7 +135,7 @@ def read_small(
             body = once()
             if body not in seen:
                 seen.add(body)
-                raise TemporaryError(f"{source.address(path)}: it came twice, and differently each time.")
+                raise TemporaryError(f"{source.address(path)}: it arrived twice, differently each time.")
             parsed = parse(body)
         return parsed
 
@@ -169,7 +171,7 @@ def _download_verified(
 
 
 def _first_suspect(check: WarcCheck, whole: bool) -> int | None:
-    """Offset of the first record that may have been harmed on the way, None if the file looks right."""
+    """Return the offset of the first record that may have been damaged on the way, None if the file looks right."""
     faults = [check.broken_at]
     if whole:
         faults.append(check.cut_at)
@@ -204,7 +206,7 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
         known = _recall(partial)
         have = partial.stat().st_size if partial.exists() else 0
         if have and known is None:
-            _discard(partial)  # whose beginning it is, nobody knows
+            _discard(partial)  # there is no telling which file it is the beginning of
             have = 0
         complete = _wanted(known[0], first_bytes) if known is not None else None
         if complete is not None and partial.exists() and have >= complete:
@@ -223,7 +225,7 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
             _discard(partial)
             raise
         if first_bytes is not None and partial.stat().st_size > first_bytes:
-            os.truncate(partial, first_bytes)  # a source that knows no ranges and tells no length
+            os.truncate(partial, first_bytes)  # a source without ranges and without a length
         if (have := partial.stat().st_size) != (wanted or have):
             raise Refused(f"{source.address(path)}: the body ended at {have:,} of {wanted:,} bytes.")
 
@@ -242,7 +244,7 @@ def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
             missing = (wanted or 0) - reply.first
             if missing > 0 and shutil.disk_usage(partial.parent).free < missing + _DISK_RESERVE_BYTES:
                 raise OSError(errno.ENOSPC, f"{missing:,} bytes are still to come")
-        # Opened again: after a truncation the end is elsewhere, and an append handle must find it by itself.
+        # Opened again: after a truncation an append handle must find the new end.
         with partial.open("ab") as file:
             for piece in reply.chunks:
                 file.write(piece if wanted is None else piece[: max(0, wanted - file.tell())])
@@ -260,7 +262,7 @@ def _wanted(total: int | None, first_bytes: int | None) -> int | None:
 
 
 def note_beside(partial: Path) -> Path:
-    """Where it is written down what `partial` is the beginning of; `land` removes it."""
+    """Return the file that says what `partial` is the beginning of; `land` removes it."""
     return partial.with_name(partial.name + ".json")
 
 
@@ -269,7 +271,7 @@ def _remember(partial: Path, reply: Reply) -> None:
 
 
 def _recall(partial: Path) -> tuple[int | None, str | None] | None:
-    """Length and tag of the file whose beginning `partial` is; None if there is no telling."""
+    """Return the length and tag of the file that `partial` is the beginning of; None if they are not known."""
     try:
         note = json.loads(note_beside(partial).read_text())
         return note["total"], note["tag"]
@@ -284,7 +286,7 @@ def _discard(partial: Path) -> None:
 
 @contextlib.contextmanager
 def landing(destination: str | Path) -> Iterator[Path]:
-    """Where the file arrives before it gets its name: beside it, or in a scratch folder if that is a URL."""
+    """Give the place where the file arrives before it gets its name: beside it, or a scratch folder for a URL."""
     if _is_remote(destination):
         scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
     else:
@@ -301,7 +303,7 @@ def _is_remote(destination: str | Path) -> bool:
 
 
 def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
-    """Give the finished file its name, or put it to the URL that it is to be stored at."""
+    """Give the finished file its name, or upload it to the URL where it is to be stored."""
     fetched = Fetched(str(destination), partial.stat().st_size, check.digest, check)
     if _is_remote(destination):
         fs, name = fsspec.core.url_to_fs(str(destination))
@@ -314,7 +316,7 @@ def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
 
 
 def patiently(attempt: Callable[[], Parsed], arrived: Callable[[], int], what: str, transfer: TransferConfig) -> Parsed:
-    """Call `attempt` until it succeeds, as long as TransferConfig has patience; `arrived` tells what it got so far."""
+    """Call `attempt` until it succeeds or `transfer` allows no further try; `arrived` returns the bytes so far."""
     fruitless = 0
     most = arrived()
 
@@ -329,8 +331,8 @@ def patiently(attempt: Callable[[], Parsed], arrived: Callable[[], int], what: s
             raise
 
     def give_up(state: tenacity.RetryCallState) -> bool:
-        nobody = isinstance(_error(state), Unreachable)
-        return fruitless >= (min(transfer.connect_attempts, transfer.attempts) if nobody else transfer.attempts)
+        unreachable = isinstance(_error(state), Unreachable)
+        return fruitless >= (min(transfer.connect_attempts, transfer.attempts) if unreachable else transfer.attempts)
 
     def pause(state: tenacity.RetryCallState) -> float:
         backoff = transfer.first_pause_seconds * 2.0 ** min(fruitless - 1, 30) * random.uniform(1.0, 1.5)
@@ -339,14 +341,14 @@ def patiently(attempt: Callable[[], Parsed], arrived: Callable[[], int], what: s
         longest = transfer.longest_pause_seconds, transfer.longest_retry_after_seconds
         return max(min(backoff, longest[0]), min(asked, longest[1]))
 
-    def tell(state: tenacity.RetryCallState) -> None:
+    def log(state: tenacity.RetryCallState) -> None:
         _log.info("%s Trying again in %.1f s.", _error(state), state.next_action.sleep if state.next_action else 0)
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TemporaryError),
         stop=give_up,
         wait=pause,
-        before_sleep=tell,
+        before_sleep=log,
         sleep=time.sleep,
         reraise=True,
     )

@@ -1,9 +1,9 @@
 """A crawl read through fsspec: from a folder of this machine, or from an object store such as s3://commoncrawl.
 
 Notable:
-- An object store is asked for large pieces, each a request of its own that waits for its turn. What s3fs and botocore
-  would retry by themselves, or keep open idly, nobody else would know of, so they are told not to.
-- s3:// is asked unsigned where this machine has no credentials, so that a public bucket needs no account.
+- An object store is read in large pieces, each a request of its own that waits for its turn. s3fs and botocore are
+  told not to retry and not to keep idle connections, since the rate limits would not count those.
+- Requests to s3:// are unsigned where this machine has no credentials, so that a public bucket needs no account.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tasks.sources.transfer import ByteSource, NotFound, Refused, Reply, Transfe
 _LOCAL_PIECE_BYTES = 1 << 20
 _REMOTE_PIECE_BYTES = 32 << 20
 _WITHOUT_NETWORK = {"file", "local", "memory"}
-_OVERBURDENED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
-"""What s3fs makes of 503 and 500."""
+_OVERLOADED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
+"""What s3fs raises for 503 and 500."""
 
 
 class FileSource:
@@ -103,7 +103,7 @@ class FileSource:
         yield self._kept[path]
 
     def _open(self, path: str) -> tuple[Any, dict[str, Any]]:
-        """The file, and what its source says of it."""
+        """Return the file, and what its source says about it."""
         name = f"{self._root}/{path}"
         with self._request(self.address(path)):
             if self._rate_limiter is None:
@@ -132,9 +132,9 @@ class FileSource:
 
     @contextlib.contextmanager
     def _request(self, address: str) -> Iterator[None]:
-        """Wait for the turn, make the request inside, and sort what comes of it."""
-        polite = self._rate_limiter
-        asked_at = polite.await_turn() if polite else 0.0
+        """Wait for the turn, make the request inside, and classify its error."""
+        limiter = self._rate_limiter
+        asked_at = limiter.await_turn() if limiter else 0.0
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -145,20 +145,20 @@ class FileSource:
                 " own bucket is open to signed requests only; https://data.commoncrawl.org needs none."
             ) from error
         except OSError as error:
-            if polite and error.errno in _OVERBURDENED:
-                polite.refused(asked_at)
+            if limiter and error.errno in _OVERLOADED:
+                limiter.refused(asked_at)
             raise Refused(f"{address}: reading failed ({error}).") from error
         except Exception as error:
-            # The libraries behind fsspec have errors of their own for a line that broke.
-            if polite is None:
+            # The libraries behind fsspec have errors of their own for a broken connection.
+            if limiter is None:
                 raise
             raise Refused(f"{address}: reading failed ({type(error).__name__}: {error}).") from error
-        if polite:
-            polite.answered()
+        if limiter:
+            limiter.answered()
 
 
 def _s3_options(transfer: TransferConfig) -> dict[str, Any]:
-    """What s3fs is told: who asks, to try once, and to close each connection after its request."""
+    """Return s3fs's options: signed or not, one try, and each connection closed after its request."""
     once = {
         "retries": {"total_max_attempts": 1, "mode": "standard"},
         "connect_timeout": transfer.connect_timeout_seconds,
@@ -166,7 +166,7 @@ def _s3_options(transfer: TransferConfig) -> dict[str, Any]:
         "connector_args": {"force_close": True, "keepalive_timeout": None},
     }
     anonymous = transfer.anonymous if transfer.anonymous is not None else not _has_credentials()
-    # A file system of its own: fsspec would share it with a store that has the same options, and needs its retries.
+    # Not the cached instance: fsspec would share it with a store that has the same options and needs its retries.
     return {"anon": anonymous, "config_kwargs": once, "skip_instance_cache": True}
 
 

@@ -1,8 +1,8 @@
 """A crawl read from an HTTP mirror.
 
 Notable:
-- Only the configured base is ever asked. A redirect is not followed but reported, with the address it names.
-- Bytes are taken as they are sent (no content decoding), so a WARC's members keep their offsets.
+- Only the configured base is ever contacted. A redirect is not followed but reported, with its target.
+- Bytes are taken as they are sent (no content decoding), so the members of a WARC keep their offsets.
 - 403 is a rate rule at Common Crawl, so it is worth another try.
 """
 
@@ -92,7 +92,7 @@ class HttpSource:
             raise Refused(f"{self.address(path)}: the transfer broke off ({what}).") from error
 
     def _check(self, path: str, response: httpx.Response, asked_at: float) -> None:
-        """Raise what the status means, and let all workers know whether the server is overburdened."""
+        """Raise what the status means, and tell all workers whether the server is overloaded."""
         status = response.status_code
         refused = status in (403, 408, 425, 429) or status >= 500
         retry_after = _retry_after(response.headers.get("Retry-After"))
@@ -119,7 +119,7 @@ class HttpSource:
 
 @functools.cache
 def _trust() -> ssl.SSLContext:
-    """The certificates to trust, which take long to load, once for this process."""
+    """Return the trusted certificates, loaded once for this process because that takes long."""
     return httpx.create_ssl_context()
 
 
@@ -130,19 +130,19 @@ def _beginning(response: httpx.Response) -> str:
 
 
 def _extent(response: httpx.Response) -> tuple[int, int | None]:
-    """Offset of the first byte of the body, and the whole file's length."""
+    """Return the offset of the body's first byte, and the whole file's length."""
     if response.status_code == 206:
         extent = response.headers.get("Content-Range", "").strip()
         found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", extent)
         if found is None:
-            raise Refused(f"{response.url}: an answer in part that does not say which part (no Content-Range).")
+            raise Refused(f"{response.url}: a partial answer that does not say which part it is (no Content-Range).")
         return int(found[1]), None if found[2] == "*" else int(found[2])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _retry_after(text: str | None) -> float:
-    """Seconds asked for by a Retry-After header, a number or a date (RFC 9110, section 10.2.3)."""
+    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3)."""
     if not text:
         return 0.0
     if text.strip().isdecimal():

@@ -1,12 +1,12 @@
-"""One rate_limiter for all workers of a machine: few connections, a steady pace, and a pause for everybody when refused.
+"""The rate limits that all workers of a machine keep together: few connections, a steady pace, and pauses.
 
 Notable:
 - Workers are processes that know nothing of each other, so what they share lies in files: a slot for each connection,
   locked as long as the connection is open, and one small state. A lock ends with its process, however that ends.
-- A refusal says something about the server and not about the file asked for, so all workers wait. Requests refused
-  together are one piece of news: only one that was asked after the last pause began doubles the next.
-- What is shared is shared by source: two runs of one user that read the same server keep the limit together. It holds
-  for one machine; on a cluster each machine has its own share, which the recipe must make small enough.
+- A refusal says something about the server and not about the file, so all workers pause. Requests refused together
+  count once: only a request made after the last pause began doubles the next.
+- The state is kept for each source: two runs of one user that read the same server share the limits. They hold for
+  one machine; on a cluster each machine has its own, so the recipe must make them small enough.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _MOST_DOUBLINGS = 30
 
 @dataclass(frozen=True)
 class RateLimits:
-    """How a source is to be treated."""
+    """The limits for one source."""
 
     connections: int
     """Most connections open at a time."""
     requests_per_second: float
-    """Most requests begun in a second."""
+    """Most requests started in a second."""
     first_pause_seconds: float
-    """Pause for all after a refusal; it doubles with each further one, plus up to half by chance."""
+    """Pause of all workers after a refusal; it doubles with each further one, plus up to half at random."""
     longest_pause_seconds: float
     """Longest such pause."""
     longest_retry_after_seconds: float
@@ -51,19 +51,19 @@ class RateLimits:
 
 @dataclass
 class _State:
-    """What the workers tell each other; times in seconds since 1970."""
+    """What the workers share; times in seconds since 1970."""
 
     next_at: float = 0.0
-    """When the next request may begin, for the pace."""
+    """When the next request may start."""
     paused_at: float = 0.0
-    """When the last pause was made."""
+    """When the last pause began."""
     paused_until: float = 0.0
     refusals: int = 0
-    """Refusals less answers, never below 0: how often the pause was doubled."""
+    """Refusals minus answers, never below 0: how often the pause is doubled."""
 
 
 class RateLimiter:
-    """The limits for one source, `place` (such as https://data.commoncrawl.org), shared by all processes that ask."""
+    """Enforces the limits of one source, `place` (such as https://data.commoncrawl.org), among all processes."""
 
     def __init__(self, place: str, limits: RateLimits) -> None:
         self._limits = limits
@@ -72,17 +72,17 @@ class RateLimiter:
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[None]:
-        """Hold one of the connections, waiting until one is free; open it inside, and close it before leaving."""
+        """Hold one of the connections, after waiting for a free one; open it inside, and close it before leaving."""
         slot = self._free_slot()
         try:
             yield
         finally:
-            # The server hears of the end a little later than we do, and is not to count us twice.
+            # The server notices the end a little later than we do, and must not count us twice.
             time.sleep(_LINGER_SECONDS)
             os.close(slot)
 
     def await_turn(self) -> float:
-        """Wait until a request may begin, no longer than the longest pause; gives the time, for `refused`."""
+        """Wait until a request may start, no longer than the longest pause; return the time, for `refused`."""
         began = time.time()
         patience = max(self._limits.longest_pause_seconds, self._limits.longest_retry_after_seconds)
         while True:
@@ -95,7 +95,7 @@ class RateLimiter:
             time.sleep(min(due - now, _LONGEST_NAP_SECONDS))
 
     def refused(self, asked_at: float, retry_after_seconds: float = 0.0) -> None:
-        """A request begun at `asked_at` was refused: everybody pauses, and at least as long as the server asked."""
+        """Make all workers pause, since a request started at `asked_at` was refused."""
         limits = self._limits
         with self._state() as state:
             now = time.time()
@@ -110,7 +110,7 @@ class RateLimiter:
             state.paused_until = max(state.paused_until, now + pause)
 
     def answered(self) -> None:
-        """A request was answered: the next pause, if there is one, is a step shorter."""
+        """Make the next pause, if there is one, a step shorter, since a request was answered."""
         with self._state() as state:
             state.refusals = max(0, state.refusals - 1)
 
@@ -129,7 +129,7 @@ class RateLimiter:
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[_State]:
-        """The shared state, nobody else's meanwhile; what is changed in it is written back."""
+        """Lock the shared state for this process; changes to it are written back."""
         with os.fdopen(os.open(self._folder / "state.json", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             before = file.read()
@@ -144,7 +144,7 @@ class RateLimiter:
 
 
 def _parsed(text: bytes) -> _State:
-    """The state as written, or a new one where there is none, or half of one that a killed process left."""
+    """Return the state as written, or a new one where there is none or only half of one, left by a killed process."""
     try:
         return _State(**json.loads(text))
     except (ValueError, TypeError):
@@ -152,8 +152,8 @@ def _parsed(text: bytes) -> _State:
 
 
 def _runtime_folder() -> Path:
-    """A folder of this user on this machine, which nobody else can write to."""
-    folder = Path(tempfile.gettempdir()) / f"sluice-rate_limiter-{os.getuid()}"
+    """Return a folder that only this user of this machine can write to."""
+    folder = Path(tempfile.gettempdir()) / f"sluice-rate-limits-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:

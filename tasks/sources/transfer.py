@@ -1,6 +1,6 @@
-"""What every source of bytes has in common: how it is to be treated, what it answers and how it fails.
+"""What all sources of bytes have in common: their settings, their replies and their errors.
 
-Notable: every refusal is sorted once, where it arrives, into "try again" and "no use".
+Notable: each refusal is classified once, where it arrives, as worth another try or not.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tasks.sources.rate_limits import RateLimits
 
 
 class TransferConfig(Config):
-    """How the source is reached, and how politely and patiently; none of it changes what comes out."""
+    """How the source is reached, its rate limits and retries; none of it changes what comes out."""
 
     connections: int = Field(default=4, ge=1)
     """Most connections to the source open at a time, those of all workers of this machine together."""
     requests_per_second: float = Field(default=5.0, gt=0)
     """Most requests to the source in a second, those of all workers of this machine together."""
     anonymous: bool | None = None
-    """Whether s3:// is asked without signing; None: where this machine has no credentials. Public buckets may want
+    """Whether s3:// is asked without signing; null: where this machine has no credentials. Public buckets may want
     either."""
     attempts: int = Field(default=10, ge=1)
-    """How often in a row a request may fail without a new byte before it is given up."""
+    """How often in a row a request may fail without a new byte before the file is given up."""
     connect_attempts: int = Field(default=4, ge=1)
     """The same where nothing answers at the address at all."""
     first_pause_seconds: float = Field(default=1.0, gt=0)
-    """Pause after the first failure, in seconds; it doubles with each further one, plus up to half by chance. A refusal
+    """Pause after the first failure, in seconds; it doubles with each further one, plus up to half at random. A refusal
     (503, 429, 403, any 5xx) makes all workers pause."""
     longest_pause_seconds: float = Field(default=60.0, gt=0)
     """Longest pause between two attempts, in seconds, unless the server asks for more."""
@@ -46,10 +46,10 @@ class TransferConfig(Config):
     max_file_bytes: int = Field(default=8 * 2**30, gt=0)
     """Largest file accepted, in bytes; Common Crawl's WARC files have about 1.1 GB."""
     refetches: int = Field(default=4, ge=0)
-    """How often a WARC file that arrived damaged is fetched again from the damage on."""
+    """How often a WARC file that arrived damaged is fetched again, from the damage on."""
 
     def limits(self) -> RateLimits:
-        """What all workers keep to together."""
+        """Return the limits that all workers share."""
         return RateLimits(
             connections=self.connections,
             requests_per_second=self.requests_per_second,
@@ -68,51 +68,51 @@ class Unreachable(TemporaryError):
 
 
 class Refused(TemporaryError):
-    """The source is there but did not deliver now."""
+    """The source answered, but did not deliver the file this time."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds the server asked us to wait."""
+        """Seconds that the server asked us to wait."""
 
 
 class RangeRefused(Refused):
-    """The source has no bytes from the asked position on: what was kept of the file is of no use."""
+    """The source has no bytes from the requested position on, so what has arrived is not the beginning of its file."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An opened file of the source."""
+    """A file of the source, opened for reading."""
 
     chunks: Iterator[bytes]
     first: int
-    """Offset in the file of the first byte that `chunks` brings; 0 where the server would not start further on."""
+    """Offset in the file of the first byte of `chunks`; 0 where the server ignores ranges."""
     total: int | None
-    """Length of the whole file in bytes, where the source tells."""
+    """Length of the whole file in bytes, where the source reports it."""
     tag: str | None
-    """What tells this version of the file from another (ETag)."""
+    """Identifies this version of the file (ETag)."""
 
 
 class ByteSource(Protocol):
     """A place with Common Crawl's layout."""
 
     def address(self, path: str) -> str:
-        """The full address of a file, for messages."""
+        """Return the full address of a file, for messages."""
 
     def local(self, path: str) -> Path | None:
-        """The file on this machine, None where it is elsewhere. Raises NotFound."""
+        """Return the file on this machine, None where it is elsewhere. Raises NotFound."""
 
     def read(self, path: str, first: int, stop: int | None, tag: str | None) -> AbstractContextManager[Reply]:
-        """The bytes [first, stop) of a file, from 0 if the file is no longer the version `tag`.
+        """Open the bytes [first, stop) of a file, from 0 if the file is no longer the version `tag`.
 
         Raises NotFound, Unreachable, Refused and other PermanentErrors, also while the chunks are read.
         """
 
     def folders(self, path: str) -> list[str]:
-        """The names of the folders under `path`; [] where the source cannot tell. Raises Refused."""
+        """Return the names of the folders under `path`; [] where the source cannot list them. Raises Refused."""
 
     def kept_open(self) -> AbstractContextManager[ByteSource]:
-        """The same source for many reads one after the other, on a connection that stays open between them.
+        """Return the same source for several reads in a row, on a connection that stays open between them.
 
-        It is one of the few that all workers share, so leave it before a pause, and read from it alone meanwhile.
+        It is one of the few that all workers share, so close it before a pause, and use no other meanwhile.
         """

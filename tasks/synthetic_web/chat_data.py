@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.synthetic_web.texts.country import Country, Fact
 from tasks.synthetic_web.texts.draws import Draws
-from tasks.synthetic_web.texts.fact_sentences import QUESTIONS, answer, ask
+from tasks.synthetic_web.texts.sentences import QUESTIONS, answer, ask
 
 QUESTIONS_FILE = "chat/questions.jsonl"
 """Questions for the evaluation, in the synthetic web's folder; the first is the showcase."""

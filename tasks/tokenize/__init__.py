@@ -1,0 +1,1 @@
+"""From documents to training sequences: the tokenizer, encoding, mixture and packing."""

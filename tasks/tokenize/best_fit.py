@@ -76,7 +76,7 @@ def cut(lengths: npt.NDArray[np.integer], capacity: int) -> Pieces:
 
 
 class _Rows:
-    """Rows under filling, grouped by the room left in them."""
+    """Rows being filled, grouped by the room left in them."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -85,12 +85,12 @@ class _Rows:
         self._has_room = np.zeros(capacity + 1, dtype=bool)
 
     def tightest(self, length: int) -> int | None:
-        """The smallest room of at least `length` that any row has."""
+        """Return the smallest room of at least `length` that any row has."""
         room = int(np.argmax(self._has_room[length:])) + length
         return room if self._has_room[room] else None
 
     def take(self, room: int, wanted: int) -> Int64s:
-        """At most `wanted` rows of those with exactly `room`, at least one."""
+        """Remove and return at most `wanted` of the rows with exactly `room`, at least one."""
         waiting = self._waiting[room]
         rows = waiting.pop()
         if len(rows) > wanted:
@@ -100,20 +100,20 @@ class _Rows:
         return rows
 
     def put(self, rows: Int64s, room: int) -> None:
-        """Rows that have `room` left from now on."""
+        """Add rows that have `room` left."""
         if len(rows) and room > 1:
             self._waiting[room].append(rows)
             self._has_room[room] = True
 
     def new(self, number: int) -> Int64s:
-        """`number` new rows, wholly empty."""
+        """Return `number` new, empty rows."""
         rows = np.arange(self.count, self.count + number, dtype=np.int64)
         self.count += number
         return rows
 
 
 def _place(rows: _Rows, length: int, number: int) -> Int64s:
-    """Place `number` pieces of `length`, each in the row where it leaves the least room; the row of each, [number].
+    """Place `number` pieces of `length`, each in the row where it leaves the least room; return their rows, [number].
 
     A row that takes one piece and has room for another is at once the tightest, so it is filled up with this length
     before the next one is touched: that is why whole groups of rows can be filled at a time.
@@ -154,7 +154,7 @@ def best_fit(lengths: npt.NDArray[np.integer], capacity: int, seed: int = 1) -> 
 
 
 def packing_counters(plan: Plan, capacity: int) -> dict[str, int]:
-    """`sequences`, `segments`, `tokens` (tokens that lie in the rows), `targets` (tokens learnt from) and `padding`."""
+    """Return `sequences`, `segments`, `tokens` (in the rows), `targets` (tokens learnt from) and `padding`."""
     tokens = int(plan.length.sum())
     return {
         "sequences": plan.sequences,
@@ -166,8 +166,11 @@ def packing_counters(plan: Plan, capacity: int) -> dict[str, int]:
 
 
 def plan_table(parts: Int32s, rows: Int32s, plan: Plan) -> pa.Table:
-    """The plan as rows of `tasks.dataset.schemas.PACKING`, one a sequence, for documents at (`parts[i]`, `rows[i]`), both [n];
-    plan for documents of the training split only.
+    """Return the plan as rows of `tasks.dataset.schemas.PACKING`, one a sequence.
+
+    Args:
+        parts: the part of each document of the training split, [n].
+        rows: its row there, [n].
 
     Raises `PermanentError` where there is not a single token to predict.
     """

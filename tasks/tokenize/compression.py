@@ -1,8 +1,7 @@
-"""compression: how well the tokenizer compresses: bytes of held-out text a token, beside the tokenizers that the recipe
-names.
+"""compression: bytes of held-out text a token, of the run's tokenizer and of others that the recipe names.
 
-Notable: another tokenizer is a file that the recipe names, such as GPT-2's tokenizer.json; none comes with Sluice and
-none is fetched. Boundary and special tokens count on no side.
+Notable: another tokenizer is a file, such as GPT-2's tokenizer.json; none comes with Sluice and none is fetched.
+Boundary and special tokens are not counted.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ class CompressionConfig(Config):
 
 
 def named_tokenizer(name: str, data: bytes) -> Tokenizer:
-    """A tokenizer from its file's content. Raises `UsageError` that names the field where it is none."""
+    """Return a tokenizer from its file's content. Raises `UsageError` that names the field where it is none."""
     try:
         tokenizer = Tokenizer.from_str(data.decode())
     except Exception as error:  # the binding raises bare Exception
         raise UsageError(
-            f"compression.tokenizers.{name} is no tokenizer.json of the tokenizers library: {error}."
+            f"compression.tokenizers.{name} is not a tokenizer.json of the tokenizers library: {error}."
         ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -60,7 +59,7 @@ def named_tokenizer(name: str, data: bytes) -> Tokenizer:
 
 
 def compression_table(tokenizers: Mapping[str, Tokenizer], texts: pa.ChunkedArray, text_bytes: int) -> pa.Table:
-    """Rows of `COMPRESSION`, one a tokenizer, over `texts` of `text_bytes` bytes together."""
+    """Return rows of `COMPRESSION`, one a tokenizer, over `texts` of `text_bytes` bytes together."""
     rows = [
         {
             "tokenizer": name,
@@ -82,7 +81,7 @@ class CompressionStageConfig(CompressionConfig):
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """One row a tokenizer."""
+    """Yield one row a tokenizer."""
     config = context.config(CompressionStageConfig)
     tokenizers = {OWN: read_tokenizer(context)}
     for name, file in config.tokenizers.items():
@@ -99,7 +98,7 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def _held_out_texts(context: PartContext, config: CompressionStageConfig) -> tuple[pa.ChunkedArray, int]:
-    """The first held-out texts up to the limit, and their bytes."""
+    """Return the first held-out texts up to the limit, and their bytes."""
     found, total = [pa.chunked_array([], pa.string())], 0
     for _, documents in context.all_inputs("corpus", ["text", "text_hash"]):
         texts = documents["text"].filter(pc.equal(split_of(documents["text_hash"], config.held_out), VALIDATION))

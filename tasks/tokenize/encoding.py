@@ -1,7 +1,7 @@
 """Turns documents into rows of tokens, each on its side of the split between training and validation.
 
-Notable: the split is decided by the hash of the text, so equal texts from two crawls never stand on both sides, and a
-document stays where it is when the corpus grows around it. Texts are encoded in batches of bounded bytes, because an
+Notable: the split is decided by the hash of the text, so equal texts from two crawls are never on both sides, and a
+document stays on its side when the corpus grows. Texts are encoded in batches of bounded bytes, because an
 encoding holds each token's string too, about a hundred times what its number needs.
 """
 
@@ -41,7 +41,7 @@ class TokensConfig(Config):
 
 
 def _batches(sizes: Int64s) -> Iterator[slice]:
-    """Slices of consecutive texts of about `_BATCH_BYTES` together, one text at least."""
+    """Yield slices of consecutive texts of about `_BATCH_BYTES` together, one text at least."""
     groups = (np.cumsum(sizes) - sizes) // _BATCH_BYTES
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
     ends = np.append(starts[1:], len(sizes))[: len(starts)]
@@ -50,7 +50,7 @@ def _batches(sizes: Int64s) -> Iterator[slice]:
 
 
 def encode_batch(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint32], Int64s]:
-    """The tokens of all texts one after another, and how many each has: (ids [total], lengths [n]).
+    """Return the tokens of all texts one after another, and how many each has: (ids [total], lengths [n]).
 
     Adds no special tokens; one that is spelt out in a text is encoded as text if the tokenizer comes from
     `tasks.tokenize.tokenizer_training.encoder`.
@@ -67,9 +67,9 @@ def encode_batch(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> tuple[npt.NDAr
 
 
 def token_lists(ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType) -> pa.ListArray:
-    """Documents of `lengths` tokens as lists of `token` (uint16 or uint32), with `<|endoftext|>` before and after each.
+    """Return documents of `lengths` tokens as lists of `token`, with `<|endoftext|>` before and after each.
 
-    Raises `PermanentError` above 2^31 tokens, which no list column can address.
+    `token` is uint16 or uint32. Raises `PermanentError` above 2^31 tokens, which no list column can address.
     """
     ends = np.cumsum(lengths + 2)
     total = int(ends[-1]) if len(ends) else 0
@@ -88,7 +88,7 @@ def token_lists(ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType
 
 
 def split_of(text_hashes: pa.ChunkedArray, config: TokensConfig) -> pa.Array:
-    """The side, `train` or `validation`, of documents with these `text_hash`es (32 hexadecimal digits), [n] strings.
+    """Return the side, `train` or `validation`, of documents with these `text_hash`es, [n] strings.
 
     In a corpus of few documents none at all may be held out.
     """
@@ -113,7 +113,7 @@ def check_tokenizer(tokenizer: Tokenizer, vocab_size: int | None = None) -> None
 
 
 def tokens_table(documents: pa.Table, tokenizer: Tokenizer, config: TokensConfig) -> pa.Table:
-    """Rows of `tasks.dataset.schemas.tokens_schema` for documents with `id text text_hash`, in their order."""
+    """Return rows of `tasks.dataset.schemas.tokens_schema` for documents with `id text text_hash`, in their order."""
     schema = tokens_schema(tokenizer.get_vocab_size())
     ids, lengths = encode_batch(tokenizer, documents["text"])
     lists = token_lists(ids, lengths, schema.field("tokens").type.value_type)

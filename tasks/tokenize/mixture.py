@@ -90,7 +90,7 @@ class MixtureConfig(Config):
         shares = [self.own, *self.others.values()]
         weighted = [share.weight is not None for share in shares]
         if any(weighted) and not all(weighted):
-            raise ValueError("either every source of the mixture has a weight, own too, or none has")
+            raise ValueError("give a weight to every source of the mixture, own included, or to none")
         if self.tokens is not None and not all(weighted):
             raise ValueError("mixture.tokens needs weights: with epochs the sources say how many tokens there are")
         if OWN in self.others:
@@ -98,12 +98,12 @@ class MixtureConfig(Config):
         for steps in (self.by_duplicates, *self.by_quality.values()):
             values = [step.at_least for step in steps]
             if values != sorted(set(values)):
-                raise ValueError("steps must stand by ascending at_least, each value once")
+                raise ValueError("steps must have ascending at_least, each value once")
         return self
 
 
 def times_of(values: npt.NDArray[np.floating | np.integer], steps: tuple[Step, ...]) -> Float64s:
-    """How often documents with these `values` [n] count; once below the first step, and where a value is NaN."""
+    """Return how often documents with these `values` [n] count; once below the first step, and where a value is NaN."""
     times = np.array([1.0, *(step.times for step in steps)])
     edges = np.array([step.at_least for step in steps])
     places = np.searchsorted(edges, values, side="right")
@@ -111,7 +111,7 @@ def times_of(values: npt.NDArray[np.floating | np.integer], steps: tuple[Step, .
 
 
 def cluster_sizes(ids: pa.ChunkedArray, duplicates: pa.Table) -> Int64s:
-    """Documents in the cluster that each of `ids` was kept for, itself included, [n]; `duplicates` has `cluster`."""
+    """Return the size of the cluster that each of `ids` was kept for, itself included, [n]."""
     counted = duplicates["cluster"].value_counts()
     places = pc.index_in(ids, value_set=counted.field("values"))
     sizes = counted.field("counts").take(places.combine_chunks() if isinstance(places, pa.ChunkedArray) else places)
@@ -119,7 +119,7 @@ def cluster_sizes(ids: pa.ChunkedArray, duplicates: pa.Table) -> Int64s:
 
 
 def source_epochs(config: MixtureConfig, tokens: Mapping[str, float]) -> dict[str, float]:
-    """How often each source is in the plan, by name; `tokens`: what each has to train on, repeats counted.
+    """Return how often each source is in the plan, by name; `tokens`: what each has to train on, repeats counted.
 
     Raises `PermanentError` where a source with a weight holds nothing, or would be repeated beyond `MAX_COPIES`.
     """
@@ -144,12 +144,12 @@ def source_epochs(config: MixtureConfig, tokens: Mapping[str, float]) -> dict[st
 
 
 def copy_keys(ids: pa.ChunkedArray, seed: int) -> UInt64s:
-    """The hash of each id by which fractions of a copy are rounded up or down, [n]."""
+    """Return the hash of each id by which fractions of a copy are rounded up or down, [n]."""
     return mix64(hash_strings(ids.to_pylist()), seed)
 
 
 def copies(times: Float64s, keys: UInt64s) -> Int64s:
-    """How often documents that count `times` are packed, [n]: the whole part, and once more for a fraction of them."""
+    """Return how often documents that count `times` are packed, [n]: rounded down, or up for a share of them."""
     whole = np.floor(times)
     fraction = times - whole
     # Compared as integers of 53 bits, which a float64 holds exactly.
@@ -158,9 +158,9 @@ def copies(times: Float64s, keys: UInt64s) -> Int64s:
 
 
 def repeated(copy_counts: Int64s) -> Int64s:
-    """Which document each packed one is: the first copy of all, then the second of those that have one, and so on.
+    """Return which document each packed one is: the first copies of all, then the second ones, and so on.
 
-    So two copies of a document, which are equally long, do not stand side by side when pieces are packed by length.
+    So two copies of a document, which are equally long, are not neighbours when pieces are packed by length.
     """
     rounds = [np.flatnonzero(copy_counts > number) for number in range(int(copy_counts.max(initial=0)))]
     return np.concatenate([np.empty(0, dtype=np.int64), *rounds])

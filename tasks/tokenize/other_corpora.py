@@ -23,12 +23,12 @@ from tasks.tokenize.mixture import MixtureConfig
 
 
 class OtherCorporaConfig(Config):
-    """Which further corpora a stage reads."""
+    """Which other corpora a stage reads."""
 
     others: dict[str, str] = Field(default_factory=dict)
     """Fingerprints of the corpora by source name."""
     stores: dict[str, str] = Field(default_factory=dict)
-    """URL of the store of each; decides nothing but where it is read."""
+    """URL of the store of each; decides only where it is read."""
 
 
 def other_corpora_config(mixture: MixtureConfig | None) -> dict[str, Any]:
@@ -50,16 +50,16 @@ class FinishedCorpus:
     manifest: Manifest
 
     def read(self, index: int, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Documents of part `index`, a row group at a time."""
+        """Yield the documents of part `index`, a row group at a time."""
         return read_part(self.store, part_path("corpus", self.fingerprint, index), columns)
 
     def upstream(self, stage: str) -> str | None:
-        """Fingerprint of a dataset that the corpus was made from; None where it was made without that stage."""
+        """Return the fingerprint of a stage upstream of the corpus; None where it was made without that stage."""
         return self.manifest.upstream.get(stage)
 
 
 def finished_corpus(name: str, store: Store, fingerprint: str) -> FinishedCorpus:
-    """The corpus with this fingerprint. Raises `PermanentError` where the store does not hold it."""
+    """Return the corpus with this fingerprint. Raises `PermanentError` where the store does not hold it."""
     manifest = read_manifest(store, "corpus", fingerprint)
     if manifest is None:
         raise PermanentError(
@@ -70,12 +70,12 @@ def finished_corpus(name: str, store: Store, fingerprint: str) -> FinishedCorpus
 
 
 def other_corpora(others: Mapping[str, str], stores: Mapping[str, str]) -> list[FinishedCorpus]:
-    """The further corpora in the order of their names, which is that of their parts."""
+    """Return the other corpora in the order of their names, which is that of their parts."""
     return [finished_corpus(name, Store(stores[name]), fingerprint) for name, fingerprint in sorted(others.items())]
 
 
 def located(corpora: Sequence[FinishedCorpus], index: int) -> tuple[FinishedCorpus, int]:
-    """The corpus that holds part `index` of all of them one after another, and its number there."""
+    """Return the corpus that holds part `index` of all of them one after another, and the part's index there."""
     for corpus in corpora:
         if index < len(corpus.manifest.parts):
             return corpus, index

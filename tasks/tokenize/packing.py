@@ -1,4 +1,4 @@
-"""packing: the plan that says which stretch of which document stands where in which training sequence.
+"""packing: the plan that says which stretch of which document goes where in which training sequence.
 
 Notable: a mixture decides how often each document is planned, from the documents' ids, sources, duplicates and scores;
 all that is read for it is joined by id, a part at a time.
@@ -71,7 +71,7 @@ class _Documents:
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """The whole plan, made from the lengths of the training documents and how often each counts."""
+    """Yield the whole plan, made from the lengths of the training documents and how often each counts."""
     config = context.config(PackingStageConfig)
     mixing = _Mixing(context, config) if config.mixture else None
     found = _training_documents(context, mixing)
@@ -112,7 +112,7 @@ class _Mixing:
         self._scores: tuple[int, pa.Table] | None = None
 
     def times(self, part: int, ids: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-        """How often documents `ids` of a tokens part count, [n]."""
+        """Return how often documents `ids` of a tokens part count, [n]."""
         corpus, index = located(self._corpora, part)
         found = np.ones(len(ids))
         if self.config.by_duplicates:
@@ -126,7 +126,7 @@ class _Mixing:
         return found
 
     def chosen(self, documents: _Documents) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
-        """The documents to plan, each as often as it counts, and how many of each source those are."""
+        """Return the documents to plan, each as often as it counts, and how many those are by source."""
         bounds = np.cumsum([0, *(len(corpus.manifest.parts) for corpus in self._corpora)])
         source = np.searchsorted(bounds, documents.parts, side="right") - 1
         to_train = np.bincount(source, documents.lengths * documents.times, len(self._corpora))
@@ -149,7 +149,7 @@ class _Mixing:
         return self._clusters[corpus.name]
 
     def _scores_of(self, corpus: FinishedCorpus, index: int, part: int) -> pa.Table:
-        """The scores of the documents of one part of a corpus."""
+        """Return the scores of the documents of one part of a corpus."""
         if self._scores is None or self._scores[0] != part:
             fingerprint = corpus.upstream("scores")
             if fingerprint is None:

@@ -48,7 +48,7 @@ class TokenizerStageConfig(TokenizerConfig):
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Train, write the files, and one row about them."""
+    """Train the tokenizer, write its files, and yield one row about them."""
     config = context.config(TokenizerStageConfig)
     keys, sizes = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
     for documents in _documents(context, config):
@@ -82,7 +82,7 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[pa.Table]:
-    """The documents that may be in the sample."""
+    """Yield the documents that may be in the sample."""
     if config.held_out is None:
         yield from (documents for _, documents in context.all_inputs("corpus", ["id", "text"]))
         return

@@ -1,9 +1,9 @@
-"""Trains the tokenizer: byte-level BPE on a sample of the corpus.
+"""Training of the tokenizer: byte-level BPE on a sample of the corpus.
 
 Notable: the sample is chosen by a hash of each document's id, so it is the same whatever the order, the parts or the
 workers; BPE only counts words, so the same sample gives the same file byte for byte. Text is split by the pattern that
-Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") both know, and is not normalised: what is
-decoded is what was encoded. No special token can come out of text; that holds in `encoder`, not in the file.
+Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") both know, and is not normalised, so that
+decoding gives back what was encoded. Text never encodes to a special token; `encoder` sees to that, the file does not.
 """
 
 from __future__ import annotations
@@ -72,17 +72,17 @@ class TokenizerConfig(Config):
 
 
 def clipped(texts: pa.ChunkedArray, config: TokenizerConfig) -> pa.ChunkedArray:
-    """The texts as far as they are trained on."""
+    """Return the texts, cut to the length that is trained on."""
     return pc.utf8_slice_codeunits(texts, 0, config.max_document_chars)
 
 
 def sample_keys(ids: pa.ChunkedArray, config: TokenizerConfig) -> UInt64s:
-    """The place of each document in the order in which documents are taken, [n]: smaller comes first."""
+    """Return the key of each document by which documents are taken, the smallest first, [n]."""
     return mix64(hash_strings(ids.to_pylist()), config.seed)
 
 
 def sample_limit(keys: UInt64s, sizes: npt.NDArray[np.integer], config: TokenizerConfig) -> int:
-    """The largest key that is still in the sample, or -1 of an empty corpus.
+    """Return the largest key that is still in the sample, or -1 for an empty corpus.
 
     `keys` and `sizes` [n] (bytes of the clipped text) are those of the whole corpus, in any order: 16 bytes a document.
     """
@@ -92,13 +92,13 @@ def sample_limit(keys: UInt64s, sizes: npt.NDArray[np.integer], config: Tokenize
 
 
 def sample_documents(documents: pa.Table, limit: int, config: TokenizerConfig) -> pa.ChunkedArray:
-    """The clipped texts of those `documents` (`id text`) that are in the sample with this `sample_limit`."""
+    """Return the clipped texts of those `documents` (`id text`) that are in the sample with this `sample_limit`."""
     inside = sample_keys(documents["id"], config) <= np.uint64(limit) if limit >= 0 else np.zeros(len(documents), bool)
     return clipped(documents["text"].filter(pa.array(inside)), config)
 
 
 def untrained_tokenizer() -> Tokenizer:
-    """A byte-level BPE without merges, with the split pattern and the decoder."""
+    """Return a byte-level BPE without merges, with the split pattern and the decoder."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -111,7 +111,7 @@ def untrained_tokenizer() -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
-    """A tokenizer with exactly `vocab_size` tokens, trained on `texts`; `to_str(pretty=True)` is its file.
+    """Return a tokenizer with exactly `vocab_size` tokens, trained on `texts`; `to_str(pretty=True)` is its file.
 
     Raises `PermanentError` where the texts do not hold that many tokens.
     """
@@ -143,14 +143,14 @@ def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
 
 
 def encoder(tokenizer_json: str) -> Tokenizer:
-    """A tokenizer read from its file's content, for text from outside: special tokens spelt out in it stay text."""
+    """Return a tokenizer read from its file's content, for which special tokens spelt out in a text stay text."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 def bytes_per_token(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
-    """The UTF-8 bytes that each id stands for, [vocab_size]; 0 of special tokens.
+    """Return the number of UTF-8 bytes that each id stands for, [vocab_size]; 0 for special tokens.
 
     Summed over the tokens of a text they give the text's bytes, so nats over them give bits per byte of any stretch.
     """

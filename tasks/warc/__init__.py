@@ -1,0 +1,1 @@
+"""The archive format: from the bytes of a file to records and pages."""

@@ -1,13 +1,13 @@
-"""Cut the unpacked bytes of an archive into WARC records.
+"""Cut the content of an archive into WARC records.
 
 Notable:
 - Records are framed by their own Content-Length on the unpacked bytes, so a record may span gzip members and a member
-  may hold many records. Memory is bounded by the longest record allowed: longer ones are passed over as they stream by.
-- Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record. That
-  holds for a length that lies as well: what it swallowed is looked through, whether the record was wanted or not.
-- A record that the end of the file cuts off is handed on as far as it goes.
-- Of a member that turns out damaged, the last record is not believed, since its headers may be what was hit; those
-  before it are handed on as doubtful, and their payload digests decide.
+  may hold many records. Memory is bounded by the longest record allowed: longer ones are skipped as they stream by.
+- Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record. This
+  includes a wrong Content-Length: the bytes that it covers are searched for records, whatever the record's type.
+- A record that the end of the file cuts off is yielded as far as it goes.
+- Of a damaged member, the last record is discarded, since its headers may be what was hit; those before it are yielded
+  with a `Doubt`, and their payload digests decide.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RESPONSE = "response"
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something in the archive that should be a response record and gives no page."""
+    """Something in the archive that should be a response record and is no page."""
 
     offset: int
     """Where it begins in the file, in bytes."""
@@ -89,7 +89,7 @@ class _Head:
 
 
 def target_url(headers: HeaderLines) -> str:
-    """WARC-Target-URI without angle brackets, "" where there is none."""
+    """Return WARC-Target-URI without angle brackets, "" where there is none."""
     return (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
 
 
@@ -110,12 +110,12 @@ class RecordFramer:
         self._position = 0  # of that byte in the file, where it is not compressed
         self._member = 0  # offset of the gzip member being read
         self._begun = 0  # records begun in that member
-        self._silent = True  # whether nothing was given of that member
+        self._silent = True  # whether nothing was yielded of that member
         self._start: int | None = None  # offset of the record being read
         self._head: _Head | None = None
-        self._skip = 0  # bytes of the present record still to pass over
+        self._skip = 0  # bytes of the present record still to skip
         self._lost = False  # looking for a line that begins a record
-        self._told = False  # the record being passed over was already given as unreadable
+        self._reported = False  # the record being skipped was already yielded as unreadable
 
     def records(self) -> Iterator[RawRecord | Unreadable]:
         """Yield all records of the file, and whatever could not be framed, in file order; to be called once.
@@ -134,7 +134,7 @@ class RecordFramer:
         yield from self._finish()
 
     def _feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
-        """The records that end in this piece, and what its damage cost."""
+        """Yield the records that end in this piece, and what its damage cost."""
         if piece.first and self._compressed:
             if self._in_record and piece.data.startswith(RECORD_BEGIN):
                 yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
@@ -152,7 +152,7 @@ class RecordFramer:
             yield item
         if piece.damage is not None:
             unfinished = self._is_unfinished or self._begun == 0
-            if (unfinished or (silent and doubt)) and not self._told:
+            if (unfinished or (silent and doubt)) and not self._reported:
                 if piece.damage == "clipped" and self._head:
                     yield from self._end_inside(self._head, piece.detail)
                 else:
@@ -160,9 +160,9 @@ class RecordFramer:
             self._reset()
 
     def _finish(self) -> Iterator[RawRecord | Unreadable]:
-        """What is left when the file has ended."""
+        """Yield what is left when the file has ended."""
         yield from self._take(True, None)
-        if self._is_unfinished and not self._told:
+        if self._is_unfinished and not self._reported:
             if self._head:
                 yield from self._end_inside(self._head, "the file ends inside a record")
             else:
@@ -184,8 +184,8 @@ class RecordFramer:
         return len(self._buffer) - self._at
 
     def _take(self, ended: bool, doubt: Doubt | None) -> Iterator[RawRecord | Unreadable]:
-        """All that can be told from the buffer; `ended` says that nothing more belongs to it for now."""
-        while (not self._skip or self._pass_over()) and (self._in_record or self._find_start()):
+        """Yield all that the buffer holds; `ended` says that nothing more belongs to it for now."""
+        while (not self._skip or self._skip_over()) and (self._in_record or self._find_start()):
             head = self._head
             if head is None:
                 failure = self._read_head()
@@ -214,18 +214,18 @@ class RecordFramer:
             self._drop(head.total)
             self._start = self._head = None
 
-    def _pass_over(self) -> bool:
-        """Drop what belongs to a record that is not wanted; False while there is more of it to come."""
-        passed = min(self._skip, self._left)
-        self._drop(passed)
-        self._skip -= passed
+    def _skip_over(self) -> bool:
+        """Drop what belongs to a record that is skipped; return False while there is more of it to come."""
+        skipped = min(self._skip, self._left)
+        self._drop(skipped)
+        self._skip -= skipped
         if not self._skip:
             self._start = self._head = None
-            self._told = False
+            self._reported = False
         return not self._skip
 
     def _find_start(self) -> bool:
-        """Bring the buffer to the first byte of a record; False where none is in it."""
+        """Bring the buffer to the first byte of a record; return False where none is in it."""
         line_ends = _LINE_ENDS.match(self._buffer, self._at)
         self._drop(line_ends.end() - self._at if line_ends else 0)
         if self._lost:
@@ -239,7 +239,10 @@ class RecordFramer:
         return True
 
     def _read_head(self) -> tuple[str, str, int] | None:
-        """Read the record's head if it is all there; else a reason, its detail, and the bytes that hold no record."""
+        """Read the record's head if it is complete.
+
+        Returns a reason, its detail and how many bytes hold no record, where the head is bad.
+        """
         if not RECORD_BEGIN.startswith(self._bytes(0, len(RECORD_BEGIN))):
             return "junk", "bytes where a record should begin", 1
         end = HEAD_END.search(self._buffer, self._at, self._at + _MAX_HEAD_BYTES)
@@ -267,11 +270,11 @@ class RecordFramer:
         if kind != RESPONSE:
             self.others[kind] += 1
             return None
-        self._told = True
+        self._reported = True
         return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}", 1
 
     def _end_inside(self, head: _Head, detail: str) -> Iterator[RawRecord | Unreadable]:
-        """The record that the end of the file cuts off; or, where another begins inside it, that its length lies."""
+        """Yield the record that the end of the file cuts off, or the records that begin inside it."""
         assert self._start is not None
         if RECORD_LINE.search(self._buffer, self._at + head.size):
             yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
@@ -282,8 +285,8 @@ class RecordFramer:
             yield self._fail("clipped", detail)
 
     def _give_up(self, reason: str, detail: str) -> Iterator[RawRecord | Unreadable]:
-        """A record whose end was not where it should be, and the records that its length swallowed."""
-        if not self._told:
+        """Yield a record whose end was not where it should be, and the records inside its length."""
+        if not self._reported:
             yield self._fail(reason, detail)
         if self._head and not self._skip:
             self._lose(self._head.size)
@@ -291,7 +294,7 @@ class RecordFramer:
         self._reset()
 
     def _fail(self, reason: str, detail: str, offset: int | None = None) -> Unreadable:
-        """An `Unreadable` for the record being read, or for the place reached."""
+        """Return an `Unreadable` for the record being read, or for the present place."""
         if self._start is not None:
             offset = self._start
         elif offset is None:
@@ -336,4 +339,4 @@ class RecordFramer:
     def _reset(self) -> None:
         self._drop(self._left)
         self._start = self._head = None
-        self._skip, self._lost, self._told = 0, False, False
+        self._skip, self._lost, self._reported = 0, False, False

@@ -44,7 +44,7 @@ class Piece(NamedTuple):
     detail: str = ""
     """The damage in words."""
     unended: bool = False
-    """Whether the file ends before the member does, sound as far as it goes."""
+    """Whether the file ends before the member does, which is sound as far as it goes."""
 
 
 class FileWindow:
@@ -184,7 +184,7 @@ def _read_member(window: FileWindow, start: int, begins_with: bytes, limits: Rea
 
 
 def _inflate_to_error(inflater: Inflater, packed: bytes) -> bytes:
-    """What can be unpacked before the damage, which zlib keeps to itself when given more than a byte at a time."""
+    """Return what can be unpacked before the damage; zlib only yields it when given a byte at a time."""
     unpacked = bytearray()
     for position in range(len(packed)):
         try:

@@ -1,7 +1,7 @@
 """The head of a WARC record or of an HTTP response: its first line and its named fields, whatever a server sent.
 
-Notable: fastwarc's parser refuses a head over some 32 kB, which real servers send, with an error that would end the
-file. This one reads any; how long a head may be is for its caller to say.
+Notable: fastwarc's parser ends the file with an error at a head over some 32 kB, which real servers send. This one
+reads any head; the caller limits its length.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STATUS = re.compile(r"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])", re.ASCII)
 
 
 class HeaderLines:
-    """A head, read as UTF-8 with U+FFFD for what is none. Field names are the same in either case."""
+    """A head, read as UTF-8 with U+FFFD for invalid bytes. The case of field names does not matter."""
 
     __slots__ = ("_fields", "_first_line", "_lower", "_spaced")
 

@@ -2,9 +2,8 @@
 
 Notable:
 - Archives keep a body as it was sent, decoded, or decoded under headers that still say otherwise. So each coding is
-  undone only where the body carries it, and a body that breaks off gives what could be decoded, marked as incomplete.
-- A payload digest may have been taken of the body as stored, of the joined chunks or of the decoded page; any that
-  agrees is agreement.
+  undone only where the body carries it, and of a body that breaks off, what could be decoded is marked as incomplete.
+- A payload digest may be that of the body as stored, of the joined chunks or of the decoded page; any match counts.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def split_http(block: memoryview) -> tuple[HeaderLines | None, memoryview]:
 
 
 def join_chunks(body: bytes) -> tuple[bytes, bool]:
-    """The body without its chunk sizes, and whether the last chunk was there; a body without chunks is left alone."""
+    """Return the body without its chunk sizes, and whether the last chunk was there; a body without chunks as it is."""
     joined = bytearray()
     position = 0
     while match := _CHUNK_SIZE.match(body, position):
@@ -115,7 +114,7 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
-    """What a reader of fastwarc makes of a body, and whether it came to the end well."""
+    """Return what a reader of fastwarc makes of a body, and whether it ended well."""
     decoded = bytearray()
     try:
         while len(decoded) < max_bytes and (piece := reader.read(min(_READ_BYTES, max_bytes - len(decoded)))):
@@ -130,7 +129,7 @@ def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[
 
 
 def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bool]:
-    """Inflate all members of a body, and whether the last one ended well."""
+    """Return all members of a body inflated, and whether the last one ended well."""
     try:
         inflated = inflate(body, wbits, max_bytes)
     except zlib.error as error:
@@ -143,7 +142,7 @@ def _looks_like_markup(body: bytes) -> bool:
 
 
 def _digest_bytes(value: str, size: int) -> bytes | None:
-    """The digest's bytes, from hexadecimal, base32 or base64, whichever has the right length."""
+    """Return the digest's bytes, from hexadecimal, base32 or base64, whichever has the right length."""
     for decode in (_from_base32, bytes.fromhex, base64.b64decode):
         try:
             digest = decode(value)

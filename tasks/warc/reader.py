@@ -1,16 +1,16 @@
 """Read a WARC file's response records: one item for each, a page or the reason why it cannot be read.
 
 Notable:
-- Nothing disappears: a damaged gzip member, a length that lies, an HTTP head that is none and a bomb are items too
-  (`Unreadable`), and reading goes on at the next record.
+- Nothing disappears: a damaged gzip member, a wrong length, a bad HTTP head and a bomb are items too (`Unreadable`),
+  and reading goes on at the next record.
 - A page's offset is where its record begins in the file: that of its gzip member, by which a single record can be
   fetched again. Where one member holds several records, the n-th after the first is numbered offset + n, so offsets
   stay unique.
 - A record may span members, and members may be of any size: records are framed on the unpacked bytes, by their own
-  Content-Length, and memory is bounded by the largest record that is wanted, not by the file.
-- The caller is told of each record before its payload is decoded, and may decline it: what a hostile payload does to
-  the process is then put down to that record. Finding where a record ends comes before, and is not told.
-- Common Crawl's rule of thumb is one record a member; everything else here is for the archives that others write.
+  Content-Length, and memory is bounded by the largest record allowed, not by the file.
+- The caller is notified of each record before its payload is decoded, and may decline it, so what a hostile payload
+  does to the process can be attributed to that record. Finding where a record ends happens before.
+- Common Crawl writes one record a member; everything else here is for the archives that others write.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read_pages(
     counts: RecordCounts | None = None,
     starting: Callable[[int], str | None] | None = None,
 ) -> Iterator[Page | Unreadable]:
-    """One item for each response record of a WARC, compressed or not, in file order.
+    """Yield one item for each response record of a WARC, compressed or not, in file order.
 
     `allow_clipped_end`: the caller asked for the first bytes of the file only, so a record that the end cuts off is
     counted and not yielded. `counts` is filled while reading. `starting` is called with a framed record's offset before
@@ -117,7 +117,7 @@ def read_pages(
 def _read_unless_declined(
     record: RawRecord, limits: ReadLimits, starting: Callable[[int], str | None] | None
 ) -> Page | Unreadable:
-    """The page in a response record, if the caller wants it and its decoding keeps to the limit."""
+    """Return the page in a response record, unless the caller declines it or its decoding exceeds the limit."""
     reason = starting(record.offset) if starting else None
     if reason is not None:
         url = target_url(record.headers) or None
@@ -134,7 +134,7 @@ def _read_unless_declined(
 
 
 def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
-    """The page in a response record."""
+    """Return the page in a response record."""
     headers = record.headers
     url = target_url(headers)
     http, body_view = split_http(record.block)

@@ -1,15 +1,15 @@
-"""The fork_server: a small process that forks ready-made children for `tasks.workers.child_process`, and the life of such a child.
+"""The fork server: a small process that forks ready-made workers for `tasks.workers.worker_process`; and such a worker.
 
 Notable:
-- The heavy imports are done once, here, before any child exists, so that a child costs a fork and nothing else.
-- One single-threaded loop, since only a process without threads of its own can fork safely. Libraries that start
-  threads when imported belong in the preload only if they mind forks, as OpenBLAS and Arrow's allocator do.
-- Nobody can be orphaned. A child asks the kernel to die with the fork_server; the fork_server ends when the parent's end of the
-  control socket closes, which the kernel does however the parent died; and a child is killed when the parent's end of
-  its own status socket closes. A parent-death signal alone would be wrong: it is tied to the *thread* that started the
-  process, and threads of a task runner come and go.
-- Only the fork_server sends signals to its children, and it forgets a child as it reaps it, so no signal can reach a
-  stranger that was given the same process id.
+- The heavy imports are done once, here, before any worker exists, so that a worker costs a fork and nothing else.
+- It is one single-threaded loop, since only a process without threads of its own can fork safely. A library that
+  starts threads when imported belongs in the preload only if it survives a fork, as OpenBLAS and Arrow's allocator do.
+- No worker outlives its parent. A worker asks the kernel to die with the fork server; the fork server ends when the
+  parent's end of the control socket closes, which the kernel does however the parent died; and a worker is killed when
+  the parent's end of its own status socket closes. A parent-death signal alone would be wrong: it is tied to the
+  *thread* that started the process, and threads of a task runner come and go.
+- Only the fork server sends signals to its workers, and it forgets a worker as it reaps it, so no signal can reach
+  another process that was given the same id.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from types import FrameType
 from typing import NoReturn
 
 POSITION = struct.Struct("=q")
-"""What a child's state file begins with: the position it works at, a signed 64-bit number, -1 before the first."""
+"""What a worker's state file begins with: the position it works at, a signed 64-bit number, -1 before the first."""
 READY = b"ready"
-"""What the fork_server says once its imports are done; anything else it says is the text of the error."""
-FILES_OF_A_CHILD = 4
-"""Descriptors that come with a request for a child: its state, its result, its log and its status."""
+"""What the fork server sends once its imports are done; anything else it sends is the text of the error."""
+FILES_PER_WORKER = 4
+"""Descriptors that come with a request for a worker: its state, its result, its log and its status."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 class Progress:
-    """A child's handle to say where it is, so that the parent knows where it died or stalled."""
+    """Reports a worker's position, so that the parent knows where it died or stalled."""
 
     def __init__(self, state: mmap) -> None:
         self._cell = memoryview(state)[: POSITION.size].cast("q")
 
     def at(self, position: int) -> None:
-        """Work on the piece at `position` (a record's offset, in bytes) begins now; a fraction of a microsecond."""
+        """Report that work at `position` (a record's offset, in bytes) begins; takes a fraction of a microsecond."""
         self._cell[0] = position
 
 
 def main(control_fd: int, preload: Sequence[str]) -> None:
-    """Import `preload`, then fork a child for each request on the socket `control_fd` until its other end closes."""
+    """Import `preload`, then fork a worker for each request on the socket `control_fd` until its other end closes."""
     control = socket.socket(fileno=control_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -74,90 +74,90 @@ def main(control_fd: int, preload: Sequence[str]) -> None:
 class _ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._children: dict[int, socket.socket] = {}
+        self._workers: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
-        self._deaths, self._bell = socket.socketpair()
-        for end in (self._deaths, self._bell):
+        self._wakeups, self._waker = socket.socketpair()
+        for end in (self._wakeups, self._waker):
             end.setblocking(False)
-        self._selector.register(self._deaths, selectors.EVENT_READ)
+        self._selector.register(self._wakeups, selectors.EVENT_READ)
         signal.signal(signal.SIGCHLD, _wake)
-        signal.set_wakeup_fd(self._bell.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def serve(self) -> None:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:
-                    request, fds, _, _ = socket.recv_fds(self._control, 1, FILES_OF_A_CHILD)
+                    request, fds, _, _ = socket.recv_fds(self._control, 1, FILES_PER_WORKER)
                     if not request:
                         self._kill_all()
                         return
-                    self._bear(*fds)
-                elif key.fileobj is self._deaths:
-                    self._deaths.recv(4096)
+                    self._fork(*fds)
+                elif key.fileobj is self._wakeups:
+                    self._wakeups.recv(4096)
                     self._reap()
-                elif key.data in self._children:
+                elif key.data in self._workers:
                     self._kill(key.data)
 
-    def _bear(self, state_fd: int, result_fd: int, log_fd: int, status_fd: int) -> None:
+    def _fork(self, state_fd: int, result_fd: int, log_fd: int, status_fd: int) -> None:
         fork_server_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
             self._forget_everything()
             os.close(status_fd)
-            _live(fork_server_pid, state_fd, result_fd, log_fd)
+            _run_worker(fork_server_pid, state_fd, result_fd, log_fd)
         for fd in (state_fd, result_fd, log_fd):
             os.close(fd)
         status = socket.socket(fileno=status_fd)
-        self._children[pid] = status
+        self._workers[pid] = status
         self._selector.register(status, selectors.EVENT_READ, pid)
-        _tell(status, pid)
+        _report(status, pid)
 
     def _forget_everything(self) -> None:
-        """In a new child: drop what belongs to the fork_server, so that no other child's end of life waits on this one."""
+        """In a new worker: close what belongs to the fork server, so that no other worker's end waits on this one."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
-        for end in (self._control, self._deaths, self._bell, *self._children.values()):
+        for end in (self._control, self._wakeups, self._waker, *self._workers.values()):
             end.close()
 
     def _kill(self, pid: int) -> None:
-        self._selector.unregister(self._children[pid])
+        self._selector.unregister(self._workers[pid])
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(pid, signal.SIGKILL)
 
     def _kill_all(self) -> None:
-        for pid in self._children:
+        for pid in self._workers:
             with contextlib.suppress(KeyError):
                 self._kill(pid)
 
     def _reap(self) -> None:
-        for pid, status in list(self._children.items()):
+        for pid, status in list(self._workers.items()):
             done, code = os.waitpid(pid, os.WNOHANG)
             if done:
                 with contextlib.suppress(KeyError):
                     self._selector.unregister(status)
-                _tell(status, code)
+                _report(status, code)
                 status.close()
-                del self._children[pid]
+                del self._workers[pid]
 
 
 def _wake(_signal: int, _frame: FrameType | None) -> None:
-    """Nothing to do: a handler must exist for the wake-up descriptor to be written to."""
+    """Do nothing: without a handler the wake-up descriptor is not written to."""
 
 
-def _tell(status: socket.socket, number: int) -> None:
-    with contextlib.suppress(OSError):  # the parent may have given the child up
+def _report(status: socket.socket, number: int) -> None:
+    with contextlib.suppress(OSError):  # the parent may have given the worker up
         status.sendall(b"%d\n" % number)
 
 
-def _live(fork_server_pid: int, state_fd: int, result_fd: int, log_fd: int) -> NoReturn:
-    """A child's whole life: read the job, run it, leave the outcome in the result file, and end without clean-ups."""
+def _run_worker(fork_server_pid: int, state_fd: int, result_fd: int, log_fd: int) -> NoReturn:
+    """Run a worker: read the job, do it, write the outcome to the result file, and exit without clean-ups."""
     code = 1
     try:
         _die_with_parent(fork_server_pid)
-        _settle(log_fd)
+        _redirect_output(log_fd)
         state = mmap(state_fd, 0)
         function, argument, folder, environment = pickle.loads(state[POSITION.size :])  # noqa: S301 - from our parent
         os.chdir(folder)
@@ -197,7 +197,7 @@ def _outcome(function: object, argument: object, progress: Progress) -> bytes:
 def _die_with_parent(fork_server_pid: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        # When memory runs out, this child is what the system should end, and not the flow.
+        # When memory runs out, this worker is what the system should kill, and not the flow.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
     if os.getppid() != fork_server_pid:
@@ -205,7 +205,7 @@ def _die_with_parent(fork_server_pid: int) -> None:
     os.setsid()
 
 
-def _settle(log_fd: int) -> None:
+def _redirect_output(log_fd: int) -> None:
     """Standard output, errors and logging go to the log pipe, line by line; there is no standard input."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -1,36 +1,35 @@
-"""Training on one GPU beside transformers: tokens/s, share of the datasheet's rate (MFU), memory, what takes the time.
+"""Training and decoding on one GPU beside other loops: tokens/s, share of the datasheet's rate (MFU), memory, kernels.
 
-    python -m tests.bench.gpu_training --sizes 124M 1B      one GPU with 80 GB; minutes
-    python -m tests.bench.gpu_training --sizes tiny         checks this program itself, on a CPU
+    python -m tests.bench.gpu_training --out FOLDER          one GPU with 80 GB; ten minutes at the most
+    python -m tests.bench.gpu_training --sizes tiny          checks this program itself, on a CPU
 
-Notable: each way of training has a process of its own, so that none inherits another's memory or compiled code, and
-both ways get the same rows of the same length in one pass. Kernels are timed in a run after the one that is measured.
+Notable:
+- Each measurement has a process of its own, so that none inherits another's memory or threads. The next one starts and
+  writes its data while one measures, and waits for its turn before it touches the GPU.
+- Compiled code is kept on disk: `--compile-ahead N` lets N processes at a time compile first, while none measures.
+- A result is printed, and written to FOLDER/results.jsonl, as soon as it is there; what would outlast `--budget` is
+  ended and says so. FOLDER/log.txt has what the processes wrote.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
+import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import torch
-from torch.profiler import ProfilerActivity, profile
-
-from model.base.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
-from model.metrics.device_peak import peak_flop_per_second
-from model.metrics.flops import flop_per_token
-from model.network.transformer import initialise
-from model.training.training_loop import Run, start_accelerator
-from tests.bench.our_training import trained
-from tests.bench.packed_corpus import Sizes, open_packed_corpus, write_packed_corpus
-from tests.bench.rival_training import Rival, rival_steps, transformers_style
+from model.base.config import ModelShape
+from tests.bench.packed_corpus import Sizes
 
 SIZES = {
     "tiny": Sizes(
@@ -51,111 +50,127 @@ SIZES = {
     ),
 }
 """Shapes, and the sequences of a step, which is one pass."""
-WAYS = ("bfloat16", "float8", "muon", "transformers")
-"""Ours with AdamW, the same with float8, ours with Muon, and transformers' Qwen3 compiled whole."""
-WARMUP = 5
-KERNELS = 20
+OURS = ("bfloat16", "causal", "float8", "muon", "nccl")
+"""Our loop with AdamW and the document mask; plainly causal; with float8; with Muon; under DDP on NCCL, alone in it."""
+RIVALS = ("nanogpt", "transformers")
+"""A loop like nanoGPT's, and one around transformers' Qwen3, each compiled whole."""
+SAME_CODE = ("muon", "nccl")
+"""Ways that compile what `bfloat16` does."""
+AT_WORK = 2
+"""Processes at a time: one that measures, and one that gets ready."""
+WAYS = ("bfloat16", *RIVALS, "float8", "decode", "decode-transformers", "causal", "muon", "nccl", "optimizers")
+"""All of those, the step of each optimizer alone, and generation by ours and transformers; what matters most first."""
 
 
 def main() -> None:
-    """Measures every way at every size that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", choices=sorted(SIZES), default=["124M", "1B"])
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--steps", type=int, default=20, help="steps that are measured, after those that warm up")
-    parser.add_argument("--here", action="store_true", help="measure one way at one size in this very process")
-    arguments = parser.parse_args()
+    """Measures what is asked for, way by way: the first ones at every size before the next."""
+    arguments = _arguments()
     if arguments.here:
-        print(json.dumps(measure(SIZES[arguments.sizes[0]], arguments.ways[0], arguments.steps)))
+        print(json.dumps(measure(arguments.sizes[0], arguments.ways[0], arguments.steps, arguments.turn)))
         return
-    for size in arguments.sizes:
-        results = {way: in_a_process_of_its_own(size, way, arguments.steps) for way in arguments.ways}
-        print(f"\n{size}: {json.dumps(SIZES[size].shape.__dict__)}")
-        for way, result in results.items():
-            print(f"  {way:<14}" + "  ".join(f"{name} {value}" for name, value in result.items() if name != "kernels"))
-        print(results.get("bfloat16", {}).get("kernels", ""))
+    ends = time.monotonic() + arguments.budget
+    pairs = [(size, way) for way in arguments.ways for size in arguments.sizes]
+    if arguments.compile_ahead:
+        compiled = [(size, way) for size, way in pairs if way in OURS + RIVALS and way not in SAME_CODE]
+        with ThreadPoolExecutor(arguments.compile_ahead) as pool:
+            list(pool.map(lambda pair: in_a_process_of_its_own(pair[0], pair[1], 0, arguments.each), compiled))
+    with tempfile.NamedTemporaryFile(prefix="gpu-turn-") as turn, ThreadPoolExecutor(AT_WORK) as pool:
+
+        def measured(pair: tuple[str, str]) -> dict[str, Any]:
+            seconds = min(arguments.each, ends - time.monotonic())
+            return in_a_process_of_its_own(*pair, arguments.steps, seconds, arguments.out, Path(turn.name))
+
+        for pair, result in zip(pairs, pool.map(measured, pairs), strict=True):
+            _show(*pair, result, arguments.out)
 
 
-def in_a_process_of_its_own(size: str, way: str, steps: int) -> dict[str, Any]:
-    """What `measure` finds, or the last line that it wrote when it failed."""
+def _show(size: str, way: str, result: dict[str, Any], folder: Path | None) -> None:
+    kernels = result.pop("kernels", "")
+    line = json.dumps({"size": size, "way": way, **result})
+    print(line, kernels, sep="\n" if kernels else "", flush=True)
+    if folder is not None:
+        with (folder / "results.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+
+def in_a_process_of_its_own(
+    size: str, way: str, steps: int, seconds: float = 600.0, folder: Path | None = None, turn: Path | None = None
+) -> dict[str, Any]:
+    """What `measure` finds; or, under `failed`, the last line that it wrote.
+
+    Args:
+        size: of `SIZES`.
+        way: of `WAYS`.
+        steps: to measure, after those that warm up; 0 only compiles.
+        seconds: after which it is ended.
+        folder: for a log of what it writes to stderr; None for none.
+        turn: the file that the process that measures has locked; None where there is no other.
+    """
+    if seconds <= 0:
+        return {"failed": "no time was left"}
     command = [sys.executable, "-m", "tests.bench.gpu_training", "--here", "--sizes", size, "--ways", way]
-    done = subprocess.run([*command, "--steps", str(steps)], capture_output=True, text=True, check=False)
+    command += ["--steps", str(steps), *(["--turn", str(turn)] if turn else [])]
+    alone = _alone_in_a_group() if way == "nccl" else {}
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=seconds, env=os.environ | alone
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {seconds:.0f} s"}
+    if folder is not None:
+        with (folder / "log.txt").open("a") as log:
+            log.write(f"== {size} {way}, {time.monotonic() - began:.0f} s\n{done.stderr[-100_000:]}\n")
     if done.returncode:
         return {"failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def measure(sizes: Sizes, way: str, steps: int) -> dict[str, Any]:
-    """tokens/s, MFU, peak memory in GiB and, for one of our ways, the table of kernels."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with tempfile.TemporaryDirectory(prefix="gpu-training-") as name:
-        folder = Path(name)
-        write_packed_corpus(folder, documents=3 * (WARMUP + steps) * sizes.sequences, context=sizes.shape.context)
-        if way == "transformers":
-            rate, kernels = transformers_rate(folder, sizes, steps, device), None
-        else:
-            rate = our_rate(folder / "measured", folder, sizes, way, WARMUP + steps)
-            kernels = kernels_of(folder, sizes, way) if way == "bfloat16" and device.type == "cuda" else None
-    peak = peak_flop_per_second(device, torch.bfloat16)
-    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
-    found: dict[str, Any] = {
-        "tokens_per_second": round(rate),
-        "mfu": round(rate * flop_per_token(sizes.shape) / peak, 4) if peak else None,
-        "memory_gib": round(memory / 2**30, 2),
-    }
-    return found if kernels is None else found | {"kernels": kernels}
+def measure(size: str, way: str, steps: int, turn: Path | None) -> dict[str, Any]:
+    """The numbers of one way at one size, in this very process."""
+    alone = nullcontext() if turn is None else _locked(turn)
+    # Imported here, so that the program that starts the others holds no memory of the GPU.
+    if way.startswith("decode"):
+        from tests.bench.gpu_decode import decode_rates
+
+        whose = "transformers" if way.endswith("transformers") else "ours"
+        return decode_rates(SIZES[size].shape, whose, steps, alone)
+    from tests.bench import gpu_ways
+
+    if way == "optimizers":
+        return gpu_ways.optimizer_milliseconds(SIZES[size].shape, steps, alone)
+    return gpu_ways.training(SIZES[size], way, steps, alone)
 
 
-def our_rate(model_folder: Path, corpus: Path, sizes: Sizes, way: str, steps: int) -> float:
-    """Tokens/s of the whole training loop, the median of the steps after those that warm up."""
-    loop = LoopConfig(
-        steps=steps,
-        global_batch_size=sizes.sequences,
-        compile=torch.cuda.is_available(),
-        float8=way == "float8",
-        checkpoint_every=steps,
-    )
-    accelerator = start_accelerator(loop)
-    data, digest, _ = open_packed_corpus(corpus, sizes)
-    run = Run(
-        folder=model_folder,
-        shape=sizes.shape,
-        loop=loop,
-        optimizer=OptimizerConfig(name="muon" if way == "muon" else "adamw", lr=3e-4),
-        schedule=ScheduleConfig(warmup_steps=5),
-        data=data,
-        data_digest=digest,
-        initialise=lambda model: initialise(model, 1),
-    )
-    rates = [line["tokens_per_second"] for line in trained(accelerator, run, "step")]
-    return float(median(rates[WARMUP:] or rates))
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def kernels_of(corpus: Path, sizes: Sizes, way: str) -> str:
-    """The kernels that take the most time in a few more steps, compiled code of the first run at hand."""
-    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-        our_rate(corpus / "profiled", corpus, sizes, way, steps=3)
-    return profiler.key_averages().table(sort_by="self_device_time_total", row_limit=KERNELS, max_name_column_width=80)
+def _alone_in_a_group() -> dict[str, str]:
+    """The environment of the only process of a group, as a launcher sets it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+    return ranks | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
-def transformers_rate(corpus: Path, sizes: Sizes, steps: int, device: torch.device) -> float:
-    """Tokens/s of a plain loop around transformers' Qwen3, compiled whole; documents are not hidden from each other."""
-    tokens = open_packed_corpus(corpus, sizes)[2]
-    rival = transformers_style(sizes.shape)
-    rival.model.to(device)
-    if device.type == "cuda":
-        rival = Rival(rival.model, torch.compile(rival.loss))
-    trained = rival_steps(rival, tokens, sizes, lambda step: 3e-4, device)
-    seconds = list(_seconds(trained, WARMUP + steps))
-    return sizes.tokens_per_step / median(seconds[WARMUP:])
-
-
-def _seconds(steps: Iterator[float], count: int) -> Iterator[float]:
-    for _ in range(count):
-        began = time.perf_counter()
-        next(steps)
-        yield time.perf_counter() - began
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", choices=sorted(SIZES), default=["124M", "1B"])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--steps", type=int, default=20, help="steps that are measured, after those that warm up")
+    parser.add_argument("--budget", type=float, default=570.0, help="seconds, after which nothing more is measured")
+    parser.add_argument("--each", type=float, default=150.0, help="seconds for one measurement, its waiting included")
+    parser.add_argument("--compile-ahead", type=int, default=0, metavar="N", help="processes that compile at a time")
+    parser.add_argument("--out", type=Path, help="an existing folder for results.jsonl and log.txt")
+    parser.add_argument("--turn", type=Path, help="with --here: the file to lock while the GPU is used")
+    parser.add_argument("--here", action="store_true", help="measure one way at one size in this very process")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from model.data.packed_sequences import IGNORED
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data
 from model.network.transformer import initialise
-from model.objectives.held_out import held_out_documents, score_documents
+from model.objectives.held_out import HeldOut, held_out_documents, score_documents
 from model.training.schedule import learning_rate_factor
 from model.training.training_loop import Run, start_accelerator
 from tests.bench.our_training import trained
@@ -71,7 +71,8 @@ def rival_held_out_loss(
             pass
         rival.model.eval()
         context, documents = sizes.shape.context, held_out_documents(cache, 0)
-        return score_documents(_SummedLoss(rival), context, cache, documents, SCORED_TOGETHER, torch.device("cpu")).loss
+        held_out = HeldOut(cache, documents, context, SCORED_TOGETHER, torch.device("cpu"))
+        return score_documents(_SummedLoss(rival), held_out).loss
 
 
 class _SummedLoss(nn.Module):

@@ -1,6 +1,6 @@
-"""Our extract and filter stages on one WARC file, as a run has them: each part in a child process of its own.
+"""Our extract and filter stages on one WARC file, as a run has them: each part in a worker process of its own.
 
-Notable: what is counted is the child's processor time and that of watching it; parts are written as in a run.
+Notable: what is counted is the worker's processor time and that of watching it; parts are written as in a run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tasks.extract.main_text import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.part_runner import run_part
-from tasks.workers.child_process import WorkerLimits, run_isolated
+from tasks.workers.worker_process import WorkerLimits, run_isolated
 
 _PRELOAD = ("tasks.part_runner", "tests.bench.our_filtering")
 
@@ -38,7 +38,7 @@ class FilteredWarc:
 
 
 def build(job: PartJob, progress: Progress) -> tuple[PartFooter, float]:
-    """In the child: the part, and the processor seconds that this process has used since it was born."""
+    """In the worker: the part, and the processor seconds that this process has used since it was born."""
     return run_part(job, progress), time.process_time()
 
 

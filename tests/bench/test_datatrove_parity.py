@@ -1,7 +1,7 @@
 """Our `datatrove` profile beside datatrove itself: the same texts, filter by filter and rule by rule.
 
 Notable: what may differ is known. Our words and sentences are not spaCy's, and a ratio near its threshold feels it: a
-difference counts as explained where our rules come to datatrove's verdict once they are given datatrove's words, or
+difference counts as explained where our rules come to datatrove's decision once they are given datatrove's words, or
 where it hangs on the number of sentences alone. Every difference is printed with its class.
 """
 
@@ -109,7 +109,7 @@ def compare(text: str, theirs: dict[str, Any]) -> list[Difference]:
 
 
 def kind_of(text: str, step: str, ours: str | None, theirs: dict[str, Any]) -> str:
-    """Why a verdict differs, as far as it can be told."""
+    """Why a decision differs, as far as is known."""
     if step == "c4" and {ours, theirs["c4"]} <= {None, "too_few_sentences"}:
         return "sentences"
     if step in ("repetition", "quality") and first_with_words(text, step, theirs["words"]) == theirs[step]:
@@ -143,31 +143,31 @@ def test_every_rule_of_the_profile_has_its_name_in_datatrove() -> None:
 def test_the_datatrove_profile_decides_as_datatrove_does(capsys: pytest.CaptureFixture[str]) -> None:
     texts = [text for source in (golden_texts(), english_texts()) for text in source if len(text) <= MAX_CHARACTERS]
     theirs = list(run_in_datatrove(SCRIPT, rows=({"text": text} for text in texts)))
-    verdicts = Counter(
+    outcomes = Counter(
         (
             filter_text(text, "en", 1.0, CONFIG).kept,
-            all(verdict[step] is None for step in FILTERS if step in verdict),
+            all(outcome[step] is None for step in FILTERS if step in outcome),
         )
-        for text, verdict in zip(texts, theirs, strict=True)
+        for text, outcome in zip(texts, theirs, strict=True)
     )
-    differences = [each for text, verdict in zip(texts, theirs, strict=True) for each in compare(text, verdict)]
+    differences = [each for text, outcome in zip(texts, theirs, strict=True) for each in compare(text, outcome)]
     with capsys.disabled():
-        show(texts, verdicts, differences)
+        show(texts, outcomes, differences)
         show_rules(texts, theirs)
-    assert verdicts[True, True] and verdicts[False, False]
-    assert verdicts[True, True] + verdicts[False, False] >= 0.99 * len(texts)
+    assert outcomes[True, True] and outcomes[False, False]
+    assert outcomes[True, True] + outcomes[False, False] >= 0.99 * len(texts)
     for step in FILTERS:
         assert sum(difference.filter == step for difference in differences) <= 0.01 * len(texts) + 5
     assert not [difference for difference in differences if difference.kind == "unexplained"]
 
 
-def show(texts: list[str], verdicts: Counter[tuple[bool, bool]], differences: list[Difference]) -> None:
+def show(texts: list[str], outcomes: Counter[tuple[bool, bool]], differences: list[Difference]) -> None:
     """Print how many agree, and every difference by its class."""
-    agree = verdicts[True, True] + verdicts[False, False]
+    agree = outcomes[True, True] + outcomes[False, False]
     print(
-        f"\n{len(texts)} texts; verdicts equal on {agree}, {agree / len(texts):.2%}; by (ours, datatrove's): ", end=""
+        f"\n{len(texts)} texts; decisions equal on {agree}, {agree / len(texts):.2%}; by (ours, datatrove's): ", end=""
     )
-    print(", ".join(f"{'/'.join('kept' if kept else 'dropped' for kept in both)} {n}" for both, n in verdicts.items()))
+    print(", ".join(f"{'/'.join('kept' if kept else 'dropped' for kept in both)} {n}" for both, n in outcomes.items()))
     same = len(texts) - len({difference.text for difference in differences})
     print(f"every filter's first reason equal on {same}, {same / len(texts):.2%}; else:")
     for (kind, step, ours, theirs), count in Counter((d.kind, d.filter, d.ours, d.theirs) for d in differences).items():
@@ -177,12 +177,12 @@ def show(texts: list[str], verdicts: Counter[tuple[bool, bool]], differences: li
 def show_rules(texts: list[str], theirs: list[dict[str, Any]]) -> None:
     """Print how often each rule is a filter's first reason: by ours, by datatrove, by both."""
     counts = {name: [0, 0, 0] for name in REASONS}
-    for text, verdict in zip(texts, theirs, strict=True):
+    for text, outcome in zip(texts, theirs, strict=True):
         reasons = filter_text(text, "en", 1.0, CONFIG).reasons
         for step, names in FILTERS.items():
-            ours = first_ours(reasons, step) if step in verdict else None
+            ours = first_ours(reasons, step) if step in outcome else None
             for name in names:
-                found = ours == REASONS[name], verdict.get(step) == REASONS[name]
+                found = ours == REASONS[name], outcome.get(step) == REASONS[name]
                 counts[name] = [n + held for n, held in zip(counts[name], (*found, all(found)), strict=True)]
     print("first reasons: rule, ours, datatrove's, both")
     for name, (mine, others, both) in counts.items():

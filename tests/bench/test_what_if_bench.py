@@ -1,4 +1,4 @@
-"""Decisions judged again by columns, from a part as the filter stage writes it, beside judging each by itself."""
+"""Deciding again by columns, from a part as the filter stage writes it, beside deciding on each document by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flows.what_if.parts import StageDecisions, judge_part
+from flows.what_if.parts import StageDecisions, decide_part
 from flows.what_if.reevaluation import Reevaluation
 from tasks.dataset.parts import PartWriter
 from tasks.dataset.store import Store
@@ -22,7 +22,7 @@ from tests.tasks.filter.one_document import slow_reasons
 
 pytestmark = pytest.mark.bench
 
-DOCUMENTS, ROWS_PER_GROUP, JUDGED_ALONE, ROUNDS = 200_000, 1000, 2000, 5
+DOCUMENTS, ROWS_PER_GROUP, DECIDED_ALONE, ROUNDS = 200_000, 1000, 2000, 5
 CHANGES = {
     "one threshold": FilterConfig(thresholds={"gopher_min_words": 400}),
     "another profile": FilterConfig(profiles=("gopher",)),
@@ -33,7 +33,7 @@ LEAST_RATIOS = {"one threshold": 20, "another profile": 10, "every rule of every
 
 
 def write_decisions(folder: Path) -> tuple[Store, pa.Table]:
-    """A part of made-up decisions that mostly pass, in row groups as the stage writes them."""
+    """A part of invented decisions that mostly pass, in row groups as the stage writes them."""
     chance = np.random.default_rng(1)
     columns: dict[str, Any] = {
         name: pa.array(chance.random(DOCUMENTS) * (0.1 if kind == pa.float64() else 900)).cast(kind, safe=False)
@@ -58,25 +58,25 @@ def write_decisions(folder: Path) -> tuple[Store, pa.Table]:
 
 def test_a_million_decisions_a_second(tmp_path: Path) -> None:
     store, table = write_decisions(tmp_path)
-    rows = table.slice(0, JUDGED_ALONE).to_pylist()
+    rows = table.slice(0, DECIDED_ALONE).to_pylist()
     before = filter_rules(FilterConfig())
 
     def by_columns(config: FilterConfig) -> float:
         after = filter_rules(config)
         stage = StageDecisions("filter", "decisions", before, after, Reevaluation(before, after))
         began = time.process_time()
-        (judged,) = judge_part(store, "part-00000.parquet", [stage])
-        return len(judged.kept_after) / (time.process_time() - began)
+        (decided,) = decide_part(store, "part-00000.parquet", [stage])
+        return len(decided.kept_after) / (time.process_time() - began)
 
     def alone() -> float:
         began = time.process_time()
         for row in rows:
             slow_reasons(row, CHANGES["one threshold"])
-        return JUDGED_ALONE / (time.process_time() - began)
+        return DECIDED_ALONE / (time.process_time() - began)
 
     workers = {name: lambda config=config: by_columns(config) for name, config in CHANGES.items()}
     rates = rates_in_turn({"alone": alone, **workers}, ROUNDS)
     ratios = {name: median_ratio(rates[name], rates["alone"]) for name in CHANGES}
-    show("decisions a second, read and judged by columns, over judging each document's signals alone", ratios)
+    show("decisions a second, read and made again by columns, over deciding on each document alone", ratios)
     print("  " + "; ".join(f"{name}: {np.median(rates[name]) / 1e6:.2f} M/s" for name in rates))
     assert all(ratios[name] >= least for name, least in LEAST_RATIOS.items())

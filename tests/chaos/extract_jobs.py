@@ -1,4 +1,4 @@
-"""The real extract stage on an archive of the test's own, in a child process, with what it cost."""
+"""The real extract stage on an archive of the test's own, in a worker process, with what it cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob
 from tasks.extract.main_text import ExtractionConfig
 from tasks.part_runner import run_part
-from tasks.workers.child_process import Progress, WorkerLimits, run_isolated
+from tasks.workers.worker_process import Progress, WorkerLimits, run_isolated
 
 CRAWL = "CC-MAIN-2026-45"
 NAME = "mutated"
@@ -28,15 +28,15 @@ class Cost:
 
     footer: PartFooter
     seconds: float
-    """Processor time of the child."""
+    """Processor time of the worker."""
     worst: tuple[float, int]
     """Most processor time between two records told, and the offset of the first."""
     peak_bytes: int
-    """Most resident memory of the child."""
+    """Most resident memory of the worker."""
     start_bytes: int
-    """Resident memory of the child at its start: the imports."""
+    """Resident memory of the worker at its start: the imports."""
     resident_bytes: list[int] = field(default_factory=list)
-    """Resident memory of the child at every `RECORDS_PER_SAMPLE`-th record."""
+    """Resident memory of the worker at every `RECORDS_PER_SAMPLE`-th record."""
 
 
 class _Stopwatch:
@@ -99,12 +99,12 @@ def place(folder: Path) -> Path:
 def job(folder: Path, **config: Any) -> PartJob:
     """The extraction of the archive in `folder`."""
     values = ExtractionConfig.model_validate(config).model_dump(mode="json")
-    source = {"source": {"base": str(folder), "crawl": CRAWL}, "path": WARC}
-    return PartJob(str(folder / "store"), "extract", "f" * 16, 0, "inputs", values, {}, source)
+    source, upstream = {"base": str(folder), "crawl": CRAWL}, {"fetch": "0" * 16}
+    return PartJob(str(folder / "store"), "extract", "f" * 16, 0, "inputs", values, upstream, source, WARC)
 
 
 def extract(folder: Path, limits: WorkerLimits = LIMITS, **config: Any) -> Extracted:
-    """Carry it out as a worker does. Raises WorkerDied where the child crashes or breaks a limit."""
+    """Carry it out as a worker does. Raises WorkerDied where the worker crashes or breaks a limit."""
     log: list[str] = []
     work = job(folder, **config)
     cost = run_isolated(extract_and_measure, work, limits, log.append, ("tasks.part_runner",))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.workers.child_process import WorkerLimits
+from tasks.workers.worker_process import WorkerLimits
 from tests.chaos.extract_jobs import extract, place
 from tests.chaos.test_mutated_records import html_pages
 from tests.tasks.warc_builder import http_response, record

@@ -61,7 +61,7 @@ def test_what_the_corpus_is_too_small_for_is_left_out(section: PretrainSection) 
     assert left_out[-1] == "1.92M parameters, 20 tokens each: 144.1 times over the corpus"
 
 
-def test_sizes_that_come_out_alike_are_one(section: PretrainSection) -> None:
+def test_equal_sizes_are_trained_once(section: PretrainSection) -> None:
     config = LadderConfig(sizes=(0.5, 0.51), tokens_per_parameter=(1.0,))
     assert len(ladder_models(section, config, TARGETS, SEQUENCES)[0]) == 1
 

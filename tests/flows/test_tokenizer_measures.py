@@ -79,7 +79,7 @@ def test_the_report_says_both(store: tuple[Path, RunRecord, Rows]) -> None:
         (row["tokenizer"], row["bytes"] / row["tokens"]) for row in rows("compression")
     ]
     page = write_report(Store(str(folder)), record)
-    assert "bytes a token, held out, own tokenizer" in (folder / page).read_text()
+    assert "bytes per token, held out, own tokenizer" in (folder / page).read_text()
 
 
 def test_the_sample_leaves_out_what_is_held_out(store: tuple[Path, RunRecord, Rows]) -> None:
@@ -91,7 +91,7 @@ def test_the_sample_leaves_out_what_is_held_out(store: tuple[Path, RunRecord, Ro
 def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"compression\.tokenizers\.gpt2: there is no file /nowhere/gpt2\.json"):
         crawl(tmp_path, {"compression": {"tokenizers": {"gpt2": "/nowhere/gpt2.json"}}})
-    with pytest.raises(UsageError, match=r"compression\.tokenizers\.gpt2 is no tokenizer\.json"):
+    with pytest.raises(UsageError, match=r"compression\.tokenizers\.gpt2 is not a tokenizer\.json"):
         named_tokenizer("gpt2", b"{}")
     with pytest.raises(PermanentError, match="No document is held out"):
         crawl(tmp_path, {"tokens": {"validation_fraction": 0.0}, "compression": {}})

@@ -9,7 +9,7 @@ from flows.recipe.stage_plan import StagePlan
 from tasks.dataset.jobs import fed, following_jobs, part_jobs
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parts import read_footer
-from tasks.dataset.stage import DatasetContext, PartJob
+from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.part_runner import run_part
@@ -24,9 +24,7 @@ def built_datasets(
     jobs: dict[str, list[PartJob]] = {}
     for stage in (stage for stage in STAGES.values() if stage.name in plans):
         plan = plans[stage.name]
-        upstream = {name: manifests[name] for name in plan.upstream if name != stage.runs_with}
-        values = source.model_dump(mode="json")
-        context = DatasetContext(store, plan.fingerprint, plan.job_config, plan.upstream, upstream, values)
+        context = plan.context(store, manifests, source.model_dump(mode="json"))
         if stage.runs_with:
             following = following_jobs(stage, context, jobs[stage.runs_with])
             before = [read_footer(store, job.path) for job in jobs[stage.runs_with]]

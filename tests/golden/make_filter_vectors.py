@@ -131,7 +131,7 @@ def build_text(parts: list[Any]) -> str:
 
 
 def vectors_of(rule: Threshold) -> list[dict[str, Any]]:
-    """The family's members on both sides of each change of the decision, the one exactly at the threshold among them."""
+    """The family's members on both sides of each change of the decision, and the one exactly at the threshold."""
     chosen: list[int] = []
     before: bool | None = None
     for k in range(MAX_PARAMETER):

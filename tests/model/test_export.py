@@ -64,7 +64,7 @@ def run_module(*arguments: str, text: str = "") -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=120)
 
 
-def test_transformers_loads_the_export_and_answers_alike(trained: Path) -> None:
+def test_transformers_loads_the_export_and_gives_the_same_answers(trained: Path) -> None:
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(trained / "export")
     model = transformers.AutoModelForCausalLM.from_pretrained(trained / "export", dtype=torch.float32)
@@ -151,7 +151,7 @@ def test_evaluation_is_the_same_twice_and_beats_the_unigram_model(
     assert right == sum(group["right"] for group in groups.values()) and right >= 9, replies
 
 
-def test_without_held_out_documents_only_the_questions_are_judged(
+def test_without_held_out_documents_only_questions_are_evaluated(
     corpus: TinyCorpus, trained: Path, tmp_path: Path
 ) -> None:
     write_tokens(tmp_path / "tokens", [[{"id": "a", "tokens": [0, 5, 0], "n_bytes": 2, "split": "train"}]])
@@ -228,7 +228,7 @@ def test_generate_continues_a_text(trained: Path) -> None:
     assert once.stdout.startswith("Karam sells") and len(once.stdout) > len("Karam sells\n")
 
 
-def test_texts_that_begin_with_a_dash_are_taken(trained: Path) -> None:
+def test_texts_that_begin_with_a_dash_are_accepted(trained: Path) -> None:
     options = ("--model", str(trained / "export"), "--max-new-tokens", "2")
     for module, option in (("model.chat", "--message=-x --y"), ("model.generate", "--prompt=--x -y")):
         done = run_module(module, *options, option)

@@ -160,7 +160,7 @@ def test_a_sliding_window_is_refused(exported: Path, tmp_path: Path) -> None:
     write_gguf(layers_see_all, tmp_path / "m.gguf")
 
 
-def test_bad_input_is_said_in_words(exported: Path, tmp_path: Path) -> None:
+def test_bad_input_is_explained(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can be float32, float16, bfloat16, not 'q4'"):
         write_gguf(exported, tmp_path / "m.gguf", "q4")
     with pytest.raises(BadInput, match="cannot be read"):
@@ -171,7 +171,7 @@ def test_bad_input_is_said_in_words(exported: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_llama_cpp_has_the_same_logits_and_says_the_same(corpus: TinyCorpus, exported: Path, tmp_path: Path) -> None:
+def test_llama_cpp_has_the_same_logits_and_replies(corpus: TinyCorpus, exported: Path, tmp_path: Path) -> None:
     python = environment_with("llama", ["llama-cpp-python==0.3.36"])
     write_gguf(exported, tmp_path / "m.gguf", "float32")
     chat = load_chat_format(corpus.tokenizer)
@@ -187,7 +187,7 @@ def test_llama_cpp_has_the_same_logits_and_says_the_same(corpus: TinyCorpus, exp
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["linear", "yarn"])
-def test_llama_cpp_stretches_positions_alike(exported: Path, tmp_path: Path, kind: str) -> None:
+def test_llama_cpp_stretches_positions_likewise(exported: Path, tmp_path: Path, kind: str) -> None:
     python = environment_with("llama", ["llama-cpp-python==0.3.36"])
     changes = {"context": 64, "rope_scaling": kind, "rope_factor": 2.0, "rope_base": 50.0}
     folder = reshaped(exported, tmp_path / "export", **changes)

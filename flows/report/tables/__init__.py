@@ -1,0 +1,1 @@
+"""Readers of what the sections of the report show."""

@@ -1,7 +1,7 @@
-"""What the judges of the corpus found beside duplicates: personal data, harmful content, classifiers and their scores.
+"""What the checks of the corpus found beside duplicates: personal data, harmful content, classifiers' scores.
 
-Notable: all counts come from the counters of manifests and from rows of the small stages, so this costs the same for
-any crawl; a recipe that asks for none of it shows nothing.
+Notable: all counts come from the counters of manifests and from the rows of small stages, so the cost does not grow
+with the crawl.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PersonalDataKind:
 
     kind: str
     found: int
-    """Finds in all documents that the corpus stage read, those it removed included."""
+    """How often it was found in all documents that the corpus stage read, including those it removed."""
     placeholder: str | None
     """What stands in its place; None where the recipe leaves it."""
 
@@ -42,9 +42,9 @@ class PersonalData:
     rewritten: int
     """Documents in which anything was replaced."""
     limit: int | None
-    """Most finds that a document may have; None: any number."""
+    """How often it may occur in a document; None: any number of times."""
     removed: int
-    """Documents with more."""
+    """Documents in which it occurs more often."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class Classifier:
 
     @property
     def held_out(self) -> int:
-        """Texts that were not learnt from."""
+        """Return how many texts were held out of training."""
         return self.metrics.held_out_positives + self.metrics.held_out_negatives
 
 
 @dataclass(frozen=True)
 class CorpusChecks:
-    """All that the recipe asks for; what it does not is None or empty."""
+    """All checks that the recipe asks for; the others are None or empty."""
 
     documents: int
     """Documents that the corpus stage read."""
@@ -94,7 +94,7 @@ class CorpusChecks:
 
 
 def read_corpus_checks(store: Store, record: RunRecord) -> CorpusChecks:
-    """What was counted, as far as the run came."""
+    """Read what was counted, as far as the run came."""
     dataset = count_dataset(store, record, "corpus")
     counters = dataset.counters if dataset else {}
     config = CorpusConfig.model_validate(record.stages["corpus"].plan.config)

@@ -1,12 +1,13 @@
-"""How languages and text lengths are spread over the documents, kept and removed, as the filter saw them.
+"""The distributions of languages and text lengths over the documents that the filter kept and removed.
 
-Notable: the languages also count pages that no filter saw, for a guess of theirs had them dropped before extraction. It
-reads decisions, not texts, and a bounded number of row groups; `documents` says how many were looked at.
+Notable: the languages also count pages that were dropped before extraction for their guessed language. Only decisions
+are read, of a bounded number of row groups; `documents` says how many.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,18 +31,7 @@ class LanguageCount:
     kept: int
     removed: int
     unread: int
-    """Pages that were not even extracted, for a guess said that they are in this language."""
-
-
-@dataclass(frozen=True)
-class RuleCount:
-    """One rule of the filter."""
-
-    rule: str
-    failed: int
-    """Documents that failed it."""
-    alone: int
-    """Documents that failed nothing else: what dropping the rule would let in."""
+    """Pages that were dropped before extraction, guessed to be in this language."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +39,28 @@ class Distributions:
     """What was measured on the documents that reached the filter."""
 
     documents: int
-    """Documents looked at."""
+    """Documents in the sample."""
     unread: int
-    """Pages looked at that were dropped by a guess of their language."""
+    """Pages in the sample that were dropped for their guessed language."""
     languages: tuple[LanguageCount, ...]
     """Most frequent first."""
-    rules: tuple[RuleCount, ...]
-    """Most frequent first."""
+    failed_alone: Mapping[str, int]
+    """By rule, the documents that failed nothing else: what would pass without the rule."""
     words_kept: tuple[int, ...]
     """Words of each kept document."""
     words_removed: tuple[int, ...]
 
     @property
     def median_words(self) -> float:
-        """The middle length of the kept documents, in words."""
+        """Return the median length of the kept documents, in words."""
         return float(np.median(self.words_kept)) if self.words_kept else 0.0
 
 
 def read_distributions(store: Store, record: RunRecord) -> Distributions:
-    """Distributions over a bounded sample of the filter's decisions."""
+    """Read the distributions over a bounded sample of the filter's decisions."""
     kept_languages: Counter[str] = Counter()
     removed_languages: Counter[str] = Counter()
     unread = _unread_languages(store, record)
-    failed: Counter[str] = Counter()
     alone: Counter[str] = Counter()
     words: tuple[list[int], list[int]] = ([], [])
     folder = stage_decisions(record, "filter")
@@ -79,21 +68,20 @@ def read_distributions(store: Store, record: RunRecord) -> Distributions:
         for row in rows:
             (kept_languages if row["kept"] else removed_languages)[row["language"]] += 1
             words[0 if row["kept"] else 1].append(row["words"])
-            failed.update(row["reasons"])
             if len(row["reasons"]) == 1:
                 alone.update(row["reasons"])
     return Distributions(
         documents=kept_languages.total() + removed_languages.total(),
         unread=unread.total(),
         languages=_language_counts(kept_languages, removed_languages, unread),
-        rules=tuple(RuleCount(rule, count, alone[rule]) for rule, count in _frequent(failed)),
+        failed_alone=alone,
         words_kept=tuple(words[0]),
         words_removed=tuple(words[1]),
     )
 
 
 def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
-    """The guessed languages of pages that were dropped for them."""
+    """Count the guessed languages of pages that were dropped for them."""
     languages: Counter[str] = Counter()
     folder = stage_decisions(record, "extract")
     for _, rows in sampled_rows(store, folder, ["reasons", "guessed_language"]):
@@ -103,15 +91,12 @@ def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
 
 
 def _language_counts(kept: Counter[str], removed: Counter[str], unread: Counter[str]) -> tuple[LanguageCount, ...]:
-    names = [language for language, _ in _frequent(kept + removed + unread)]
+    counts = kept + removed + unread
+    names = sorted(counts, key=lambda name: (-counts[name], name))
     shown = [LanguageCount(name, kept[name], removed[name], unread[name]) for name in names[:_LANGUAGES]]
     rest = names[_LANGUAGES:]
     if rest:
         shown.append(
-            LanguageCount(OTHER_LANGUAGES, *(sum(who[name] for name in rest) for who in (kept, removed, unread)))
+            LanguageCount(OTHER_LANGUAGES, *(sum(side[name] for name in rest) for side in (kept, removed, unread)))
         )
     return tuple(shown)
-
-
-def _frequent(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

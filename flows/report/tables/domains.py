@@ -1,7 +1,7 @@
-"""Which domains the records came from and what became of them.
+"""The domains that the records came from, and what became of their records.
 
-Notable: a sampled part of the crawl is followed from its records to the last finished stage, so the shares are whole
-even where only some parts are looked at; memory holds one part's addresses at a time.
+Notable: a sampled part of the crawl is followed from its records to the last finished stage, so the shares are right
+even where only some parts are read; memory holds one part's addresses at a time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DomainCount:
 
     @property
     def records(self) -> int:
-        """All of them."""
+        """Return how many records it has."""
         return self.kept + self.removed
 
 
@@ -42,7 +42,7 @@ class Domains:
 
     records: int
     domains: int
-    """How many there are; at least, where there are very many."""
+    """How many there are; a lower bound where there are very many."""
     last_stage: str
     """The stage whose documents count as kept."""
     most_read: tuple[DomainCount, ...]
@@ -50,7 +50,7 @@ class Domains:
 
 
 def read_domains(store: Store, record: RunRecord) -> Domains:
-    """The most frequent domains over a bounded sample of the records."""
+    """Read the most frequent domains over a bounded sample of the records."""
     last = next((name for name in ("corpus", "filter") if record.stages[name].state == "done"), "extract")
     counts: Counter[tuple[str, str]] = Counter()
     part, documents = "", pa.array([], pa.string())

@@ -1,33 +1,19 @@
-"""How good the finished model is: bits per byte beside a unigram baseline, and its answers to the questions."""
+"""How good the finished model is: bits per byte beside a unigram baseline, and its answers to questions."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import model_path, read_model_file, stage_summary
+from model.evaluation.results import Reply, Validation
 from tasks.dataset.store import Store
 
 _NAMED_DIGITS = 8
 SHOWCASE_GROUP = "held_out"
 """The group whose first question is the showcase: facts that finetuning never asked for."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The model on held-out documents."""
-
-    documents: int
-    tokens: int
-    text_bytes: int
-    loss: float
-    """Nats per token."""
-    bits_per_byte: float
-    unigram_bits_per_byte: float
-    """The same documents under token frequencies alone."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +26,8 @@ class GroupAccuracy:
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers."""
+        """Return the share of right answers."""
         return self.right / self.n if self.n else 0.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One question with the model's answer."""
-
-    id: str
-    group: str
-    question: str
-    answer: str
-    """The right one."""
-    reply: str
-    """What the model said."""
-    right: bool
 
 
 @dataclass(frozen=True)
@@ -66,7 +38,7 @@ class Evaluation:
     validation: Validation | None
     groups: tuple[GroupAccuracy, ...]
     replies: tuple[Reply, ...]
-    """In the order of the questions; empty where the file is not there."""
+    """In the order of the questions; empty where there is no file."""
 
     pretrained_bits_per_byte: float | None
     """Of the model before finetuning, on the documents that `pretrain.loop.evaluation_documents` allows; None where it
@@ -74,13 +46,13 @@ class Evaluation:
 
     @property
     def showcase(self) -> Reply | None:
-        """The first held-out question, which stands first in its file whatever the model answers; else the first."""
+        """Return the first held-out question, the first in its file whatever the model answers; else the first."""
         held_out = [reply for reply in self.replies if reply.group == SHOWCASE_GROUP]
         return next(iter(held_out or self.replies), None)
 
 
 def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
-    """The evaluation's result and replies."""
+    """Read the evaluation's result and replies."""
     if "evaluate" not in record.stages:
         return Missing("The recipe trains no model, so there is nothing to evaluate.")
     result = stage_summary(store, record, "evaluate")
@@ -96,23 +68,18 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
     )
 
 
-def judged_stage(record: RunRecord) -> str:
-    """The stage whose model is evaluated and exported."""
+def evaluated_stage(record: RunRecord) -> str:
+    """Return the stage whose model is evaluated and exported."""
     return "sft" if "sft" in record.stages else "pretrain"
 
 
 def _before_finetuning(store: Store, record: RunRecord) -> float | None:
-    value = stage_summary(store, record, "pretrain").get("bits_per_byte") if judged_stage(record) == "sft" else None
+    value = stage_summary(store, record, "pretrain").get("bits_per_byte") if evaluated_stage(record) == "sft" else None
     return None if value is None else float(value)
 
 
 def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
-    model = model_path(store, record, judged_stage(record))
+    model = model_path(store, record, evaluated_stage(record))
     named = record.stages["evaluate"].plan.fingerprint[:_NAMED_DIGITS]
     text = read_model_file(store, record, f"{model}/evaluation-{named}/replies.jsonl") if model else None
-    return tuple(_reply(json.loads(line)) for line in (text or "").splitlines() if line)
-
-
-def _reply(values: dict[str, Any]) -> Reply:
-    texts = {name: str(values[name]) for name in ("id", "group", "question", "answer", "reply")}
-    return Reply(**texts, right=bool(values["right"]))
+    return tuple(Reply(**json.loads(line)) for line in (text or "").splitlines() if line)

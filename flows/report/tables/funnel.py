@@ -1,7 +1,7 @@
-"""The funnel: how many records came in, what every stage kept, and why the rest went; and whether it all adds up.
+"""The funnel: how many records came in, what every stage kept, and why it removed the rest; and whether it all adds up.
 
 Notable: all numbers come from the counters that stages leave in their parts, so the funnel of a large crawl costs one
-manifest a stage. `funnel_discrepancies` holds them against each other and against the decisions: nothing may disappear.
+manifest a stage. `funnel_discrepancies` compares them with each other and with the decisions: nothing may disappear.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.store.datasets import DatasetCount, count_dataset, count_decisions
-from flows.store.judging_stages import JUDGING_STAGES
+from flows.store.deciding_stages import DECIDING_STAGES
+from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 from tasks.dedup.clusters import EXACT, NEAR
 from tasks.tokenize.mixture import OWN
 
 _REMOVED = "removed."
+_FAILED_WARCS = 50
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ReasonCount:
 
 @dataclass(frozen=True)
 class FunnelStage:
-    """One stage's verdicts."""
+    """One stage's decisions."""
 
     stage: str
     read: int
@@ -43,13 +45,13 @@ class FunnelStage:
 
     @property
     def removed(self) -> int:
-        """Documents that went here."""
+        """Return how many documents were removed here."""
         return self.read - self.kept
 
 
 @dataclass(frozen=True)
 class TokenCount:
-    """What the corpus came to in tokens."""
+    """The size of the corpus in tokens."""
 
     documents: int
     tokens: int
@@ -59,13 +61,13 @@ class TokenCount:
 
     @property
     def validation_tokens(self) -> int:
-        """Tokens of the held-out documents."""
+        """Return the tokens of the held-out documents."""
         return self.tokens - self.train_tokens
 
 
 @dataclass(frozen=True)
 class Compression:
-    """What a tokenizer makes of the held-out text."""
+    """How well a tokenizer compresses the held-out text."""
 
     name: str
     """`own`, or the recipe's name for another one."""
@@ -83,7 +85,7 @@ class PackingCount:
 
     @property
     def fill(self) -> float:
-        """Share of the positions that hold a token."""
+        """Return the share of the positions that hold a token."""
         positions = self.tokens + self.padding
         return self.tokens / positions if positions else 0.0
 
@@ -95,9 +97,9 @@ class Funnel:
     warcs: int
     warc_bytes: int
     failed_warcs: int
-    """Those that could not be had, and are not among `warcs`."""
+    """Those that could not be fetched; they are not among `warcs`."""
     damaged_warcs: int
-    """Those of `warcs` that are damaged at the source, and were read as far as they go."""
+    """Those of `warcs` that are damaged at the source, and were read up to the damage."""
     stages: tuple[FunnelStage, ...]
     """Those that have at least one finished part."""
     tokens: TokenCount | None
@@ -106,20 +108,20 @@ class Funnel:
     """Of the run's tokenizer and those it is compared with; none where the recipe asks for no comparison."""
 
     def stage(self, name: str) -> FunnelStage | None:
-        """One stage of the funnel."""
+        """Return one stage of the funnel."""
         return next((stage for stage in self.stages if stage.stage == name), None)
 
     @property
     def records(self) -> int:
-        """Records that went in."""
+        """Return how many records went in."""
         return self.stages[0].read if self.stages else 0
 
 
 def read_funnel(store: Store, record: RunRecord) -> Funnel:
-    """The funnel of a run, as far as it came."""
+    """Read the funnel of a run, as far as it came."""
     fetched = count_dataset(store, record, "fetch")
-    counted = {name: count_dataset(store, record, name) for name in (*JUDGING_STAGES, "tokens", "packing")}
-    stages = [_funnel_stage(name, dataset) for name in JUDGING_STAGES if (dataset := counted[name])]
+    counted = {name: count_dataset(store, record, name) for name in (*DECIDING_STAGES, "tokens", "packing")}
+    stages = [_funnel_stage(name, dataset) for name in DECIDING_STAGES if (dataset := counted[name])]
     tokens, packing = counted["tokens"], counted["packing"]
     return Funnel(
         warcs=fetched.rows if fetched else 0,
@@ -131,6 +133,13 @@ def read_funnel(store: Store, record: RunRecord) -> Funnel:
         packing=_packing_count(packing) if packing else None,
         compression=_compression(count_dataset(store, record, "compression")),
     )
+
+
+def read_failed_warcs(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]:
+    """Read the first WARC files that could not be fetched, or are damaged at the source."""
+    fetched = count_dataset(store, record, "fetch")
+    parts = ((part.name, part.counters) for part in fetched.parts) if fetched else ()
+    return failed_warcs(store, "fetch", record.stages["fetch"].plan.fingerprint, parts, _FAILED_WARCS)
 
 
 def _funnel_stage(name: str, dataset: DatasetCount) -> FunnelStage:
@@ -159,7 +168,7 @@ def _token_count(dataset: DatasetCount) -> TokenCount:
 def _compression(dataset: DatasetCount | None) -> tuple[Compression, ...]:
     counters = dataset.counters if dataset else {}
     tokens = {name.removeprefix("tokens."): count for name, count in counters.items() if name.startswith("tokens.")}
-    # The own one first, the others by name.
+    # The run's own first, the others by name.
     return tuple(
         Compression(name, counters["bytes"] / count)
         for name, count in sorted(tokens.items(), key=lambda item: (item[0] != OWN, item[0]))
@@ -173,18 +182,18 @@ def _packing_count(dataset: DatasetCount) -> PackingCount:
 
 
 def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
-    """Every place where the counts of a run do not add up, in words; none where nothing disappeared.
+    """Return in words every place where the counts of a run do not add up; none where nothing disappeared.
 
-    Looks at finished datasets only: in one that is half there, counts need not agree yet.
+    Only finished datasets count: in one that is half there, counts need not agree yet.
     """
     counted = {
         name: dataset
-        for name in ("fetch", *JUDGING_STAGES, "signatures", "duplicates", "tokens", "packing")
+        for name in ("fetch", *DECIDING_STAGES, "signatures", "duplicates", "tokens", "packing")
         if (dataset := count_dataset(store, record, name))
     }
     damage = [dataset.damage for dataset in counted.values() if dataset.damage]
     datasets = {name: dataset for name, dataset in counted.items() if dataset.finished}
-    decisions = {name: count_decisions(store, record, name) for name in JUDGING_STAGES if name in datasets}
+    decisions = {name: count_decisions(store, record, name) for name in DECIDING_STAGES if name in datasets}
     between = _between_stages(datasets, _has_other_corpora(record))
     return [*damage, *_within_stages(datasets, decisions), *between, *_in_tokens(record, datasets)]
 
@@ -194,10 +203,10 @@ def _has_other_corpora(record: RunRecord) -> bool:
 
 
 def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]) -> Iterator[str]:
-    """Read is kept and removed; kept is what the dataset holds; each record read has its decision."""
-    for name, judged in decisions.items():
+    """Check that read is kept and removed, kept is what the dataset holds, and each record read has its decision."""
+    for name, counted in decisions.items():
         dataset = datasets[name]
-        decided = {part.name: part.rows for part in judged.parts} if judged else {}
+        decided = {part.name: part.rows for part in counted.parts} if counted else {}
         for part in dataset.parts:
             where = f"{name}, {part.name}:"
             read, kept = part.counters.get("read", 0), part.counters.get("kept", 0)
@@ -216,7 +225,7 @@ def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, Datas
 
 
 def _between_stages(datasets: dict[str, DatasetCount], has_other_corpora: bool) -> Iterator[str]:
-    """What one stage keeps is what the next one reads, part by part."""
+    """Check that what one stage keeps is what the next one reads, part by part."""
     for before, after, counter in (
         ("extract", "filter", "read"),
         ("filter", "signatures", "documents"),
@@ -236,17 +245,17 @@ def _between_stages(datasets: dict[str, DatasetCount], has_other_corpora: bool) 
         files, failed = datasets["fetch"].rows, datasets["fetch"].counters["failed"]
         parts = len(datasets["extract"].parts)
         if files + failed != parts:
-            yield f"fetch brought {files:,} WARC files and not {failed:,}, extract made {parts:,} parts of them."
+            yield f"fetch got {files:,} WARC files and failed on {failed:,}, but extract made {parts:,} parts."
     if "duplicates" in datasets and "corpus" in datasets:
-        judged, removed = datasets["duplicates"].counters, datasets["corpus"].counters
+        found, removed = datasets["duplicates"].counters, datasets["corpus"].counters
         for reason in (EXACT, NEAR):
-            named, gone = judged[_REMOVED + reason], removed[_REMOVED + reason]
+            named, gone = found[_REMOVED + reason], removed[_REMOVED + reason]
             if named != gone:
                 yield f"duplicates names {named:,} documents as {reason}, corpus removes {gone:,}."
 
 
 def _in_tokens(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator[str]:
-    """The rows of the plan hold the tokens of the training documents, as often as a mixture draws them, and padding."""
+    """Check that the plan holds the tokens of the training documents, as often as a mixture draws them, and padding."""
     if "packing" not in datasets:
         return
     packed = datasets["packing"].counters

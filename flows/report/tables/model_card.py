@@ -1,14 +1,11 @@
-"""The model card: what the model is, what it was made from, what it is good for and where it ends.
-
-Notable: every number in it comes from the run; what a number means for a user is said in words that follow from it.
-"""
+"""The model card: what the model is, what it was made from, what it is good for. All numbers are the run's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from flows.report.tables.evaluation import Evaluation, judged_stage
+from flows.report.tables.evaluation import Evaluation, evaluated_stage
 from flows.report.tables.funnel import Funnel
 from flows.store.missing import Missing, found
 from flows.store.run_record import RunRecord
@@ -33,11 +30,11 @@ class ModelCard:
     """Sizes, as the recipe gives them."""
     crawl: str
     languages: str
-    """Languages that the filter let through."""
+    """Languages that the filter kept."""
     profiles: str
     """Filter profiles that every document passed."""
     is_synthetic_web: bool
-    """Whether it only ever read the demo's synthetic web."""
+    """Whether it was trained on the demo's synthetic web alone."""
     is_finetuned: bool
     documents: int | None
     trained_tokens: int | None
@@ -55,14 +52,14 @@ def read_model_card(
     pretraining: Training | Missing,
     evaluation: Evaluation | Missing,
 ) -> ModelCard | Missing:
-    """The card of the last model that the run trained."""
-    stage = judged_stage(record)
+    """Read the card of the last model that the run trained."""
+    stage = evaluated_stage(record)
     summary = stage_summary(store, record, stage)
     if not summary:
         return Missing("No model has been trained to its end.")
     folder = str(summary["model"])
-    measured, judged, log = found(funnel), found(evaluation), found(pretraining)
-    parameters = judged.parameters if judged else None
+    measured, evaluated, log = found(funnel), found(evaluation), found(pretraining)
+    parameters = evaluated.parameters if evaluated else None
     tokens = log.last.tokens if log else None
     packed = measured.packing.tokens if measured and measured.packing else None
     filtering = record.recipe["filter"]
@@ -85,7 +82,7 @@ def read_model_card(
 
 
 def _shape(shape: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Sizes as words: `intermediate_size` becomes `feed forward width`."""
+    """Return sizes as words: `intermediate_size` becomes `intermediate size`."""
     return tuple((name.replace("_", " "), _size(value)) for name, value in shape.items() if value is not None)
 
 

@@ -1,7 +1,6 @@
-"""What the pages say about themselves: licence, what robots may do, language, date; and counts that stages kept.
+"""What the pages declare: licence, robots directives, language, date; and counts that no other table shows.
 
-Notable: a page's word is unproven. It is counted over a bounded sample of the documents, and what an older store does
-not have is left out.
+Notable: what a page declares is unverified. It is counted over a bounded sample of the documents.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.store.datasets import count_dataset, part_schema, sampled_tables, stage_folder
-from flows.store.judging_stages import JUDGING_STAGES
+from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
@@ -46,7 +45,7 @@ class DeclaredMetadata:
 
 @dataclass(frozen=True)
 class Counted:
-    """Something that a judging stage counted and no other table shows."""
+    """Something that a stage counted and no other table shows."""
 
     stage: str
     what: str
@@ -54,12 +53,12 @@ class Counted:
 
 
 def read_page_metadata(store: Store, record: RunRecord) -> tuple[DeclaredMetadata, ...]:
-    """What pages declare, among all with text and among those of the corpus; () where the store does not hold it."""
-    stages = (_stage_declarations(store, record, name) for name in ("extract", "corpus") if name in record.stages)
+    """Count what pages declare, among all with text and among those of the corpus."""
+    stages = (_declared_metadata(store, record, name) for name in ("extract", "corpus") if name in record.stages)
     return tuple(stage for stage in stages if stage)
 
 
-def _stage_declarations(store: Store, record: RunRecord, stage: str) -> DeclaredMetadata | None:
+def _declared_metadata(store: Store, record: RunRecord, stage: str) -> DeclaredMetadata | None:
     folder = stage_folder(record, stage)
     columns = [name for name in _COLUMNS if name in part_schema(store, folder).names]
     if not columns:
@@ -102,10 +101,10 @@ def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
 
 
 def read_counted(store: Store, record: RunRecord) -> tuple[Counted, ...]:
-    """What the judging stages counted beside read, kept and removed, such as charsets that were guessed."""
+    """Return what the deciding stages counted beside read, kept and removed, such as charsets that were guessed."""
     return tuple(
         Counted(stage, what.replace("_", " ").replace(".", ": "), count)
-        for stage in JUDGING_STAGES
+        for stage in DECIDING_STAGES
         if (dataset := count_dataset(store, record, stage))
         for what, count in sorted(dataset.counters.items())
         if count and what not in _FUNNEL_COUNTERS and not what.startswith(_SHOWN_ELSEWHERE)

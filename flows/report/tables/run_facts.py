@@ -46,11 +46,11 @@ class RunFacts:
     recipe: str
     """The recipe as YAML."""
     settings: str
-    """Where and how it ran, as YAML; without influence on what came out."""
+    """Where and how it ran, as YAML; nothing that came out depends on it."""
 
 
 def read_run_facts(store: Store, record: RunRecord) -> RunFacts:
-    """Everything that the record says, and the sizes of the datasets."""
+    """Read the record, and the sizes of the datasets."""
     return RunFacts(
         run=record.run,
         recipe_name=str(record.recipe.get("name", "")),

@@ -1,7 +1,8 @@
-"""Texts for the reader: some that were kept, some that went, with the reason and the numbers behind it, and duplicates.
+"""Texts for the reader: some that were kept, some that were removed, with the reasons and the numbers, and duplicates.
 
-Notable: the choice is deterministic and blind: within the row groups looked at, the documents with the smallest hash of
-their id. A removed document's text stands in the dataset before the stage that removed it, under the same part name.
+Notable: the choice is random but the same every time: within the row groups looked at, the documents with the
+smallest hash of their id. A removed document's text is in the dataset before the stage that removed it, in the part of
+the same name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import xxhash
 
 from flows.report.tables.text_difference import Piece, mark_differences
 from flows.store.datasets import rows_by_id, sampled_parts, sampled_rows, stage_decisions, stage_folder
-from flows.store.judging_stages import JUDGING_STAGES, decides_on, plans_of, rules_of
+from flows.store.deciding_stages import DECIDING_STAGES, decides_on, plans_of, rules_of
 from flows.store.run_record import RunRecord
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
@@ -45,7 +46,7 @@ class TextSample:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there is more text than is shown."""
+        """Return whether there is more text than is shown."""
         return self.characters > len(self.text)
 
 
@@ -55,7 +56,7 @@ class RecordSample:
 
     id: str
     url: str
-    """Empty where the record was too broken to tell."""
+    """Empty where the record is too damaged to have one."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _Found:
 
 
 def kept_samples(store: Store, record: RunRecord) -> tuple[TextSample, ...]:
-    """Some documents of the corpus."""
+    """Return some documents of the corpus."""
     chosen: list[dict[str, Any]] = []
     for _, rows in sampled_rows(store, stage_folder(record, "corpus"), ["id", *_TEXT_COLUMNS]):
         chosen = sorted([*chosen, *rows], key=_draw)[:_SAMPLES]
@@ -109,14 +110,17 @@ def kept_samples(store: Store, record: RunRecord) -> tuple[TextSample, ...]:
 
 
 def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
-    """Some documents that the filter or the corpus stage removed, for each of their most frequent reasons."""
-    stages = (name for name in JUDGING_STAGES if decides_on(name) and name in record.stages)
-    return tuple(found for name in stages for found in _removed_by(store, record, name))
+    """Return some documents that the filter or the corpus stage removed, for each of their most frequent reasons."""
+    pairs = ((stage, decides_on(stage)) for stage in DECIDING_STAGES if stage in record.stages)
+    return tuple(found for stage, before in pairs if before for found in _removed_by(store, record, stage, before))
 
 
-def _removed_by(store: Store, record: RunRecord, stage: str) -> Iterator[RemovedFor]:
-    tests = {test.name: test for test in rules_of(stage, plans_of(record))}
-    columns = ["id", "kept", "reasons", *dict.fromkeys(column for test in tests.values() for column in test.columns)]
+def _removed_by(store: Store, record: RunRecord, stage: str, before: str) -> Iterator[RemovedFor]:
+    """Yield documents that `stage` removed of those that the stage `before` kept."""
+    rules = {rule.name: rule for rule in rules_of(stage, plans_of(record))}
+    columns = list(
+        dict.fromkeys(["id", "kept", "reasons", *(name for rule in rules.values() for name in rule.columns)])
+    )
     by_reason: defaultdict[str, list[_Found]] = defaultdict(list)
     counts: defaultdict[str, int] = defaultdict(int)
     for part, rows in sampled_rows(store, stage_decisions(record, stage), columns):
@@ -125,19 +129,18 @@ def _removed_by(store: Store, record: RunRecord, stage: str) -> Iterator[Removed
                 if reason not in _DUPLICATE_REASONS:
                     counts[reason] += 1
                     by_reason[reason].append(_Found(part, row))
-        # A document that failed this one rule only shows best what the rule does.
+        # A document that failed only this rule shows best what the rule does.
         for reason, found in by_reason.items():
             by_reason[reason] = sorted(found, key=lambda one: (len(one.row["reasons"]), _draw(one.row)))[:_CANDIDATES]
     chosen = _one_reason_each(sorted(counts, key=lambda reason: (-counts[reason], reason)), by_reason)
-    judged = stage_folder(record, str(decides_on(stage)))
-    texts = _texts(store, judged, [one for found in chosen.values() for one in found])
+    texts = _texts(store, stage_folder(record, before), [one for found in chosen.values() for one in found])
     for reason, found in chosen.items():
-        samples = (RemovedSample(_text_sample(texts[one.id]), _failures(one.row, tests)) for one in found)
+        samples = (RemovedSample(_text_sample(texts[one.id]), _failures(one.row, rules)) for one in found)
         yield RemovedFor(stage, reason, tuple(samples))
 
 
 def _one_reason_each(reasons: Iterable[str], candidates: Mapping[str, list[_Found]]) -> dict[str, list[_Found]]:
-    """Some documents for each reason, none twice; a reason that has no document of its own to show is left out."""
+    """Choose some documents for each reason, none twice; a reason without one of its own to show is left out."""
     chosen: dict[str, list[_Found]] = {}
     shown: set[str] = set()
     for reason in reasons:
@@ -149,7 +152,7 @@ def _one_reason_each(reasons: Iterable[str], candidates: Mapping[str, list[_Foun
 
 
 def unreadable_samples(store: Store, record: RunRecord) -> dict[str, list[RecordSample]]:
-    """For each reason of the extraction, a few records: they have no text to show."""
+    """Return a few records for each reason of the extraction: they have no text to show."""
     chosen: defaultdict[str, list[RecordSample]] = defaultdict(list)
     for _, rows in sampled_rows(store, stage_decisions(record, "extract"), ["id", "reasons", "url"]):
         for row in rows:
@@ -160,7 +163,7 @@ def unreadable_samples(store: Store, record: RunRecord) -> dict[str, list[Record
 
 
 def duplicate_pairs(store: Store, record: RunRecord) -> tuple[DuplicatePair, ...]:
-    """Some removed duplicates beside the documents kept in their place, near-duplicates first."""
+    """Return some removed duplicates beside the documents kept in their place, near-duplicates first."""
     parts = sampled_parts(store, stage_decisions(record, "corpus"))
     found: list[_Found] = []
     keepers: dict[str, str] = {}
@@ -168,7 +171,7 @@ def duplicate_pairs(store: Store, record: RunRecord) -> tuple[DuplicatePair, ...
         keepers.update({str(row["id"]): part for row in rows if row["kept"]})
         found += [_Found(part, row) for row in rows if row["reasons"]]
     within = [one for one in found if one.row["duplicate_of"] in keepers and one.part in parts]
-    chosen = sorted(within, key=lambda one: ("near_duplicate" not in one.row["reasons"], _draw(one.row)))[:_PAIRS]
+    chosen = sorted(within, key=lambda one: (NEAR not in one.row["reasons"], _draw(one.row)))[:_PAIRS]
     kept = [_Found(keepers[one.row["duplicate_of"]], {"id": one.row["duplicate_of"]}) for one in chosen]
     texts = _texts(store, stage_folder(record, "filter"), [*chosen, *kept])
     return tuple(
@@ -185,7 +188,7 @@ def _pair(one: _Found, removed: Mapping[str, Any], kept: Mapping[str, Any]) -> D
 
 
 def _texts(store: Store, folder: str, wanted: Iterable[_Found]) -> dict[str, dict[str, Any]]:
-    """The documents by id, from the parts of another dataset with the same names."""
+    """Read the documents by id, from the parts of another dataset with the same names."""
     by_part: defaultdict[str, set[str]] = defaultdict(set)
     for one in wanted:
         by_part[one.part].add(one.id)
@@ -195,9 +198,9 @@ def _texts(store: Store, folder: str, wanted: Iterable[_Found]) -> dict[str, dic
     return texts
 
 
-def _failures(row: Mapping[str, Any], tests: Mapping[str, Rule]) -> tuple[str, ...]:
-    """Each reason with the measured number and the threshold it broke, where a test gave it."""
-    return tuple(tests[reason].explain(row) if reason in tests else str(reason) for reason in row["reasons"])
+def _failures(row: Mapping[str, Any], rules: Mapping[str, Rule]) -> tuple[str, ...]:
+    """Return each reason, with the measured number and the threshold where a rule gave it."""
+    return tuple(rules[reason].explain(row) if reason in rules else str(reason) for reason in row["reasons"])
 
 
 def _text_sample(row: Mapping[str, Any]) -> TextSample:
@@ -212,5 +215,5 @@ def _text_sample(row: Mapping[str, Any]) -> TextSample:
 
 
 def _draw(row: Mapping[str, Any]) -> str:
-    """Where chance puts a document: the same for every report."""
+    """Return a document's place in the random order, the same in every report."""
     return xxhash.xxh3_128_hexdigest(str(row["id"]))

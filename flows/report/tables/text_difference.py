@@ -1,4 +1,4 @@
-"""Where two texts differ, word by word, for a reader who compares them."""
+"""Where two texts differ, word by word."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Piece:
 
     text: str
     differs: bool
-    """Whether the other text does not have it here."""
+    """Whether the other text lacks it here."""
 
 
 def mark_differences(left: str, right: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
-    """Both texts in pieces; the pieces of each, joined, are the text. Words are compared without the space before."""
+    """Split both texts into pieces that, joined, are the text. Words are compared without the space before them."""
     words = _WORDS.findall(left), _WORDS.findall(right)
     bare = [[word.strip() for word in side] for side in words]
     matcher = SequenceMatcher(None, bare[0], bare[1], autojunk=False)

@@ -1,0 +1,1 @@
+"""Scores of a run on the synthetic web against the known truth."""

@@ -1,8 +1,8 @@
-"""What the pipeline did with each page, against what it should have done, stage by stage and reason by reason.
+"""What the pipeline did with each page against what it should have done, stage by stage and reason by reason.
 
 Notable:
-- A removal is right when the page had to go by that stage, early when a later stage would have removed it, wrong when
-  the page was worth keeping. Early removals count for precision: the page is gone for good reason.
+- A removal is right when that stage or one before it should remove the page, early when a later one should, wrong when
+  the page should be kept. Early removals count for precision: the page had to go.
 - Of a cluster of copies one page should be kept, and whichever survives counts as that one.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flows.report.tables.funnel import ReasonCount
-from flows.store.judging_stages import JUDGING_STAGES
+from flows.store.deciding_stages import DECIDING_STAGES
 from tasks.synthetic_web import PageTruth
 
 KEEP = "keep"
@@ -24,7 +24,7 @@ _MISTAKES = 12
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What became of a page."""
 
     removed_by: str | None
@@ -40,30 +40,30 @@ class StageScore:
     stage: str
     reached: int
     right: int
-    """Removed, and had to be by now."""
+    """Removed, and had to be by this stage."""
     early: int
-    """Removed, and a later stage would have had to."""
+    """Removed, and a later stage should have done it."""
     wrong: int
     """Removed, and should have been kept."""
     missed: int
-    """Kept, and should have been gone by now."""
+    """Kept, and should have been removed by this stage."""
 
     @property
     def precision(self) -> float | None:
-        """Share of the removed pages that had to go; None where nothing was removed."""
+        """Return the share of the removed pages that had to go; None where nothing was removed."""
         removed = self.right + self.early + self.wrong
         return (self.right + self.early) / removed if removed else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the pages that had to go by now that went; None where there were none."""
+        """Return the share of the pages that had to go by now that went; None where there were none."""
         due = self.right + self.missed
         return self.right / due if due else None
 
 
 @dataclass(frozen=True)
 class ReasonScore:
-    """What the pipeline made of the pages that should go for one reason."""
+    """What became of the pages that should go for one reason."""
 
     reason: str
     expected: str
@@ -89,7 +89,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class DecisionScore:
-    """All verdicts against the truth."""
+    """All decisions against the truth."""
 
     pages: int
     outcomes: Mapping[str, Mapping[str, int]]
@@ -101,7 +101,7 @@ class DecisionScore:
 
     @property
     def agreeing(self) -> float:
-        """Share of the pages that were kept or removed as they should."""
+        """Return the share of the pages that were kept or removed as they should be."""
         right = sum(
             count
             for expected, row in self.outcomes.items()
@@ -111,47 +111,45 @@ class DecisionScore:
         return right / self.pages if self.pages else 0.0
 
 
-def score_decisions(
-    truth: Sequence[PageTruth], verdicts: Mapping[str, Verdict], stages: Iterable[str]
-) -> DecisionScore:
-    """Hold `verdicts`, by record, against the truth; `stages` are those that ran, in order."""
-    expected = _expectations(truth, verdicts)
+def score_decisions(truth: Sequence[PageTruth], found: Mapping[str, Outcome], stages: Iterable[str]) -> DecisionScore:
+    """Compare what became of each record with the truth; `stages` are those that ran, in order."""
+    expected = _expectations(truth, found)
     outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for page in truth:
-        outcomes[expected[page.id]][_outcome(verdicts.get(page.id))] += 1
+        outcomes[expected[page.id]][_outcome(found.get(page.id))] += 1
     return DecisionScore(
         pages=len(truth),
-        outcomes={name: dict(outcomes[name]) for name in (KEEP, *JUDGING_STAGES) if name in outcomes},
-        stages=tuple(_stage_score(stage, expected, verdicts) for stage in stages),
-        reasons=tuple(_reason_scores(truth, expected, verdicts)),
-        mistakes=tuple(_mistakes(truth, expected, verdicts)),
+        outcomes={name: dict(outcomes[name]) for name in (KEEP, *DECIDING_STAGES) if name in outcomes},
+        stages=tuple(_stage_score(stage, expected, found) for stage in stages),
+        reasons=tuple(_reason_scores(truth, expected, found)),
+        mistakes=tuple(_mistakes(truth, expected, found)),
     )
 
 
-def _outcome(verdict: Verdict | None) -> str:
-    return LOST if verdict is None else verdict.removed_by or KEEP
+def _outcome(became: Outcome | None) -> str:
+    return LOST if became is None else became.removed_by or KEEP
 
 
-def _expectations(truth: Iterable[PageTruth], verdicts: Mapping[str, Verdict]) -> dict[str, str]:
-    """For each page, `keep` or the stage that should remove it; the survivor of a cluster is the one to keep."""
+def _expectations(truth: Iterable[PageTruth], found: Mapping[str, Outcome]) -> dict[str, str]:
+    """Return for each page `keep` or the stage that should remove it; the survivor of a cluster is the one to keep."""
     expected = {page.id: _STAGE_OF.get(page.expected, KEEP) for page in truth}
     clusters: defaultdict[str, list[str]] = defaultdict(list)
     for page in truth:
         if page.duplicate_cluster is not None:
             clusters[page.duplicate_cluster].append(page.id)
     for members in clusters.values():
-        survivors = [id for id in members if _outcome(verdicts.get(id)) == KEEP]
+        survivors = [id for id in members if _outcome(found.get(id)) == KEEP]
         if survivors:
             expected.update(dict.fromkeys(members, _STAGE_OF["duplicates"]))
             expected[survivors[0]] = KEEP
     return expected
 
 
-def _stage_score(stage: str, expected: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> StageScore:
-    order = {name: place for place, name in enumerate((*JUDGING_STAGES, KEEP))}
+def _stage_score(stage: str, expected: Mapping[str, str], found: Mapping[str, Outcome]) -> StageScore:
+    order = {name: place for place, name in enumerate((*DECIDING_STAGES, KEEP))}
     counts: Counter[str] = Counter()
     for id, wanted in expected.items():
-        outcome = _outcome(verdicts.get(id))
+        outcome = _outcome(found.get(id))
         if outcome == LOST or order[outcome] < order[stage]:
             continue
         due = order[wanted] <= order[stage]
@@ -164,7 +162,7 @@ def _stage_score(stage: str, expected: Mapping[str, str], verdicts: Mapping[str,
 
 
 def _reason_scores(
-    truth: Iterable[PageTruth], expected: Mapping[str, str], verdicts: Mapping[str, Verdict]
+    truth: Iterable[PageTruth], expected: Mapping[str, str], found: Mapping[str, Outcome]
 ) -> Iterator[ReasonScore]:
     by_reason: defaultdict[tuple[str, str], list[PageTruth]] = defaultdict(list)
     for page in truth:
@@ -172,25 +170,25 @@ def _reason_scores(
         reason = page.reason or _COPIED
         if expected[page.id] != KEEP:
             by_reason[expected[page.id], reason].append(page)
-    order = {name: place for place, name in enumerate(JUDGING_STAGES)}
+    order = {name: place for place, name in enumerate(DECIDING_STAGES)}
     for (stage, reason), pages in sorted(by_reason.items(), key=lambda item: (order[item[0][0]], item[0][1])):
-        by_stage = Counter(_outcome(verdicts.get(page.id)) for page in pages)
-        given = Counter(name for page in pages if page.id in verdicts for name in verdicts[page.id].reasons)
+        by_stage = Counter(_outcome(found.get(page.id)) for page in pages)
+        given = Counter(name for page in pages if page.id in found for name in found[page.id].reasons)
         ordered = sorted(given.items(), key=lambda item: (-item[1], item[0]))
         counts = tuple(ReasonCount(name, count) for name, count in ordered)
         yield ReasonScore(reason, stage, len(pages), dict(by_stage), counts)
 
 
 def _mistakes(
-    truth: Iterable[PageTruth], expected: Mapping[str, str], verdicts: Mapping[str, Verdict]
+    truth: Iterable[PageTruth], expected: Mapping[str, str], found: Mapping[str, Outcome]
 ) -> Iterator[Mistake]:
-    """The first few of each kind of mistake."""
+    """Yield the first few of each kind of mistake."""
     seen: Counter[tuple[str, str]] = Counter()
     for page in truth:
-        verdict, wanted = verdicts.get(page.id), expected[page.id]
-        outcome = _outcome(verdict)
+        became, wanted = found.get(page.id), expected[page.id]
+        outcome = _outcome(became)
         if outcome != LOST and (wanted == KEEP) == (outcome == KEEP):
             continue
         seen[page.kind, outcome] += 1
         if seen[page.kind, outcome] <= 2 and seen.total() <= _MISTAKES:
-            yield Mistake(page.id, page.url, page.kind, wanted, outcome, verdict.reasons if verdict else ())
+            yield Mistake(page.id, page.url, page.kind, wanted, outcome, became.reasons if became else ())

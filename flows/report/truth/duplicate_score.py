@@ -1,4 +1,4 @@
-"""The duplicates that were found against those that the synthetic web has, pair by pair."""
+"""The duplicates that were found against those of the synthetic web, pair by pair."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class DuplicateScore:
 
     @property
     def precision(self) -> float | None:
-        """Share of the found pairs that are copies; None where none was found."""
+        """Return the share of the found pairs that are copies; None where none was found."""
         return self.right_pairs / self.found_pairs if self.found_pairs else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the true pairs that were found; None where there are none."""
+        """Return the share of the true pairs that were found; None where there are none."""
         return self.right_pairs / self.true_pairs if self.true_pairs else None
 
 
 def score_duplicates(truth: Iterable[PageTruth], found: Mapping[str, str]) -> DuplicateScore:
-    """`found` names the cluster of each document that reached deduplication, alone or not."""
+    """Score the clusters; `found` names that of each document that reached deduplication, alone or not."""
     true = {page.id: page.duplicate_cluster or page.id for page in truth if page.id in found}
     true_sizes = Counter(true.values())
     found_sizes = Counter(found[id] for id in true)

@@ -1,8 +1,8 @@
-"""The extracted text and its language against what the synthetic pages say.
+"""The extracted text and its language against those of the synthetic pages.
 
 Notable: texts are compared as bags of words, as in the usual benchmarks of extraction: precision falls where navigation
-and banners came along, recall where the text was cut. A page's charset was read right when all words of its paragraphs
-with letters beyond ASCII came out; its title may be left out by the extractor, so that is no sign of the charset.
+and banners are extracted too, recall where text is lost. A page's charset was decoded correctly when all words beyond
+ASCII of its paragraphs came out; its title is no sign of the charset, since the extractor may leave it out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class TextScore:
-    """How well the text of some pages came out; means over the pages."""
+    """How well the text of some pages was extracted; means over the pages."""
 
     name: str
     pages: int
@@ -32,12 +32,12 @@ class TextScore:
     recall: float
     f1: float
     titles: float
-    """Share of the pages whose title came along."""
+    """Share of the pages whose title was extracted too."""
 
 
 @dataclass(frozen=True)
 class CharsetScore:
-    """How often pages of one charset were decoded right."""
+    """How often pages of one charset were decoded correctly."""
 
     charset: str
     pages: int
@@ -53,7 +53,7 @@ class LanguageScore:
     pages: int
     right: int
     taken_for: tuple[str, ...]
-    """What it was taken for otherwise, most frequent first."""
+    """What it was mistaken for, most frequent first."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ExtractionScore:
     """All pages that have a text and got past the extraction."""
 
     overall: TextScore | None
-    """None where no such page is there."""
+    """None where there is no such page."""
     layouts: tuple[TextScore, ...]
     charsets: tuple[CharsetScore, ...]
     languages: tuple[LanguageScore, ...]
@@ -92,7 +92,7 @@ def score_extraction(store: Store, record: RunRecord, truth: Iterable[PageTruth]
 
 
 def word_overlap(found: str, wanted: str) -> tuple[float, float, float]:
-    """Precision, recall and F1 of the words of `found` against those of `wanted`, as bags."""
+    """Return precision, recall and F1 of the words of `found` against those of `wanted`, as bags."""
     bags = Counter(_words(found)), Counter(_words(wanted))
     common = (bags[0] & bags[1]).total()
     precision = common / bags[0].total() if bags[0] else 0.0

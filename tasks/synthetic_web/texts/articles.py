@@ -13,8 +13,7 @@ from itertools import pairwise
 
 from tasks.synthetic_web.texts.country import Fact, Place
 from tasks.synthetic_web.texts.draws import Draws
-from tasks.synthetic_web.texts.fact_sentences import STATEMENTS, state
-from tasks.synthetic_web.texts.filler_sentences import TITLES, filler
+from tasks.synthetic_web.texts.sentences import STATEMENTS, TITLES, filler, state
 
 _MOST_SHARED = 1 / 3
 _FEWEST_WORDS = 54

@@ -13,8 +13,8 @@ from dataclasses import replace
 from tasks.synthetic_web.texts.articles import write_article
 from tasks.synthetic_web.texts.country import Place
 from tasks.synthetic_web.texts.draws import Draws
-from tasks.synthetic_web.texts.fact_sentences import answer
 from tasks.synthetic_web.texts.poor_texts import paragraphs_html
+from tasks.synthetic_web.texts.sentences import answer
 from tasks.synthetic_web.web.layouts import Site, render
 from tasks.synthetic_web.web.responses import Response, Truth, html_response, meta_line, respond
 

@@ -11,7 +11,7 @@ from html import escape
 from string import Template
 
 from tasks.synthetic_web.texts.draws import Draws
-from tasks.synthetic_web.texts.filler_sentences import filler
+from tasks.synthetic_web.texts.sentences import filler
 
 _HEAD = """<!DOCTYPE html>
 <html lang="$lang">

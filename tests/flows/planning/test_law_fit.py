@@ -61,7 +61,7 @@ def test_the_constants_of_the_literature_are_found_again() -> None:
         assert getattr(found, name) == pytest.approx(getattr(CHINCHILLA_REPLICATED, name), rel=1e-3)
 
 
-def test_noise_is_survived_and_shows_in_the_intervals() -> None:
+def test_a_fit_survives_noise_and_shows_it_in_the_intervals() -> None:
     law = law_at(1.0, 0.8, 0.6, 0.35, 0.35)
     sharp, blurred = (fit_law(points(law, noise), "made up") for noise in (1e-4, 2e-2))
     assert blurred.law.loss(1e6, 1e7) == pytest.approx(law.loss(1e6, 1e7), rel=0.03)
@@ -71,7 +71,7 @@ def test_noise_is_survived_and_shows_in_the_intervals() -> None:
     assert not sharp.is_loose
 
 
-def test_a_law_of_models_that_hardly_differ_says_that_it_foretells_nothing() -> None:
+def test_a_law_of_models_that_hardly_differ_says_that_it_predicts_nothing() -> None:
     alike = points(law_at(1.0, 0.05, 0.05, 0.35, 0.35), 3e-2, sizes=(1e5, 1.2e5, 1.5e5))
     assert fit_law(alike, "made up").is_loose
 
@@ -96,7 +96,7 @@ def test_too_few_models_are_refused_with_what_to_do() -> None:
             fit_law(few, "made up")
 
 
-def test_the_largest_model_is_held_back_and_foretold() -> None:
+def test_the_largest_model_is_held_back_and_predicted() -> None:
     law = law_at(1.0, 0.8, 0.6, 0.35, 0.35)
     models = [
         LadderModel(

@@ -119,7 +119,7 @@ def test_an_unknown_gpu_is_refused_with_those_that_are_known(asked: str) -> None
         ({"tokens_per_parameter": 20}, "--tokens-per-parameter"),
     ],
 )
-def test_a_budget_that_cannot_be_is_refused(given: dict[str, object], message: str) -> None:
+def test_an_impossible_budget_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         training_budget(given)
 
@@ -226,7 +226,7 @@ def test_the_yield_of_a_store_is_measured(tmp_path: Path) -> None:
     assert (other.tokens_per_warc, other.tokens_available) == (found.tokens_per_warc, None)
 
 
-def test_the_made_up_web_says_nothing_of_a_real_crawl(tmp_path: Path) -> None:
+def test_the_synthetic_web_says_nothing_about_a_real_crawl(tmp_path: Path) -> None:
     synthetic_web_run(tmp_path / "store")
     found = token_yield(Store(str(tmp_path / "store")), load_recipe("fineweb"))
     assert found.tokens_per_warc == TYPICAL_TOKENS_PER_WARC

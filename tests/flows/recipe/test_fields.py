@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from flows.recipe.fields import fields_under, recipe_fields
@@ -12,6 +14,10 @@ FIELDS = {field.path: field for field in recipe_fields()}
 
 def test_every_field_says_what_it_is() -> None:
     assert [path for path, field in FIELDS.items() if len(field.meaning.split()) < 2] == []
+
+
+def test_a_missing_value_is_called_as_in_yaml() -> None:
+    assert [path for path, field in FIELDS.items() if re.search(r"\bNone\b", field.meaning)] == []
 
 
 @pytest.mark.parametrize(

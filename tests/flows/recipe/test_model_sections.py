@@ -65,7 +65,7 @@ def test_the_form_of_a_recipe_knows_the_depth() -> None:
         (["pretrain.shape.rope_scaling=yarn"], "rope_factor must be above 1 with rope_scaling"),
     ],
 )
-def test_what_cannot_be_is_said_before_a_run(overrides: list[str], message: str) -> None:
+def test_an_impossible_recipe_is_refused_before_a_run(overrides: list[str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe("demo", overrides)
 

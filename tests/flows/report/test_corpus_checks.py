@@ -1,4 +1,4 @@
-"""The corpus's judges in the report, and WARC files in trouble: every count is that of the store."""
+"""The checks of the corpus in the report, and failed WARC files: every count is that of the store."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flows.report.gather import gather
 from flows.report.page import render
+from flows.report.sections import Report
 from flows.report.tables.corpus_checks import read_corpus_checks
 from flows.store.failed_warcs import failed_warcs
 from flows.store.run_record import RunRecord
@@ -31,8 +31,8 @@ SECTIONS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
-    folder = tmp_path_factory.mktemp("judged")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord]:
+    folder = tmp_path_factory.mktemp("checked")
     (folder / "harm.tsv").write_text(LEXICON)
     harm = {"lexicon": str(folder / "harm.tsv"), "thresholds": {"violence": 1.0}}
     return Store(str(folder / "store")), crawl(folder / "store", {**SECTIONS, "harm": harm})
@@ -43,9 +43,9 @@ def decided(store: Store, record: RunRecord) -> list[dict[str, Any]]:
     return [row for part in sorted(folder.iterdir()) for row in pq.read_table(part).to_pylist()]
 
 
-def test_a_classifier_shows_how_good_it_is_and_where_it_parts(judged: tuple[Store, RunRecord]) -> None:
-    rows = decided(*judged)
-    quality, spam = read_corpus_checks(*judged).classifiers
+def test_a_classifier_shows_its_metrics_and_its_threshold(checked: tuple[Store, RunRecord]) -> None:
+    rows = decided(*checked)
+    quality, spam = read_corpus_checks(*checked).classifiers
     assert (quality.name, quality.rule, spam.rule) == ("quality", "keep_top 0.5", "max_score 0.99")
     assert quality.metrics.auc is not None and 0.5 < quality.metrics.auc <= 1
     assert quality.held_out == quality.metrics.held_out_positives + quality.metrics.held_out_negatives > 0
@@ -56,35 +56,35 @@ def test_a_classifier_shows_how_good_it_is_and_where_it_parts(judged: tuple[Stor
     assert quality.threshold == min(r["score_quality"] for r in scored if "classifier_quality" not in r["reasons"])
 
 
-def test_personal_data_and_harm_are_counted(judged: tuple[Store, RunRecord]) -> None:
-    rows, judges = decided(*judged), read_corpus_checks(*judged)
-    assert judges.documents == len(rows) and judges.personal_data is not None
-    for kind in judges.personal_data.kinds:
+def test_personal_data_and_harm_are_counted(checked: tuple[Store, RunRecord]) -> None:
+    rows, checks = decided(*checked), read_corpus_checks(*checked)
+    assert checks.documents == len(rows) and checks.personal_data is not None
+    for kind in checks.personal_data.kinds:
         assert kind.found == sum(row[f"personal_data_{kind.kind}"] for row in rows)
         assert kind.placeholder == ("[EMAIL]" if kind.kind == "emails" else None)
     with_emails = sum(row["personal_data_emails"] > 0 for row in rows)
-    assert judges.personal_data.rewritten == judges.personal_data.removed == with_emails > 0
-    for harm in judges.harm:
+    assert checks.personal_data.rewritten == checks.personal_data.removed == with_emails > 0
+    for harm in checks.harm:
         assert harm.documents == sum(row[f"harm_{harm.category}"] > 0 for row in rows)
         assert harm.removed == sum(f"harm_{harm.category}" in row["reasons"] for row in rows)
-    violence = next(harm for harm in judges.harm if harm.category == "violence")
+    violence = next(harm for harm in checks.harm if harm.category == "violence")
     assert violence.removed > 0 and violence.threshold == 1.0
 
 
-def test_the_page_shows_them(judged: tuple[Store, RunRecord]) -> None:
-    html = render(gather(*judged))
-    for shown in ('id="judges"', "keep_top 0.5", "held-out AUC", "[EMAIL]", "self harm", "its AUC is rough"):
+def test_the_page_shows_them(checked: tuple[Store, RunRecord]) -> None:
+    html = render(Report(*checked))
+    for shown in ('id="quality"', "keep_top 0.5", "held-out AUC", "[EMAIL]", "self harm", "its AUC is rough"):
         assert shown in html
 
 
-def test_a_recipe_without_judges_shows_none(tmp_path: Path) -> None:
+def test_a_recipe_without_checks_shows_none(tmp_path: Path) -> None:
     store, record = Store(str(tmp_path / "store")), synthetic_web_run(tmp_path / "store").record
     assert not read_corpus_checks(store, record)
-    html = render(gather(store, record))
-    assert 'id="judges"' not in html and "#judges" not in html
+    html = render(Report(store, record))
+    assert 'id="quality"' not in html and "#quality" not in html
 
 
-def _in_trouble(store: Store, record: RunRecord) -> list[str]:
+def _with_failures(store: Store, record: RunRecord) -> list[str]:
     """Let the run's first WARC be missing and its second one damaged; gives their paths."""
     plan = record.stages["fetch"].plan
     manifest = json.loads(store.read_bytes(f"{plan.folder}/manifest.json"))
@@ -103,11 +103,11 @@ def _in_trouble(store: Store, record: RunRecord) -> list[str]:
     return paths
 
 
-def test_warc_files_in_trouble_are_listed(tmp_path: Path) -> None:
+def test_failed_and_damaged_warc_files_are_listed(tmp_path: Path) -> None:
     store, record = Store(str(tmp_path / "store")), synthetic_web_run(tmp_path / "store").record
-    missing, damaged = _in_trouble(store, record)
-    html = render(gather(store, record))
-    assert "1 left out, 1 damaged at the source" in html and "1 more could not be had" in html
+    missing, damaged = _with_failures(store, record)
+    html = render(Report(store, record))
+    assert "1 left out, 1 damaged at the source" in html and "1 more could not be fetched" in html
     assert "left out, missing" in html and "damaged at the source from byte 1,234,567" in html and damaged in html
     assert "a/&lt;i&gt;warc&lt;/i&gt;" in html and missing not in html and "\x1b" not in html
 
@@ -115,7 +115,7 @@ def test_warc_files_in_trouble_are_listed(tmp_path: Path) -> None:
 def test_status_lists_them_too(tmp_path: Path) -> None:
     store, record = Store(str(tmp_path / "store")), synthetic_web_run(tmp_path / "store").record
     assert store_status(store).failed_warcs == []
-    _in_trouble(store, record)
+    _with_failures(store, record)
     parts = [("part-00000.parquet", {"failed": 1}), ("part-00001.parquet", {"damaged": 1})]
     found = failed_warcs(store, "fetch", record.stages["fetch"].plan.fingerprint, [*parts, ("none", {})], most=20)
     assert [(warc.reason, warc.damaged_at) for warc in found] == [("missing", None), (None, 1234567)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows.report.tables.funnel import funnel_discrepancies, read_funnel
-from flows.store.judging_stages import JUDGING_STAGES
+from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 from tasks.synthetic_web import read_truth
@@ -35,7 +35,7 @@ def test_counts_of_the_real_stages_follow_the_documents(crawled: tuple[Path, Run
     store, record = Store(str(crawled[0])), crawled[1]
     funnel = read_funnel(store, record)
     truth = list(read_truth(crawled[0] / "synthetic_web"))
-    assert [stage.stage for stage in funnel.stages] == list(JUDGING_STAGES)
+    assert [stage.stage for stage in funnel.stages] == list(DECIDING_STAGES)
     assert funnel.records == len(truth)
     assert funnel.warcs == 2
     assert funnel.warc_bytes == sum(path.stat().st_size for path in (crawled[0] / "synthetic_web").rglob("*.warc.gz"))

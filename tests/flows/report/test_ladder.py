@@ -10,15 +10,15 @@ from flows.ladder import fitted
 from flows.planning.ladder_result import LadderModel, LadderResult, ladder_path
 from flows.planning.scaling_law import CHINCHILLA_REPLICATED
 from flows.recipe.stage_plan import StagePlan
-from flows.report.gather import gather
 from flows.report.ladder_plot import ladder_plot
 from flows.report.page import render
+from flows.report.sections import Report
 from tasks.dataset.store import Store
 from tests.flows.report.test_page import Page
 from tests.flows.report_stores import synthetic_web_run
 
 
-def made_up_ladder() -> LadderResult:
+def invented_ladder() -> LadderResult:
     draws = np.random.default_rng(1)
     models = [
         LadderModel(
@@ -40,25 +40,32 @@ def made_up_ladder() -> LadderResult:
 
 def test_a_store_with_a_ladder_shows_its_law(tmp_path: Path) -> None:
     recorder, store = synthetic_web_run(tmp_path), Store(str(tmp_path))
-    assert 'id="ladder"' not in render(gather(store, recorder.record))
+    assert 'id="ladder"' not in render(Report(store, recorder.record))
     recorder.add_stage(
         StagePlan(name="ladder", version=1, fingerprint="0123456789abcdef", config={}, job_config={}, upstream={})
     )
-    result = made_up_ladder()
+    result = invented_ladder()
     path = ladder_path("tiny", "0123456789abcdef")
     store.write_bytes(path, result.model_dump_json().encode())
-    page = Page(render(gather(store, recorder.record)))
+    page = Page(render(Report(store, recorder.record)))
     assert {"ladder"} <= set(page.ids)
     text = " ".join(page.words)
-    for words in ("Scaling law", "10M", "40M parameters", "predicted its loss", "for want of tokens: 1 more", "80% of"):
+    for words in (
+        "Scaling law",
+        "10M",
+        "40M parameters",
+        "predicted its loss",
+        "too few tokens for them: 1 more",
+        "80% of",
+    ):
         assert words in text
 
     store.write_bytes(path, b"{")
-    assert "The scaling law cannot be shown" in render(gather(store, recorder.record))
+    assert "The scaling law cannot be shown" in render(Report(store, recorder.record))
 
 
 def test_the_plot_has_a_line_for_each_size_and_is_the_same_each_time() -> None:
-    drawn = str(ladder_plot(made_up_ladder()))
-    assert drawn == str(ladder_plot(made_up_ladder()))
+    drawn = str(ladder_plot(invented_ladder()))
+    assert drawn == str(ladder_plot(invented_ladder()))
     for words in ("10M parameters", "20M parameters", "40M parameters", "nats per token, held out"):
         assert words in drawn

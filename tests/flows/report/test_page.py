@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from flows.report.gather import gather
 from flows.report.page import render, write_report
+from flows.report.sections import Report
 from flows.store.run_record import Recorder, RunRecord
 from tasks.dataset.parts import PartWriter, read_footer, read_part
 from tasks.dataset.store import Store
@@ -79,7 +79,7 @@ def copied(finished: tuple[Store, RunRecord], tmp_path: Path) -> tuple[Store, Ru
 
 
 def page_of(store: Store, record: RunRecord) -> Page:
-    return Page(render(gather(store, record)))
+    return Page(render(Report(store, record)))
 
 
 def test_a_finished_run_has_every_section(finished: tuple[Store, RunRecord]) -> None:
@@ -113,7 +113,7 @@ def test_a_finished_run_has_every_section(finished: tuple[Store, RunRecord]) -> 
 
 
 def test_the_page_needs_nothing_else_and_runs_nothing(finished: tuple[Store, RunRecord]) -> None:
-    html = render(gather(*finished))
+    html = render(Report(*finished))
     page = Page(html)
     assert all(reference.startswith("#") for reference in page.references)
     assert {reference[1:] for reference in page.references} <= set(page.ids)
@@ -125,7 +125,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing(finished: tuple[Store, Run
 
 
 def test_the_same_run_gives_the_same_page(finished: tuple[Store, RunRecord]) -> None:
-    assert render(gather(*finished)) == render(gather(*finished))
+    assert render(Report(*finished)) == render(Report(*finished))
 
 
 def test_hostile_text_stays_text(copied: tuple[Store, RunRecord]) -> None:
@@ -136,7 +136,7 @@ def test_hostile_text_stays_text(copied: tuple[Store, RunRecord]) -> None:
     replies = next(Path(store.root).rglob("replies.jsonl"))
     lines = [json.loads(line) | {"reply": attack} for line in replies.read_text().splitlines()]
     replies.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    html = render(gather(store, record))
+    html = render(Report(store, record))
     page = Page(html)
     assert not page.tags & {"script", "img"} and not page.handlers
     assert "<script>alert(1)</script>" in page.text and "{{ 7*7 }}" in page.text
@@ -200,7 +200,7 @@ def test_a_remote_store_is_read_in_place(
             remote.write_bytes(relative, file.read_bytes())
     shutil.copytree(Path(local.root) / "synthetic_web", tmp_path / "scratch" / "synthetic_web")
     record = record.model_copy(update={"settings": record.settings | {"scratch": str(tmp_path / "scratch")}})
-    here, there = gather(local, record), gather(remote, record)
+    here, there = Report(local, record), Report(remote, record)
     assert there.funnel == here.funnel and there.kept == here.kept and there.truth == here.truth
     assert there.evaluation == here.evaluation and there.pretraining == here.pretraining
     assert remote.exists(write_report(remote, record))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.report.tables.distributions import read_distributions
+from flows.report.tables.funnel import read_funnel
 from flows.report.tables.samples import (
     duplicate_pairs,
     kept_samples,
@@ -96,7 +97,8 @@ def test_distributions_count_every_document_of_a_small_crawl(crawled: tuple[Stor
     assert found.documents == len(read)
     assert len(found.words_kept) == sum(language.kept for language in found.languages) == len(kept)
     assert len(found.words_removed) == len(read) - len(kept)
-    assert all(0 <= rule.alone <= rule.failed for rule in found.rules)
+    failed = {reason.reason: reason.count for reason in read_funnel(*crawled).stages[1].reasons}
+    assert all(0 < alone <= failed[rule] for rule, alone in found.failed_alone.items()) and found.failed_alone
 
 
 def test_a_large_dataset_is_only_dipped_into(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Signals, domains and declarations in the report: whole counts of a small crawl, thresholds in place, bounds kept."""
+"""Signals, domains and page metadata in the report: whole counts of a small crawl, thresholds in place, bounds kept."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.report.gather import gather
 from flows.report.page import render
 from flows.report.plots import signals_plot
+from flows.report.sections import Report
 from flows.report.tables.domains import read_domains
 from flows.report.tables.funnel import funnel_discrepancies
 from flows.report.tables.page_metadata import read_counted, read_page_metadata
@@ -46,12 +46,12 @@ def histograms(store: Store, record: RunRecord, stage: str = "filter") -> dict[s
 def test_every_signal_of_the_rules_has_a_histogram_of_all_documents(crawled: tuple[Store, RunRecord]) -> None:
     decisions = decided(*crawled, "filter", ["kept", "reasons"])
     found = histograms(*crawled)
-    tests = filter_rules(FilterConfig.model_validate(crawled[1].stages["filter"].plan.config))
-    assert set(found) == {column for test in tests for column in test.columns} - {"language"}
+    rules = filter_rules(FilterConfig.model_validate(crawled[1].stages["filter"].plan.config))
+    assert set(found) == {column for rule in rules for column in rule.columns} - {"language"}
     for one in found.values():
         assert sum(one.kept) == sum(row["kept"] for row in decisions)
         assert sum(one.removed) == sum(not row["kept"] for row in decisions)
-        assert one.failing == sum(test.name in row["reasons"] for row in decisions for test in one.thresholds)
+        assert one.failing == sum(rule.name in row["reasons"] for row in decisions for rule in one.thresholds)
         assert list(one.edges) == sorted(set(one.edges))
     failing = [one.failing for one in found.values()]
     assert failing == sorted(failing, reverse=True) and failing[0] > 0
@@ -59,12 +59,12 @@ def test_every_signal_of_the_rules_has_a_histogram_of_all_documents(crawled: tup
 
 def test_no_kept_document_stands_where_a_rule_removes(crawled: tuple[Store, RunRecord]) -> None:
     for one in histograms(*crawled).values():
-        for test in one.thresholds:
-            boundary = one.boundary(test)
-            assert one.edges[0] <= boundary <= one.edges[-1], test
+        for rule in one.thresholds:
+            boundary = one.boundary(rule)
+            assert one.edges[0] <= boundary <= one.edges[-1], rule
             for (low, high), kept in zip(pairwise(one.edges), one.kept, strict=True):
-                beyond = high < boundary if test.comparison.startswith("<") else low > boundary
-                assert not (beyond and kept), test
+                beyond = high < boundary if rule.comparison.startswith("<") else low > boundary
+                assert not (beyond and kept), rule
 
 
 def test_a_plot_is_the_same_every_time_and_small(crawled: tuple[Store, RunRecord]) -> None:
@@ -89,7 +89,7 @@ def test_a_large_crawl_is_sampled_and_the_page_says_so(copied: tuple[Store, RunR
     store.write_bytes(manifest, store.read_bytes(manifest).replace(b'"read": ', b'"read": 99'))
     documents = {stage.stage: stage.documents for stage in read_signals(store, record)}
     assert documents["filter"] == MAX_PARTS * MAX_GROUPS
-    assert f"a sample of {MAX_PARTS * MAX_GROUPS}" in render(gather(store, record))
+    assert f"a sample of {MAX_PARTS * MAX_GROUPS}" in render(Report(store, record))
 
 
 def test_domains_follow_records_to_the_corpus(crawled: tuple[Store, RunRecord]) -> None:
@@ -136,7 +136,7 @@ def _add_columns(store: Store, record: RunRecord, stage: str, **columns: Any) ->
             writer.commit(footer.counters)
 
 
-def test_declarations_are_counted(copied: tuple[Store, RunRecord]) -> None:
+def test_page_metadata_is_counted(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
     _add_columns(
         store,
@@ -162,7 +162,7 @@ def test_declarations_are_counted(copied: tuple[Store, RunRecord]) -> None:
     assert found.licenses == (("https://example.org/<by>", len(parts)),)
     assert found.robots == (("noai", len(parts)), ("noarchive", len(parts)))
     assert found.years == (("2026", sum(n // 2 for n in parts)),)
-    html = render(gather(store, record))
+    html = render(Report(store, record))
     assert "https://example.org/&lt;by&gt;" in html
 
 
@@ -174,7 +174,7 @@ def _manifest_parts(store: Store, record: RunRecord) -> list[Any]:
     return manifest.parts
 
 
-def test_a_new_judge_of_the_corpus_shows_by_itself(copied: tuple[Store, RunRecord]) -> None:
+def test_a_new_check_of_the_corpus_shows_by_itself(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
     folder = Path(store.root) / decisions_folder("corpus", record.stages["corpus"].plan.fingerprint)
     for path in folder.iterdir():
@@ -190,11 +190,11 @@ def test_a_new_judge_of_the_corpus_shows_by_itself(copied: tuple[Store, RunRecor
     group = next(group for group in removed_samples(store, record) if group.reason == "harmful")
     assert group.stage == "corpus" and group.samples[0].document.text
     assert [one.what for one in read_counted(store, record) if one.stage == "corpus"] == ["tone: rude words"]
-    html = render(gather(store, record))
+    html = render(Report(store, record))
     assert "harm score" in html and "tone: rude words" in html
 
 
-def test_other_judges_of_the_corpus_are_no_discrepancy_with_the_duplicates(copied: tuple[Store, RunRecord]) -> None:
+def test_other_checks_of_the_corpus_are_no_discrepancy_with_the_duplicates(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
     manifest = f"{record.stages['corpus'].plan.folder}/manifest.json"
     counted = store.read_bytes(manifest).replace(b'"removed.near', b'"removed.harmful": 2, "removed.near')

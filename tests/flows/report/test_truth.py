@@ -1,4 +1,4 @@
-"""The score against the truth: of a real run, and of verdicts made up to hold every kind of right and wrong."""
+"""The score against the truth: of a real run, and of invented outcomes of every kind, right and wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.report.truth.decision_score import Verdict, score_decisions
+from flows.report.truth.decision_score import Outcome, score_decisions
 from flows.report.truth.duplicate_score import score_duplicates
 from flows.report.truth.extraction_score import word_overlap
 from flows.report.truth.truth_score import TruthScore, read_truth_score
@@ -54,27 +54,27 @@ def page(id: str, expected: str, reason: str | None = None, cluster: str | None 
     )
 
 
-def verdicts(removed: Mapping[str, str | None]) -> dict[str, Verdict]:
-    return {f"w:{id}": Verdict(stage, (f"by_{stage}",) if stage else (), None) for id, stage in removed.items()}
+def outcomes(removed: Mapping[str, str | None]) -> dict[str, Outcome]:
+    return {f"w:{id}": Outcome(stage, (f"by_{stage}",) if stage else (), None) for id, stage in removed.items()}
 
 
 def test_every_page_of_a_real_run_has_one_outcome(score: TruthScore) -> None:
-    judged = score.verdicts
-    assert sum(sum(row.values()) for row in judged.outcomes.values()) == judged.pages
-    assert all("no decision" not in row for row in judged.outcomes.values())
-    assert judged.stages[0].reached == judged.pages
+    decisions = score.decisions
+    assert sum(sum(row.values()) for row in decisions.outcomes.values()) == decisions.pages
+    assert all("no decision" not in row for row in decisions.outcomes.values())
+    assert decisions.stages[0].reached == decisions.pages
 
 
 def test_a_real_run_does_nearly_all_of_it_right(score: TruthScore) -> None:
-    assert score.verdicts.agreeing > 0.95
-    for stage in score.verdicts.stages:
+    assert score.decisions.agreeing > 0.95
+    for stage in score.decisions.stages:
         assert stage.precision is not None and stage.precision > 0.9
         assert stage.recall is not None and stage.recall > 0.9
     assert score.extraction.overall is not None
     assert score.extraction.overall.f1 > 0.9
     assert "en" in {language.language for language in score.extraction.languages}
     # Long pages in other languages are told before the text is taken out, the rest by the filter.
-    foreign = next(reason for reason in score.verdicts.reasons if reason.reason == "language")
+    foreign = next(reason for reason in score.decisions.reasons if reason.reason == "language")
     assert set(foreign.by_stage) == {"extract", "filter"}
     assert {"language", "language_guess"} <= {given.reason for given in foreign.given}
     assert score.duplicates is not None and score.duplicates.recall is not None
@@ -100,7 +100,7 @@ def test_right_early_wrong_and_missed_are_told_apart() -> None:
         "poor-early": "extract",
         "poor-kept": None,
     }
-    found = score_decisions(truth, verdicts(removed), STAGES)
+    found = score_decisions(truth, outcomes(removed), STAGES)
     extract, filter, corpus = found.stages
     assert (extract.reached, extract.right, extract.early, extract.wrong, extract.missed) == (7, 1, 1, 0, 1)
     assert (filter.reached, filter.right, filter.early, filter.wrong, filter.missed) == (5, 2, 0, 1, 1)
@@ -127,33 +127,33 @@ def test_whichever_copy_survives_is_the_one_to_keep() -> None:
         page("copy", "duplicates", "exact_duplicate", "c"),
         page("other", "duplicates", "near_duplicate", "c"),
     ]
-    found = score_decisions(truth, verdicts({"original": "corpus", "copy": None, "other": "corpus"}), STAGES)
+    found = score_decisions(truth, outcomes({"original": "corpus", "copy": None, "other": "corpus"}), STAGES)
     assert found.agreeing == 1.0
     assert found.stages[-1].right == 2 and found.stages[-1].wrong == 0
 
 
 def test_a_cluster_that_is_lost_whole_is_one_mistake() -> None:
     truth = [page("original", "keep", cluster="c"), page("copy", "duplicates", "exact_duplicate", "c")]
-    found = score_decisions(truth, verdicts({"original": "corpus", "copy": "corpus"}), STAGES)
+    found = score_decisions(truth, outcomes({"original": "corpus", "copy": "corpus"}), STAGES)
     assert (found.stages[-1].right, found.stages[-1].wrong) == (1, 1)
 
 
 def test_a_record_without_a_decision_is_a_mistake() -> None:
     found = score_decisions(
-        [page("gone", "extract", "status"), page("there", "keep")], verdicts({"there": None}), STAGES
+        [page("gone", "extract", "status"), page("there", "keep")], outcomes({"there": None}), STAGES
     )
     assert found.outcomes["extract"] == {"no decision": 1}
     assert found.agreeing == 0.5
     assert [mistake.id for mistake in found.mistakes] == ["w:gone"]
 
 
-def test_another_made_up_web_is_not_the_truth(crawled: tuple[Path, RunRecord]) -> None:
+def test_another_synthetic_web_is_not_the_truth(crawled: tuple[Path, RunRecord]) -> None:
     folder, record = crawled
     other = record.model_copy(
         update={"recipe": record.recipe | {"synthetic_web": record.recipe["synthetic_web"] | {"seed": 2}}}
     )
     found = read_truth_score(Store(str(folder)), other)
-    assert isinstance(found, Missing) and "another one" in found.why
+    assert isinstance(found, Missing) and "is not the one that this run crawled" in found.why
 
 
 def test_a_real_crawl_has_no_known_truth(crawled: tuple[Path, RunRecord]) -> None:
@@ -169,7 +169,7 @@ def test_stages_that_did_not_run_are_not_scored(crawled: tuple[Path, RunRecord],
         store.remove(f"{record.stages[stage].plan.folder}/manifest.json")
     found = read_truth_score(store, record)
     assert isinstance(found, TruthScore)
-    assert [stage.stage for stage in found.verdicts.stages] == ["extract"]
+    assert [stage.stage for stage in found.decisions.stages] == ["extract"]
     assert found.duplicates is None
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,27 +104,3 @@ def test_reasons_that_no_rule_gives_stay() -> None:
     assert _in_rows(higher, 4) == [["copy"], ["low", "copy"], ["low"], ["low"]]
     without = Reevaluation(low, []).failing(decisions, stored)
     assert _in_rows(without, 4) == [["copy"], ["copy"], [], []]
-
-
-def test_what_was_not_measured_fails_nothing() -> None:
-    columns = (pa.chunked_array([[1, None]], pa.int32()), pa.chunked_array([[1.0, None]], pa.float32()))
-    for column in columns:
-        decisions = pa.table({"x": column})
-        assert Threshold("low", "x", "<", 3).failing(decisions).tolist() == [True, False]
-        assert Threshold("high", "x", ">", 0).failing(decisions).tolist() == [True, False]
-
-
-def test_a_failure_is_explained_by_the_limit_that_held() -> None:
-    rules = filter_rules(FilterConfig(languages=(), language_thresholds={"de": {"gopher_min_words": 40}}))
-    words = next(one for one in rules if one.name == "gopher_min_words")
-    assert words.explain({"words": 31, "language": "en"}) == "gopher_min_words: words 31 < 50"
-    assert words.explain({"words": 31, "language": "de"}) == "gopher_min_words: words 31 < 40"
-
-
-@pytest.mark.parametrize("chunks", [[], [[]], [[[]], [["a"], ["a", "b"]], [[]]]])
-def test_reasons_are_found_across_chunks(chunks: list[list[list[str]]]) -> None:
-    column = pa.chunked_array(chunks, pa.list_(pa.string()))
-    rows = [reasons for chunk in chunks for reasons in chunk]
-    found = stored_reasons(column)
-    assert _in_rows(found, len(rows)) == rows
-    assert all(who.dtype == np.bool_ for who in found.values())

@@ -1,4 +1,4 @@
-"""What-if: the verdicts that a real run gives, bounds where nothing was measured, errors that say what to do."""
+"""What-if: the decisions that a real run makes, bounds where nothing was measured, errors that say what to do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from flows.cli import main
 from flows.recipe.recipe import Recipe
 from flows.store.run_record import RunRecord, latest_run
 from flows.what_if.outcome import StageChange, WhatIf
-from flows.what_if.rejudged import what_if
 from flows.what_if.terminal import print_what_if
+from flows.what_if.what_if import what_if
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.store import Store
@@ -91,7 +91,7 @@ def test_it_says_what_a_run_of_the_recipe_says(
 
 
 LEXICON = "hate\t5\tVenlamor\nviolence\t3\tharbour\nviolence\t4\twinter\n"
-JUDGES: dict[str, dict[str, Any]] = {
+CHECKS: dict[str, dict[str, Any]] = {
     "a larger share": {"quality": {"keep_top": 0.8}, "harm": {"violence": 2.0}, "finds": 1},
     "a smaller share": {"quality": {"keep_top": 0.2}, "harm": {"violence": 1.0, "hate": 0.5}, "finds": 0},
     "a score": {"quality": {"min_score": 0.6}, "harm": {}, "finds": None},
@@ -100,19 +100,19 @@ JUDGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord, Path]:
-    """A run with every judge of the corpus, and the folder of its lists."""
-    folder = tmp_path_factory.mktemp("judged")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord, Path]:
+    """A run with every check of the corpus, and the folder of its lists."""
+    folder = tmp_path_factory.mktemp("checked")
     (folder / "harm.tsv").write_text(LEXICON)
     (folder / "good.txt").write_text(
         "\n".join(f"A long and careful sentence about the river, number {n}." for n in range(40))
     )
     (folder / "bad.txt").write_text("\n".join(f"Buy cheap things now, the {n} best deals" for n in range(40)))
-    record = crawl(folder / "store", with_judges(folder, **JUDGES["a share of fewer"], unfiltered=True))
+    record = crawl(folder / "store", with_checks(folder, **CHECKS["a share of fewer"], unfiltered=True))
     return Store(str(folder / "store")), record, folder
 
 
-def with_judges(folder: Path, quality: Any, harm: Any, finds: Any, filter: Any = None, unfiltered: bool = False) -> Any:
+def with_checks(folder: Path, quality: Any, harm: Any, finds: Any, filter: Any = None, unfiltered: bool = False) -> Any:
     """Sections of a recipe: a classifier, a lexicon and personal data."""
     learnt = {"positive": [str(folder / "good.txt")], "negative": [str(folder / "bad.txt")], "bucket_bits": 12}
     return {
@@ -123,12 +123,12 @@ def with_judges(folder: Path, quality: Any, harm: Any, finds: Any, filter: Any =
     }
 
 
-@pytest.mark.parametrize("name", JUDGES)
-def test_judges_of_the_corpus_are_judged_again(
-    judged: tuple[Store, RunRecord, Path], tmp_path: Path, name: str
+@pytest.mark.parametrize("name", CHECKS)
+def test_rules_of_the_corpus_are_applied_again(
+    checked: tuple[Store, RunRecord, Path], tmp_path: Path, name: str
 ) -> None:
-    store, record, folder = judged
-    sections = with_judges(folder, **JUDGES[name])
+    store, record, folder = checked
+    sections = with_checks(folder, **CHECKS[name])
     found = what_if(store, Recipe.model_validate(RECIPE | sections), EVERY)
     other = Store(str(tmp_path))
     before, after = decisions(store, record, "corpus"), decisions(other, crawl(tmp_path, sections), "corpus")
@@ -141,11 +141,11 @@ def test_judges_of_the_corpus_are_judged_again(
     assert corpus.kept_after.least <= sum(not reasons for reasons in after.values()) <= corpus.kept_after.most
     if after.keys() == before.keys():
         assert corpus.kept_after.least == corpus.kept_after.most
-    assert corpus.newly_kept or corpus.newly_dropped or not JUDGES[name]["harm"]
+    assert corpus.newly_kept or corpus.newly_dropped or not CHECKS[name]["harm"]
 
 
 def test_an_address_refused_unread_is_only_a_maybe(tmp_path: Path) -> None:
-    """Soft words: stricter drops what was read; laxer lets through what nobody has read."""
+    """Soft words: stricter drops what was read; laxer lets through what no stage has read."""
     words = tmp_path / "soft.txt"
     words.write_text("travel\nhtml\nweekend\nabout\n")
     record = crawl(tmp_path / "store", _refusing(words, 2))
@@ -200,18 +200,18 @@ def test_samples_are_few_and_always_the_same(crawled: tuple[Store, RunRecord]) -
 
 def test_an_unchanged_recipe_changes_nothing(crawled: tuple[Store, RunRecord]) -> None:
     found = what_if(crawled[0], recipe())
-    assert not found.changes and not found.not_judged
+    assert not found.changes and not found.needs_run
     for stage in found.stages:
         assert not stage.changes
         assert stage.kept_after.least == stage.kept_after.most == stage.kept_before
         assert all(rule.failed_before == rule.failed_after for rule in stage.rules)
 
 
-def test_what_decides_more_than_verdicts_is_named_and_not_judged(crawled: tuple[Store, RunRecord]) -> None:
+def test_a_field_that_no_rule_reads_needs_a_new_run(crawled: tuple[Store, RunRecord]) -> None:
     asked = Recipe.model_validate(
         RECIPE | {"extract": {"max_page_seconds": 3.0}, "duplicates": {"minimum_similarity": 0.5}}
     )
-    fields = [(change.stage, change.field) for change in what_if(crawled[0], asked).not_judged]
+    fields = [(change.stage, change.field) for change in what_if(crawled[0], asked).needs_run]
     assert ("extract", "max_page_seconds") in fields
     assert ("candidates", "minimum_similarity") in fields
 
@@ -259,7 +259,7 @@ def test_decisions_without_a_signal_are_refused_by_name(copied: tuple[Store, Run
         what_if(store, recipe(**CHANGES["stricter"]))
 
 
-def test_decisions_of_another_version_are_judged_by_their_signals_alone(copied: tuple[Store, RunRecord]) -> None:
+def test_decisions_of_another_version_are_made_again_from_their_signals_alone(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
     path = f"runs/{record.run}.json"
     saved = json.loads(store.read_bytes(path))
@@ -292,7 +292,7 @@ def test_a_damaged_part_is_named(copied: tuple[Store, RunRecord]) -> None:
         what_if(store, recipe())
 
 
-def test_the_newest_filtered_run_is_judged(copied: tuple[Store, RunRecord]) -> None:
+def test_the_newest_filtered_run_is_taken(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
     later = record.model_copy(update={"run": "99990101T000000.000000-tiny", "stages": {}})
     store.write_bytes(f"runs/{later.run}.json", later.model_dump_json().encode())

@@ -130,7 +130,7 @@ def test_a_list_is_checked_entry_by_entry(tmp_path: Path) -> None:
 
 
 def test_the_model_half_imports_nothing_of_the_data_half() -> None:
-    for file in (ROOT / "model").glob("*.py"):
+    for file in (ROOT / "model").rglob("*.py"):
         for line in file.read_text(encoding="utf-8").splitlines():
             assert not line.startswith(
                 ("from flows", "from tasks", "import flows", "import tasks", "import prefect")

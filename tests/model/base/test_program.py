@@ -30,7 +30,7 @@ def test_a_full_disk_is_bad_input_with_a_remedy(tmp_path: Path, number: int) -> 
     }
 
 
-def test_other_system_errors_stay_crashes(tmp_path: Path) -> None:
+def test_other_system_errors_remain_crashes(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     with pytest.raises(PermissionError):
         run_program(lambda _: raising(PermissionError(errno.EACCES, "no")), [str(config)], "usage")

@@ -17,14 +17,13 @@ from torch.optim import Optimizer
 from model.base.config import ModelShape, OptimizerConfig
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import (
-    Progress,
     load_training_state,
     newest_valid_checkpoint,
     refuse_other_run,
-    save_checkpoint,
     training_state,
     write_checkpoint,
 )
+from model.checkpoints.progress import EarlyStoppingState, LossSpikeState, Progress
 from model.network.transformer import Transformer, initialise
 from model.training.optimizer import build_optimizers
 from tests.model.tiny_corpus import SHAPE
@@ -50,19 +49,24 @@ def _step(model: Transformer, optimizers: list[Optimizer], generator: torch.Gene
 
 def progress(step: int) -> Progress:
     """The progress record of a step."""
-    return Progress(step, step * 100, ModelShape(**SHAPE), {"loop.seed": 1})
+    return Progress(step, step * 100, ModelShape(**SHAPE), {"loop.seed": 1}, LossSpikeState(), EarlyStoppingState())
+
+
+def save(folder: Path, step: int, model: Transformer, optimizers: list[Optimizer], keep: int = 9) -> Path:
+    """Write a checkpoint of the state as it is now."""
+    return write_checkpoint(folder, progress(step), training_state(model, optimizers), keep)
 
 
 def save_steps(folder: Path, steps: list[int], keep: int = 9) -> None:
     """Saves a checkpoint for each step."""
     model, optimizers = model_and_optimizers(1, 1)
     for step in steps:
-        save_checkpoint(folder, progress(step), model, optimizers, keep)
+        save(folder, step, model, optimizers, keep)
 
 
 def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     model, optimizers = model_and_optimizers(1, 2)
-    save_checkpoint(tmp_path, progress(2), model, optimizers, keep=1)
+    save(tmp_path, 2, model, optimizers)
     other, other_optimizers = model_and_optimizers(5, 0)
     checkpoint = newest_valid_checkpoint(tmp_path)
     assert checkpoint is not None and checkpoint.progress == progress(2)
@@ -117,7 +121,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     state = training_state(model, optimizers)
     state["optimizer"]["param_groups"][0]["lr"] = MakesFolder(made)
     write_checkpoint(tmp_path / "values", progress(1), state, keep=1)
-    save_checkpoint(tmp_path / "metadata", progress(1), model, optimizers, keep=1)
+    save(tmp_path / "metadata", 1, model, optimizers)
     metadata = tmp_path / "metadata" / "step-00000001" / ".metadata"
     metadata.write_bytes(pickle.dumps(MakesFolder(made)))
     digests = metadata.with_name("digests.json")

@@ -11,9 +11,9 @@ import pytest
 from model.base.config import LoopConfig
 from model.base.errors import BadInput
 from model.checkpoints import writer as checkpoint_writer
-from model.checkpoints.checkpointing import newest_valid_checkpoint, save_checkpoint, write_checkpoint
+from model.checkpoints.checkpointing import newest_valid_checkpoint, write_checkpoint
 from model.checkpoints.writer import CheckpointWriter
-from tests.model.checkpoints.test_checkpointing import model_and_optimizers, progress
+from tests.model.checkpoints.test_checkpointing import model_and_optimizers, progress, save
 
 LOOP = LoopConfig(steps=9, global_batch_size=1, keep_checkpoints=2, background_checkpoint_mib=0)
 
@@ -33,7 +33,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 def test_training_goes_on_while_the_state_of_before_is_written(tmp_path: Path, gate: threading.Event) -> None:
     model, optimizers = model_and_optimizers(1, 2)
-    save_checkpoint(tmp_path / "at_once", progress(2), model, optimizers, keep=1)
+    save(tmp_path / "at_once", 2, model, optimizers)
     writer = CheckpointWriter(tmp_path / "background", LOOP)
     writer.save(progress(2), model, optimizers, at_once=False)
     for parameter in model.parameters():
@@ -67,7 +67,7 @@ def test_small_states_and_the_last_one_are_on_disk_on_return(tmp_path: Path) -> 
         writer.close()
 
 
-def test_a_failure_in_the_background_is_told_by_the_next_save(tmp_path: Path) -> None:
+def test_a_failure_in_the_background_is_raised_by_the_next_save(tmp_path: Path) -> None:
     model, optimizers = model_and_optimizers(1, 1)
     writer = CheckpointWriter(tmp_path, LOOP)
     writer.save(progress(1), model, optimizers, at_once=True)

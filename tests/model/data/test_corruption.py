@@ -36,7 +36,7 @@ def restored(corrupted: Corrupted) -> list[int]:
 
 
 @given(segments)
-def test_masked_tokens_are_asked_for_where_they_were(segment: tuple[IntArray, np.random.Generator]) -> None:
+def test_masked_tokens_are_predicted_in_place(segment: tuple[IntArray, np.random.Generator]) -> None:
     tokens, draws = segment
     found = MASKED.corrupt(tokens, draws)
     asked = found.targets != IGNORED
@@ -73,7 +73,7 @@ def test_spans_are_three_tokens_long_on_average() -> None:
     assert restored(found) == tokens.tolist()
 
 
-def test_a_lone_span_may_stand_anywhere() -> None:
+def test_a_lone_span_may_be_anywhere() -> None:
     draws = np.random.default_rng(0)
     places = [SPANS.corrupt(np.arange(8), draws).shown.tolist().index(TOP) for _ in range(400)]
     assert np.bincount(places, minlength=8).min() > 30
@@ -148,7 +148,7 @@ def test_a_batch_counts_its_predictions_and_fits_the_context(corruption: Corrupt
         assert (predicted_in != PADDING_SEGMENT).all()
 
 
-def test_what_is_hidden_is_drawn_anew_in_each_epoch() -> None:
+def test_what_is_hidden_is_drawn_again_in_each_epoch() -> None:
     data = packed(MASKED)
     orders = [data.sequences_of_step(step).tolist() for step in (0, 1, 2, 3)]
     places = [(step, order.index(0)) for step, order in enumerate(orders) if 0 in order]

@@ -64,7 +64,7 @@ def names(cache: Path) -> list[str]:
     return sorted(path.name for path in cache.glob("[!.]*"))
 
 
-def test_processes_that_want_the_same_copy_at_once_share_one(dataset: Path, tmp_path: Path) -> None:
+def test_processes_that_need_the_same_copy_at_once_share_one(dataset: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", OPEN, str(dataset), str(tmp_path / "cache"), str(time.time() + 2.0)]
     started = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
@@ -84,7 +84,7 @@ def test_the_copy_belongs_to_the_content_not_to_the_file(dataset: Path, tmp_path
     assert len(names(tmp_path / "cache")) == 1
 
 
-def test_what_a_killed_builder_left_is_cleared_and_a_damaged_copy_is_made_anew(dataset: Path, tmp_path: Path) -> None:
+def test_what_a_killed_builder_left_is_cleared_and_a_damaged_copy_is_rebuilt(dataset: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     whole = open_token_cache(dataset, cache).tokens.tolist()
     (copy,) = cache.glob("tokens-*")
@@ -125,7 +125,7 @@ def test_the_digest_is_the_one_that_stages_write(tmp_path: Path) -> None:
     assert content_digest(tmp_path / "part-00000.parquet") == footer.digest
 
 
-def test_what_arrives_damaged_never_gets_into_the_cache(bucket: str, tmp_path: Path) -> None:
+def test_a_part_damaged_in_transit_never_enters_the_cache(bucket: str, tmp_path: Path) -> None:
     files = fsspec.filesystem("memory")
     content = bytearray(files.cat_file("/bucket/tokens/part-00000.parquet"))
     content[300] ^= 4
@@ -135,7 +135,7 @@ def test_what_arrives_damaged_never_gets_into_the_cache(bucket: str, tmp_path: P
     assert not list((tmp_path / "cache").rglob("*.parquet"))
 
 
-def test_an_unfinished_or_unknown_place_is_said_in_words(bucket: str, tmp_path: Path) -> None:
+def test_an_unfinished_or_unknown_dataset_is_reported(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"memory://bucket/none has no manifest\.json, so it is not a finished dataset"):
         local_dataset("memory://bucket/none", tmp_path)
     with pytest.raises(BadInput, match="nosuch://bucket cannot be read"):

@@ -1,4 +1,4 @@
-"""How replies are judged."""
+"""How replies are checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from model.base.errors import BadInput
-from model.evaluation.questions import Reply, accuracy_by_group, answers, read_questions
+from model.evaluation.questions import accuracy_by_group, answers, read_questions
+from model.evaluation.results import Reply
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from model.evaluation.questions import Reply, accuracy_by_group, answers, read_q
         ("", "salt", False),
     ],
 )
-def test_the_answer_must_stand_in_the_reply_as_whole_words(reply: str, answer: str, right: bool) -> None:
+def test_the_reply_must_contain_the_answer_as_whole_words(reply: str, answer: str, right: bool) -> None:
     assert answers(reply, answer) is right
 
 

@@ -43,7 +43,7 @@ def test_draws_follow_the_filtered_probabilities() -> None:
     assert hot.tolist() == pytest.approx(expected.tolist(), abs=0.02)
 
 
-def test_greedy_equals_full_passes_and_does_not_depend_on_company() -> None:
+def test_greedy_equals_full_passes_and_does_not_depend_on_the_batch() -> None:
     model = random_model()
     prompts = [[5], [7, 8, 9, 10, 11, 12], [3, 4]]
     together = generate(model, prompts, Sampling(max_new_tokens=12), stop_tokens=())

@@ -4,6 +4,7 @@ bytes that training it holds."""
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flows.planning.memory import activation_bytes, state_bytes
 from flows.planning.scaled_shape import scaled_shape
-from model.base.config import ModelShape, OptimizerConfig
+from model.base.config import ModelShape, OptimizerConfig, OptimizerName
 from model.metrics.flops import count_parameters, flop_per_token
 from model.metrics.gpus import known_gpus, named_peak
 from model.network.transformer import Transformer, initialise
@@ -68,9 +69,9 @@ def test_attention_in_a_window_is_counted_to_its_width() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("name", ["muon", "adamw"])
-def test_state_is_what_training_holds(shape: ModelShape, name: str) -> None:
-    config = OptimizerConfig(name="muon" if name == "muon" else "adamw")
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_state_is_what_training_holds(shape: ModelShape, name: OptimizerName) -> None:
+    config = OptimizerConfig(name=name)
     model, optimizers = trained_one_step(shape, config)
     held = sum(p.nbytes + (0 if p.grad is None else p.grad.nbytes) for p in model.parameters())
     moments = (value for each in optimizers for state in each.state.values() for value in state.values())

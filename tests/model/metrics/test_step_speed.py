@@ -81,7 +81,7 @@ def test_bytes_of_a_token_are_those_of_the_training_documents(tmp_path: Path) ->
     assert training_bytes_per_token(open_token_cache(tmp_path / "none", tmp_path / "cache")) is None
 
 
-def test_step_lines_tell_speed_and_memory(corpus: TinyCorpus, tmp_path: Path) -> None:
+def test_step_lines_report_speed_and_memory(corpus: TinyCorpus, tmp_path: Path) -> None:
     assert pretrain(corpus.pretrain_config(tmp_path / "base", 3)) == 0
     for event in read_metrics(tmp_path / "base" / "metrics.jsonl"):
         if event["event"] == "step":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.base.config import ModelShape
-from model.network import operations
+from model.network import cross_entropy, operations
 from model.network.cross_entropy import linear_cross_entropy
 from model.network.transformer import Transformer, initialise
 
@@ -72,6 +72,19 @@ def test_cross_entropy_equals_that_of_torch(positions: int) -> None:
     torch.testing.assert_close(loss, expected)
     for found, right in zip(own, (hidden.grad, weight.grad), strict=True):
         torch.testing.assert_close(found, right, atol=1e-4, rtol=1e-4)
+
+
+def test_cross_entropy_makes_no_gradient_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, weight = (doubles(*shape).detach().float().requires_grad_() for shape in ((9, 8), (17, 8)))
+    targets = torch.arange(9)
+    expected = linear_cross_entropy(hidden, weight, targets).detach()
+
+    def refuse(total: Tensor, left: Tensor, right: Tensor) -> None:
+        raise AssertionError("a gradient was made")
+
+    monkeypatch.setattr(cross_entropy, "_add_product", refuse)
+    with torch.no_grad():
+        assert torch.equal(linear_cross_entropy(hidden, weight, targets), expected)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")

@@ -10,7 +10,7 @@ import torch
 
 from model.base.config import ModelShape
 from model.base.errors import BadInput
-from model.inference.loading import exported_weights
+from model.inference.loading import cast_matrices, exported_weights
 from model.inference.qwen3_config import qwen3_config, shape_of
 from model.network.kv_cache import KeyValueCache
 from model.network.transformer import Transformer, initialise
@@ -97,7 +97,7 @@ def test_positions_of_another_kind_are_refused(fields: dict[str, Any], message: 
         ({"window_pattern": "SLM"}, "window_pattern must be of the letters S and L"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_an_impossible_shape_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelShape(**{**SHAPE, **changes})
 
@@ -169,3 +169,14 @@ def test_bfloat16_activations_stay_close() -> None:
     rounded = model(tokens, targets=tokens)
     assert rounded.dtype == torch.float32
     assert abs((rounded - exact).item()) / exact.item() < 0.02
+
+
+def test_weights_that_are_cast_once_give_the_same_logits() -> None:
+    model = random_model()
+    model.dtype = torch.bfloat16
+    tokens = random_tokens(2, 30)
+    expected = model(tokens)
+    cast_matrices(model, torch.bfloat16)
+    assert model.lm_head.weight.dtype == model.embed_tokens.weight.dtype == torch.bfloat16
+    assert model.norm.weight.dtype == torch.float32
+    assert torch.equal(model(tokens), expected)

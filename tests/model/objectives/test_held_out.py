@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model.base.config import ModelShape
 from model.data.token_cache import open_token_cache
 from model.network.transformer import Transformer, initialise
-from model.objectives.held_out import document_windows, held_out_documents, score_documents, unigram_score
+from model.objectives.held_out import HeldOut, document_windows, held_out_documents, score_documents, unigram_score
 from tests.model.tiny_corpus import CONTEXT, SHAPE, TinyCorpus
 
 
@@ -37,7 +37,7 @@ def test_bits_per_byte_equal_a_sum_over_documents(corpus: TinyCorpus, batch: int
     assert len(short) > 3 and len(documents) == 10 and list(held_out_documents(cache, 2)) == list(documents[:2])
     model = Transformer(ModelShape(**SHAPE))
     initialise(model, 0)
-    score = score_documents(model, CONTEXT, cache, short, batch, torch.device("cpu"))
+    score = score_documents(model, HeldOut(cache, short, CONTEXT, batch, torch.device("cpu")))
     nats, tokens = 0.0, 0
     for at in short:
         ids = torch.tensor(cache.tokens[cache.offsets[at] : cache.offsets[at + 1] - 1].astype(np.int64))

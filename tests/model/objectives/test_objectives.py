@@ -95,7 +95,7 @@ def test_the_loss_falls_far_below_that_of_token_frequencies(numbers: TinyCorpus,
 
 
 @torch.no_grad()
-def test_the_encoder_names_masked_tokens(trained: Path) -> None:
+def test_the_encoder_predicts_masked_tokens(trained: Path) -> None:
     model, objective = load_any(trained / "masked", torch.float32)
     assert isinstance(model, Encoder) and objective.name == "masked"
     corruption = corruption_of("masked", model.shape)
@@ -220,7 +220,7 @@ def numbered(parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", [Encoder, EncoderDecoder])
-def test_packed_documents_are_as_if_each_were_alone(kind: type[Encoder | EncoderDecoder]) -> None:
+def test_packed_documents_do_not_affect_each_other(kind: type[Encoder | EncoderDecoder]) -> None:
     model, draws = kind(ModelShape(**SHAPE)), torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -12,8 +12,9 @@ from model.base.config import LoopConfig
 from model.base.errors import BadInput
 from model.base.program import outcome_path
 from model.checkpoints.checkpointing import newest_valid_checkpoint
+from model.checkpoints.progress import EarlyStoppingState
 from model.pretrain import pretrain
-from model.training.early_stopping import EarlyStopping, EarlyStoppingState
+from model.training.early_stopping import EarlyStopping
 from tests.model.tiny_corpus import TinyCorpus, read_metrics, run_program, write_json
 from tests.model.training.test_training_loop import TWO_PROCESSES, evaluations, losses
 
@@ -38,7 +39,7 @@ def test_patience_counts_evaluations_since_the_best() -> None:
         end.saw_held_out_loss(loss)
         seen.append(end.out_of_patience)
     assert seen == [False, False, False, False, False, True]
-    assert end.memory(7.0) == EarlyStoppingState(7.0, 1.9, 2)
+    assert end.state(7.0) == EarlyStoppingState(7.0, 1.9, 2)
 
 
 def test_hours_are_counted_over_all_resumes() -> None:
@@ -55,7 +56,7 @@ def test_a_run_ends_when_the_held_out_loss_does_not_fall(
     code, output = run_program("model.pretrain", impatient)
     assert code == 0, output
     assert json.loads(outcome_path(impatient).read_text())["exit_code"] == 0
-    told = "the held-out loss has not fallen for 2 evaluations, loop.patience"
+    told = "the held-out loss has not fallen for 2 evaluations (loop.patience)"
     assert reason(folder) == told and f"training ended after step 9: {told}" in output
     assert max(losses(folder)) == 9 and [step for step, _ in evaluations(folder)] == [3, 6, 9]
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
@@ -93,11 +94,11 @@ def test_a_run_ends_when_its_time_is_over_and_goes_on_with_more(corpus: TinyCorp
     limited = corpus.pretrain_config(folder, 40, max_hours=1e-9)
     code, output = run_program("model.pretrain", limited, TWO_PROCESSES)
     assert code == 0, output
-    assert reason(folder) == "loop.max_hours, 1e-09 hours of training, were over"
+    assert reason(folder) == "it reached loop.max_hours, 1e-09 hours of training"
     assert sorted(losses(folder)) == [1] and [step for step, _ in evaluations(folder)] == [1]
     assert pretrain(limited) == 0
     assert sorted(losses(folder)) == [1], "started again it is over at once"
     assert pretrain(corpus.pretrain_config(folder, 5, max_hours=1.0)) == 0
     assert sorted(losses(folder)) == [1, 2, 3, 4, 5] and reason(folder) is None
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
-    assert checkpoint is not None and 0 < checkpoint.progress.counted.seconds < 600
+    assert checkpoint is not None and 0 < checkpoint.progress.early_stopping.seconds < 600

@@ -14,8 +14,9 @@ import pytest
 
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import newest_valid_checkpoint
+from model.checkpoints.progress import LossSpikeState
 from model.pretrain import pretrain
-from model.training.loss_spikes import LossSpikes, LossSpikeState
+from model.training.loss_spikes import LossSpikes
 from tests.model.tiny_corpus import (
     CONTEXT,
     SHAPE,
@@ -35,11 +36,11 @@ ALONE, IN_A_ROW, WITHOUT_END = 150, range(168, 174), range(200, 252)
 SETTLED = 160
 
 
-def judged(losses: list[float], norms: list[float] | None = None, sigma: float = 6.0) -> list[int]:
+def skipped(losses: list[float], norms: list[float] | None = None, sigma: float = 6.0) -> list[int]:
     """The numbers of the steps that are skipped."""
-    judge = LossSpikes(sigma, LossSpikeState())
+    spikes = LossSpikes(sigma, LossSpikeState())
     pairs = zip(losses, norms or [1.0] * len(losses), strict=True)
-    return [number for number, (loss, norm) in enumerate(pairs) if judge.judge(loss, norm) is not None]
+    return [number for number, (loss, norm) in enumerate(pairs) if spikes.check(loss, norm) is not None]
 
 
 def ripple(steps: int, height: float = 2.0) -> list[float]:
@@ -48,35 +49,35 @@ def ripple(steps: int, height: float = 2.0) -> list[float]:
 
 
 def test_a_spike_lies_six_deviations_above_the_accepted_steps() -> None:
-    assert judged([*ripple(64), 2.59, 2.0]) == []
-    assert judged([*ripple(64), 2.61, 2.0]) == [64]
-    assert judged([*ripple(64), 0.1]) == [], "a loss may fall as it likes"
-    assert judged([1.0] * 65, [*ripple(64), 2.61]) == [64], "the gradient's norm is judged alike"
+    assert skipped([*ripple(64), 2.59, 2.0]) == []
+    assert skipped([*ripple(64), 2.61, 2.0]) == [64]
+    assert skipped([*ripple(64), 0.1]) == [], "a loss may fall as it likes"
+    assert skipped([1.0] * 65, [*ripple(64), 2.61]) == [64], "the gradient's norm is checked likewise"
 
 
-def test_spikes_are_called_so_only_after_64_accepted_steps_and_by_the_last_128() -> None:
-    assert judged([*ripple(63), 9.0]) == []
-    assert judged([*ripple(10, 9.0), *ripple(118), 8.0]) == []
-    assert judged([*ripple(10, 9.0), *ripple(128), 8.0]) == [138], "the first ten have left the window"
+def test_a_spike_needs_64_accepted_steps_and_is_measured_against_the_last_128() -> None:
+    assert skipped([*ripple(63), 9.0]) == []
+    assert skipped([*ripple(10, 9.0), *ripple(118), 8.0]) == []
+    assert skipped([*ripple(10, 9.0), *ripple(128), 8.0]) == [138], "the first ten have left the window"
 
 
-def test_skipped_steps_are_not_compared_with() -> None:
-    assert judged([*ripple(64), *[9.0] * 70, 2.0]) == list(range(64, 134))
+def test_skipped_steps_are_not_in_the_comparison() -> None:
+    assert skipped([*ripple(64), *[9.0] * 70, 2.0]) == list(range(64, 134))
 
 
 def test_what_is_not_finite_is_always_skipped_and_sigma_0_skips_nothing_else() -> None:
-    assert judged([math.nan, 2.0, math.inf], [1.0, math.inf, 1.0]) == [0, 1, 2]
-    assert judged([*ripple(64), 99.0, math.nan], sigma=0.0) == [65]
+    assert skipped([math.nan, 2.0, math.inf], [1.0, math.inf, 1.0]) == [0, 1, 2]
+    assert skipped([*ripple(64), 99.0, math.nan], sigma=0.0) == [65]
 
 
-def test_a_loss_that_hardly_moves_does_not_make_ripples_spikes() -> None:
-    assert judged([*[2.0] * 64, 2.01]) == []
+def test_small_ripples_of_a_flat_loss_are_no_spikes() -> None:
+    assert skipped([*[2.0] * 64, 2.01]) == []
 
 
-def test_a_checkpoint_is_gone_back_to_three_times() -> None:
-    judge = LossSpikes(6.0, LossSpikeState())
-    assert [judge.may_rewind_to(step) for step in (80, 80, 80, 80)] == [True, True, True, False]
-    assert judge.may_rewind_to(100), "a newer one is another matter"
+def test_a_run_returns_to_one_checkpoint_three_times() -> None:
+    spikes = LossSpikes(6.0, LossSpikeState())
+    assert [spikes.may_rewind_to(step) for step in (80, 80, 80, 80)] == [True, True, True, False]
+    assert spikes.may_rewind_to(100), "a newer one is another matter"
 
 
 class PoisonedCorpus:
@@ -143,7 +144,7 @@ def test_a_poisoned_batch_is_skipped_and_changes_no_weight(poisoned: PoisonedCor
     assert before == after
 
 
-def test_bad_steps_in_a_row_go_back_to_a_checkpoint_and_past_them(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
+def test_bad_steps_in_a_row_rewind_and_skip_their_batches(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
     folder = poisoned.copy(tmp_path / "base")
     assert pretrain(poisoned.config(folder, 185)) == 0
     (rewind,) = events(folder, "rewind")
@@ -158,11 +159,11 @@ def test_bad_steps_in_a_row_go_back_to_a_checkpoint_and_past_them(poisoned: Pois
             assert pretrain(poisoned.config(parts, steps)) == 0
         assert losses(parts) == losses(folder), f"cut {when}, it is the same run"
         last = newest_valid_checkpoint(parts / "checkpoints")
-        assert last is not None and last.progress.judged.batches_passed == 13
+        assert last is not None and last.progress.loss_spikes.batches_passed == 13
 
 
 @pytest.mark.slow
-def test_two_processes_go_back_together(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
+def test_two_processes_rewind_together(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
     alone, together = (poisoned.copy(tmp_path / name) for name in ("alone", "together"))
     assert pretrain(poisoned.config(alone, 185)) == 0
     code, output = run_program("model.pretrain", poisoned.config(together, 185), TWO_PROCESSES)
@@ -171,13 +172,13 @@ def test_two_processes_go_back_together(poisoned: PoisonedCorpus, tmp_path: Path
     assert losses(together) == pytest.approx(losses(alone), abs=1e-3)
 
 
-def test_a_run_that_goes_back_in_vain_is_given_up(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
+def test_a_run_that_rewinds_in_vain_gives_up(poisoned: PoisonedCorpus, tmp_path: Path) -> None:
     folder = poisoned.copy(tmp_path / "base")
     assert pretrain(poisoned.config(folder, 185)) == 0
     with pytest.raises(
         BadInput, match=r"far above the steps before in 5 steps in a row, up to step 190 \(and again"
     ) as told:
         pretrain(poisoned.config(folder, 230))
-    assert "or set loop.spike_sigma to 0 if that is as it should be" in str(told.value)
+    assert "or set loop.spike_sigma to 0 if such losses are expected" in str(told.value)
     assert [event["batches_passed"] for event in events(folder, "rewind")] == [13, 20, 25, 30]
     assert pretrain(poisoned.config(folder, 190, spike_sigma=0.0)) == 0, "which a resumed run may do"

@@ -101,7 +101,7 @@ def test_a_sequence_that_does_not_fit_is_an_error(
         pretrain(corpus.pretrain_config(tmp_path / "base", 3, micro_batch=-1))
 
 
-def test_a_pass_that_fails_for_another_reason_is_no_matter_of_memory(
+def test_a_pass_that_fails_for_another_reason_is_not_taken_for_lack_of_memory(
     corpus: TinyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forward(self: Transformer, *arguments: Any) -> Tensor:

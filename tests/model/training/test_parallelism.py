@@ -161,7 +161,7 @@ def test_checkpointed_activations_change_nothing(corpus: TinyCorpus, alone: dict
     assert curve(folder) == curve(alone["muon"]), "to the last bit"
 
 
-def test_how_a_run_is_spread_is_no_part_of_what_it_is() -> None:
+def test_parallelism_is_no_part_of_a_runs_identity() -> None:
     plain = LoopConfig(steps=1, global_batch_size=1)
     spread = LoopConfig(
         steps=1, global_batch_size=1, parallelism="fsdp", activation_checkpointing=True, background_checkpoint_mib=0

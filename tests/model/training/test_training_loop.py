@@ -187,7 +187,9 @@ def test_two_runs_cannot_train_in_one_folder(corpus: TinyCorpus, tmp_path: Path)
         pass
 
 
-def test_a_corpus_without_held_out_documents_is_trained_on_unjudged(corpus: TinyCorpus, tmp_path: Path) -> None:
+def test_a_corpus_without_held_out_documents_is_trained_on_without_evaluation(
+    corpus: TinyCorpus, tmp_path: Path
+) -> None:
     write_tokens(tmp_path / "tokens", [[{"id": "a", "tokens": [0, 5, 6, 7, 0], "n_bytes": 9, "split": "train"}]])
     write_plan(tmp_path / "packing", [[{"part": 0, "row": 0, "start": 0, "length": 5}]])
     config = corpus.pretrain_config(tmp_path / "base", 3, evaluate_every=1)
@@ -221,8 +223,8 @@ def test_finetuning_learns_the_replies_and_resumes(corpus: TinyCorpus, straight:
     assert finetune(corpus.sft_config(whole, straight, 30, checkpoint_every=30)) == 0
     by_step = losses(whole)
     assert by_step[30] < 0.5 * by_step[1]
-    facts = read_metrics(whole / "metrics.jsonl")[0]
-    assert (facts["event"], facts["conversations"], facts["dropped"]) == ("data", 12, 0)
+    (facts,) = (event for event in read_metrics(whole / "metrics.jsonl") if event["event"] == "data")
+    assert (facts["conversations"], facts["dropped"]) == (12, 0)
     for steps in (10, 30):
         assert finetune(corpus.sft_config(parts, straight, steps, checkpoint_every=10)) == 0
     first_ten = {step: loss for step, loss in losses(parts).items() if step <= 10}

@@ -149,7 +149,9 @@ def test_a_disk_that_fills_up_during_a_checkpoint(corpus: TinyCorpus, straight: 
 
 
 @pytest.mark.slow
-def test_a_preempted_job_of_two_processes_is_the_undisturbed_one(corpus: TinyCorpus, tmp_path: Path) -> None:
+def test_a_preempted_job_of_two_processes_has_the_losses_of_an_undisturbed_one(
+    corpus: TinyCorpus, tmp_path: Path
+) -> None:
     """What a cluster does: SIGTERM to the launcher alone, and the same command again when there is room."""
     folder, straight = tmp_path / "base", tmp_path / "straight"
     options: dict[str, Any] = {"checkpoint_every": 1000, "spike_sigma": 6.0}

@@ -60,7 +60,7 @@ def test_main_texts_are_told_from_the_rest_of_pages_never_seen(english_pages: li
 
 
 def test_the_seed_sets_alone_go_most_of_the_way(english_pages: list[tuple[str, str]], tmp_path: Path) -> None:
-    """72 paragraphs written by hand, none of them from a page: a start, not a judge to rely on."""
+    """72 paragraphs written by hand, none of them from a page: a start, not a classifier to rely on."""
     sides = []
     for files in (CONFIG.positive, CONFIG.negative):
         sample = TextSample(1000, 1, 10_000)

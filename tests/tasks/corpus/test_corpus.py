@@ -1,4 +1,4 @@
-"""The corpus stage: duplicates go, texts are rewritten, every judge's signals are in the decisions."""
+"""The corpus stage: duplicates go, texts are rewritten, the signals of every check are in the decisions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def built(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[st
     return kept, decided, footer
 
 
-def test_without_sections_only_duplicates_are_judged(tmp_path: Path) -> None:
+def test_without_sections_only_duplicates_are_checked(tmp_path: Path) -> None:
     kept, decided, footer = built(tmp_path, {})
     assert {id: row["text"] for id, row in kept.items()} == {id: TEXTS[id] for id in ("W:1", "W:2", "W:4")}
     assert list(decided["W:3"]) == ["id", "stage", "kept", "reasons", "duplicate_of"]

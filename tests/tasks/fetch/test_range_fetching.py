@@ -168,7 +168,7 @@ def test_places_beyond_the_file_are_an_error_at_once(mirror: Mirror, tmp_path: P
     size = (mirror.root / PATH).stat().st_size
     for offset in (size - 10, size + 1000):
         mirror.asked.clear()
-        with pytest.raises(PermanentError, match="not the one that the index speaks of"):
+        with pytest.raises(PermanentError, match="not the file of the index"):
             fetch(mirror.base, checked_records(PATH, [offset], [100]), tmp_path / "out.warc.gz")
         assert len(mirror.asked) == 1
 

@@ -34,8 +34,8 @@ def test_each_language_has_words_that_a_text_can_have(language: str) -> None:
         (b"no: og i det", "in quotes"),
         (b"de: ''", "with words"),
         (b"der die das", "must be lines like"),
-        (b"de: 'der", "no YAML"),
-        (b"\xff\xfe\xff", "no YAML"),
+        (b"de: 'der", "not YAML"),
+        (b"\xff\xfe\xff", "not YAML"),
     ],
 )
 def test_a_list_that_is_none_is_refused_in_words(content: bytes, said: str) -> None:

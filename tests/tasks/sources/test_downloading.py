@@ -76,7 +76,7 @@ def test_a_file_arrives(mirror: Mirror, whole: bytes, place: Path) -> None:
         [cut(0.9), refuse(503), hang_up, cut(0.1), refuse(403)],
     ],
 )
-def test_temporary_faults_are_outlived(
+def test_temporary_faults_are_retried(
     mirror: Mirror, whole: bytes, place: Path, faults: list[crawl_mirror.Fault]
 ) -> None:
     mirror.faults[:] = faults
@@ -84,7 +84,7 @@ def test_temporary_faults_are_outlived(
     assert place.read_bytes() == whole
 
 
-def test_a_cut_body_is_continued_and_not_begun_again(mirror: Mirror, whole: bytes, place: Path) -> None:
+def test_a_cut_body_is_resumed(mirror: Mirror, whole: bytes, place: Path) -> None:
     mirror.faults[:] = [cut(0.5)]
     fetch_warc(mirror.base, PATH, place, QUICK)
     assert [asked for _, asked in mirror.asked] == [None, f"bytes={len(whole) // 2}-"]
@@ -102,7 +102,7 @@ def test_another_run_continues_where_one_gave_up(mirror: Mirror, whole: bytes, p
     assert mirror.asked[0][1] == f"bytes={len(whole) // 2}-"
 
 
-def test_a_file_that_changed_meanwhile_is_begun_again(mirror: Mirror, place: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(mirror: Mirror, place: Path) -> None:
     mirror.faults[:] = [cut(0.5), *[refuse(503)] * 4]
     with pytest.raises(TemporaryError):
         fetch_warc(mirror.base, PATH, place, QUICK)
@@ -270,7 +270,7 @@ def test_a_file_of_which_nothing_can_be_read_is_permanent(mirror: Mirror, whole:
 
 
 @pytest.mark.parametrize("at", [4, 7, 8, 9])
-def test_a_flip_that_gzip_does_not_mind_changes_nothing(mirror: Mirror, place: Path, at: int) -> None:
+def test_a_flip_that_gzip_does_not_protect_changes_nothing(mirror: Mirror, place: Path, at: int) -> None:
     """The time of a member's header, the packer's pace and its system."""
     third = len(gzip_members(warc_records(5)[:3]))
     mirror.faults[:] = [flip(third + at)]

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.tasks.crawl_mirror import late, refuse, running_mirror, warc_path, write_crawl
 
 PLACE = "http://mirror.example"
-MANNERS = RateLimits(
+LIMITS = RateLimits(
     connections=2,
     requests_per_second=1000,
     first_pause_seconds=0.2,
@@ -45,10 +45,10 @@ def process(code: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def waited(polite: RateLimiter) -> float:
+def waited(limiter: RateLimiter) -> float:
     """How long a turn was waited for, in seconds."""
     began = time.monotonic()
-    polite.await_turn()
+    limiter.await_turn()
     return time.monotonic() - began
 
 
@@ -57,10 +57,11 @@ def test_processes_share_the_connections(tmp_path: Path) -> None:
     with running_mirror(tmp_path / "web") as mirror:
         mirror.faults[:] = [late(0.05)] * 18
         code = (
-            "import tempfile; from tasks.sources.transfer import TransferConfig; from tasks.sources.downloading import fetch_warc\n"
-            "polite = TransferConfig(connections=2, requests_per_second=1000)\n"
+            "import tempfile; from tasks.sources.transfer import TransferConfig\n"
+            "from tasks.sources.downloading import fetch_warc\n"
+            "transfer = TransferConfig(connections=2, requests_per_second=1000)\n"
             "for number in range(6):\n"
-            f"    fetch_warc({mirror.base!r}, {warc_path(1)!r}, tempfile.mkdtemp() + '/x.warc.gz', polite)\n"
+            f"    fetch_warc({mirror.base!r}, {warc_path(1)!r}, tempfile.mkdtemp() + '/x.warc.gz', transfer)\n"
         )
         workers = [process(code) for _ in range(3)]
         assert [worker.wait() for worker in workers] == [0, 0, 0]
@@ -77,7 +78,8 @@ def test_a_refusal_of_one_process_makes_the_others_pause(tmp_path: Path) -> None
         mirror.faults[:] = [refuse(429, Retry_After="1")]
         source = byte_source(mirror.base, ours)
         theirs = process(
-            "from tasks.sources.downloading import byte_source; from tasks.sources.transfer import Refused, TransferConfig\n"
+            "from tasks.sources.downloading import byte_source\n"
+            "from tasks.sources.transfer import Refused, TransferConfig\n"
             f"source = byte_source({mirror.base!r}, TransferConfig(requests_per_second=1000))\n"
             "try:\n"
             "    source.read('collinfo.json', 0, None, None).__enter__()\n"
@@ -96,8 +98,8 @@ def test_a_refusal_of_one_process_makes_the_others_pause(tmp_path: Path) -> None
 def test_a_killed_process_frees_its_connections() -> None:
     holder = process(
         "import time; from tasks.sources.rate_limits import RateLimits, RateLimiter\n"
-        f"polite = RateLimiter({PLACE!r}, RateLimits(1, 1000, 1, 1, 1))\n"
-        "with polite.connection():\n"
+        f"limiter = RateLimiter({PLACE!r}, RateLimits(1, 1000, 1, 1, 1))\n"
+        "with limiter.connection():\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
     assert holder.stdout is not None
@@ -118,7 +120,7 @@ def test_a_killed_process_frees_its_connections() -> None:
 
 
 def test_requests_keep_their_pace() -> None:
-    slow = replace(MANNERS, requests_per_second=20)
+    slow = replace(LIMITS, requests_per_second=20)
     two = [RateLimiter(PLACE, slow), RateLimiter(PLACE, slow)]
     began = time.monotonic()
     for number in range(5):
@@ -128,53 +130,53 @@ def test_requests_keep_their_pace() -> None:
 
 def test_pauses_double_and_shrink_again() -> None:
     """Had the answers not been counted, the third pause would be 0.8 s or more."""
-    polite, other = RateLimiter(PLACE, MANNERS), RateLimiter(PLACE, MANNERS)
-    polite.refused(time.time())
+    limiter, other = RateLimiter(PLACE, LIMITS), RateLimiter(PLACE, LIMITS)
+    limiter.refused(time.time())
     assert waited(other) > 0.15
-    polite.refused(time.time())
+    limiter.refused(time.time())
     assert waited(other) > 0.35
     for _ in range(2):
         other.answered()
-    polite.refused(time.time())
+    limiter.refused(time.time())
     assert 0.15 < waited(other) < 0.75
 
 
-def test_requests_refused_together_are_one_piece_of_news() -> None:
-    polite = RateLimiter(PLACE, MANNERS)
+def test_requests_refused_together_count_once() -> None:
+    limiter = RateLimiter(PLACE, LIMITS)
     asked_at = time.time()
     for _ in range(10):
-        polite.refused(asked_at)
-    assert 0.15 < waited(polite) < 0.9
+        limiter.refused(asked_at)
+    assert 0.15 < waited(limiter) < 0.9
 
 
 @pytest.mark.parametrize(("asked_for", "shortest", "longest"), [(0.6, 0.55, 1.5), (3600.0, 1.9, 3.0)])
-def test_the_servers_wish_is_honoured_for_all_up_to_a_limit(asked_for: float, shortest: float, longest: float) -> None:
-    RateLimiter(PLACE, MANNERS).refused(time.time(), asked_for)
-    assert shortest < waited(RateLimiter(PLACE, MANNERS)) < longest
+def test_retry_after_holds_for_all_workers_up_to_a_limit(asked_for: float, shortest: float, longest: float) -> None:
+    RateLimiter(PLACE, LIMITS).refused(time.time(), asked_for)
+    assert shortest < waited(RateLimiter(PLACE, LIMITS)) < longest
 
 
-def test_another_place_has_manners_of_its_own() -> None:
-    RateLimiter(PLACE, MANNERS).refused(time.time(), 2.0)
-    assert waited(RateLimiter("http://other.example", MANNERS)) < 0.1
+def test_another_source_has_limits_of_its_own() -> None:
+    RateLimiter(PLACE, LIMITS).refused(time.time(), 2.0)
+    assert waited(RateLimiter("http://other.example", LIMITS)) < 0.1
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"unknown": 1}'])
-def test_a_damaged_state_is_begun_anew(runtime: Path, text: bytes) -> None:
-    polite = RateLimiter(PLACE, MANNERS)
-    polite.answered()
+def test_a_damaged_state_is_replaced(runtime: Path, text: bytes) -> None:
+    limiter = RateLimiter(PLACE, LIMITS)
+    limiter.answered()
     (state,) = runtime.rglob("state.json")
     state.write_bytes(text)
-    assert waited(polite) < 0.1
-    polite.refused(time.time())
-    assert waited(polite) > 0.15
+    assert waited(limiter) < 0.1
+    limiter.refused(time.time())
+    assert waited(limiter) > 0.15
 
 
 def test_a_folder_that_others_can_write_to_is_not_used(runtime: Path) -> None:
-    RateLimiter(PLACE, MANNERS)
+    RateLimiter(PLACE, LIMITS)
     (folder,) = runtime.iterdir()
     folder.chmod(0o777)
     with pytest.raises(PermanentError, match="TMPDIR"):
-        RateLimiter(PLACE, MANNERS)
+        RateLimiter(PLACE, LIMITS)
 
 
 def test_a_kept_connection_serves_many_reads(tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_a_kept_connection_serves_many_reads(tmp_path: Path) -> None:
         assert mirror.counts_open == [1]
 
 
-def test_a_folder_needs_no_manners(tmp_path: Path, runtime: Path) -> None:
+def test_a_folder_needs_no_limits(tmp_path: Path, runtime: Path) -> None:
     write_crawl(tmp_path / "web", warcs=1)
     with (
         byte_source(str(tmp_path / "web"), TransferConfig()).kept_open() as kept,
@@ -213,9 +215,9 @@ def misbehaving(common_crawl: Path) -> Iterator[str]:
 def test_the_server_itself_sees_no_more_connections_than_configured(misbehaving: str) -> None:
     code = (
         "from tasks.sources.transfer import TransferConfig; from tasks.sources.downloading import read_small\n"
-        "polite = TransferConfig(connections=2, requests_per_second=1000, first_pause_seconds=0.01)\n"
+        "transfer = TransferConfig(connections=2, requests_per_second=1000, first_pause_seconds=0.01)\n"
         "for number in range(12):\n"
-        f"    read_small({misbehaving!r}, 'collinfo.json', polite, len, 1 << 20)\n"
+        f"    read_small({misbehaving!r}, 'collinfo.json', transfer, len, 1 << 20)\n"
     )
     workers = [process(code) for _ in range(3)]
     for worker in workers:

@@ -23,7 +23,7 @@ from tasks.synthetic_web import (
     write_starter_chat,
 )
 from tasks.synthetic_web.texts.country import RELATIONS, Country, invent_country
-from tasks.synthetic_web.texts.fact_sentences import QUESTIONS, STATEMENTS
+from tasks.synthetic_web.texts.sentences import QUESTIONS, STATEMENTS
 
 CONFIG = SyntheticWebConfig()
 LEAST_PAGES = 30

@@ -92,7 +92,7 @@ def test_what_cannot_be_mixed_is_said() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"own": {"weight": 1}, "others": {"wiki": {"store": "s"}}}, "every source of the mixture has a weight"),
+        ({"own": {"weight": 1}, "others": {"wiki": {"store": "s"}}}, "give a weight to every source of the mixture"),
         ({"own": {"weight": 1, "epochs": 1}}, "a weight or epochs, not both"),
         ({"tokens": 5}, "mixture.tokens needs weights"),
         ({"others": {"own": {"store": "s"}}}, "'own' is the run's own corpus"),

@@ -1,4 +1,4 @@
-"""Jobs that the tests of tasks.workers.child_process give to children: good ones and every kind of bad one."""
+"""Jobs that the tests of tasks.workers.worker_process give to workers: good ones and every kind of bad one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.base.errors import PermanentError
-from tasks.workers.child_process import Progress
+from tasks.workers.worker_process import Progress
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def add(argument: Sum, progress: Progress) -> int:
 
 
 def process_id(_argument: None, _progress: Progress) -> tuple[int, int]:
-    """The child's process id and its parent's."""
+    """The worker's process id and its parent's."""
     return os.getpid(), os.getppid()
 
 
@@ -107,5 +107,5 @@ def surroundings(name: str, _progress: Progress) -> tuple[str, str | None, int]:
 
 
 def open_files(_argument: None, _progress: Progress) -> list[str]:
-    """What the child's descriptors point to."""
+    """What the worker's descriptors point to."""
     return sorted(str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink())

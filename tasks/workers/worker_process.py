@@ -1,15 +1,15 @@
-"""Run a part's work in a child process with limits of its own: a crash is then one error, not the end of the flow.
+"""Run a part's work in a worker process with limits of its own: a crash is then one error, not the end of the flow.
 
 Notable:
-- Children are forked from a fork_server (`tasks.workers.fork_server`) that has done the imports already, so even small parts
-  can have a child each. One fork_server serves all threads of this process that ask for the same preload.
-- The parent reads a child's position from shared memory after its death, so it can say which record was the end of it.
-- A stall is measured in the child's processor time: on a busy machine a slow page is not mistaken for a hanging one,
-  and the same page gets the same verdict whatever else runs. Clock time, ten times as much, is only the safety net for
-  a child that sleeps for ever.
+- Workers are forked from a fork server (`tasks.workers.fork_server`) that has done the imports already, so even small
+  parts can have a worker each. One fork server serves all threads of this process that ask for the same preload.
+- The parent reads a worker's position from shared memory after its death, so it can say which record killed it.
+- A stall is measured in the worker's processor time: on a busy machine a slow page is not mistaken for a hanging one,
+  and the same page is treated the same whatever else runs. Clock time, ten times as much, is only the safety net for
+  a worker that sleeps for ever.
 - Where the system has no /proc, only the limits by the clock hold.
-- Children hash strings alike (PYTHONHASHSEED=0), so that no set's order can make two runs differ.
-- What crosses the border is pickled, both ways, between this process and its own child; nothing else is ever unpickled.
+- All workers hash strings alike (PYTHONHASHSEED=0), so the order of a set can make no two runs differ.
+- What passes between this process and its worker is pickled both ways; nothing else is ever unpickled.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ Result = TypeVar("Result")
 Reason = Literal["memory", "time", "stall", "signal", "exit"]
 
 _POLL_SECONDS = 0.05
-_NURSERY_START_SECONDS = 180.0
-_BIRTH_SECONDS = 60.0
-_LAST_WORDS_SECONDS = 10.0
+_SERVER_START_SECONDS = 180.0
+_FORK_SECONDS = 60.0
+_GRACE_SECONDS = 10.0
 _CLOCK_PER_CPU_SECOND = 10.0
 _LONGEST_LINE = 10_000
 _START = (
@@ -58,26 +58,26 @@ _START = (
 
 @dataclass(frozen=True)
 class WorkerLimits:
-    """What a child may use before it is ended; None means no limit."""
+    """What a worker may use before it is killed; None means no limit."""
 
     seconds: float | None = None
-    """Longest life of the child, in seconds by the clock."""
+    """Longest run of the worker, in seconds by the clock."""
     memory_bytes: int | None = None
     """Largest resident memory, in bytes, the preloaded modules (about 100 MB) included."""
     stall_seconds: float | None = None
-    """Longest time at one position, in seconds of the child's processor time (ten times as much by the clock). It holds
-    from the first position told (`Progress.at`) on: work that tells none has no stall, only the other limits."""
+    """Longest time at one position, in seconds of the worker's processor time (ten times as much by the clock). It
+    holds from the first position reported (`Progress.at`) on: work that reports none cannot stall."""
 
 
 class WorkerDied(TemporaryError):
-    """A child ended without a result: it broke a limit, was killed by a signal, or called exit."""
+    """A worker ended without a result: it exceeded a limit, was killed by a signal, or called exit."""
 
     def __init__(self, reason: Reason, position: int | None, detail: str) -> None:
         where = "before its first record" if position is None else f"at record offset {position}"
-        super().__init__(f"The child process died {where} ({reason}): {detail}")
+        super().__init__(f"The worker process died {where} ({reason}): {detail}")
         self.reason: Reason = reason
         self.position = position
-        """The last position the child told (`Progress.at`), None before its first."""
+        """The last position the worker reported (`Progress.at`), None before its first."""
         self.detail = detail
 
     def __reduce__(self) -> tuple[type[WorkerDied], tuple[Reason, int | None, str]]:
@@ -91,23 +91,28 @@ def run_isolated(
     on_log: Callable[[str], None],
     preload: Sequence[str] = (),
 ) -> Result:
-    """Call `function(argument, progress)` in a child process of its own and return what it returns.
+    """Call `function(argument, progress)` in a worker process of its own and return what it returns.
 
-    `function` is a module's own function, and argument and result can be pickled. `preload` names the modules that the
-    fork_server imports once; keep it the same for calls that want the same ones. Each line that the child logs or prints
-    goes to `on_log`, in the calling thread. May be called from several threads at once.
+    May be called from several threads at once.
 
-    Raises WorkerDied where there is no result, and what `function` raised otherwise, of the same type, with the child's
-    traceback as a note (RuntimeError in place of an exception that cannot be pickled).
+    Args:
+        function: A function of a module's top level; argument and result can be pickled.
+        preload: The modules that the fork server imports once; pass the same ones to share a fork server.
+        on_log: Is called in this thread with each line that the worker logs or prints.
+
+    Raises:
+        WorkerDied: There is no result.
+        Exception: What `function` raised, of the same type, with the worker's traceback as a note (RuntimeError in
+            place of an exception that cannot be pickled).
     """
     blob = pickle.dumps((function, argument, str(Path.cwd()), dict(os.environ)), protocol=5)
     for is_last_try in (False, False, True):
-        with _fork_server(tuple(preload)).child(blob) as child:
-            watch = _Watch(child, limits, on_log)
+        with _fork_server(tuple(preload)).worker(blob) as worker:
+            watch = _Watch(worker, limits, on_log)
             died = watch.until_dead()
             if died is None:
-                return child.outcome()
-            if watch.saw_a_birth() or is_last_try:
+                return worker.outcome()
+            if watch.was_forked() or is_last_try:
                 raise died
     raise AssertionError("the last try returns or raises")
 
@@ -118,7 +123,7 @@ def _fork_server(preload: tuple[str, ...]) -> _ForkServer:
 
 
 class _ForkServer:
-    """The parent's handle on a fork_server process, started on first use and again if it died."""
+    """The parent's handle on a fork server, started on first use and again if it died."""
 
     def __init__(self, preload: tuple[str, ...]) -> None:
         self._preload = preload
@@ -127,8 +132,8 @@ class _ForkServer:
         self._control: socket.socket | None = None
 
     @contextlib.contextmanager
-    def child(self, job: bytes) -> Iterator[_Child]:
-        """A new child with `job` (pickled) to do; it is dead, and all it used is given back, when the block ends."""
+    def worker(self, job: bytes) -> Iterator[_Worker]:
+        """A new worker with `job` (pickled) to do; when the block ends it is dead and all it used is freed."""
         with contextlib.ExitStack() as stack:
             state, result = stack.enter_context(_shared_file()), stack.enter_context(_shared_file())
             state.write(POSITION.pack(-1) + job)
@@ -143,7 +148,7 @@ class _ForkServer:
             finally:
                 theirs.close()
                 os.close(log_end)
-            yield _Child(state, result, log, status)
+            yield _Worker(state, result, log, status)
 
     def _request(self, fds: list[int]) -> None:
         with self._lock:
@@ -158,7 +163,7 @@ class _ForkServer:
                     assert self._process is not None
                     self._process.kill()
                     self._process.wait()
-        raise TemporaryError("The process that starts child processes was killed twice in a row; run again.")
+        raise TemporaryError("The fork server, which starts worker processes, was killed twice in a row; run again.")
 
     def _start(self) -> None:
         if self._control is not None:
@@ -174,7 +179,7 @@ class _ForkServer:
                 start_new_session=True,
             )
         weakref.finalize(self, _stop, self._process, self._control)
-        self._control.settimeout(_NURSERY_START_SECONDS)
+        self._control.settimeout(_SERVER_START_SECONDS)
         said = bytearray()
         with contextlib.suppress(TimeoutError):
             while said != READY and (piece := self._control.recv(65536)):
@@ -184,7 +189,7 @@ class _ForkServer:
             self._process.kill()
             self._process.wait()
             raise PermanentError(
-                f"The child processes' imports failed ({', '.join(self._preload)}): check the installation.\n"
+                f"The imports of the worker processes failed ({', '.join(self._preload)}): check the installation.\n"
                 f"{said.decode(errors='replace') or f'The process ended with code {self._process.returncode}.'}"
             )
 
@@ -192,18 +197,18 @@ class _ForkServer:
 def _stop(process: subprocess.Popen[bytes], control: socket.socket) -> None:
     control.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=_LAST_WORDS_SECONDS)
+        process.wait(timeout=_GRACE_SECONDS)
 
 
 def _shared_file() -> IO[bytes]:
     """A file without a name, in memory where the system can."""
     if sys.platform == "linux":
-        return os.fdopen(os.memfd_create("sluice-child"), "w+b")
+        return os.fdopen(os.memfd_create("sluice-worker"), "w+b")
     return tempfile.TemporaryFile()
 
 
-class _Child:
-    """What the parent holds of one child: its files and sockets."""
+class _Worker:
+    """What the parent holds of one worker: its files and sockets."""
 
     def __init__(self, state: IO[bytes], result: IO[bytes], log: int, status: socket.socket) -> None:
         self._state, self._result = state, result
@@ -211,83 +216,83 @@ class _Child:
         self.status = status
 
     def position(self) -> int | None:
-        """Where the child is, or was."""
+        """Return the position that the worker reported last."""
         with mmap(self._state.fileno(), 0) as state:
             at: int = POSITION.unpack_from(state)[0]
         return None if at < 0 else at
 
     def has_outcome(self) -> bool:
-        """Whether the child wrote an outcome; meaningful once it is dead."""
+        """Whether the worker wrote an outcome; meaningful once it is dead."""
         return os.fstat(self._result.fileno()).st_size > 0
 
     def kill(self) -> None:
-        """Ask the fork_server to kill the child; its status tells when it is dead."""
+        """Ask the fork server to kill the worker; its status says when it is dead."""
         with contextlib.suppress(OSError):
             self.status.send(b"k")
 
     def outcome(self) -> Any:
-        """What the child's function returned; raises what it raised."""
+        """Return what the worker's function returned; raise what it raised."""
         self._result.seek(0)
-        succeeded, value, text = pickle.loads(self._result.read())  # noqa: S301 - written by our own child
+        succeeded, value, text = pickle.loads(self._result.read())  # noqa: S301 - written by our own worker
         if succeeded:
             return value
-        value.add_note(f"In the child process:\n{text}")
+        value.add_note(f"In the worker process:\n{text}")
         raise value
 
 
 class _Watch:
-    """One child watched until it is dead: its log passed on, its limits kept."""
+    """Watches one worker until it is dead: passes on its log, enforces its limits."""
 
-    def __init__(self, child: _Child, limits: WorkerLimits, on_log: Callable[[str], None]) -> None:
-        self._child, self._limits, self._on_log = child, limits, on_log
+    def __init__(self, worker: _Worker, limits: WorkerLimits, on_log: Callable[[str], None]) -> None:
+        self._worker, self._limits, self._on_log = worker, limits, on_log
         self._tail = b""
-        self._said = b""
+        self._reported = b""
         self._began = self._moved_clock = time.monotonic()
         self._moved_cpu = 0.0
         self._at: int | None = None
-        self._verdict: tuple[Reason, str] | None = None
+        self._exceeded: tuple[Reason, str] | None = None
         self._selector = selectors.DefaultSelector()
 
     def until_dead(self) -> WorkerDied | None:
-        """None once the child has left a result, else why it died."""
+        """Return None once the worker has left a result, else why it died."""
         with self._selector:
-            self._selector.register(self._child.log, selectors.EVENT_READ)
-            self._selector.register(self._child.status, selectors.EVENT_READ)
-            last_words: float | None = None
+            self._selector.register(self._worker.log, selectors.EVENT_READ)
+            self._selector.register(self._worker.status, selectors.EVENT_READ)
+            deadline: float | None = None
             while not self._is_over():
                 self._select()
-                if self._verdict is None and (verdict := self._broken_limit()) is not None:
-                    self._verdict = verdict
-                    self._child.kill()
-                    last_words = time.monotonic() + _LAST_WORDS_SECONDS
-                if last_words is not None and time.monotonic() > last_words:
+                if self._exceeded is None and (exceeded := self._broken_limit()) is not None:
+                    self._exceeded = exceeded
+                    self._worker.kill()
+                    deadline = time.monotonic() + _GRACE_SECONDS
+                if deadline is not None and time.monotonic() > deadline:
                     break
         while self._read_log():
             pass
         self._emit(b"\n" if self._tail else b"")
         return self._diagnosis()
 
-    def saw_a_birth(self) -> bool:
-        """False where the fork_server died before it forked the child; another try is free then."""
-        return bool(self._said)
+    def was_forked(self) -> bool:
+        """Whether there was a worker at all; if the fork server died before, trying again is safe."""
+        return bool(self._reported)
 
     def _is_over(self) -> bool:
-        return self._said.count(b"\n") == 2 or self._child.status not in self._selector.get_map()
+        return self._reported.count(b"\n") == 2 or self._worker.status not in self._selector.get_map()
 
     def _select(self) -> None:
         for key, _ in self._selector.select(_POLL_SECONDS):
-            if key.fileobj is self._child.status:
-                piece = self._child.status.recv(64)
-                self._said += piece
+            if key.fileobj is self._worker.status:
+                piece = self._worker.status.recv(64)
+                self._reported += piece
                 if not piece:
-                    self._selector.unregister(self._child.status)
+                    self._selector.unregister(self._worker.status)
             elif not self._read_log():
-                self._selector.unregister(self._child.log)
+                self._selector.unregister(self._worker.log)
 
     def _read_log(self) -> bool:
         """Pass on what the log pipe holds; False at its end, or where nothing waits."""
         try:
-            piece = os.read(self._child.log, 65536)
+            piece = os.read(self._worker.log, 65536)
         except BlockingIOError:
             return False
         self._emit(piece)
@@ -302,10 +307,10 @@ class _Watch:
             self._on_log(line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r"))
 
     def _broken_limit(self) -> tuple[Reason, str] | None:
-        pid, _, rest = self._said.partition(b"\n")
+        pid, _, rest = self._reported.partition(b"\n")
         limits, now = self._limits, time.monotonic()
-        if not pid and now - self._began > _BIRTH_SECONDS:
-            return "stall", f"it was not even started after {_BIRTH_SECONDS:g} s"
+        if not pid and now - self._began > _FORK_SECONDS:
+            return "stall", f"it was not even started after {_FORK_SECONDS:g} s"
         if not pid or rest:
             return None
         rss, cpu = _usage(int(pid))
@@ -313,7 +318,7 @@ class _Watch:
             return "memory", f"it used {rss / 2**20:.0f} MiB of the {limits.memory_bytes / 2**20:.0f} MiB allowed"
         if limits.seconds is not None and now - self._began > limits.seconds:
             return "time", f"it was not done after {limits.seconds:g} s"
-        if (at := self._child.position()) != self._at:
+        if (at := self._worker.position()) != self._at:
             self._at, self._moved_clock, self._moved_cpu = at, now, cpu
         if limits.stall_seconds is not None and at is not None:
             if cpu - self._moved_cpu > limits.stall_seconds:
@@ -323,15 +328,15 @@ class _Watch:
         return None
 
     def _diagnosis(self) -> WorkerDied | None:
-        words = self._said.split(b"\n")
+        words = self._reported.split(b"\n")
         ended = os.waitstatus_to_exitcode(int(words[1])) if len(words) == 3 else None
-        if ended == 0 and self._child.has_outcome():
+        if ended == 0 and self._worker.has_outcome():
             return None
-        position = self._child.position()
-        if self._verdict is not None:
-            return WorkerDied(self._verdict[0], position, self._verdict[1])
+        position = self._worker.position()
+        if self._exceeded is not None:
+            return WorkerDied(self._exceeded[0], position, self._exceeded[1])
         if ended is None:
-            return WorkerDied("signal", position, "the process that starts child processes was killed")
+            return WorkerDied("signal", position, "the fork server was killed")
         if ended >= 0:
             return WorkerDied("exit", position, f"it exited with code {ended} and left no result")
         hint = "; nobody here sent it, so memory may have run out" if -ended == signal.SIGKILL else ""

@@ -1,8 +1,10 @@
-"""The stages that decide on documents by rules over stored signals."""
+"""The stages that decide on documents, and the rules over stored signals by which each of them does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.registry import STAGES
@@ -11,25 +13,32 @@ from tasks.dataset.rules import Rule
 
 Plans = Mapping[str, StagePlan]
 
-JUDGING_STAGES = {name: stage for name, stage in STAGES.items() if stage.rules}
+DECIDING_STAGES = {name: stage for name, stage in STAGES.items() if stage.rules}
 """By name, in order."""
+
+_OUTCOMES: Final = MappingProxyType({"extract": "with text", "filter": "kept by the filter", "corpus": "in the corpus"})
 
 
 def decides_on(name: str) -> str | None:
     """Return the stage on whose documents this one decides; None: on the records of the archive."""
-    mapped = JUDGING_STAGES[name].mapped
-    return mapped if mapped in JUDGING_STAGES else None
+    mapped = DECIDING_STAGES[name].mapped
+    return mapped if mapped in DECIDING_STAGES else None
 
 
 def rules_of(name: str, plans: Plans) -> tuple[Rule, ...]:
     """Return the rules over the signals in a stage's decisions, as planned."""
-    rules = JUDGING_STAGES[name].rules
+    rules = DECIDING_STAGES[name].rules
     return rules({stage: plan.config for stage, plan in plans.items()}) if rules else ()
 
 
-def is_judged_by(stage: str, field: str) -> bool:
+def is_read_by_rules(stage: str, field: str) -> bool:
     """Return whether rules read a field of a stage's configuration, and nothing that is measured depends on it."""
     return any(field == read or field.startswith(f"{read}.") for read in STAGES[stage].rule_fields)
+
+
+def outcome_words(stage: str) -> str:
+    """Return what a document is that the stage kept, e.g. `in the corpus`."""
+    return _OUTCOMES.get(stage, f"kept by {stage}")
 
 
 def plans_of(record: RunRecord) -> dict[str, StagePlan]:

@@ -1,4 +1,4 @@
-"""Children: results and errors come back, every kind of death is named, nothing is left behind."""
+"""Workers: results and errors come back, every kind of death is named, nothing is left behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.workers.child_process import WorkerDied, WorkerLimits, run_isolated
+from tasks.workers.worker_process import WorkerDied, WorkerLimits, run_isolated
 from tests.conftest import ROOT
 from tests.tasks.workers import worker_jobs as jobs
 
@@ -67,7 +67,7 @@ def test_each_call_is_another_process() -> None:
     assert fork_server == same_fork_server
 
 
-def test_threads_share_the_nursery() -> None:
+def test_threads_share_the_fork_server() -> None:
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda n: run(jobs.add, jobs.Sum((n, n))), range(40)))
     assert results == [2 * n for n in range(40)]
@@ -84,7 +84,7 @@ def test_a_death_in_one_thread_does_not_touch_the_others() -> None:
         assert list(pool.map(one, range(18))) == [n if n % 2 else "signal" for n in range(18)]
 
 
-def test_what_the_child_says_is_streamed() -> None:
+def test_what_the_worker_prints_is_streamed() -> None:
     lines: list[str] = []
     run(jobs.talk, 300, on_log=lines.append)
     assert lines[0] == "INFO tasks.talker: logged"
@@ -129,13 +129,13 @@ def test_deaths_are_named_with_their_place(kind: str, limits: WorkerLimits, reas
     assert isinstance(caught.value, TemporaryError)
 
 
-def test_a_child_that_makes_progress_still_ends_in_time() -> None:
+def test_a_worker_that_makes_progress_still_ends_in_time() -> None:
     with pytest.raises(WorkerDied) as caught:
         run(jobs.die, "time", WorkerLimits(seconds=0.4, stall_seconds=0.2))
     assert caught.value.reason == "time"
 
 
-def test_a_sleeping_child_stalls_by_the_clock(tmp_path: Path) -> None:
+def test_a_sleeping_worker_stalls_by_the_clock(tmp_path: Path) -> None:
     with pytest.raises(WorkerDied) as caught:
         run(jobs.sleep, str(tmp_path), WorkerLimits(stall_seconds=0.05))
     assert (caught.value.reason, caught.value.position) == ("stall", 1)
@@ -150,13 +150,13 @@ def test_work_that_tells_no_position_cannot_stall() -> None:
     assert (caught.value.reason, caught.value.position) == ("stall", 4096)
 
 
-def test_child_died_can_be_pickled() -> None:
+def test_worker_died_can_be_pickled() -> None:
     died = WorkerDied("stall", 12, "no progress")
     again = pickle.loads(pickle.dumps(died))  # noqa: S301 - our own bytes
     assert (str(again), again.reason, again.position) == (str(died), "stall", 12)
 
 
-def test_children_see_the_folder_and_environment_of_the_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_workers_see_the_folder_and_environment_of_the_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = run(jobs.surroundings, "SLUICE_TEST")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLUICE_TEST", "set later")
@@ -170,13 +170,13 @@ def test_a_preload_that_cannot_be_imported_is_named() -> None:
         run_isolated(jobs.echo, b"", WorkerLimits(), print, ("tests.no_such_module",))
 
 
-def test_a_killed_nursery_is_replaced() -> None:
+def test_a_killed_fork_server_is_replaced() -> None:
     _, fork_server = run(jobs.process_id, None)
     os.kill(fork_server, signal.SIGKILL)
     assert run(jobs.add, jobs.Sum((4, 5))) == 9
 
 
-def test_a_killed_nursery_takes_its_children_along(tmp_path: Path) -> None:
+def test_a_killed_fork_server_takes_its_workers_along(tmp_path: Path) -> None:
     raised: list[BaseException] = []
 
     def sleep() -> None:
@@ -194,7 +194,7 @@ def test_a_killed_nursery_takes_its_children_along(tmp_path: Path) -> None:
     assert wait_until(lambda: not is_alive(int(next(tmp_path.iterdir()).name)))
 
 
-def test_the_child_ends_when_its_caller_gives_up(tmp_path: Path) -> None:
+def test_the_worker_ends_when_its_caller_gives_up(tmp_path: Path) -> None:
     def give_up(line: str) -> None:
         raise KeyboardInterrupt
 
@@ -212,20 +212,21 @@ def _say_and_sleep(folder: str, progress: Any) -> None:
 @linux_only
 def test_no_orphan_when_the_parent_is_killed(tmp_path: Path) -> None:
     program = (
-        "import sys, threading; from tasks.workers.child_process import *; from tests.tasks.workers.worker_jobs import sleep\n"
+        "import sys, threading; from tasks.workers.worker_process import *\n"
+        "from tests.tasks.workers.worker_jobs import sleep\n"
         "for _ in range(3):\n"
         "    threading.Thread(target=run_isolated, args=(sleep, sys.argv[1], WorkerLimits(), print)).start()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT)
     try:
         assert wait_until(lambda: len(list(tmp_path.iterdir())) == 3)
-        children = [int(file.name) for file in tmp_path.iterdir()]
-        fork_server = int(Path(f"/proc/{children[0]}/stat").read_text().rpartition(")")[2].split()[1])
-        assert all(map(is_alive, [*children, fork_server]))
+        workers = [int(file.name) for file in tmp_path.iterdir()]
+        fork_server = int(Path(f"/proc/{workers[0]}/stat").read_text().rpartition(")")[2].split()[1])
+        assert all(map(is_alive, [*workers, fork_server]))
     finally:
         parent.kill()
         parent.wait()
-    assert wait_until(lambda: not any(map(is_alive, [*children, fork_server])), 5)
+    assert wait_until(lambda: not any(map(is_alive, [*workers, fork_server])), 5)
 
 
 @linux_only

@@ -1,0 +1,46 @@
+"""What evaluation leaves, as the report reads it back. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A model that generates text, on held-out documents."""
+
+    documents: int
+    tokens: int
+    text_bytes: int
+    loss: float
+    """Nats per token."""
+    bits_per_byte: float
+    unigram_bits_per_byte: float
+    """The same documents under token frequencies alone."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """A model that fills gaps, on held-out documents; it has no bits per byte."""
+
+    objective: str
+    documents: int
+    tokens: int
+    loss: float
+    """Nats per hidden token."""
+    unigram_loss: float
+    """The same documents under token frequencies alone, in nats per token."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One question with the model's reply: a line of replies.jsonl."""
+
+    id: str
+    group: str
+    question: str
+    answer: str
+    """The right one."""
+    reply: str
+    """What the model said."""
+    right: bool

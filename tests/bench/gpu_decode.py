@@ -1,0 +1,86 @@
+"""Tokens/s of generation at batch 1 and 256, ours and transformers': the same shape, greedy, in bfloat16.
+
+Notable: a batch's time is that of a long reply less that of one token, so reading the prompt is left out on both sides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.base.config import ModelShape
+from model.inference.generation import Sampling, generate
+from model.inference.loading import cast_matrices
+from tests.bench.gpu_ways import GPU, fill, on_the_gpu
+from tests.bench.rival_training import transformers_style
+
+BATCHES = (1, 256)
+Generate = Callable[[Tensor, int], object]
+"""Goes on from (B, T) prompts for so many tokens."""
+
+
+def decode_rates(shape: ModelShape, whose: str, rounds: int, turn: AbstractContextManager[object]) -> dict[str, Any]:
+    """Tokens/s of each batch.
+
+    Args:
+        shape: of the model; an eighth of its context is prompt, and a 32nd is reply.
+        whose: `ours` or `transformers`.
+        rounds: times that each batch is measured, 3 at the most; the median counts.
+        turn: entered before the GPU is used.
+    """
+    with turn:
+        return _rates(shape, whose, min(rounds, 3))
+
+
+def _rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
+    read, made = shape.context // 8, shape.context // 32
+    run = our_generate(shape) if whose == "ours" else transformers_generate(shape)
+    found: dict[str, Any] = {"card": torch.cuda.get_device_name(GPU) if GPU.type == "cuda" else "CPU"}
+    for batch in BATCHES:
+        prompts = torch.randint(3, shape.vocab_size, (batch, read), generator=torch.Generator().manual_seed(1))
+        prompts = prompts.to(GPU)
+        run(prompts, 4)
+        seconds = [_seconds(run, prompts, 1 + made) - _seconds(run, prompts, 1) for _ in range(rounds)]
+        found[f"batch_{batch}"] = round(batch * made / median(seconds))
+    if GPU.type == "cuda":
+        found["memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    return found
+
+
+def our_generate(shape: ModelShape) -> Generate:
+    """Our engine, as evaluation uses it."""
+    model = on_the_gpu(shape, torch.bfloat16).eval()
+    fill(model)
+    cast_matrices(model, torch.bfloat16)
+
+    def run(prompts: Tensor, tokens: int) -> object:
+        return generate(model, prompts.tolist(), Sampling(max_new_tokens=tokens), stop_tokens=())
+
+    return run
+
+
+def transformers_generate(shape: ModelShape) -> Generate:
+    """`generate` of transformers' Qwen3, as it comes."""
+    with GPU:
+        model = transformers_style(shape).model.to(torch.bfloat16).eval()
+
+    def run(prompts: Tensor, tokens: int) -> object:
+        return model.generate(  # type: ignore[operator]
+            prompts, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, use_cache=True, pad_token_id=0
+        )
+
+    return run
+
+
+def _seconds(run: Generate, prompts: Tensor, tokens: int) -> float:
+    began = time.perf_counter()
+    run(prompts, tokens)
+    if GPU.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began

@@ -30,11 +30,11 @@ from trafilatura.xml import xmltotxt
 
 from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
-from tasks.extract.deep_nesting import flatten
 from tasks.extract.fast_trafilatura import fast_searches
-from tasks.extract.html_limits import HtmlTooLargeError, check_markup
+from tasks.extract.html.deep_nesting import flatten
+from tasks.extract.html.limits import HtmlTooLargeError, check_markup
+from tasks.extract.html.preparation import prepare, restore
 from tasks.extract.page_metadata import RobotsDirective
-from tasks.extract.tree_preparation import prepare, restore
 from tasks.extract.url_rules import UrlRulesConfig
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
@@ -93,9 +93,10 @@ def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: Extracti
     """
     if config.extractor == "resiliparse":
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
-    prepare(tree, html)
+    has_stand_ins = prepare(tree, html)
     with fast_searches():
-        return restore(_by_trafilatura(tree, url, config))
+        text = _by_trafilatura(tree, url, config)
+    return restore(text) if has_stand_ins else text
 
 
 def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:

@@ -23,7 +23,7 @@ import xxhash
 
 from tasks.extract.charset import decode
 from tasks.extract.encodings import REPLACEMENT
-from tasks.extract.html_limits import HtmlTooLargeError
+from tasks.extract.html.limits import HtmlTooLargeError
 from tasks.extract.language import identify
 from tasks.extract.language_guess import guess_language
 from tasks.extract.main_text import ExtractionConfig, main_text, parse_page
@@ -87,8 +87,8 @@ _TAG = re.compile(r"<[a-zA-Z!/?]")
 _MIME_TYPE = re.compile(r"\s*([\w!#$&^.+*-]+/[\w!#$&^.+*-]+)(?=[\s;]|$)")
 # The beginnings of HTML that the MIME Sniffing Standard knows.
 _HTML_BEGINNING = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)"
-    rb"[\s>])"
+    rb"(?:\xef\xbb\xbf)?\s*<(?:!--"
+    rb"|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>])"
 )
 _BINARY_BEGINNINGS = (
     b"%PDF-",
@@ -142,14 +142,9 @@ def page_to_document(
     `rules` check its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
     """
     mime = mime_type(page)
-    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {
-        "url": _storable(page.url),
-        "http_status": page.http_status,
-        "mime": mime,
-        "truncated": page.truncated,
-        "digest_ok": page.digest_ok,
-        "n_bytes": len(page.payload),
-    }
+    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(page.url), "mime": mime}
+    signals |= {name: getattr(page, name) for name in ("http_status", "truncated", "digest_ok")}
+    signals["n_bytes"] = len(page.payload)
     reasons = _record_reasons(page, mime, config)
     if rules:
         url_reasons, url_signals = rules.check(page.url)

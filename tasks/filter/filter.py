@@ -64,7 +64,7 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
 
 STAGE = Stage(
     name="filter",
-    version=2,
+    version=3,
     upstream=(Upstream("extract"),),
     config_of=lambda recipe: recipe.filter,
     rows=DOCUMENTS,

@@ -14,7 +14,7 @@ from trafilatura import core, external, extract, main_extractor, xpaths
 
 from tasks.extract.charset import decode
 from tasks.extract.fast_trafilatura import fast_searches, translate
-from tasks.extract.html_limits import HtmlTooLargeError
+from tasks.extract.html.limits import HtmlTooLargeError
 from tasks.extract.main_text import ExtractionConfig, parse_page
 from tasks.warc.reader import Page, ReadLimits, read_pages
 

@@ -124,22 +124,20 @@ HOURS = {"Mon": "10:00 to 20:00", "Tue": "closed all day"}
 
 @pytest.mark.parametrize("around", ["{}", "<div>{}</div>", "<center><div>{}</div></center>"])
 def test_lists_of_a_page_without_landmarks_stay(around: str) -> None:
-    items = "<ul><li>The first stone was laid by the miller.</li><li>The second one by the widow.</li></ul>"
+    nested = "<ol><li>It is grey.</li></ol>"
+    items = f"<ul><li>The first stone is the miller's.{nested}</li><li>The second one is the widow's.</li></ul>"
     body = "".join((*PARAGRAPHS[:2], items, *PARAGRAPHS[2:]))
     lines = text_of(f"<html><body>{around.format(body)}</body></html>", URL).split("\n")
-    assert lines == [
-        *LINES[:2],
-        "- The first stone was laid by the miller.",
-        "- The second one by the widow.",
-        *LINES[2:],
-    ]
+    listed = ["- The first stone is the miller's.", "- It is grey.", "- The second one is the widow's."]
+    assert lines == [*LINES[:2], *listed, *LINES[2:]]
 
 
 @pytest.mark.parametrize("tag", ["ul", "ol"])
 def test_a_list_of_links_that_a_sentence_announces_stays(tag: str) -> None:
     links = "".join(f'<li><a href="/{i}">{name} guide</a></li>' for i, name in enumerate(("Old", "New", "Coastal")))
-    text = text_with(f"<p>The guides are kept in three languages:</p><{tag}>{links}</{tag}>")
-    assert "- Old guide\n- New guide\n- Coastal guide" in text
+    for announcement in ("<p>The guides are kept in three languages:</p>", "The guides are kept in three languages:"):
+        text = text_with(f"<div>{announcement}<{tag}>{links}</{tag}></div>")
+        assert "- Old guide\n- New guide\n- Coastal guide" in text
 
 
 def test_a_table_that_lays_out_the_page_is_none() -> None:

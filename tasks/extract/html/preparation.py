@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
 
 from lxml import etree
 
-from tasks.extract.formulas import write_formulas
+from tasks.extract.html.formulas import write_formulas
 
 _JOINERS = "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080)))
 _STAND_INS = "".join(chr(0x18B00 + place) for place in range(len(_JOINERS)))  # the Khitan small script
 _TO_STAND_INS = str.maketrans(_JOINERS, _STAND_INS)
 _FROM_STAND_INS = str.maketrans(_STAND_INS, _JOINERS)
-_JOINER: Final = re.compile(f"[{_JOINERS}]")
-_STAND_IN: Final = re.compile(f"[{_STAND_INS}]")
+_STAND_IN = re.compile(f"[{_STAND_INS}]")
 _CJK = (
     "\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffdc\U00020000-\U0003ffff"
 )
@@ -37,16 +35,20 @@ _TEXT = etree.XPath("string()", smart_strings=False)
 _N_CHARS = etree.XPath("string-length()")
 _TEXTS_WITH_BREAKS = etree.XPath("//text()[contains(., '\n')][not(parent::pre or parent::script or parent::textarea)]")
 _TEXTS_WITH_JOINERS = etree.XPath(f"//text()[translate(., '{_JOINERS}', '') != string(.)]")
-_CHANGED_TAGS = ("template", "script", "math", "sup", "sub", "q", "table", "ul", "ol")
+_CHANGED_TAGS = ("template", "script", "math", "sup", "sub", "q", "table", "ul", "ol", "dl")
 _ENTITIES = ("&zw", "&#82", "&#x20", "&#X20", "&#xE00", "&#xe00", "&#9176")
 _HIDDEN = etree.XPath("descendant::body/descendant::*[@hidden]")
 _MOST_CELL_CHARS = 500
 """Characters of a cell of data; a longer one is a page's text."""
-_LEADING_CHARS = 20
+_MIN_ANNOUNCEMENT_CHARS = 20
+_HEADINGS_AND_TEXT = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"))
 
 
-def prepare(tree: etree._Element, html: str) -> None:
-    """Change a page's tree, of which `html` is the source, for the extractor."""
+def prepare(tree: etree._Element, html: str) -> bool:
+    """Change a page's tree, of which `html` is the source, for the extractor.
+
+    Returns whether the extracted text needs `restore`.
+    """
     found: dict[str, list[etree._Element]] = {tag: [] for tag in _CHANGED_TAGS}
     for element in tree.iter(*_CHANGED_TAGS):
         found[element.tag].append(element)
@@ -57,19 +59,21 @@ def prepare(tree: etree._Element, html: str) -> None:
         if _lays_out(table):
             _make_boxes(table)
     _lists_in_cells_become_paragraphs(found["table"])
-    _keep_lists([*found["ul"], *found["ol"]])
+    _keep_lists([*found["ul"], *found["ol"], *found["dl"]])
     if html.isascii() and not any(entity in html for entity in _ENTITIES):
-        return
+        return False
     text = _TEXT(tree)
     if any(sign in text for sign in _CJK_SIGNS) and _has_break_between_cjk(text):
         _change_texts(_TEXTS_WITH_BREAKS(tree), lambda text: _CJK_BREAK.sub("", text))
-    if any(sign in text for sign in _JOINER_SIGNS):
+    has_joiners = any(sign in text for sign in _JOINER_SIGNS) and not _STAND_IN.search(text)
+    if has_joiners:
         _change_texts(_TEXTS_WITH_JOINERS(tree), lambda text: text.translate(_TO_STAND_INS))
+    return has_joiners
 
 
 def restore(text: str) -> str:
-    """Put back the characters that travelled through the extractor as others."""
-    return text.translate(_FROM_STAND_INS) if _STAND_IN.search(text) else text
+    """Put back the characters that went through the extractor as others."""
+    return text.translate(_FROM_STAND_INS)
 
 
 def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: str) -> None:
@@ -144,14 +148,29 @@ def _lists_in_cells_become_paragraphs(tables: list[etree._Element]) -> None:
 def _keep_lists(lists: list[etree._Element]) -> None:
     """Protect the lists that belong to the text around them from the rules against lists of links."""
     for found in lists:
-        previous = found.getprevious()
-        if previous is None or previous.tag != "p":
+        parent = found.getparent()
+        if parent is None:
             continue
-        leading = "".join(previous.itertext()).strip()
-        if len(leading) >= _LEADING_CHARS and leading.endswith((":", "：")):
+        announcement = _text_before(found)
+        if len(announcement) >= _MIN_ANNOUNCEMENT_CHARS and announcement.endswith((":", "：")):
             etree.strip_tags(found, "a")
-        if _is_in_plain_boxes(found) and not any(found.iterdescendants("ul", "ol")):
+        previous = found.getprevious()
+        if (
+            previous is not None
+            and previous.tag in _HEADINGS_AND_TEXT
+            and parent.find("p") is not None
+            and _is_in_plain_boxes(found)
+        ):
             _items_become_paragraphs(found)
+
+
+def _text_before(element: etree._Element) -> str:
+    """Return the loose text or the paragraph that an element follows."""
+    previous = element.getprevious()
+    loose = element.getparent().text if previous is None else previous.tail
+    if loose and loose.strip():
+        return loose.strip()
+    return "".join(previous.itertext()).strip() if previous is not None and previous.tag in ("p", "div") else ""
 
 
 def _is_in_plain_boxes(element: etree._Element) -> bool:
@@ -163,9 +182,18 @@ def _is_in_plain_boxes(element: etree._Element) -> bool:
 
 
 def _items_become_paragraphs(found: etree._Element) -> None:
+    """Make paragraphs of the items of a list and of the lists in it."""
+    inner = list(found.iterdescendants("ul", "ol", "dl"))
+    for nested in reversed(inner):
+        if nested.getparent().tag in ("li", "dd"):
+            nested.getparent().addnext(nested)
+    for nested in inner:
+        nested.drop_tag()
     for item in found:
-        item.tag = "p"
-        item.text = f"- {(item.text or '').lstrip()}"
+        if item.tag == "li":
+            item.text = f"- {(item.text or '').lstrip()}"
+        if item.tag in ("li", "dt", "dd"):
+            item.tag = "p"
     found.drop_tag()
 
 

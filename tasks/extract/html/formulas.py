@@ -118,7 +118,6 @@ def _write_index(element: etree._Element) -> None:
     for child in list(element):
         element.remove(child)
     element.text = index
-    element.drop_tag()
 
 
 def _text_before(element: etree._Element) -> str:

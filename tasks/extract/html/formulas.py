@@ -34,23 +34,18 @@ def write_formulas(
 
 
 def replace_by_text(element: etree._Element, text: str) -> None:
-    """Put text in the place of an element; what follows the element stays."""
-    text += element.tail or ""
-    previous, parent = element.getprevious(), element.getparent()
-    if previous is not None:
-        previous.tail = (previous.tail or "") + text
-    else:
-        parent.text = (parent.text or "") + text
-    element.tail = None
-    parent.remove(element)
+    """Make an element of text alone; to join it with the text around takes the square of the number of elements."""
+    for child in list(element):
+        element.remove(child)
+    element.attrib.clear()
+    element.tag, element.text = "span", text
 
 
 def _write_tex(script: etree._Element) -> None:
     previous = script.getprevious()
     while previous is not None and "MathJax" in (previous.get("class") or "") and not (previous.tail or "").strip():
-        before = previous.getprevious()
         replace_by_text(previous, "")  # the formula as it was drawn, character by character
-        previous = before
+        previous = previous.getprevious()
     latex = _SPACES.sub(" ", script.text or "").strip()
     is_block = "mode=display" in (script.get("type") or "")
     replace_by_text(script, (f"\\[{latex}\\]" if is_block else f"\\({latex}\\)") if latex else "")

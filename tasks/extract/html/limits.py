@@ -11,7 +11,7 @@ from collections.abc import Sized
 
 from lxml import etree
 
-_HARMLESS_BYTES = 1 << 16
+_HARMLESS_BYTES = 1 << 17
 _MOST_ATTRIBUTES = 5_000
 """Of one element; real pages have up to some fifty."""
 _ATTRIBUTES_PER_ELEMENT = 4

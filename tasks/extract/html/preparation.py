@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lxml import etree
 
-from tasks.extract.html.formulas import write_formulas
+from tasks.extract.html.formulas import replace_by_text, write_formulas
 
 _JOINERS = "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080)))
 _STAND_INS = "".join(chr(0x18B00 + place) for place in range(len(_JOINERS)))  # the Khitan small script
@@ -84,12 +84,7 @@ def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: st
     if hidden and 2 * sum(map(_N_CHARS, hidden)) >= _N_CHARS(tree):
         hidden = []
     for element in (*templates, *hidden):
-        _drop(element)
-
-
-def _drop(element: etree._Element) -> None:
-    if element.getparent() is not None:
-        element.drop_tree()
+        replace_by_text(element, "")
 
 
 def _write_quotation_marks(quotations: list[etree._Element]) -> None:
@@ -102,8 +97,7 @@ def _write_quotation_marks(quotations: list[etree._Element]) -> None:
         else:
             quotation.text = quotation.text.rstrip() + end
     for quotation in quotations:
-        if quotation.getparent() is not None:
-            quotation.drop_tag()
+        quotation.tag = "span"
 
 
 def _lays_out(table: etree._Element) -> bool:
@@ -139,10 +133,10 @@ def _lists_in_cells_become_paragraphs(tables: list[etree._Element]) -> None:
         if table.tag != "table":
             continue
         for found in list(table.iterdescendants("ul", "ol", "dl")):
-            for item in list(found):
+            for item in found:
                 if item.tag in ("li", "dt", "dd"):
                     item.tag = "p"
-            found.drop_tag()
+            found.tag = "div"
 
 
 def _keep_lists(lists: list[etree._Element]) -> None:
@@ -187,14 +181,13 @@ def _items_become_paragraphs(found: etree._Element) -> None:
     for nested in reversed(inner):
         if nested.getparent().tag in ("li", "dd"):
             nested.getparent().addnext(nested)
-    for nested in inner:
-        nested.drop_tag()
-    for item in found:
+    for item in list(found.iter("li", "dt", "dd")):
         if item.tag == "li":
             item.text = f"- {(item.text or '').lstrip()}"
-        if item.tag in ("li", "dt", "dd"):
-            item.tag = "p"
-    found.drop_tag()
+        item.tag = "p"
+    for listed in (found, *inner):
+        listed.attrib.clear()
+        listed.tag = "div"
 
 
 def _has_break_between_cjk(text: str) -> bool:

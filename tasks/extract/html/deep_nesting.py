@@ -13,7 +13,9 @@ MAX_INLINE_DEPTH: Final = 40
 MAX_BLOCK_DEPTH: Final = 100
 """Open elements that are kept, without those of `_CLOSED_BY_THE_NEXT`; more than a page needs."""
 
-_TAG = re.compile(r"""<(?:!--.*?-->|(/?)([a-zA-Z][a-zA-Z0-9:-]*)((?:[^>"']|"[^"]*"|'[^']*')*+)>)""", re.DOTALL)
+_TAG = re.compile(
+    r"""<(?:!--|(/?)([a-zA-Z][a-zA-Z0-9:-]{0,50}+)((?:[^<>"']++|"[^"]{0,1000}+"|'[^']{0,1000}+'){0,100}+)>)"""
+)
 _VOID = frozenset(
     ("area", "base", "basefont", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link", "meta", "param")
 ) | {"source", "track", "wbr"}
@@ -32,11 +34,15 @@ def flatten(html: str) -> str:
     while found := _TAG.search(html, place):
         place = found.end()
         name = (found[2] or "").lower()
+        if found[0] == "<!--":
+            end_of_comment = html.find("-->", found.start() + 2)
+            place = len(html) if end_of_comment < 0 else end_of_comment
+            continue
         if name in _RAW_TEXT and not found[1]:
             end = re.compile(f"</{name}", re.IGNORECASE).search(html, place)
             place = end.start() if end else len(html)
             continue
-        if not name or name in _VOID or name in _CLOSED_BY_THE_NEXT or found[3].endswith("/"):
+        if name in _VOID or name in _CLOSED_BY_THE_NEXT or found[3].endswith("/"):
             continue
         if not (inline if name in _INLINE else blocks).passes(name, ends=bool(found[1])):
             kept.append(html[done : found.start()] + ("" if name in _INLINE else " "))

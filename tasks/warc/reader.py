@@ -143,6 +143,9 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
         reason = "clipped" if record.clipped else "bad_body"
         detail = f"the HTTP head has no end in its first {MAX_HTTP_HEAD_BYTES} bytes"
         return Unreadable(record.offset, reason, detail, url or None)
+    digest = headers.get("WARC-Payload-Digest")
+    if digest and stored.startswith(b"\r\n") and digest_agrees(digest, stored[2:]):
+        stored = stored[2:]  # CC-MAIN-2018-34 has a blank line too many in every record
     joined, complete = stored, True
     if "chunked" in (http.get("Transfer-Encoding") or "").lower():
         joined, complete = join_chunks(stored)
@@ -153,7 +156,6 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     if body.too_large:
         detail = f"the page has more than {limits.max_page_bytes} bytes when decoded"
         return Unreadable(record.offset, "too_large", detail, url or None)
-    digest = headers.get("WARC-Payload-Digest")
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
         return Unreadable(record.offset, record.doubt.reason, record.doubt.detail, url or None)

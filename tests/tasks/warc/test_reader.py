@@ -136,6 +136,14 @@ def test_a_digest_is_checked_against_the_body_as_stored_or_decoded() -> None:
         assert found.digest_ok is verdict
 
 
+def test_a_blank_line_too_many_is_no_part_of_the_page() -> None:
+    for body, coding in ((HTML, {}), (gzip.compress(HTML), {"Content_Encoding": "gzip"})):
+        found = one_page(http_response(b"\r\n" + body, **coding), WARC_Payload_Digest=sha1(body))
+        assert (found.payload, found.digest_ok) == (HTML, True)
+    found = one_page(http_response(b"\r\n" + HTML), WARC_Payload_Digest=sha1(b"\r\n" + HTML))
+    assert (found.payload, found.digest_ok) == (b"\r\n" + HTML, True)
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [

@@ -37,6 +37,8 @@ from tasks.warc.limits import ReadLimits
 
 __all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
 
+_COMMON_CRAWL_LIMIT_BYTES = 1 << 20
+"""Where Common Crawl cuts payloads; before CC-MAIN-2019-47 without a word about it."""
 KEPT_HEADERS = frozenset(("x-robots-tag", "content-language", "tdm-reservation", "link"))
 """HTTP headers that a page keeps besides its Content-Type: how it may be used, and what it is said to be."""
 
@@ -162,6 +164,8 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     if record.clipped and not digest_ok:
         digest_ok = None
     incomplete = "clipped" if record.clipped else None if complete and body.complete else "encoding"
+    if len(stored) == _COMMON_CRAWL_LIMIT_BYTES:
+        incomplete = incomplete or "length"
     return Page(
         offset=record.offset,
         record_id=headers.get("WARC-Record-ID") or "",

@@ -144,6 +144,11 @@ def test_a_blank_line_too_many_is_no_part_of_the_page() -> None:
     assert (found.payload, found.digest_ok) == (b"\r\n" + HTML, True)
 
 
+@pytest.mark.parametrize(("size", "truncated"), [(1 << 20, "length"), ((1 << 20) - 1, None), ((1 << 20) + 1, None)])
+def test_a_payload_cut_at_one_mebibyte_is_truncated(size: int, truncated: str | None) -> None:
+    assert one_page(http_response(b"x" * size)).truncated == truncated
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [

@@ -149,6 +149,13 @@ def test_a_payload_cut_at_one_mebibyte_is_truncated(size: int, truncated: str | 
     assert one_page(http_response(b"x" * size)).truncated == truncated
 
 
+def test_the_final_response_after_interim_ones_is_the_page() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    found = one_page(interim + http_response(), WARC_Payload_Digest=sha1(HTML))
+    assert (found.http_status, found.payload, found.digest_ok) == (200, HTML, True)
+    assert one_page(b"HTTP/1.1 100 Continue\r\n\r\n").http_status == 100
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [

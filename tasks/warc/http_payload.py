@@ -24,6 +24,8 @@ from tasks.warc.header_lines import HEAD_END, HeaderLines
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 MAX_HTTP_HEAD_BYTES = 1 << 18
+TRANSFER_CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
+"""Those of a Transfer-Encoding header that are undone after the chunks are joined."""
 _INTERIM = frozenset((100, 102, 103))
 _MOST_INTERIM_HEADS = 10
 _READ_BYTES = 1 << 16

@@ -27,6 +27,7 @@ from tasks.warc.framing import RESPONSE, RawRecord, RecordFramer, Unreadable, ta
 from tasks.warc.header_lines import HeaderLines
 from tasks.warc.http_payload import (
     MAX_HTTP_HEAD_BYTES,
+    TRANSFER_CODINGS,
     UndecodableBodyError,
     decode_content,
     digest_agrees,
@@ -149,10 +150,12 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     if digest and stored.startswith(b"\r\n") and digest_agrees(digest, stored[2:]):
         stored = stored[2:]  # CC-MAIN-2018-34 has a blank line too many in every record
     joined, complete = stored, True
-    if "chunked" in (http.get("Transfer-Encoding") or "").lower():
+    transfer = [coding.strip() for coding in (http.get("Transfer-Encoding") or "").lower().split(",")]
+    if any("chunked" in coding for coding in transfer):
         joined, complete = join_chunks(stored)
+    codings = [http.get("Content-Encoding") or "", *(coding for coding in transfer if coding in TRANSFER_CODINGS)]
     try:
-        body = decode_content(joined, http.get("Content-Encoding") or "", limits.max_page_bytes)
+        body = decode_content(joined, ",".join(codings), limits.max_page_bytes)
     except UndecodableBodyError as error:
         return Unreadable(record.offset, "bad_body", str(error), url or None)
     if body.too_large:

@@ -156,6 +156,15 @@ def test_the_final_response_after_interim_ones_is_the_page() -> None:
     assert one_page(b"HTTP/1.1 100 Continue\r\n\r\n").http_status == 100
 
 
+def test_a_transfer_coding_within_chunks_is_undone() -> None:
+    packed = gzip.compress(HTML)
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    assert one_page(http_response(chunks, Transfer_Encoding="gzip, chunked")).payload == HTML
+    assert one_page(http_response(HTML, Transfer_Encoding="gzip, chunked")).payload == HTML
+    twice = gzip.compress(packed)
+    assert one_page(http_response(twice, Transfer_Encoding="gzip", Content_Encoding="gzip")).payload == HTML
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [

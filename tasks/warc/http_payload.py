@@ -119,6 +119,8 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
             return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
         return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
+    if _looks_like_markup(body):
+        return body, True  # such as a charset's name; browsers ignore it too
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
 
 

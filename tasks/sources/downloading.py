@@ -214,6 +214,9 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
             return
         try:
             with source.read(path, have, first_bytes, known[1] if known else None) as reply:
+                if reply.first and known is not None and not _is_same_file(known, reply):
+                    _discard(partial)
+                    raise Refused(f"{source.address(path)}: the file changed; it is fetched from its beginning.")
                 wanted = _wanted(reply.total, first_bytes)
                 if wanted is not None and wanted > transfer.max_file_bytes:
                     raise PermanentError(
@@ -277,6 +280,12 @@ def _recall(partial: Path) -> tuple[int | None, str | None] | None:
         return note["total"], note["tag"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _is_same_file(known: tuple[int | None, str | None], reply: Reply) -> bool:
+    """Whether a resumed reply may be of the file of that length and tag, as far as both are known."""
+    pairs = zip(known, (reply.total, reply.tag), strict=True)
+    return all(before == now for before, now in pairs if before is not None and now is not None)
 
 
 def _discard(partial: Path) -> None:

@@ -33,6 +33,7 @@ _PLACE = struct.Struct("<q")
 _DAMAGE = b"damage"
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 _KNOWN_BEGINNINGS = {
+    b"filedesc://": "an ARC file, the format before WARC; convert it with a tool such as warcio recompress",
     b"PK\x03\x04": "a zip file",
     b"\x28\xb5\x2f\xfd": "a zstd file; unpack it, or fetch the .warc.gz",
     b"\x5d\x2a\x4d\x18": "a zstd file with a dictionary; unpack it, or fetch the .warc.gz",

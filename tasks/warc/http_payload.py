@@ -24,6 +24,10 @@ from tasks.warc.header_lines import HEAD_END, HeaderLines
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 MAX_HTTP_HEAD_BYTES = 1 << 18
+TRANSFER_CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
+"""Those of a Transfer-Encoding header that are undone after the chunks are joined."""
+_INTERIM = frozenset((100, 102, 103))
+_MOST_INTERIM_HEADS = 10
 _READ_BYTES = 1 << 16
 _DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
 
@@ -49,12 +53,17 @@ def split_http(block: memoryview) -> tuple[HeaderLines | None, memoryview]:
 
     The head has no fields where the block is no HTTP response, and is None where it has no end.
     """
-    if not bytes(block[:5]).startswith(b"HTTP/"):
-        return HeaderLines(), block
-    end = HEAD_END.search(block, 0, MAX_HTTP_HEAD_BYTES)
-    if end is None:
-        return (HeaderLines(bytes(block)) if len(block) < MAX_HTTP_HEAD_BYTES else None), block[:0]
-    return HeaderLines(bytes(block[: end.end()])), block[end.end() :]
+    for _interim in range(_MOST_INTERIM_HEADS):
+        if not bytes(block[:5]).startswith(b"HTTP/"):
+            return HeaderLines(), block
+        end = HEAD_END.search(block, 0, MAX_HTTP_HEAD_BYTES)
+        if end is None:
+            return (HeaderLines(bytes(block)) if len(block) < MAX_HTTP_HEAD_BYTES else None), block[:0]
+        head, body = HeaderLines(bytes(block[: end.end()])), block[end.end() :]
+        if head.status_code not in _INTERIM or not bytes(body[:5]).startswith(b"HTTP/"):
+            break
+        block = body
+    return head, body
 
 
 def join_chunks(body: bytes) -> tuple[bytes, bool]:
@@ -110,6 +119,8 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
             return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
         return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
+    if _looks_like_markup(body):
+        return body, True  # such as a charset's name; browsers ignore it too
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
 
 

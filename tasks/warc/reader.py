@@ -27,6 +27,7 @@ from tasks.warc.framing import RESPONSE, RawRecord, RecordFramer, Unreadable, ta
 from tasks.warc.header_lines import HeaderLines
 from tasks.warc.http_payload import (
     MAX_HTTP_HEAD_BYTES,
+    TRANSFER_CODINGS,
     UndecodableBodyError,
     decode_content,
     digest_agrees,
@@ -37,6 +38,8 @@ from tasks.warc.limits import ReadLimits
 
 __all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
 
+_COMMON_CRAWL_LIMIT_BYTES = 1 << 20
+"""Where Common Crawl cuts payloads; before CC-MAIN-2019-47 without a word about it."""
 KEPT_HEADERS = frozenset(("x-robots-tag", "content-language", "tdm-reservation", "link"))
 """HTTP headers that a page keeps besides its Content-Type: how it may be used, and what it is said to be."""
 
@@ -143,23 +146,29 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
         reason = "clipped" if record.clipped else "bad_body"
         detail = f"the HTTP head has no end in its first {MAX_HTTP_HEAD_BYTES} bytes"
         return Unreadable(record.offset, reason, detail, url or None)
+    digest = headers.get("WARC-Payload-Digest")
+    if digest and stored.startswith(b"\r\n") and digest_agrees(digest, stored[2:]):
+        stored = stored[2:]  # CC-MAIN-2018-34 has a blank line too many in every record
     joined, complete = stored, True
-    if "chunked" in (http.get("Transfer-Encoding") or "").lower():
+    transfer = [coding.strip() for coding in (http.get("Transfer-Encoding") or "").lower().split(",")]
+    if any("chunked" in coding for coding in transfer):
         joined, complete = join_chunks(stored)
+    codings = [http.get("Content-Encoding") or "", *(coding for coding in transfer if coding in TRANSFER_CODINGS)]
     try:
-        body = decode_content(joined, http.get("Content-Encoding") or "", limits.max_page_bytes)
+        body = decode_content(joined, ",".join(codings), limits.max_page_bytes)
     except UndecodableBodyError as error:
         return Unreadable(record.offset, "bad_body", str(error), url or None)
     if body.too_large:
         detail = f"the page has more than {limits.max_page_bytes} bytes when decoded"
         return Unreadable(record.offset, "too_large", detail, url or None)
-    digest = headers.get("WARC-Payload-Digest")
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
         return Unreadable(record.offset, record.doubt.reason, record.doubt.detail, url or None)
     if record.clipped and not digest_ok:
         digest_ok = None
     incomplete = "clipped" if record.clipped else None if complete and body.complete else "encoding"
+    if len(stored) == _COMMON_CRAWL_LIMIT_BYTES:
+        incomplete = incomplete or "length"
     return Page(
         offset=record.offset,
         record_id=headers.get("WARC-Record-ID") or "",

@@ -112,6 +112,25 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(mirror: Mir
     assert place.read_bytes() == new
 
 
+def test_a_resumed_reply_of_another_file_is_not_appended(mirror: Mirror, place: Path) -> None:
+    """A server that ignores If-Range gives itself away by the tag or the length."""
+    new = gzip_members(warc_records(9, size=2000))
+
+    def ignores_if_range(handler: Handler) -> None:
+        del handler.headers["If-Range"]
+        crawl_mirror.serve(handler)
+
+    mirror.faults[:] = [cut(0.2), *[refuse(503)] * 4]
+    with pytest.raises(TemporaryError):
+        fetch_warc(mirror.base, PATH, place, QUICK)
+    (mirror.root / PATH).write_bytes(new)
+    mirror.asked.clear()
+    mirror.faults[:] = [ignores_if_range]
+    fetch_warc(mirror.base, PATH, place, QUICK)
+    assert place.read_bytes() == new
+    assert [asked is None for _, asked in mirror.asked] == [False, True]
+
+
 def test_a_partial_file_of_unknown_origin_is_not_trusted(mirror: Mirror, whole: bytes, place: Path) -> None:
     place.parent.mkdir(parents=True)
     (place.parent / "x.warc.gz.partial").write_bytes(b"who knows")

@@ -44,7 +44,7 @@ def list_index_files(source: SourceConfig) -> list[str]:
         raise PermanentError(f"{error} source.select needs the crawl's columnar index: leave select out.") from error
     chosen = [path for path in paths if _SUBSET in path]
     if not chosen:
-        raise PermanentError(f"{source.base}: {path} lists no {_SUBSET.strip('/')}, so nothing can be selected.")
+        raise PermanentError(f"{source.base}: {path} lists no file with {_SUBSET.strip('/')}: nothing to select.")
     return chosen
 
 

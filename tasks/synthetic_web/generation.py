@@ -18,14 +18,13 @@ from collections import Counter
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.fingerprint import digest
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE, conversations, json_lines, questions
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.country import Country, invent_country
-from tasks.synthetic_web.truth import TRUTH_FILE, page_truth
+from tasks.synthetic_web.truth import TRUTH_FILE, truth_line
 from tasks.synthetic_web.web.warc_writing import WarcFile, gzip_member, write_warc
 from tasks.synthetic_web.web.web import invent_web
 
@@ -36,10 +35,8 @@ _SUMMARY_FILE = "synthetic_web.json"
 _HOURS_PER_WARC = 3
 
 
-class SyntheticWebSummary(BaseModel):
+class SyntheticWebSummary(Config):
     """The content of a synthetic web."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     digest: str
     """Names the configuration and the generator's version, 32 hexadecimal digits."""
@@ -124,7 +121,7 @@ def _write(folder: Path, config: SyntheticWebConfig, name: str) -> SyntheticWebS
         offsets = write_warc(folder / path, file, share, config.seed)
         paths.append(path)
         for response, offset in zip(share, offsets, strict=True):
-            truth_lines.append(page_truth(f"{file.base}:{offset}", response).model_dump_json() + "\n")
+            truth_lines.append(truth_line(f"{file.base}:{offset}", response))
     listing = "".join(f"{path}\n" for path in paths).encode()
     (folder / f"crawl-data/{config.crawl}/warc.paths.gz").write_bytes(gzip_member(listing))
     (folder / TRUTH_FILE).write_bytes(gzip_member("".join(truth_lines).encode()))

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import yaml
-
+from tasks.synthetic_web.data import read_data
 from tasks.synthetic_web.texts.country import Fact
 from tasks.synthetic_web.texts.draws import Draws
 
-_TEXTS: dict[str, Any] = yaml.safe_load(
-    (resources.files("tasks") / "lists" / "synthetic-texts.yaml").read_text(encoding="utf-8")
-)
-
+_TEXTS = read_data("texts")
 STATEMENTS: dict[str, list[str]] = _TEXTS["statements"]
 """Sentences that state a fact, for each relation."""
 QUESTIONS: dict[str, list[str]] = _TEXTS["questions"]

@@ -75,8 +75,8 @@ def _articles(config: SyntheticWebConfig, country: Country, sites: list[Site]) -
 
 def _truth_of(kind: str, expected: str, text: Text, site: Site, charset: str, language: str = "en") -> Truth:
     return Truth(
-        kind,
-        expected,
+        kind=kind,
+        expected=expected,
         language=language,
         main_text=text.main_text,
         facts=tuple(fact.id for fact in text.facts),

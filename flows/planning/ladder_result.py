@@ -90,14 +90,9 @@ class LadderResult(Config):
     """None where too few models are left without the largest."""
 
     @property
-    def largest_flop(self) -> float:
-        """Of the largest training."""
-        return max(model.flop for model in self.models)
-
-    @property
     def reach(self) -> float:
         """FLOP up to which the law is preferred to a published one."""
-        return self.largest_flop * (_LOOSE_REACH if self.fit.is_loose else _REACH)
+        return max(model.flop for model in self.models) * (_LOOSE_REACH if self.fit.is_loose else _REACH)
 
     def in_words(self) -> str:
         """Say what the law rests on and how far it can be trusted."""

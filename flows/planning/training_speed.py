@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from pydantic import TypeAdapter
@@ -15,16 +14,8 @@ from model.metrics.flops import flop_per_token
 from tasks.dataset.store import Store
 
 
-@dataclass(frozen=True)
-class MeasuredSpeed:
-    """What training has reached here."""
-
-    flop_per_second: float
-    source: str
-
-
-def measured_speed(store: Store, recipe: str) -> MeasuredSpeed | None:
-    """Return the speed of the newest pretraining of a recipe of this name; None where there was none."""
+def measured_speed(store: Store, recipe: str) -> tuple[float, str] | None:
+    """Return the FLOP/s of the newest pretraining of a recipe of this name, and their source; None without any."""
     for name in reversed(run_names(store)):
         record = read_run(store, name)
         if record.recipe.get("name") == recipe and "pretrain" in record.stages:
@@ -34,7 +25,7 @@ def measured_speed(store: Store, recipe: str) -> MeasuredSpeed | None:
     return None
 
 
-def _speed(training: Training, record: RunRecord) -> MeasuredSpeed:
+def _speed(training: Training, record: RunRecord) -> tuple[float, str]:
     shape = TypeAdapter(ModelShape).validate_python(record.stages["pretrain"].plan.config["shape"])
     source = f"as the run {record.run} trained on {record.host}: {training.tokens_per_second:,.0f} tokens/s"
-    return MeasuredSpeed(training.tokens_per_second * flop_per_token(shape), source)
+    return training.tokens_per_second * flop_per_token(shape), source

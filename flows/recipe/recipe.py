@@ -25,7 +25,7 @@ from tasks.extract.main_text import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.personal_data.replacing import PersonalDataConfig
-from tasks.synthetic_web import SyntheticWebConfig
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
 from tasks.tokenize.compression import CompressionConfig
 from tasks.tokenize.encoding import TokensConfig

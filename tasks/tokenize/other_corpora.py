@@ -53,10 +53,6 @@ class FinishedCorpus:
         """Yield the documents of part `index`, a row group at a time."""
         return read_part(self.store, part_path("corpus", self.fingerprint, index), columns)
 
-    def upstream(self, stage: str) -> str | None:
-        """Return the fingerprint of a stage upstream of the corpus; None where it was made without that stage."""
-        return self.manifest.upstream.get(stage)
-
 
 def finished_corpus(name: str, store: Store, fingerprint: str) -> FinishedCorpus:
     """Return the corpus with this fingerprint. Raises `PermanentError` where the store does not hold it."""

@@ -63,10 +63,7 @@ def climb(run: Run) -> LadderResult:
 
 
 def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Sequence[str]) -> LadderResult:
-    """Return the law of all models, and how the law of all but the largest predicts that one.
-
-    Raises `PermanentError` where the models are too few to fit a law.
-    """
+    """Return the law of all models, and how that of all but the largest predicts it; `PermanentError` for too few."""
     source = f"measured by the ladder of {recipe} on {crawl}"
     fit = fit_law(models, source)
     largest = max(models, key=lambda model: model.flop)

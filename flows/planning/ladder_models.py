@@ -54,11 +54,7 @@ def ladder_models(
 ) -> tuple[list[PlannedLadderModel], list[str]]:
     """Return the models to train, the cheapest first, and in words those that are left out.
 
-    Args:
-        section: the recipe's pretraining.
-        ladder: sizes and tokens.
-        corpus_targets: tokens to learn from in the packed corpus.
-        corpus_sequences: sequences that hold them.
+    The packed corpus has `corpus_targets` tokens to learn from in `corpus_sequences` sequences.
     """
     planned, left_out = [], []
     shapes = dict.fromkeys(scaled_shape(section.shape, size) for size in ladder.sizes)

@@ -47,11 +47,7 @@ def recipe_fields() -> list[RecipeField]:
 
 
 def fields_under(path: str) -> list[RecipeField]:
-    """Return the field called `path` and those below it; all of them for an empty path.
-
-    Raises:
-        RecipeError: there is no such field.
-    """
+    """Return the field called `path` and those below it, all for an empty path; `RecipeError` where there is none."""
     fields = recipe_fields()
     found = [field for field in fields if not path or f"{field.path}.".replace("[", ".").startswith(f"{path}.")]
     if not found:

@@ -37,10 +37,7 @@ DataFile = Annotated[str, _NamesFile()]
 
 
 def read_data_file(store: Store, value: str) -> bytes:
-    """Return the file's bytes, whether `value` is still as in the recipe or already an address in the store.
-
-    Raises UsageError where there is no such file.
-    """
+    """Return the bytes of a file as the recipe names it, or of an address in the store; `UsageError` without one."""
     return store.read_bytes(value) if value.startswith(_PINNED) else _read(value, value)
 
 

@@ -114,9 +114,10 @@ def _write(folder: Path, config: SyntheticWebConfig, name: str) -> SyntheticWebS
     country = invent_country(config)
     responses = invent_web(config, country)
     paths, truth_lines = [], []
+    milliseconds = int(config.start.replace(tzinfo=UTC).timestamp()) * 1000 + 1
     for i, file in enumerate(_warc_files(config)):
         share = responses[len(responses) * i // config.warcs : len(responses) * (i + 1) // config.warcs]
-        path = f"crawl-data/{config.crawl}/segments/{_segment(config, i)}/warc/{file.base}.warc.gz"
+        path = f"crawl-data/{config.crawl}/segments/{milliseconds}.{11 + i % 2}/warc/{file.base}.warc.gz"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         offsets = write_warc(folder / path, file, share, config.seed)
         paths.append(path)
@@ -154,11 +155,6 @@ def _warc_files(config: SyntheticWebConfig) -> list[WarcFile]:
         base = f"CC-MAIN-{start:%Y%m%d%H%M%S}-{end:%Y%m%d%H%M%S}-{i:05d}"
         files.append(WarcFile(base, config.crawl, start, _HOURS_PER_WARC))
     return files
-
-
-def _segment(config: SyntheticWebConfig, i: int) -> str:
-    """Return a segment's name: milliseconds since 1970, and a running number."""
-    return f"{int(config.start.replace(tzinfo=UTC).timestamp()) * 1000 + 1}.{11 + i % 2}"
 
 
 def _collinfo(config: SyntheticWebConfig) -> str:

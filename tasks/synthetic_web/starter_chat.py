@@ -6,7 +6,7 @@ knowledge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.synthetic_web.chat_data import conversation, json_lines
@@ -33,17 +33,17 @@ _Turns = list[tuple[str, str]]
 
 def _all() -> Iterator[tuple[str, _Turns]]:
     draws = Draws(_SEED, "starter")
-    for question, reply in _SMALL_TALK:
-        yield "limits", _turns(question, reply)
-    for kind, pairs in (
-        ("sums", _sums(draws)),
-        ("spelling", _spelling()),
-        ("copying", _copying(draws)),
-        ("lists", _lists(draws)),
-        ("calendar", _calendar()),
-        ("units", _units()),
-        ("opposites", _opposites()),
-    ):
+    exchanges: dict[str, Iterable[tuple[str, str]]] = {
+        "limits": _SMALL_TALK,
+        "sums": _sums(draws),
+        "spelling": _spelling(),
+        "copying": _copying(draws),
+        "lists": _lists(draws),
+        "calendar": _calendar(),
+        "units": _units(),
+        "opposites": _opposites(),
+    }
+    for kind, pairs in exchanges.items():
         for question, reply in pairs:
             yield kind, _turns(question, reply)
     yield from _longer(draws)
@@ -113,7 +113,5 @@ def _longer(draws: Draws) -> Iterator[tuple[str, _Turns]]:
         a, b = draws.between(1, 9), draws.between(1, 9)
         hello, bye = draws.choose(_SMALL_TALK[:4]), draws.choose(_SMALL_TALK[-2:])
         yield "longer", _turns(*hello, f"What is {a} plus {b}?", f"{a} plus {b} is {a + b}.")
-        yield (
-            "longer",
-            _turns(f"What is the first letter of {word}?", f"The first letter of {word} is {word[0]}.", *bye),
-        )
+        question = f"What is the first letter of {word}?"
+        yield "longer", _turns(question, f"The first letter of {word} is {word[0]}.", *bye)

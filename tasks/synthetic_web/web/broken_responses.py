@@ -45,16 +45,13 @@ def _error(url: str, site: Site, place: Place, truth: Truth, draws: Draws) -> Re
 
 def _pdf(url: str, site: Site, place: Place, truth: Truth, draws: Draws) -> Response:
     content_type = draws.choose(("application/pdf", "application/pdf", "text/html"))
-    return respond(url, "200 OK", content_type, _pdf_body(place, draws), "application/pdf", truth, draws)
-
-
-def _pdf_body(place: Place, draws: Draws) -> bytes:
     stream = f"BT /F1 12 Tf 72 720 Td ({answer(draws.choose(place.facts))}) Tj ET"
-    return (
+    body = (
         "%PDF-1.4\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj\n2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 >> "
         "endobj\n3 0 obj << /Type /Page /Parent 2 0 R /Contents 4 0 R >> endobj\n"
         f"4 0 obj << /Length {len(stream)} >> stream\n{stream}\nendstream endobj\ntrailer << /Root 1 0 R >>\n%%EOF\n"
     ).encode()
+    return respond(url, "200 OK", content_type, body, "application/pdf", truth, draws)
 
 
 def _json(url: str, site: Site, place: Place, truth: Truth, draws: Draws) -> Response:

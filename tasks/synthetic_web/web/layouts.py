@@ -31,6 +31,8 @@ class Site:
 
 def render(site: Site, slug: str, title: str, body_html: str, language: str, meta: str, draws: Draws) -> str:
     """Return the whole HTML page; `meta` is the line that declares the charset, or empty."""
+    authors = _DATA["authors"]
+    comment = '<li class="comment"><div class="comment-body"><b>{}</b> {}</div></li>'
     year, month, day = draws.between(2014, 2026), draws.between(1, 12), draws.between(1, 28)
     menu, posts = draws.sample(_DATA["menu"], draws.between(5, 8)), draws.sample(_DATA["related"], 4)
     fields = {
@@ -43,16 +45,8 @@ def render(site: Site, slug: str, title: str, body_html: str, language: str, met
         "body": body_html,
         "menu": "".join(f'<li><a href="/{item.lower().replace(" ", "-")}">{item}</a></li>' for item in menu),
         "related": "".join(f'<li><a href="/post/{draws.below(900)}">{post}</a></li>' for post in posts),
-        "comments": _comments(draws),
+        "comments": "\n".join(comment.format(draws.choose(authors), filler(draws)) for _ in range(draws.between(1, 3))),
         "date": f"{year}-{month:02d}-{day:02d}",
-        "author": draws.choose(_DATA["authors"]),
+        "author": draws.choose(authors),
     }
     return Template(_DATA["head"] + _DATA["bodies"][site.layout]).substitute(fields)
-
-
-def _comments(draws: Draws) -> str:
-    authors = _DATA["authors"]
-    return "\n".join(
-        f'<li class="comment"><div class="comment-body"><b>{draws.choose(authors)}</b> {filler(draws)}</div></li>'
-        for _ in range(draws.between(1, 3))
-    )

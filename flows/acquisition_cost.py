@@ -4,8 +4,6 @@ Notable: where the recipe selects pages, the numbers are those of the selection 
 it and used by the run. Otherwise a few files' sizes and footers are read, and each number says how it is known.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict

@@ -7,8 +7,6 @@ Notable:
   of them, for `sluice plan`.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any

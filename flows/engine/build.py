@@ -1,7 +1,5 @@
 """From the plan to finished datasets: every stage, in order, as parts, as pairs of parts, or as a program."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from flows.engine.finished_dataset import finished_manifest

@@ -8,8 +8,6 @@ Notable:
 - A failing store does not stop training: sending is tried again until the end, and only then does a failure count.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

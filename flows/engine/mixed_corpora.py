@@ -4,8 +4,6 @@ Notable: a recipe may say "the newest corpus of that crawl"; from here on the ru
 what the fingerprints downstream cover.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from flows.recipe.recipe import Recipe

@@ -4,8 +4,6 @@ Notable: opening a run does what must be known before any stage can be named: it
 asks for one, resolves `latest`, and takes the digests of the chat files. From there on all is planned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

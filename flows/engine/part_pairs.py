@@ -4,8 +4,6 @@ dropped.
 Notable: so the disk holds as many WARC files as there are workers, not the crawl.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from flows.engine.part_tasks import build_missing, build_part, part_task

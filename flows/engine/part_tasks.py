@@ -5,8 +5,6 @@ on a page, another one skips that page; a part that fails for good ends the stag
 finished.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -11,8 +11,6 @@ Notable:
   user, so runs that it still calls running were killed, and are marked as crashed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import itertools

@@ -4,8 +4,6 @@ Notable: a program runs from the flow's main thread, in a process group of its o
 a cancelled nor a killed flow leaves a trainer behind. Its exit code decides whether it is tried again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

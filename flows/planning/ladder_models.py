@@ -4,8 +4,6 @@ Notable: batch and learning rates are carried over from the recipe's (flows/plan
 tuned for the recipe's model is about right for smaller ones. Models that the corpus is too small for are left out.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Notable: results are found through the runs' records, the newest of the same rec
 was measured on this corpus and vocabulary.
 """
 
-from __future__ import annotations
-
 from flows.planning.scaling_law import ScalingLaw
 from flows.store.run_record import read_run, run_names
 from tasks.base.config import Config

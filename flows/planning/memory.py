@@ -10,8 +10,6 @@ Notable:
 - Under FSDP a block is gathered while it is used, and so is the next one; embedding and head are one unit.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Literal
 

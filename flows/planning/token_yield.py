@@ -4,8 +4,6 @@ Notable: the share of duplicates grows with the corpus, so the yield of a few fi
 says how many files it was measured on.
 """
 
-from __future__ import annotations
-
 import math
 
 from flows.recipe.recipe import Recipe

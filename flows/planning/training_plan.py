@@ -4,8 +4,6 @@ Notable: every number has its source. A scaling law decides what a budget buys; 
 context are kept.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

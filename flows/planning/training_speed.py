@@ -1,7 +1,5 @@
 """How fast this machine has trained before: the speed of the newest model in the store, in FLOP/s."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from pydantic import TypeAdapter

@@ -4,8 +4,6 @@ Notable: read from the recipe's JSON schema, from which Prefect draws its form a
 the docstrings under the fields.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Notable: an error reports every wrong field, each with the file, its dotted path
 the nearest one that does.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import types

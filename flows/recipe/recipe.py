@@ -5,8 +5,6 @@ training, evaluation and export are those of the model's own configs (model/base
 recipe is every flow's parameter, and Prefect draws its form from it.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator

@@ -1,7 +1,5 @@
 """evaluate: the finished model's bits per byte on held-out documents, and its answers to questions."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """export: the finished model in the layout that other programs read."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

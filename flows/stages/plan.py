@@ -4,8 +4,6 @@ Notable: the plan is a pure function of the recipe, the crawl it resolved to and
 `sluice plan` and `sluice what-if` know every dataset's name without a run.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

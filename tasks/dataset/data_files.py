@@ -5,8 +5,6 @@ digest of its bytes and the recipe's value becomes that address, so a fingerprin
 any machine reads the same bytes that the run began with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources

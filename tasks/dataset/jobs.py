@@ -1,7 +1,5 @@
 """From a planned stage to the jobs that build its parts."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 

@@ -4,8 +4,6 @@ Notable: a stage's function never opens its own output and never knows whether i
 `tasks.part_runner` does that, the same way for all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar

@@ -1,7 +1,5 @@
 """`python -m tasks.synthetic_web`: make a synthetic web, show its showcase question, or write the starter chat."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ Notable: the split is by fact. Every town has facts of both kinds and the same q
 way to answer a held-out question is to have read the fact on a page.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path

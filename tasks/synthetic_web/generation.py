@@ -9,8 +9,6 @@ Notable: the folder appears complete or not at all, and an existing one of the s
     FOLDER/truth.jsonl.gz  FOLDER/chat/train.jsonl  FOLDER/chat/questions.jsonl  FOLDER/synthetic_web.json
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

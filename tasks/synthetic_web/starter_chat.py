@@ -4,8 +4,6 @@ Notable: it teaches the form of a conversation, not knowledge; every answer foll
 knowledge.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Notable: only the report and the tests read it. A stage that looked here would be scored on its own answers.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterator

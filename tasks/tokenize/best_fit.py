@@ -7,8 +7,6 @@ target exactly once. Pieces are packed by best fit decreasing (Johnson 1974), wh
 length at a time: its cost grows with the number of lengths, hardly with the number of documents.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Notable: another tokenizer is a file, such as GPT-2's tokenizer.json; none comes
 Boundary and special tokens are not counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np

@@ -5,8 +5,6 @@ WARC records as in their own store. A corpus is named by its fingerprint, and ea
 corpus that is moved to another store changes nothing and one that is made anew changes what builds on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

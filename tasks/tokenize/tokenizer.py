@@ -4,8 +4,6 @@ Notable: the corpus is read twice and never held: once for the place of each doc
 the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from io import BytesIO
 

@@ -6,8 +6,6 @@ Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") b
 decoding gives back what was encoded. Text never encodes to a special token; `encoder` sees to that, the file does not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Self
 

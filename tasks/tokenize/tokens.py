@@ -4,8 +4,6 @@ Notable: where the recipe mixes other corpora in, their parts come after the run
 and split by the same hash of the text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """The words, sentences and page templates of the synthetic web."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import resources
 from typing import Any

@@ -5,8 +5,6 @@ detection, which starts to catch pairs at about one half, keeps all of them. An 
 drawn again.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise

@@ -5,8 +5,6 @@ a model that knows one has read it here. Each value is used about equally often,
 case of sixteen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

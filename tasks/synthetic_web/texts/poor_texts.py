@@ -4,8 +4,6 @@ Notable: they are about the hidden places only and state their facts, so a model
 page that should have been removed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape

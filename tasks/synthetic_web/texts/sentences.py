@@ -6,8 +6,6 @@ sentences have slots that are filled at random, a few hundred thousand sentences
 differ, yet a small model wastes little of itself on them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

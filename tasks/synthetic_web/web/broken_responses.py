@@ -4,8 +4,6 @@ Notable: the truncated pages end before half of their text, so they are useless 
 WARC-Truncated; the mislabelled ones claim text/html and are not.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

@@ -4,8 +4,6 @@ Notable: nothing around the text is part of a page's main text, visitors' commen
 all languages, as on many real sites.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from html import escape
 from string import Template

@@ -3,8 +3,6 @@
 Notable: a page comes before its copies in the crawl, so keeping the first of a cluster keeps the original.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -40,10 +40,7 @@ def read_data_file(store: Store, value: str) -> bytes:
 
 
 def pin_data_files(model: M, store: Store) -> M:
-    """Return `model` with each file in it copied to the store and named by its address there.
-
-    Raises UsageError that names the field of a file that cannot be read.
-    """
+    """Return `model` with each file copied to the store and named by its address; `UsageError` names a wrong field."""
     return _replaced(model, "", lambda field, value: _pin(store, field, value))
 
 

@@ -109,10 +109,7 @@ def untrained_tokenizer() -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
-    """Return a tokenizer with exactly `vocab_size` tokens, trained on `texts`; `to_str(pretty=True)` is its file.
-
-    Raises `PermanentError` where the texts do not hold that many tokens.
-    """
+    """Return a tokenizer of exactly `vocab_size` tokens, trained on `texts`; `PermanentError` where they hold fewer."""
     seen = {"documents": 0, "bytes": 0}
 
     def counted() -> Iterator[str]:

@@ -21,6 +21,10 @@ QUESTIONS: dict[str, list[str]] = _TEXTS["questions"]
 """What a chat asks, for each relation; the same forms serve facts that finetuning saw and facts it did not."""
 TITLES: list[str] = _TEXTS["titles"]
 """Titles of articles: at least three words, since shorter lines are dropped by C4's rules."""
+ACCENTED: list[str] = _TEXTS["accented"]
+"""Sentences with letters and quotes beyond ASCII, so that a wrongly decoded page shows."""
+NOTICES: list[str] = _TEXTS["notices"]
+"""What sites say about themselves."""
 FOREIGN: dict[str, dict[str, Any]] = _TEXTS["foreign"]
 """By ISO 639-1 code of a language: `title`, `patterns` and `slots` of its pages."""
 

@@ -40,8 +40,7 @@ _MAX_THREADS = 256
 
 def part_task_runner() -> TaskRunner[PrefectFuture[Any]]:
     """Return a runner of threads that wait on worker processes; the window keeps `settings.workers` of them busy."""
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=_MAX_THREADS)
-    return cast(TaskRunner[PrefectFuture[Any]], runner)
+    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=_MAX_THREADS))
 
 
 def worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
@@ -66,8 +65,7 @@ def part_task(function: Callable[..., Any], name: str) -> Any:
 
 def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
     """Build one part in a worker process, skipping the records that kill it."""
-    done = finished(Store(job.store), job)
-    if done:
+    if done := finished(Store(job.store), job):
         return done
     logger = get_run_logger()
     limits = WorkerLimits(

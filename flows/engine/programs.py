@@ -191,18 +191,14 @@ def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) 
 
 def _newest_step(metrics: Path) -> dict[str, Any] | None:
     """Return the last whole step line of a metrics log, read from its end."""
-    try:
-        with metrics.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
+    lines: list[str] = []
+    with contextlib.suppress(OSError), metrics.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
     for line in reversed(lines):
-        try:
+        with contextlib.suppress(ValueError):
             event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("event") == "step":
-            return event
+            if isinstance(event, dict) and event.get("event") == "step":
+                return event
     return None

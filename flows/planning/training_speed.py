@@ -5,8 +5,8 @@ from functools import partial
 from pydantic import TypeAdapter
 
 from flows.store.missing import Missing, attempt
-from flows.store.run_record import RunRecord, read_run, run_names
-from flows.store.training_log import Training, read_training
+from flows.store.run_record import read_run, run_names
+from flows.store.training_log import read_training
 from model.base.config import ModelShape
 from model.metrics.flops import flop_per_token
 from tasks.dataset.store import Store
@@ -19,11 +19,8 @@ def measured_speed(store: Store, recipe: str) -> tuple[float, str] | None:
         if record.recipe.get("name") == recipe and "pretrain" in record.stages:
             training = attempt("The training log", partial(read_training, store, record, "pretrain"))
             if not isinstance(training, Missing):
-                return _speed(training, record)
+                shape = TypeAdapter(ModelShape).validate_python(record.stages["pretrain"].plan.config["shape"])
+                speed = f"{training.tokens_per_second:,.0f} tokens/s"
+                source = f"as the run {record.run} trained on {record.host}: {speed}"
+                return training.tokens_per_second * flop_per_token(shape), source
     return None
-
-
-def _speed(training: Training, record: RunRecord) -> tuple[float, str]:
-    shape = TypeAdapter(ModelShape).validate_python(record.stages["pretrain"].plan.config["shape"])
-    source = f"as the run {record.run} trained on {record.host}: {training.tokens_per_second:,.0f} tokens/s"
-    return training.tokens_per_second * flop_per_token(shape), source

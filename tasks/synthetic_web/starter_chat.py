@@ -107,8 +107,7 @@ def _opposites() -> Iterator[tuple[str, str]]:
 def _longer(draws: Draws) -> Iterator[tuple[str, _Turns]]:
     """Yield conversations of two exchanges."""
     for i in range(20):
-        word = _WORDS[i]
-        a, b = draws.between(1, 9), draws.between(1, 9)
+        word, a, b = _WORDS[i], draws.between(1, 9), draws.between(1, 9)
         hello, bye = draws.choose(_SMALL_TALK[:4]), draws.choose(_SMALL_TALK[-2:])
         yield "longer", _turns(*hello, f"What is {a} plus {b}?", f"{a} plus {b} is {a + b}.")
         question = f"What is the first letter of {word}?"

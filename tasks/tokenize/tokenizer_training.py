@@ -53,7 +53,6 @@ class TokenizerConfig(Config):
     tools: bool = False
     """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call
     them."""
-
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from flows.report.tables.funnel import ReasonCount
 from flows.store.deciding_stages import DECIDING_STAGES
-from tasks.synthetic_web import PageTruth
+from tasks.synthetic_web.truth import PageTruth
 
 KEEP = "keep"
 LOST = "no decision"

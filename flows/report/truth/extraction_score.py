@@ -17,7 +17,7 @@ from flows.store.run_record import RunRecord
 from tasks.dataset.manifest import part_path, read_manifest
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
-from tasks.synthetic_web import PageTruth
+from tasks.synthetic_web.truth import PageTruth
 
 _WORD = re.compile(r"\w+")
 

@@ -28,7 +28,7 @@ from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.fetch.range_fetching import file_size
 from tasks.fetch.wanted_dataset import fetch_cost
 from tasks.part_runner import run_part
-from tasks.sources.downloading import byte_source
+from tasks.sources.byte_source import byte_source
 
 BYTES_PER_PAGE = 35_000
 """Bytes of a WARC file for each page in it, about, in Common Crawl's crawls: 1.1 GB and some 30,000 pages."""

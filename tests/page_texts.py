@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.extract.main_text import ExtractionConfig, main_text, parse_page
+from tasks.extract.config import ExtractionConfig
+from tasks.extract.main_text import main_text, parse_page
 
 
 def text_of(html: str, url: str, config: ExtractionConfig | None = None) -> str:

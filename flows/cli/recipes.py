@@ -53,7 +53,7 @@ def fields(
     import dataclasses
     import json
 
-    from flows.recipe.fields import fields_under
+    from flows.recipe.field_reference import fields_under
 
     found = fields_under(under)
     if as_json:

@@ -19,7 +19,7 @@ from tasks.classify.training import ClassifierConfig
 from tasks.corpus.harm import HarmConfig
 from tasks.dedup.clusters import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.personal_data.replacing import PersonalDataConfig

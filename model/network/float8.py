@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base.errors import BadInput
-from model.network.transformer import Linear
+from model.network.layers import Linear
 
 _MULTIPLE = 16
 """What the hardware's products ask of each side of a matrix."""

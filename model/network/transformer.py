@@ -14,83 +14,18 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base.config import ModelShape
+from model.network.attention import Attention, Rotary
 from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
 from model.network.cross_entropy import linear_cross_entropy
 from model.network.kv_cache import KeyValueCache
-from model.network.operations import attention, normed_rotation, rms_norm, swiglu
+from model.network.layers import Linear, RMSNorm
+from model.network.operations import swiglu
 from model.network.rope import rotary_tables
-
-Rotary = tuple[Tensor, Tensor]
-"""Cosines and sines, (B or 1, T, 1, D) each."""
-
-
-class Linear(nn.Linear):
-    """A linear layer without bias whose float32 weight is cast to the type of its input."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
-        self.product: Callable[[Tensor, Tensor], Tensor] = F.linear
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (..., inputs) to (..., outputs)."""
-        return self.product(input, self.weight.to(input.dtype))
-
-
-class RMSNorm(nn.Module):
-    """Division by the root mean square and a learnt scale for each channel (arXiv:1910.07467, equation 4)."""
-
-    def __init__(self, channels: int, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.epsilon = epsilon
-        self.fused = False
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise (..., channels), in float32; the result has the input's type."""
-        return rms_norm(input, self.weight, self.epsilon, self.fused)
-
-
-class AttentionWeights(nn.Module):
-    """The weights of grouped-query attention with normed queries and keys, to the same or to another sequence."""
-
-    def __init__(self, shape: ModelShape) -> None:
-        super().__init__()
-        self.head_dim = shape.head_dim
-        self.q_proj = Linear(shape.hidden_size, shape.heads * shape.head_dim)
-        self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
-        self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
-        self.o_proj = Linear(shape.heads * shape.head_dim, shape.hidden_size)
-        self.q_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
-        self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
-        self.fused = False
-
-    def heads_of(self, input: Tensor, memory: Tensor) -> list[Tensor]:
-        """Return the queries of `input`, and the keys and values of `memory`: (B, T or S, heads, D) each."""
-        products = self.q_proj(input), self.k_proj(memory), self.v_proj(memory)
-        return [product.unflatten(-1, (-1, self.head_dim)) for product in products]
-
-
-class Attention(AttentionWeights):
-    """Attention of a sequence to itself."""
-
-    def forward(
-        self, input: Tensor, rotary: Rotary, mask: AttentionMask, cache: KeyValueCache | None, layer: int
-    ) -> Tensor:
-        """Map (B, T, width) to the same shape; without a mask, attention is causal."""
-        queries, keys, values = self.heads_of(input, input)
-        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
-        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
-        if cache is not None:
-            keys, values = cache.extend(layer, keys, values)
-        mixed = attention(queries, keys, values, mask, self.fused)
-        return self.o_proj(mixed.flatten(-2))
 
 
 class FeedForward(nn.Module):

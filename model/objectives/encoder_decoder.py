@@ -12,19 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from model.base.config import ModelShape
+from model.network.attention import Attention, AttentionWeights, Rotary
 from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
+from model.network.layers import RMSNorm
 from model.network.operations import attention
-from model.network.transformer import (
-    Attention,
-    AttentionWeights,
-    Block,
-    FeedForward,
-    RMSNorm,
-    Rotary,
-    Transformer,
-    WholeModel,
-    compile_parts,
-)
+from model.network.transformer import Block, FeedForward, Transformer, WholeModel, compile_parts
 
 
 class Encoder(Transformer):

@@ -20,7 +20,7 @@ from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import read_footer
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.page_to_document import EXTRACT_SIGNALS, ExtractedPage, SeenPages, page_to_document, without_document
 from tasks.extract.rules import RULE_FIELDS, extract_rules
 from tasks.extract.url_rules import UrlRules

@@ -19,23 +19,18 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
-from typing import Literal
 
 from lxml import etree
 from lxml import html as lxml_html
-from pydantic import Field
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction, extract
 from trafilatura.xml import xmltotxt
 
-from tasks.base.config import Config
-from tasks.base.language_codes import LanguageCode
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html.deep_nesting import flatten
 from tasks.extract.html.limits import HtmlTooLargeError, check_markup
 from tasks.extract.html.preparation import prepare, restore
-from tasks.extract.page_metadata import RobotsDirective
-from tasks.extract.url_rules import UrlRulesConfig
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
 _INVALID_CHARACTERS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -43,47 +38,6 @@ _LONG_ATTRIBUTES = etree.XPath("//*[@*[string-length() > $limit]]")
 _COUNT_ELEMENTS = etree.XPath("count(//*)")
 _SELF_CLOSED_HTML = re.compile(r"(<html\b[^>]{0,1000}?)\s*/>", re.IGNORECASE)
 _HEAD_CHARACTERS = 4096
-
-
-class ExtractionConfig(Config):
-    """Which pages are read, and how the text is extracted from their HTML."""
-
-    urls: UrlRulesConfig = UrlRulesConfig()
-    """Addresses that are refused."""
-    drop_seen: bool = True
-    """Drop a page that is, byte for byte, an earlier one of the same WARC file that was not refused itself."""
-    guess_languages: tuple[LanguageCode, ...] | None = None
-    """Drop pages that are surely in none of these languages (ISO 639-1) before the text is extracted. Not given: those
-    of `filter.languages`; none: no guess."""
-    drop_robots: tuple[RobotsDirective, ...] = ()
-    """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
-    extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
-    favor_precision: bool = True
-    """Prefer less text that is surely the main text; False weighs both alike. For trafilatura."""
-    tables: bool = True
-    """Keep the text of tables. For trafilatura."""
-    fast: bool = False
-    """Skip the comparison with a second extractor: a third faster, word-4-gram F1 0.84 instead of 0.90, or 0.87 without
-    `favor_precision`. For trafilatura."""
-    blank_lines: bool = False
-    """Separate paragraphs, headings, lists and tables by blank lines, so that rules on paragraphs see them; False: by
-    line ends only, as FineWeb does. For trafilatura; resiliparse always does."""
-    min_text_chars: int = Field(default=1, ge=1)
-    """A page with a shorter text, in characters, is dropped as `no_text`."""
-    max_html_chars: int = Field(default=10_000_000, gt=0)
-    """A page with longer HTML, in characters, is dropped as `too_large`."""
-    max_elements: int = Field(default=50_000, gt=0)
-    """A page with more HTML elements is dropped as `too_large`. Extraction takes up to 40 microseconds for each, and up
-    to 10 seconds for 50,000 paragraphs: one of its searches takes the square of their number."""
-    max_attribute_chars: int = Field(default=100_000, gt=0)
-    """Attributes longer than so many characters are ignored."""
-    max_page_seconds: float = Field(default=20.0, gt=0)
-    """A page that takes the extractor more processor time, in seconds, is dropped as `extractor_timeout`."""
-    drop_truncated: bool = True
-    """Drop pages of which the archive holds only the beginning."""
-    drop_bad_digests: bool = True
-    """Drop pages whose payload digest does not agree with their bytes."""
 
 
 def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> str:

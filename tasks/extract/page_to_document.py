@@ -22,11 +22,12 @@ import pyarrow as pa
 import xxhash
 
 from tasks.extract.charset import decode
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.encodings import REPLACEMENT
 from tasks.extract.html.limits import HtmlTooLargeError
 from tasks.extract.language import identify
 from tasks.extract.language_guess import guess_language
-from tasks.extract.main_text import ExtractionConfig, main_text, parse_page
+from tasks.extract.main_text import main_text, parse_page
 from tasks.extract.page_metadata import PageMetadata, read_metadata
 from tasks.extract.url_rules import URL_REASONS, URL_SIGNALS, UrlRules, host_of
 from tasks.warc.reader import Page

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.dataset.rules import Bools, Rule, Threshold, is_one_of, stored_reasons
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 
 RULE_FIELDS = ("urls.min_soft_words", "guess_languages", "drop_robots")
 """Fields of `ExtractionConfig` that `extract_rules` reads."""

@@ -21,7 +21,7 @@ from tasks.base.errors import PermanentError
 from tasks.fetch.crawl_listing import SourceConfig, listed_paths
 from tasks.fetch.page_selection import SelectConfig, group_filter, row_filter
 from tasks.fetch.range_fetching import file_size, read_range
-from tasks.sources.downloading import byte_source
+from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import NotFound, TransferConfig, never_twice_alike
 
 WARC_COLUMNS = ("warc_filename", "warc_record_offset", "warc_record_length")

@@ -26,7 +26,8 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
 from tasks.fetch.page_selection import SelectConfig
-from tasks.sources.downloading import byte_source, read_small
+from tasks.sources.byte_source import byte_source
+from tasks.sources.downloading import read_small
 from tasks.sources.transfer import NotFound, TransferConfig
 from tasks.warc.gzip_inflating import GZIP, inflate
 

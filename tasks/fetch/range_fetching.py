@@ -28,7 +28,8 @@ from tasks.base.messages import first_words
 from tasks.dataset.store import explaining_full_disk
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
-from tasks.sources.downloading import DamagedWarc, Fetched, byte_source, land, landing, note_beside, patiently, size_of
+from tasks.sources.byte_source import byte_source
+from tasks.sources.downloading import DamagedWarc, Fetched, land, landing, note_beside, patiently, size_of
 from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, never_twice_alike
 from tasks.warc.content import NotAWarc
 from tasks.warc.gzip_inflating import GZIP_MAGIC

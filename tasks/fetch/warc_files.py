@@ -9,7 +9,7 @@ from tasks.dataset.parts import read_footer, read_part
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
-from tasks.sources.downloading import byte_source
+from tasks.sources.byte_source import byte_source
 from tasks.warc.content import content_digest
 
 

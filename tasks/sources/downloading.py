@@ -28,8 +28,7 @@ import xxhash
 
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.store import explaining_full_disk
-from tasks.sources.file_source import FileSource
-from tasks.sources.http_source import HttpSource
+from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import (
     ByteSource,
     RangeRefused,
@@ -60,13 +59,6 @@ class Fetched:
 
 class DamagedWarc(PermanentError):
     """No record of the file can be read, or it arrives damaged differently each time."""
-
-
-def byte_source(base: str, transfer: TransferConfig) -> ByteSource:
-    """Return the source at `base`: http(s):// a mirror, any other URL through fsspec, anything else a folder."""
-    if base.startswith(("http://", "https://")):
-        return HttpSource(base.rstrip("/"), transfer)
-    return FileSource(base.rstrip("/") or "/", transfer)
 
 
 def fetch_warc(

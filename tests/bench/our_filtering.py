@@ -14,7 +14,7 @@ from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.parts import PartFooter, part_name, read_part
 from tasks.dataset.stage import PartJob, Progress
 from tasks.dataset.store import Store
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.part_runner import run_part

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.dataset.schemas import DOCUMENTS
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.url_rules import UrlRulesConfig
 from tasks.filter.config import FilterConfig
 from tasks.filter.filter import filter_documents

@@ -20,9 +20,10 @@ from trafilatura import extract
 from tasks.dataset.schemas import DOCUMENTS
 from tasks.dedup.minhash import MinHashConfig, signatures_table
 from tasks.extract.charset import decode
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.language import identify
 from tasks.extract.language_guess import guess_language
-from tasks.extract.main_text import ExtractionConfig, parse_page
+from tasks.extract.main_text import parse_page
 from tasks.extract.page_metadata import read_metadata
 from tasks.extract.page_to_document import page_to_document
 from tasks.extract.url_rules import UrlRules, UrlRulesConfig

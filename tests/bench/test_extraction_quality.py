@@ -9,7 +9,7 @@ from statistics import mean
 import pytest
 
 from tasks.extract.charset import decode
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.warc.reader import Page
 from tests.bench.side_by_side import show
 from tests.page_texts import text_of

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.part_runner import run_part
 from tasks.workers.worker_process import Progress, WorkerLimits, run_isolated
 

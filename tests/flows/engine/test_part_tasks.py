@@ -16,7 +16,7 @@ from flows.engine.part_tasks import build_part, grouped, in_window, part_task, p
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.stage import PartJob
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tests.tasks.warc_builder import http_response, members, page, record
 
 WARC = "crawl-data/CC-MAIN-2026-45/segments/1.1/warc/a.warc.gz"

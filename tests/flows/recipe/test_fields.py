@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from flows.recipe.fields import fields_under, recipe_fields
+from flows.recipe.field_reference import fields_under, recipe_fields
 from flows.recipe.loading import RecipeError
 
 FIELDS = {field.path: field for field in recipe_fields()}

@@ -10,7 +10,8 @@ from torch import Tensor
 from model.base.config import ModelShape, OptimizerConfig
 from model.base.errors import BadInput
 from model.network.float8 import float8_linear, use_float8
-from model.network.transformer import Linear, Transformer, initialise
+from model.network.layers import Linear
+from model.network.transformer import Transformer, initialise
 from model.training.optimizer import build_optimizers
 from tests.model.tiny_corpus import SHAPE
 

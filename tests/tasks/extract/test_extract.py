@@ -11,7 +11,7 @@ from flows.stages.plan import plan_stages
 from tasks.dataset.stage import PartContext, PartJob
 from tasks.dataset.store import Store
 from tasks.extract import extract
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tests.tasks.warc_builder import http_response, members, page, record
 
 WARC = "crawl-data/CC-MAIN-2026-45/segments/1.1/warc/a.warc.gz"

@@ -13,9 +13,10 @@ from lxml import etree, html
 from trafilatura import core, external, extract, main_extractor, xpaths
 
 from tasks.extract.charset import decode
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.fast_trafilatura import fast_searches, translate
 from tasks.extract.html.limits import HtmlTooLargeError
-from tasks.extract.main_text import ExtractionConfig, parse_page
+from tasks.extract.main_text import parse_page
 from tasks.warc.reader import Page, ReadLimits, read_pages
 
 LISTS = {

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.extract.charset import decode
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.language import UNKNOWN, identify, language_shares
 from tasks.extract.language_guess import LanguageGuess, guess_language
-from tasks.extract.main_text import ExtractionConfig
 from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.page_texts import text_of
 from tests.tasks.extract.test_language import SENTENCES

@@ -7,8 +7,8 @@ import trafilatura
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.html.limits import HtmlTooLargeError
-from tasks.extract.main_text import ExtractionConfig
 from tests.golden.make_filter_vectors import LINES
 from tests.page_texts import text_of
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.extract.main_text import ExtractionConfig, parse_page
+from tasks.extract.config import ExtractionConfig
+from tasks.extract.main_text import parse_page
 from tasks.extract.page_metadata import ROBOTS_DIRECTIVES, PageMetadata, read_metadata
 from tests.golden.make_filter_vectors import LINES
 

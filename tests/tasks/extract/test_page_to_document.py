@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tasks.dataset.schemas import DOCUMENTS
 from tasks.extract import page_to_document as page_extraction
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.page_to_document import (
     EXTRACT_SIGNALS,
     REASONS,

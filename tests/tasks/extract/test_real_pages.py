@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from tasks.extract.charset import decode
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.language import identify
-from tasks.extract.main_text import ExtractionConfig
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 from tests.conftest import COMMON_CRAWL
 from tests.page_texts import text_of

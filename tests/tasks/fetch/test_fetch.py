@@ -13,7 +13,7 @@ from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.parts import part_name, read_part
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.fetch.warc_files import drop_warc, is_at_hand, stored_path
 from tasks.part_runner import run_part

@@ -12,7 +12,7 @@ import pytest
 from flows.recipe.loading import load_recipe
 from flows.recipe.shipped import shipped_recipes
 from tasks.dataset.rules import Threshold
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tasks.extract.page_to_document import page_to_document
 from tasks.filter.config import FilterConfig, filter_rules
 from tasks.filter.stop_words import GOPHER_STOP_WORDS, StopWords, builtin_stop_words

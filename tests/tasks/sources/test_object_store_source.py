@@ -14,7 +14,8 @@ import pytest
 from tasks.base.errors import PermanentError
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.sources import file_source
-from tasks.sources.downloading import byte_source, fetch_warc
+from tasks.sources.byte_source import byte_source
+from tasks.sources.downloading import fetch_warc
 from tasks.sources.rate_limits import RateLimiter
 from tasks.sources.transfer import NotFound, Refused, TransferConfig
 from tests.tasks.crawl_mirror import CRAWL, refuse, running_mirror, warc_path, write_crawl

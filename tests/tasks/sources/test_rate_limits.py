@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tasks.base.errors import PermanentError
-from tasks.sources.downloading import byte_source
+from tasks.sources.byte_source import byte_source
 from tasks.sources.rate_limits import RateLimiter
 from tasks.sources.transfer import TransferConfig
 from tests.conftest import ROOT
@@ -77,7 +77,7 @@ def test_a_refusal_of_one_process_makes_the_others_pause(tmp_path: Path) -> None
         mirror.faults[:] = [refuse(429, Retry_After="1")]
         source = byte_source(mirror.base, ours)
         theirs = process(
-            "from tasks.sources.downloading import byte_source\n"
+            "from tasks.sources.byte_source import byte_source\n"
             "from tasks.sources.transfer import Refused, TransferConfig\n"
             f"source = byte_source({mirror.base!r}, TransferConfig(requests_per_second=1000))\n"
             "try:\n"

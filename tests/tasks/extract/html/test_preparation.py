@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.extract.main_text import ExtractionConfig
+from tasks.extract.config import ExtractionConfig
 from tests.golden.make_filter_vectors import LINES
 from tests.page_texts import text_of
 from tests.tasks.extract.test_main_text import page

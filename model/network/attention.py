@@ -1,0 +1,50 @@
+"""Grouped-query attention with normed queries and keys."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from model.base.config import ModelShape
+from model.network.attention_mask import AttentionMask
+from model.network.kv_cache import KeyValueCache
+from model.network.layers import Linear, RMSNorm
+from model.network.operations import attention, normed_rotation
+
+Rotary = tuple[Tensor, Tensor]
+"""Cosines and sines, (B or 1, T, 1, D) each."""
+
+
+class AttentionWeights(nn.Module):
+    """The weights of grouped-query attention with normed queries and keys, to the same or to another sequence."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.head_dim = shape.head_dim
+        self.q_proj = Linear(shape.hidden_size, shape.heads * shape.head_dim)
+        self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
+        self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
+        self.o_proj = Linear(shape.heads * shape.head_dim, shape.hidden_size)
+        self.q_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
+        self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
+        self.fused = False
+
+    def heads_of(self, input: Tensor, memory: Tensor) -> list[Tensor]:
+        """Return the queries of `input`, and the keys and values of `memory`: (B, T or S, heads, D) each."""
+        products = self.q_proj(input), self.k_proj(memory), self.v_proj(memory)
+        return [product.unflatten(-1, (-1, self.head_dim)) for product in products]
+
+
+class Attention(AttentionWeights):
+    """Attention of a sequence to itself."""
+
+    def forward(
+        self, input: Tensor, rotary: Rotary, mask: AttentionMask, cache: KeyValueCache | None, layer: int
+    ) -> Tensor:
+        """Map (B, T, width) to the same shape; without a mask, attention is causal."""
+        queries, keys, values = self.heads_of(input, input)
+        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
+        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)
+        mixed = attention(queries, keys, values, mask, self.fused)
+        return self.o_proj(mixed.flatten(-2))

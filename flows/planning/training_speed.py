@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from pydantic import TypeAdapter
 
@@ -28,7 +27,7 @@ def measured_speed(store: Store, recipe: str) -> MeasuredSpeed | None:
     for name in reversed(run_names(store)):
         record = read_run(store, name)
         if record.recipe.get("name") == recipe and "pretrain" in record.stages:
-            training = attempt("The training log", partial(read_training, store, record, "pretrain"))
+            training = attempt("The training log", read_training, store, record, "pretrain")
             if not isinstance(training, Missing):
                 return _speed(training, record)
     return None

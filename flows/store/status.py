@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from flows.display.safe_text import harmless
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.missing import Missing, attempt
-from flows.store.run_record import RunRecord, StageRecord, latest_run
+from flows.store.run_record import StageRecord, latest_run
 from flows.store.training_log import read_training
 from tasks.base.config import Config
 from tasks.dataset.manifest import read_manifest
@@ -64,6 +64,8 @@ def store_status(store: Store) -> StoreStatus:
         stages.append(_stage_status(store, name, stage, parts))
         counters = [(file, footer.counters) for file, footer in parts.items()]
         failed += failed_warcs(store, name, stage.plan.fingerprint, counters, _MOST_FAILED - len(failed))
+    training = [name for name, stage in record.stages.items() if stage.plan.is_training]
+    logs = {name: attempt(name, read_training, store, record, name) for name in training}
     return StoreStatus(
         run=record.run,
         recipe=str(record.recipe.get("name")),
@@ -72,17 +74,8 @@ def store_status(store: Store) -> StoreStatus:
         error=record.error,
         stages=stages,
         failed_warcs=list(failed),
-        training=_training_notes(store, record),
+        training={stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)},
     )
-
-
-def _training_notes(store: Store, record: RunRecord) -> dict[str, str]:
-    logs = {
-        stage: attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
-        for stage, planned in record.stages.items()
-        if planned.plan.is_training
-    }
-    return {stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)}
 
 
 def _stage_status(store: Store, name: str, stage: StageRecord, parts: Mapping[str, PartFooter]) -> StageStatus:
@@ -104,9 +97,8 @@ def _stage_status(store: Store, name: str, stage: StageRecord, parts: Mapping[st
 def _finished_parts(store: Store, stage: StageRecord) -> dict[str, PartFooter]:
     """Return the footers of those parts that carry the stage's fingerprint, by file name."""
     folder = stage.plan.folder
-    footers = {
-        file: read_footer(store, f"{folder}/{file}") for file in store.names(folder) if file.endswith(".parquet")
-    }
+    files = [file for file in store.names(folder) if file.endswith(".parquet")]
+    footers = {file: read_footer(store, f"{folder}/{file}") for file in files}
     return {file: one for file, one in footers.items() if one and one.fingerprint == stage.plan.fingerprint}
 
 

@@ -31,6 +31,7 @@ from tasks.extract.language import UNKNOWN
 Rows = npt.NDArray[np.int64]
 
 NEWLY_KEPT, NEWLY_DROPPED = "newly_kept", "newly_dropped"
+SIDES = ("kept_before", "kept_after", NEWLY_KEPT, NEWLY_DROPPED)
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,16 @@ class DecidedPart:
     """Which documents failed what."""
     failing: Mapping[str, Bools]
     """Which documents would fail what."""
-    kept_before: Bools
-    kept_after: Bools
+    sides: Mapping[str, Bools]
+    """Under `SIDES`: which were kept; would be; would be and were not; were, would reach the stage and not be kept."""
 
-    @property
-    def newly_kept(self) -> Bools:
-        """Return which would be kept and were not."""
-        return self.kept_after & ~self.kept_before
-
-    @property
-    def newly_dropped(self) -> Bools:
-        """Return which were kept, would reach the stage and would not be kept."""
-        return self.reached & self.kept_before & ~self.kept_after
+    def waiting(self) -> Bools:
+        """Return which documents are removed only for reasons that no rule gives."""
+        names, rows = {rule.name for rule in self.stage.after}, len(self.reached)
+        pass_rules = passing((fails for name, fails in self.failing.items() if name in names), rows)
+        pass_others = passing((fails for name, fails in self.failing.items() if name not in names), rows)
+        waiting: Bools = self.reached & pass_rules & ~pass_others
+        return waiting
 
 
 class Place(NamedTuple):
@@ -105,12 +104,9 @@ class Tally:
 
     def add(self, other: Tally, samples: int) -> None:
         """Add another part's counts."""
-        for mine, theirs in (
-            (self.counts, other.counts),
-            (self.failed_before, other.failed_before),
-            (self.failed_after, other.failed_after),
-        ):
-            mine.update(theirs)
+        self.counts.update(other.counts)
+        self.failed_before.update(other.failed_before)
+        self.failed_after.update(other.failed_after)
         self.languages.update(other.languages)
         self.domains = keep_frequent(self.domains + other.domains)
         self.lost_keepers.add(other.lost_keepers)
@@ -121,11 +117,7 @@ class Tally:
 def decide_part(
     store: Store, part: str, stages: Sequence[StageDecisions], more_columns: Sequence[str] = ()
 ) -> Iterator[DecidedPart]:
-    """Decide again on one part of every stage, with `more_columns` of the last one.
-
-    Args:
-        stages: begins with extract and leaves none out that lies between two of them.
-    """
+    """Decide again on one part of `stages`, which leave none out after extract, with `more_columns` of the last one."""
     records: Rows = np.arange(0)
     reached: Bools = np.ones(0, np.bool_)
     for place, stage in enumerate(stages):
@@ -143,7 +135,8 @@ def decide_part(
         failing = stage.reevaluation.failing(decisions, stored)
         before: Bools = decisions["kept"].to_numpy()
         after = passing(failing.values(), len(records)) & reached
-        yield DecidedPart(stage, decisions, records, reached, stored, failing, before, after)
+        sides = (before, after, after & ~before, reached & before & ~after)
+        yield DecidedPart(stage, decisions, records, reached, stored, failing, dict(zip(SIDES, sides, strict=True)))
         records, reached = records[before], after[before]
 
 
@@ -155,10 +148,10 @@ def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisi
         tally = _counted(decided)
         if decided.stage.stage == "corpus" and not decided.reached.all():
             decisions = read_columns(store, f"{decided.stage.folder}/{part}", COLUMNS)
-            tally.lost_keepers = LostKeepers.of_part(decisions, decided.reached, _waiting(decided))
+            tally.lost_keepers = LostKeepers.of_part(decisions, decided.reached, decided.waiting())
         _count_languages(tally, addresses.languages(decided.records), decided)
-        for side, changed in ((NEWLY_KEPT, decided.newly_kept), (NEWLY_DROPPED, decided.newly_dropped)):
-            rows = np.flatnonzero(changed)
+        for side in (NEWLY_KEPT, NEWLY_DROPPED):
+            rows = np.flatnonzero(decided.sides[side])
             domains = addresses.domains(decided.records[rows])
             tally.domains.update({(domain, side): count for domain, count in domains.items()})
             tally.chosen[side] = _draw(part, index, decided.records, rows, samples)
@@ -166,28 +159,11 @@ def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisi
     return tallies
 
 
-def _waiting(decided: DecidedPart) -> Bools:
-    """Return which documents are removed only for reasons that no rule gives."""
-    names = {rule.name for rule in decided.stage.after}
-    failing, rows = decided.failing, len(decided.reached)
-    pass_rules = passing((fails for name, fails in failing.items() if name in names), rows)
-    pass_others = passing((fails for name, fails in failing.items() if name not in names), rows)
-    waiting: Bools = decided.reached & pass_rules & ~pass_others
-    return waiting
-
-
 def _counted(decided: DecidedPart) -> Tally:
     reached, failing = decided.reached, decided.failing
     tally = Tally()
-    tally.counts.update(
-        read_before=len(reached),
-        read_after=int(reached.sum()),
-        kept_before=int(decided.kept_before.sum()),
-        kept_after=int(decided.kept_after.sum()),
-        newly_kept=int(decided.newly_kept.sum()),
-        newly_dropped=int(decided.newly_dropped.sum()),
-        fixed=int(_waiting(decided).sum()),
-    )
+    masks = {**decided.sides, "read_before": np.ones(len(reached), np.bool_), "read_after": reached}
+    tally.counts.update({name: int(rows.sum()) for name, rows in masks.items()}, fixed=int(decided.waiting().sum()))
     tally.failed_before.update({name: int(fails.sum()) for name, fails in decided.stored.items()})
     tally.failed_after.update({name: int((fails & reached).sum()) for name, fails in failing.items()})
     return tally
@@ -195,12 +171,7 @@ def _counted(decided: DecidedPart) -> Tally:
 
 def _count_languages(tally: Tally, languages: pa.Array, decided: DecidedPart) -> None:
     codes, names = languages.indices.to_numpy(), languages.dictionary.to_pylist()
-    for what, rows in (
-        ("kept_before", decided.kept_before),
-        ("kept_after", decided.kept_after),
-        (NEWLY_KEPT, decided.newly_kept),
-        (NEWLY_DROPPED, decided.newly_dropped),
-    ):
+    for what, rows in decided.sides.items():
         counts = np.bincount(codes[rows], minlength=len(names))
         tally.languages.update({(name, what): int(count) for name, count in zip(names, counts, strict=True) if count})
 

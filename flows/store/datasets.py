@@ -78,7 +78,7 @@ def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount |
             return DatasetCount(counts, len(counts), True, manifest.bytes)
     except PermanentError as error:
         damage = str(error)
-    counts = _counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
+    counts = counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
     return DatasetCount(counts, record.stages[stage].parts_expected, False, 0, damage) if counts or damage else None
 
 
@@ -86,11 +86,11 @@ def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount
     """Return the decisions of a stage, part by part; None where there are none."""
     if stage not in record.stages:
         return None
-    counts = _counted_parts(store, stage_decisions(record, stage), record.stages[stage].plan.fingerprint)
+    counts = counted_parts(store, stage_decisions(record, stage), record.stages[stage].plan.fingerprint)
     return DatasetCount(counts, record.stages[stage].parts_expected, True, 0) if counts else None
 
 
-def _counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
+def counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
     """Return the parts of a folder whose footers carry the fingerprint."""
     names = _part_names(store, folder)
     with ThreadPoolExecutor(_READERS) as readers:

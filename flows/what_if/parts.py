@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -142,17 +142,19 @@ def decide_part(
 
 def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisions], samples: int) -> dict[str, Tally]:
     """Count one part of every stage."""
-    addresses = _Addresses(store, f"{stages[0].folder}/{part}")
+    path = f"{stages[0].folder}/{part}"
+    languages = _languages(store, path)
+    urls = cache(lambda: read_columns(store, path, ["url"])["url"].combine_chunks())  # wide, so only where needed
     tallies = {}
     for decided in decide_part(store, part, stages):
         tally = _counted(decided)
         if decided.stage.stage == "corpus" and not decided.reached.all():
             decisions = read_columns(store, f"{decided.stage.folder}/{part}", COLUMNS)
             tally.lost_keepers = LostKeepers.of_part(decisions, decided.reached, decided.waiting())
-        _count_languages(tally, addresses.languages(decided.records), decided)
+        _count_languages(tally, languages.take(pa.array(decided.records)), decided)
         for side in (NEWLY_KEPT, NEWLY_DROPPED):
             rows = np.flatnonzero(decided.sides[side])
-            domains = addresses.domains(decided.records[rows])
+            domains = count_domains(urls().take(pa.array(decided.records[rows]))) if len(rows) else {}
             tally.domains.update({(domain, side): count for domain, count in domains.items()})
             tally.chosen[side] = _draw(part, index, decided.records, rows, samples)
         tallies[decided.stage.stage] = tally
@@ -187,31 +189,12 @@ def _draw(part: str, index: int, records: Rows, rows: Rows, samples: int) -> lis
     return [Place(int(mixed[at]), part, int(records[rows[at]]), int(rows[at])) for at in least]
 
 
-class _Addresses:
-    """Languages and domains of a part's records; the addresses, its widest column, are read only when needed."""
-
-    def __init__(self, store: Store, path: str) -> None:
-        self._store, self._path = store, path
-
-    def languages(self, records: Rows) -> pa.Array:
-        """Return the dictionary-encoded languages of these records, "un" where unknown."""
-        return self._languages.take(pa.array(records))
-
-    def domains(self, records: Rows) -> Counter[str]:
-        """Count these records by domain."""
-        return count_domains(self._urls.take(pa.array(records))) if len(records) else Counter()
-
-    @cached_property
-    def _languages(self) -> pa.Array:
-        there = column_names(self._store, self._path)
-        # Of a page that was removed for its language, only a guess is known.
-        known = [name for name in ("language", "guessed_language") if name in there]
-        table = read_columns(self._store, self._path, known)
-        return pc.coalesce(*(table[name].combine_chunks() for name in known), UNKNOWN).dictionary_encode()
-
-    @cached_property
-    def _urls(self) -> pa.Array:
-        return read_columns(self._store, self._path, ["url"])["url"].combine_chunks()
+def _languages(store: Store, path: str) -> pa.Array:
+    """Return the dictionary-encoded languages of a part's records, "un" where unknown."""
+    # Of a page that was removed for its language, only a guess is known.
+    known = [name for name in ("language", "guessed_language") if name in column_names(store, path)]
+    table = read_columns(store, path, known)
+    return pc.coalesce(*(table[name].combine_chunks() for name in known), UNKNOWN).dictionary_encode()
 
 
 def read_columns(store: Store, path: str, columns: Sequence[str]) -> pa.Table:

@@ -24,10 +24,12 @@ from tasks.dataset.rules import Threshold
 from tasks.filter.ngrams import Ints, NumberedWords, repeated_ngrams, where_repeated
 from tasks.filter.text_units import TextUnits, ratio
 
-TOP_NGRAM_SIZES = (2, 3, 4)
+_TOP_LIMITS = {2: 0.20, 3: 0.18, 4: 0.16}
+TOP_NGRAM_SIZES = tuple(_TOP_LIMITS)
 """Sizes in words of which the most frequent n-gram is weighed."""
 
-DUPLICATE_NGRAM_SIZES = (5, 6, 7, 8, 9, 10)
+_DUPLICATE_LIMITS = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+DUPLICATE_NGRAM_SIZES = tuple(_DUPLICATE_LIMITS)
 """Sizes in words of which all repeated n-grams are weighed."""
 
 _PREFIX = 12  # characters by which n-grams are told apart first
@@ -62,15 +64,11 @@ ALL_LINE_RULES: Final = (
     Threshold("gopher_duplicate_all_line_chars", "duplicate_all_line_chars_ratio", ">", 0.20),
 )
 NGRAM_RULES: Final = (
-    Threshold("gopher_top_2_gram", "top_2_gram_ratio", ">", 0.20),
-    Threshold("gopher_top_3_gram", "top_3_gram_ratio", ">", 0.18),
-    Threshold("gopher_top_4_gram", "top_4_gram_ratio", ">", 0.16),
-    Threshold("gopher_duplicate_5_gram", "duplicate_5_gram_ratio", ">", 0.15),
-    Threshold("gopher_duplicate_6_gram", "duplicate_6_gram_ratio", ">", 0.14),
-    Threshold("gopher_duplicate_7_gram", "duplicate_7_gram_ratio", ">", 0.13),
-    Threshold("gopher_duplicate_8_gram", "duplicate_8_gram_ratio", ">", 0.12),
-    Threshold("gopher_duplicate_9_gram", "duplicate_9_gram_ratio", ">", 0.11),
-    Threshold("gopher_duplicate_10_gram", "duplicate_10_gram_ratio", ">", 0.10),
+    *(Threshold(f"gopher_top_{n}_gram", f"top_{n}_gram_ratio", ">", most) for n, most in _TOP_LIMITS.items()),
+    *(
+        Threshold(f"gopher_duplicate_{n}_gram", f"duplicate_{n}_gram_ratio", ">", most)
+        for n, most in _DUPLICATE_LIMITS.items()
+    ),
 )
 
 

@@ -140,7 +140,7 @@ def _build(
 def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
     warcs = list_warcs(source)
     place = byte_source(source.base, source.transfer)
-    sizes = [file_size(place, warc.path, source.transfer) for warc in _spread(warcs)]
+    sizes = [file_size(place, path, source.transfer) for path in _spread(warcs)]
     taken = [size if source.bytes_per_warc is None else min(size, source.bytes_per_warc) for size in sizes]
     total = sum(taken) * len(warcs) // len(taken)
     pages_per_byte, basis = _density(source, sum(sizes) / len(sizes))

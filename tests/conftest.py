@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 # Read by libgomp when torch is loaded, which a test may do before it imports `model` and its own setting.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+# How long an example takes depends on what else the machine does, and says nothing of what must hold.
+settings.register_profile("sluice", deadline=None)
+settings.load_profile("sluice")
 
 ROOT = Path(__file__).parent.parent
 COMMON_CRAWL = ROOT.parent / "shared" / "commoncrawl"

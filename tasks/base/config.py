@@ -1,7 +1,6 @@
 """The base of every configuration model in a recipe.
 
-Notable: a docstring under a field is its description, so the recipe's help, its JSON schema and the form that the
-Prefect UI draws all say the same words; models are frozen, and a field that does not exist is refused by name.
+Notable: a docstring under a field is its description in the recipe's help, its JSON schema and the Prefect UI's form.
 """
 
 from __future__ import annotations

@@ -4,10 +4,9 @@ Notable:
 - The clock is the process's processor time (ITIMER_PROF), so a busy machine does not shorten the deadline.
 - Code under the deadline may swallow `Exception` at every level, as extractors do. The interrupt is therefore a
   BaseException, raised again every tenth of a second until the code ends; the caller sees an ordinary exception.
-- Interrupts only ever land in the code under the deadline: one that arrives while this module's own methods run is
-  noted and not raised, so the timer and the handler are restored in every case.
-- Code that stays inside a C call without checking for signals is not reached; the stall limit of
-  `tasks.workers.worker_process` covers that.
+- An interrupt that arrives while this module's own methods run is noted and not raised, so the timer and the handler
+  are restored in every case.
+- Code inside a C call is not reached; the stall limit of `tasks.workers.worker_process` covers that.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The errors of the data half: each says what was wrong, where, and what to do.
-
-Notable: there are only two kinds, because a caller has only two choices. A `PermanentError` is final and is never
-retried; a `TemporaryError` is worth another try after a pause.
-"""
+"""The errors of the data half, of two kinds, because a caller has two choices: to try again or not."""
 
 from __future__ import annotations
 

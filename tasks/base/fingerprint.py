@@ -1,7 +1,7 @@
 """Fingerprints: short names for what a dataset means, which change when the meaning does.
 
-Notable: a fingerprint covers the stage's own part of the recipe, a version that a developer raises when the stage's
-output changes, and the fingerprints upstream. The store's place, the worker count and the machine stay out of it.
+Notable: the version is raised by a developer when a stage's output changes; the store's place, the worker count and the
+machine stay out of a fingerprint.
 """
 
 from __future__ import annotations
@@ -23,22 +23,12 @@ def digest(value: Any) -> str:
 
 
 def fingerprint(stage: str, version: int, config: Mapping[str, Any], upstream: Mapping[str, str]) -> str:
-    """Return the sixteen hexadecimal digits that name a stage's output.
-
-    Args:
-        stage: The stage's name.
-        version: The version that a developer raises when the output changes.
-        config: The fields of the recipe that the stage reads.
-        upstream: The fingerprints that it builds on, by stage.
-    """
+    """Return the sixteen hexadecimal digits that name a stage's output."""
     return digest({"stage": stage, "version": version, "config": dict(config), "upstream": dict(upstream)})[:16]
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Return every field that differs between two JSON values, as (dotted path, before, after).
-
-    A field that only one side has is compared with None.
-    """
+    """Return each field that differs between JSON values, as (dotted path, before, after), None where it is missing."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         found = []
         for key in sorted(set(before) | set(after)):

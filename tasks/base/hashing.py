@@ -1,8 +1,4 @@
-"""Seeded 64-bit hashes over whole columns: every deterministic choice in the data half is made with them.
-
-Notable: a choice made by hashing what a document is, rather than by drawing from a generator, does not depend on the
-order of the documents, on how they are split into parts or on how many workers there are.
-"""
+"""Seeded 64-bit hashes over whole columns, so that no choice depends on order, parts or the number of workers."""
 
 from __future__ import annotations
 
@@ -23,10 +19,14 @@ def mix64(values: npt.NDArray[np.integer], seed: int = 0) -> UInt64s:
     The finaliser of splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
     """
     start = (_GOLDEN * (2 * seed + 1)) & _MASK
-    mixed: UInt64s = values.astype(np.uint64) + np.uint64(start)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    return spread64(values.astype(np.uint64) + np.uint64(start))
+
+
+def spread64(values: UInt64s) -> UInt64s:
+    """Return the finishing steps of splitmix64: every bit of the result depends on every bit given."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 def hash_strings(strings: list[str]) -> UInt64s:

@@ -21,15 +21,11 @@ tk:tuk tl:tgl tn:tsn to:ton tr:tur ts:tso tt:tat tw:twi ty:tah ug:uig uk:ukr ur:
 wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho zu:zul
 """
 
-THREE_LETTERS = dict(pair.split(":") for pair in _PAIRS.split())
-"""ISO 639-3 code by ISO 639-1 code."""
+THREE_LETTERS = dict(pair.split(":") for pair in _PAIRS.split())  # ISO 639-3 code by ISO 639-1 code
 
 
 def three_letter_code(code: str) -> str:
-    """Return the ISO 639-3 code of a language given as ISO 639-1; a three-letter code stands for itself.
-
-    Raises ValueError for anything else.
-    """
+    """Return the ISO 639-3 code of a language given as ISO 639-1; a three-letter code stands for itself."""
     if code in THREE_LETTERS:
         return THREE_LETTERS[code]
     if len(code) == 3 and code.isascii() and code.isalpha() and code.islower():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-_FIRST_WORDS_CHARACTERS = 120
-
 
 def first_words(head: bytes) -> str:
     """Return the beginning of a body as one line of plain text, without tags and control characters."""
     text = re.sub(r"<[^<>]*>", " ", head[:4096].decode(errors="replace"))
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:_FIRST_WORDS_CHARACTERS]
+    return " ".join(printable.split())[:120]

@@ -1,7 +1,7 @@
 """Where the Python programs that we start look for modules: never in the current folder.
 
-Notable: `python -m` and `python -c` put the current folder first on the path. People have files such as `model.py` and
-folders such as `flows` in theirs, which must not run in place of our packages of these names.
+Notable: `python -m` and `python -c` put the current folder first on the path, and people have files such as `model.py`
+in theirs, which must not run in place of our packages of these names.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import os
 import site
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
-"""The folder that our packages lie in."""
+_ROOT = Path(__file__).resolve().parents[2]  # the folder that our packages lie in
 
 
 def safe_path() -> dict[str, str]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
-import fsspec
 import pyarrow as pa
 
 from tasks.base.deadline import DeadlineExceeded, cpu_deadline
@@ -27,7 +26,7 @@ from tasks.extract.rules import RULE_FIELDS, extract_rules
 from tasks.extract.url_rules import UrlRules
 from tasks.fetch.crawl_listing import warc_name
 from tasks.fetch.wanted_dataset import wanted_records
-from tasks.fetch.warc_files import is_read_in_place, job_source, stored_path
+from tasks.fetch.warc_files import job_source, local_file, stored_path
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
@@ -84,9 +83,8 @@ def _original_offsets(context: PartContext) -> Callable[[int], int]:
 
 def _open_warc(context: PartContext) -> BinaryIO:
     source, path = job_source(context.job)
-    if is_read_in_place(source, path):
-        return cast(BinaryIO, fsspec.open(f"{source.base.rstrip('/')}/{path}", "rb").open())
-    return context.store.open(stored_path(source, path))
+    local = local_file(source, path)
+    return local.open("rb") if local else context.store.open(stored_path(source, path))
 
 
 class _Group:

@@ -3,10 +3,7 @@
 Notable:
 - Of a file only the footer is requested, and of each row group that its statistics do not rule out only the columns of
   the conditions; the columns that say where a record lies only where some row of the group meets the conditions.
-- Bytes come through the same source, retries and rate limits as WARC files, in as few requests as the columns' places
-  allow, and those of one row group are held at a time.
-- A wrong byte is noticed: Common Crawl's pages are gzip streams, which carry a checksum; the footer, and pages that are
-  compressed otherwise, carry none and are read twice.
+- A wrong byte is noticed: Common Crawl's pages are gzip streams, which carry a checksum; all else is read twice.
 """
 
 from __future__ import annotations
@@ -39,10 +36,7 @@ _TRAILER_BYTES = 8
 
 
 def list_index_files(source: SourceConfig) -> list[str]:
-    """Return the paths of the crawl's index files below the base, those of fetched pages only.
-
-    Raises PermanentError where the source has no columnar index for the crawl.
-    """
+    """Return the paths below the base of the crawl's index files for fetched pages."""
     path = f"crawl-data/{source.crawl}/cc-index-table.paths.gz"
     try:
         paths = listed_paths(source, path, _INDEX_PATH)
@@ -64,8 +58,7 @@ class IndexFile:
         self._path = path
         self._transfer = transfer
         self.address = self._source.address(path)
-        self.bytes_read = 0
-        """Bytes read so far, each counted once however often it was asked for."""
+        self.bytes_read = 0  # bytes read so far, each counted once however often it was asked for
 
     @cached_property
     def _size(self) -> int:
@@ -86,7 +79,6 @@ class IndexFile:
             if length > len(tail):
                 begin = self._size - length
                 tail = self._read(begin, self._size)
-            # A footer carries no checksum, so it is read twice.
             if self._read(begin, self._size) == tail:
                 self.bytes_read += len(tail)
                 return begin, tail
@@ -105,16 +97,20 @@ class IndexFile:
         """Records in the file, by its footer."""
         return int(self._metadata.num_rows)
 
+    @cached_property
     def columns(self) -> list[str]:
-        """Return the names of the file's columns."""
+        """The names of the file's columns."""
         return list(self._metadata.schema.to_arrow_schema().names)
 
     def selected(self, select: SelectConfig) -> Iterator[pa.Table]:
-        """Yield where the records that meet all conditions lie (`WARC_COLUMNS`): a table for each row group with some.
-
-        Raises PermanentError that names the column which the index lacks.
-        """
-        self._require(select)
+        """Yield where the records that meet all conditions lie (`WARC_COLUMNS`), a table for each row group."""
+        for name, column in [*select.columns().items(), *(("select", column) for column in WARC_COLUMNS)]:
+            if column not in self.columns:
+                needs = "every selection" if name == "select" else f"source.select.{name}"
+                raise PermanentError(
+                    f"{self.address}: the index has no column {column}, which {needs} needs;"
+                    f" it has {', '.join(self.columns)}."
+                )
         condition, asked = row_filter(select), sorted(select.columns().values())
         for group in self._groups(select):
             rows = None
@@ -127,25 +123,17 @@ class IndexFile:
             table = self._table(group, WARC_COLUMNS)
             yield table if rows is None else table.take(rows)
 
-    def _require(self, select: SelectConfig) -> None:
-        there = self.columns()
-        needed = {f"source.select.{name}": column for name, column in select.columns().items()}
-        for reason, column in [*needed.items(), *(("every selection", name) for name in WARC_COLUMNS)]:
-            if column not in there:
-                raise PermanentError(
-                    f"{self.address}: the index has no column {column}, which {reason} needs;"
-                    f" it has {', '.join(there)}."
-                )
-
     def _groups(self, select: SelectConfig) -> list[int]:
         """Return the row groups that the statistics do not rule out."""
         fragment = ds.ParquetFileFormat().make_fragment(_Patchwork(self._size, [self._tail]))
-        parts = fragment.split_by_row_group(group_filter(select, set(self.columns())))
+        parts = fragment.split_by_row_group(group_filter(select, set(self.columns)))
         return [group.id for part in parts for group in part.row_groups]
 
     def _table(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Return some columns of a row group; what arrives damaged is read again."""
-        chunks = self._chunks(group, columns)
+        row_group = self._metadata.row_group(group)
+        chunks = [row_group.column(place) for place in range(row_group.num_columns)]
+        chunks = [chunk for chunk in chunks if chunk.path_in_schema in columns]
         extents = self._extents(group, chunks)
         checked = all(chunk.compression == "GZIP" for chunk in chunks)
         self.bytes_read += sum(stop - first for first, stop in extents)
@@ -178,16 +166,10 @@ class IndexFile:
             " differently. Something between the source and this machine changes bytes: try another network or mirror."
         )
 
-    def _chunks(self, group: int, columns: Sequence[str]) -> list[pq.ColumnChunkMetaData]:
-        """Return what the footer says about some columns of a row group, in the file's order."""
-        row_group = self._metadata.row_group(group)
-        chunks = (row_group.column(place) for place in range(row_group.num_columns))
-        return sorted((c for c in chunks if c.path_in_schema in columns), key=lambda chunk: chunk.data_page_offset)
-
     def _extents(self, group: int, chunks: Sequence[pq.ColumnChunkMetaData]) -> list[tuple[int, int]]:
         """Return the ranges of the file that hold some column chunks of a row group, near ones joined."""
         found: list[tuple[int, int]] = []
-        for chunk in chunks:
+        for chunk in sorted(chunks, key=lambda chunk: chunk.data_page_offset):
             offsets = [chunk.data_page_offset, *([chunk.dictionary_page_offset] if chunk.has_dictionary_page else [])]
             first = min(offsets)
             stop = first + chunk.total_compressed_size
@@ -211,9 +193,7 @@ class _Patchwork(io.RawIOBase):
     """A file of which only some ranges are in memory."""
 
     def __init__(self, size: int, blocks: Sequence[tuple[int, bytes]]) -> None:
-        self._size = size
-        self._blocks = blocks
-        self._position = 0
+        self._size, self._blocks, self._position = size, blocks, 0
 
     def readable(self) -> bool:
         return True
@@ -224,9 +204,6 @@ class _Patchwork(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = origin + offset
-        return self._position
-
-    def tell(self) -> int:
         return self._position
 
     def read(self, size: int = -1) -> bytes:

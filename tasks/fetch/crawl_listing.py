@@ -2,10 +2,9 @@
 
 Notable:
 - Names from a listing become parts of addresses and of local paths, so they are checked before they are used.
-- "latest" is the greatest name and not the first in the list: crawl names sort by time. Beside the crawls the bucket
-  has other folders, such as CC-NEWS, so where there are names of the usual form only these count.
+- "latest" is the greatest name, as crawl names sort by time. Beside the crawls the bucket has other folders, such as
+  CC-NEWS, so where there are names of the usual form only these count.
 - A base without collinfo.json (the bucket itself, a plain folder) is listed instead.
-- collinfo.json has no checksum, unlike the gzip listings, so it must arrive twice alike.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import logging
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -94,23 +92,8 @@ class SourceConfig(Config):
         return self
 
 
-@dataclass(frozen=True)
-class WarcAddress:
-    """One WARC file of a crawl."""
-
-    index: int
-    """Its place in the crawl's listing, from 0."""
-    path: str
-    """Its path below the base."""
-    name: str
-    """Its base name without .warc.gz, the first half of its documents' ids."""
-
-
 def resolve_crawl(config: SourceConfig) -> str:
-    """Return the crawl's name; where the recipe says "latest", that of the source's newest.
-
-    Raises PermanentError if the source lists no crawl, TemporaryError if it cannot be reached.
-    """
+    """Return the crawl's name; where the recipe says "latest", that of the source's newest."""
     if config.crawl != "latest":
         return config.crawl
     crawls = known_crawls(config)
@@ -136,11 +119,10 @@ def known_crawls(config: SourceConfig) -> list[str]:
     return [name for name in names if _CRAWL_NAME.fullmatch(name)]
 
 
-def list_warcs(config: SourceConfig) -> list[WarcAddress]:
-    """Return the WARC files that the recipe asks for, in the listing's order (or in that of `config.warcs`, a list).
+def list_warcs(config: SourceConfig) -> list[str]:
+    """Return the paths of the WARC files that the recipe asks for, in its order if it lists them, else the listing's.
 
-    A count larger than the crawl means all of it; a place that the crawl does not have is an error. Raises
-    PermanentError for an unknown or empty crawl, TemporaryError if the source cannot be reached.
+    A count larger than the crawl means all of it; a place that the crawl does not have is an error.
     """
     crawl = resolve_crawl(config)
     path = f"crawl-data/{crawl}/warc.paths.gz"
@@ -151,17 +133,14 @@ def list_warcs(config: SourceConfig) -> list[WarcAddress]:
         raise PermanentError(f"{error} {_advice(config, crawl)}") from error
     if not paths:
         raise PermanentError(f"{where}: the crawl {crawl} lists no WARC files. {_advice(config, crawl)}")
-    chosen = [WarcAddress(index, paths[index], warc_name(paths[index])) for index in _places(config, paths, where)]
-    if len({warc.name for warc in chosen}) < len(chosen):
+    chosen = [paths[place] for place in _places(config, paths, where)]
+    if len(set(map(warc_name, chosen))) < len(chosen):
         raise PermanentError(f"{where}: two WARC files have the same name, so their documents' ids would collide.")
     return chosen
 
 
 def listed_paths(config: SourceConfig, path: str, pattern: re.Pattern[str]) -> list[str]:
-    """Return the paths in the listing at `path` below the base.
-
-    Raises PermanentError for a path that does not match `pattern`, NotFound where the source has no such listing.
-    """
+    """Return the paths in the listing at `path` below the base. Raises PermanentError for one not like `pattern`."""
     paths = read_small(config.base, path, config.transfer, _lines, _MOST_LISTING_BYTES)
     for number, line in enumerate(paths, 1):
         if not pattern.fullmatch(line) or ".." in line:
@@ -174,24 +153,21 @@ def _places(config: SourceConfig, paths: Sequence[str], where: str) -> list[int]
     warcs, count = config.warcs, len(paths)
     if warcs == "all":
         return list(range(count))
-    wanted = warcs.sample if isinstance(warcs, WarcSample) else warcs
-    if isinstance(wanted, int) and wanted > count:
-        _log.warning("%s: %d WARC files were asked for, %d is all there are", where, wanted, count)
-    if isinstance(warcs, WarcSample):
-        keys = sorted((xxhash.xxh3_64_intdigest(path, warcs.seed), place) for place, path in enumerate(paths))
-        return sorted(place for _, place in keys[: warcs.sample])
-    if isinstance(warcs, int):
-        return list(range(min(warcs, count)))
+    if isinstance(warcs, int | WarcSample):
+        wanted, keys = warcs if isinstance(warcs, int) else warcs.sample, list(range(count))
+        if wanted > count:
+            _log.warning("%s: %d WARC files were asked for, %d is all there are", where, wanted, count)
+        if isinstance(warcs, WarcSample):
+            keys = [xxhash.xxh3_64_intdigest(path, warcs.seed) for path in paths]
+        return sorted(sorted(range(count), key=lambda place: (keys[place], place))[:wanted])
     if isinstance(warcs, str):
         first, _, last = warcs.partition("-")
-        places = list(range(int(first), min(int(last), count) + 1))
-    else:
-        places = list(warcs)
-    if too_large := [place for place in places if place >= count]:
+        warcs = tuple(range(int(first), min(int(last), count) + 1))
+    if too_large := [place for place in warcs if place >= count]:
         raise PermanentError(
             f"source.warcs asks for place {too_large[0]}, but {where} lists {count} WARC files: 0 to {count - 1}."
         )
-    return places
+    return list(warcs)
 
 
 def warc_name(path: str) -> str:

@@ -2,10 +2,8 @@
 
 Notable:
 - The row holds nothing of where the file came from or lies, so a folder, a mirror and the original give the same part.
-  A whole file of a local folder is read in place and never copied.
 - Each WARC in the plan has a decision. One that cannot be fetched has no row; `source.max_failed_share` says whether a
   run may go on without it, and a later run asks for it again.
-- A file that is damaged at the source is accepted: what can be read of it is read, and extract decides on the rest.
 """
 
 from __future__ import annotations
@@ -56,33 +54,14 @@ def run(context: PartContext) -> Iterator[Output]:
         counters = {"read": 1, "kept": 0, "failed": 1, f"removed.{reason}": 1}
         yield Output(decisions=_decision(path, [reason]), counters=counters)
         return
-    row = {
-        "name": warc_name(path),
-        "path": path,
-        "crawl": source.crawl,
-        "bytes": fetched.bytes,
-        "digest": fetched.digest,
-        "clipped": source.bytes_per_warc is not None,
-    }
     check = fetched.check
+    arrived = {"bytes": fetched.bytes, "wrong_digests": len(check.wrong_digests)}
+    row = {"name": warc_name(path), "path": path, "crawl": source.crawl, "bytes": fetched.bytes}
+    row |= {"digest": fetched.digest, "clipped": source.bytes_per_warc is not None}
     yield Output(
         pa.Table.from_pylist([row], WARCS),
-        _decision(
-            path,
-            [],
-            bytes=fetched.bytes,
-            records=check.records,
-            verified=check.verified,
-            wrong_digests=len(check.wrong_digests),
-            damaged_at=check.broken_at,
-        ),
-        {
-            "read": 1,
-            "kept": 1,
-            "bytes": fetched.bytes,
-            "wrong_digests": len(check.wrong_digests),
-            "damaged": int(check.broken_at is not None),
-        },
+        _decision(path, [], records=check.records, verified=check.verified, damaged_at=check.broken_at, **arrived),
+        {"read": 1, "kept": 1} | arrived | {"damaged": int(check.broken_at is not None)},
     )
 
 
@@ -121,7 +100,7 @@ def _parts(context: DatasetContext) -> list[PartInput]:
     source = SourceConfig.model_validate(context.source)
     fingerprint = context.upstream.get("wanted")
     if source.select is None or fingerprint is None:
-        return [PartInput(warc.path) for warc in list_warcs(source)]
+        return [PartInput(path) for path in list_warcs(source)]
     context.log(f"to fetch: {fetch_cost(context.store, fingerprint, source.select).in_words()}")
     paths = set(wanted_paths(context.store, fingerprint))
     if not paths:
@@ -129,7 +108,7 @@ def _parts(context: DatasetContext) -> list[PartInput]:
             f"source.select: the index of {source.crawl} has no page that meets all conditions in the WARC files that"
             f" source.warcs names ({source.warcs}): ask for more of them, or for less of each page."
         )
-    return [PartInput(warc.path) for warc in list_warcs(source) if warc.path in paths]
+    return [PartInput(path) for path in list_warcs(source) if path in paths]
 
 
 def _check_failures(failed: Sequence[PartJob], count: int) -> None:

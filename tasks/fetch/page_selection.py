@@ -4,14 +4,13 @@ Notable:
 - Each condition names its column, so an index that lacks one is refused with that name.
 - The index is sorted by SURT key (`org,example,www)/path`), so a domain is a narrow range of it: the statistics of
   `url_surtkey` rule out nearly every row group, and the host name then decides row by row.
-- A sample is drawn by a hash of each record's address. It does not depend on the index's layout, and a smaller sample
-  is part of every larger one.
+- A sample is drawn by a hash of each record's address, so a smaller sample is part of every larger one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import reduce
 from operator import and_, or_
 from typing import Annotated, Any
@@ -22,12 +21,8 @@ import xxhash
 from pydantic import AfterValidator, Field, StringConstraints
 
 from tasks.base.config import Config
+from tasks.base.hashing import UInt64s, spread64
 from tasks.base.language_codes import THREE_LETTERS, three_letter_code
-
-
-def _language(code: str) -> str:
-    three_letter_code(code)
-    return code
 
 
 def _domain(name: str) -> str:
@@ -39,7 +34,7 @@ def _domain(name: str) -> str:
 
 
 _NAME = StringConstraints(pattern=r"^[^\s/:@*,()]+$", max_length=253)
-Language = Annotated[str, AfterValidator(_language)]
+Language = Annotated[str, AfterValidator(lambda code: three_letter_code(code) and code)]
 Domain = Annotated[str, _NAME, AfterValidator(_domain)]
 MediaType = Annotated[str, StringConstraints(pattern=r"^[^\s/]+/[^\s/]+$", to_lower=True)]
 Status = Annotated[int, Field(ge=100, le=999)]
@@ -102,10 +97,14 @@ _COLUMNS = {
 SORT_COLUMN = "url_surtkey"
 
 
+def _equal(select: SelectConfig) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the conditions whose column must be one of some values, and those values."""
+    return ((name, values) for name in ("tlds", "mime", "status") if (values := getattr(select, name)))
+
+
 def row_filter(select: SelectConfig) -> pc.Expression | None:
     """Return the condition that a row of the index must meet; None where all do."""
-    conditions = ("tlds", "mime", "status")
-    tests = [pc.field(_COLUMNS[name]).isin(list(getattr(select, name))) for name in conditions if getattr(select, name)]
+    tests = [pc.field(_COLUMNS[name]).isin(list(values)) for name, values in _equal(select)]
     if select.languages:
         codes = "|".join(sorted({three_letter_code(code) for code in select.languages}))
         tests.append(pc.match_substring_regex(pc.field("content_languages"), f"(^|,)({codes})(,|$)"))
@@ -116,37 +115,21 @@ def row_filter(select: SelectConfig) -> pc.Expression | None:
 
 
 def group_filter(select: SelectConfig, columns: set[str]) -> pc.Expression:
-    """Return a condition that some row of each useful row group meets, never stricter than `row_filter`.
-
-    It uses those of the index's `columns` whose statistics help.
-    """
-    conditions = ("tlds", "mime", "status")
-    tests = [
-        reduce(or_, [pc.field(_COLUMNS[name]) == value for value in getattr(select, name)])
-        for name in conditions
-        if getattr(select, name)
-    ]
+    """Return a condition on the row groups' statistics of `columns`, never stricter than `row_filter`."""
+    tests = [reduce(or_, [pc.field(_COLUMNS[name]) == value for value in values]) for name, values in _equal(select)]
     if select.domains and SORT_COLUMN in columns:
         tests.append(reduce(or_, [_surt_range(name) for name in select.domains]))
     return reduce(and_, tests) if tests else pc.scalar(True)
 
 
 def _surt_range(domain: str) -> pc.Expression:
-    """The keys of a domain and all below it: `org,example` followed by `)`, `,` or a port's `:`. Common Crawl's keys
-    leave a leading www out."""
+    """Return the keys of a domain and all below it: `org,example`, then `)`, `,` or `:`; a leading www is left out."""
     labels = re.sub(r"^www\d*\.(?=.)", "", domain).split(".")
     prefix = ",".join(reversed(labels))
     return (pc.field(SORT_COLUMN) >= f"{prefix})") & (pc.field(SORT_COLUMN) < f"{prefix};")
 
 
-def draw_keys(warc_names: list[str], places: np.ndarray, offsets: np.ndarray, seed: int) -> np.ndarray:
+def draw_keys(warc_names: list[str], places: np.ndarray, offsets: np.ndarray, seed: int) -> UInt64s:
     """Return a number for each record by which a sample is drawn, the smallest first; `places` index `warc_names`."""
     names = np.array([xxhash.xxh3_64_intdigest(name, seed) for name in warc_names], np.uint64)
-    return _mixed(names[places] ^ _mixed(offsets.astype(np.uint64)))
-
-
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """splitmix64's finishing steps: every bit of the result depends on every bit given."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    return spread64(names[places] ^ spread64(offsets.astype(np.uint64)))

@@ -1,12 +1,10 @@
 """Fetch chosen bytes of large files: the selected records of a WARC, a range of an index file.
 
 Notable:
-- The file in the store holds the selected records alone, one after the other, and is the same, byte for byte, whether
-  they were fetched one by one, with the gaps between them or with the whole file.
-- The partial file is always the beginning of the finished one, so its length says which byte comes next, and a broken
-  transfer, also of an earlier run, resumes from there.
-- Every record is verified as one whole gzip member before the file gets its name; one that was damaged on the way is
-  fetched again alone. One that is damaged at the source stays, and the reader decides about it.
+- The file in the store holds the selected records alone, one after the other, in whatever requests they came.
+- The partial file is always the beginning of the finished one, so its length says which byte comes next.
+- Every record is verified as one whole gzip member; one that was damaged on the way is fetched again alone. One that is
+  damaged at the source stays, and the reader decides about it.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from tasks.base.messages import first_words
 from tasks.dataset.store import explaining_full_disk
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
-from tasks.sources.downloading import DamagedWarc, Fetched, byte_source, land, landing, note_beside, patiently
+from tasks.sources.downloading import DamagedWarc, Fetched, byte_source, land, landing, note_beside, patiently, size_of
 from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig
 from tasks.warc.content import NotAWarc
 from tasks.warc.gzip_inflating import GZIP_MAGIC
@@ -45,13 +43,7 @@ _log = logging.getLogger(__name__)
 def fetch_records(
     base: str, records: Records, destination: str | Path, select: SelectConfig, transfer: TransferConfig
 ) -> Fetched:
-    """Fetch the selected records of a WARC below `base` (see `byte_source`) to `destination`, a local path or a URL.
-
-    Raises:
-        TemporaryError: All attempts are used up.
-        PermanentError: Trying again is no use: there is no such file, it is shorter than the index says or no WARC, it
-            has too many bytes, or records arrive differently each time.
-    """
+    """Fetch the selected records of a WARC below `base` to `destination`. Arguments and errors as in `fetch_warc`."""
     source = byte_source(base, transfer)
     total = int(records.lengths.sum())
     if total > transfer.max_file_bytes:
@@ -122,9 +114,7 @@ def _download(source: ByteSource, records: Records, partial: Path, asked: np.nda
                 with _opened(kept, records.path, at, stop, tag) as reply:
                     if have and reply.tag != tag:
                         file.truncate(0)
-                        raise Refused(
-                            f"{address}: the file changed while it was fetched; it is fetched from its beginning."
-                        )
+                        raise Refused(f"{address}: the file changed; it is fetched from its beginning.")
                     tag = reply.tag
                     note_beside(partial).write_text(json.dumps({"records": identity, "tag": tag}))
                     # A server without ranges sends the whole file: then all selected records are taken from it.
@@ -134,10 +124,7 @@ def _download(source: ByteSource, records: Records, partial: Path, asked: np.nda
                     raise Refused(f"{address}: the body ended {missing:,} bytes early.")
             os.fsync(file.fileno())
 
-    def arrived() -> int:
-        return partial.stat().st_size if partial.exists() else 0
-
-    patiently(attempt, arrived, address, transfer)
+    patiently(attempt, lambda: size_of(partial), address, transfer)
 
 
 def _append(file: IO[bytes], reply: Reply, records: Records, at: int, stop: int) -> int:
@@ -234,11 +221,9 @@ def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
 
 def _recall(partial: Path, identity: str) -> str | None:
     """Return the tag of the file whose records `partial` begins with; `partial` is removed where they are others."""
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads(note_beside(partial).read_text())
         if note["records"] == identity:
             return str(note["tag"]) if note["tag"] is not None else None
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     partial.unlink(missing_ok=True)
     return None

@@ -1,8 +1,7 @@
 """From the selected records of one WARC to the requests that fetch them, and what those cost.
 
-Notable: how the bytes are requested never changes what comes out, so nothing here enters a fingerprint. A request
-costs a server about as much as some hundred kilobytes, and each may be refused: neighbouring records are fetched in
-one, and a WARC of which most is selected is fetched in one altogether.
+Notable: a request costs a server about as much as some hundred kilobytes, and each may be refused: neighbouring records
+are fetched in one, and a WARC of which most is selected is fetched in one altogether.
 """
 
 from __future__ import annotations
@@ -21,12 +20,9 @@ from tasks.fetch.page_selection import SelectConfig
 class Records:
     """The selected records of one WARC, in file order."""
 
-    path: str
-    """The WARC's path below the base."""
-    offsets: np.ndarray
-    """Where each begins in the WARC, in bytes."""
-    lengths: np.ndarray
-    """Bytes of each, as stored."""
+    path: str  # the WARC's path below the base
+    offsets: np.ndarray  # where each begins in the WARC, in bytes
+    lengths: np.ndarray  # bytes of each, as stored
 
     @property
     def ends(self) -> np.ndarray:
@@ -49,9 +45,8 @@ def checked_records(path: str, offsets: Sequence[int] | np.ndarray, lengths: Seq
     starts, sizes = np.asarray(offsets, np.int64), np.asarray(lengths, np.int64)
     order = np.lexsort((sizes, starts))
     starts, sizes = starts[order], sizes[order]
-    repeated = np.zeros(len(starts), bool)
-    repeated[1:] = (starts[1:] == starts[:-1]) & (sizes[1:] == sizes[:-1])
-    starts, sizes = starts[~repeated], sizes[~repeated]
+    different = np.append(True, (np.diff(starts) != 0) | (np.diff(sizes) != 0))[: len(starts)]
+    starts, sizes = starts[different], sizes[different]
     wrong = (starts < 0) | (sizes <= 0)
     wrong[1:] |= starts[1:] < starts[:-1] + sizes[:-1]
     if wrong.any():
@@ -72,9 +67,7 @@ def spans(records: Records, select: SelectConfig) -> np.ndarray:
     joined = np.column_stack((begins[np.r_[0, breaks + 1]], ends[np.r_[breaks, len(ends) - 1]]))
     read = int((joined[:, 1] - joined[:, 0]).sum())
     extent = int(ends[-1] - begins[0])
-    if read >= select.whole_from_share * extent:
-        return np.array([[begins[0], ends[-1]]])
-    return joined
+    return np.array([[begins[0], ends[-1]]]) if read >= select.whole_from_share * extent else joined
 
 
 @dataclass(frozen=True)
@@ -82,13 +75,11 @@ class RangeCost:
     """What it takes to fetch the selected records of some WARCs."""
 
     warcs: int = 0
-    whole_warcs: int = 0
-    """Those fetched in one request."""
+    whole_warcs: int = 0  # those fetched in one request
     requests: int = 0
     pages: int = 0
     wanted_bytes: int = 0
-    fetched_bytes: int = 0
-    """The selected bytes and the gaps between them that are fetched along."""
+    fetched_bytes: int = 0  # the selected bytes and the gaps between them that are fetched along
 
     def in_words(self) -> str:
         """Return the cost in one line of words."""

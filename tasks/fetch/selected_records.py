@@ -9,8 +9,7 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
@@ -24,45 +23,23 @@ from tasks.fetch.page_selection import draw_keys
 from tasks.fetch.range_planning import Records, checked_records
 from tasks.fetch.wanted_dataset import WARCS_PER_GROUP
 
-ROWS_IN_MEMORY = 8_000_000
-"""Records held at a time, at some 50 bytes each, unless one WARC alone has more."""
+ROWS_IN_MEMORY = 8_000_000  # records held at a time, at some 50 bytes each, unless one WARC alone has more
 _LEADING_BITS = 20
 _REST = np.uint64(64 - _LEADING_BITS)
 
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Places, offsets and lengths of some records."""
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # places, offsets and lengths of some records
+Draw = Callable[[Rows], Rows]
 
 
 def run(context: PartContext) -> Iterator[Output]:
     """Yield a row for each WARC with selected records, in the order in which the recipe names them."""
-    paths = [warc.path for warc in list_warcs(SourceConfig.model_validate(context.job.source))]
+    paths = list_warcs(SourceConfig.model_validate(context.job.source))
     draw = _draw(context, [warc_name(path) for path in paths])
     warcs = _by_warc(context, paths, draw)
     while group := list(islice(warcs, WARCS_PER_GROUP)):
         rows = [{"path": warc.path, "offsets": warc.offsets, "lengths": warc.lengths} for warc in group]
-        counters = {
-            "pages": sum(len(warc.offsets) for warc in group),
-            "bytes": sum(int(warc.lengths.sum()) for warc in group),
-        }
-        yield Output(pa.Table.from_pylist(rows, WANTED), counters=counters)
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """Which of the selected records are taken."""
-
-    names: list[str]
-    """The WARCs' names by place."""
-    seed: int
-    largest: np.uint64 | None
-    """Largest key that is taken; None: all are."""
-
-    def of(self, rows: Rows) -> Rows:
-        """Return those of `rows` that are taken."""
-        if self.largest is None:
-            return rows
-        kept = draw_keys(self.names, rows[0], rows[1], self.seed) <= self.largest
-        return rows[0][kept], rows[1][kept], rows[2][kept]
+        pages, n_bytes = sum(len(warc.offsets) for warc in group), sum(int(warc.lengths.sum()) for warc in group)
+        yield Output(pa.Table.from_pylist(rows, WANTED), counters={"pages": pages, "bytes": n_bytes})
 
 
 def _selected(context: PartContext) -> Iterator[Rows]:
@@ -70,10 +47,11 @@ def _selected(context: PartContext) -> Iterator[Rows]:
         yield table["place"].to_numpy(), table["offset"].to_numpy(), table["length"].to_numpy()
 
 
-def _draw(context: PartContext, names: list[str]) -> _Draw:
+def _draw(context: PartContext, names: list[str]) -> Draw:
+    """Return what takes those of some rows that the recipe's limit leaves."""
     most, seed = context.job.config["max_pages"], context.job.config["seed"]
     if most is None or context.manifest("selection").rows <= most:
-        return _Draw(names, seed, None)
+        return lambda rows: rows
 
     def keys() -> Iterator[np.ndarray]:
         for places, offsets, _ in _selected(context):
@@ -86,15 +64,21 @@ def _draw(context: PartContext, names: list[str]) -> _Draw:
     deciding = int(np.searchsorted(upto, most))
     before = int(upto[deciding] - counts[deciding])
     undecided = np.sort(np.concatenate([some[(some >> _REST) == deciding] for some in keys()]))
-    return _Draw(names, seed, undecided[most - before - 1])
+    largest = undecided[most - before - 1]
+
+    def draw(rows: Rows) -> Rows:
+        kept = draw_keys(names, rows[0], rows[1], seed) <= largest
+        return rows[0][kept], rows[1][kept], rows[2][kept]
+
+    return draw
 
 
-def _by_warc(context: PartContext, paths: list[str], draw: _Draw) -> Iterator[Records]:
+def _by_warc(context: PartContext, paths: list[str], draw: Draw) -> Iterator[Records]:
     counts = np.zeros(len(paths), np.int64)
     for rows in _selected(context):
-        counts += np.bincount(draw.of(rows)[0], minlength=len(paths))
+        counts += np.bincount(draw(rows)[0], minlength=len(paths))
     for first, stop in _passes(counts):
-        taken = [draw.of(_between(rows, first, stop)) for rows in _selected(context)]
+        taken = [draw(_between(rows, first, stop)) for rows in _selected(context)]
         places, offsets, lengths = (np.concatenate(column) for column in zip(*taken, strict=True))
         order = np.argsort(places, kind="stable")
         begins = np.searchsorted(places[order], np.arange(first, stop + 1))

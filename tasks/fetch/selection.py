@@ -1,8 +1,6 @@
-"""selection: one file of the columnar index becomes the places of those of its records that meet the recipe's
-conditions.
+"""selection: one file of the columnar index becomes the places of its records that meet the recipe's conditions.
 
-Notable: the sample that `max_pages` asks for is not drawn here but in `wanted`, so another size of it does not read the
-index again.
+Notable: the sample that `max_pages` asks for is drawn in `wanted`, so another size of it does not read the index again.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from tasks.fetch.page_selection import SelectConfig
 def run(context: PartContext) -> Iterator[Output]:
     """Yield the rows of the index file that the job names, a row group at a time, those of one WARC together."""
     source = SourceConfig.model_validate(context.job.source)
-    warcs = pa.array([warc.path for warc in list_warcs(source)], pa.string())
+    warcs = pa.array(list_warcs(source), pa.string())
     index = IndexFile(source.base, context.job.file, source.transfer)
     for table in index.selected(SelectConfig.model_validate(context.job.config["conditions"])):
         names = table["warc_filename"].combine_chunks()

@@ -15,8 +15,7 @@ from tasks.dataset.store import Store
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import RangeCost, Records, checked_records, range_cost
 
-WARCS_PER_GROUP = 16
-"""Rows of every row group but the last, so that a row's number says where it is."""
+WARCS_PER_GROUP = 16  # rows of every row group but the last, so that a row's number says where it is
 
 
 def wanted_records(store: Store, job: PartJob) -> Records | None:

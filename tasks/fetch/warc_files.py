@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tasks.base.fingerprint import digest
 from tasks.dataset.parts import read_footer, read_part
@@ -14,36 +14,34 @@ from tasks.warc.content import content_digest
 
 
 def job_source(job: PartJob) -> tuple[SourceConfig, str]:
-    """The source that a job reads from, and the WARC's path below its base."""
+    """Return the source that a job reads from, and the WARC's path below its base."""
     return SourceConfig.model_validate(job.source), job.file
 
 
 def stored_path(source: SourceConfig, path: str) -> str:
-    """Where a fetched WARC lies in the store; one of which only some records were fetched, in a folder for those."""
+    """Return where a fetched WARC lies in the store; one with selected records only has a folder for those."""
     folder = f"warcs/{source.crawl}"
     if source.select:
         folder += f"/selected-{digest(source.select.meaning())[:16]}"
     return f"{folder}/{PurePosixPath(path).name}"
 
 
-def is_read_in_place(source: SourceConfig, path: str) -> bool:
-    """Whether the WARC is a whole file of a local folder, which is never copied."""
-    if source.select or source.bytes_per_warc is not None:
-        return False
-    return byte_source(source.base, source.transfer).local(path) is not None
+def local_file(source: SourceConfig, path: str) -> Path | None:
+    """Return a whole WARC of a local folder, which is never copied; None for one that comes to the store."""
+    whole = source.select is None and source.bytes_per_warc is None
+    return byte_source(source.base, source.transfer).local(path) if whole else None
 
 
 def is_at_hand(job: PartJob) -> bool:
-    """Whether the bytes that a finished fetch job speaks of, and no others, are there to be read."""
+    """Return whether the bytes that a finished fetch job speaks of, and no others, are there to be read."""
     source, path = job_source(job)
     store = Store(job.store)
     footer = read_footer(store, job.path)
     if footer is None or footer.failed:
         return False
     (row,) = next(read_part(store, job.path)).to_pylist()
-    if is_read_in_place(source, path):
-        local = byte_source(source.base, source.transfer).local(path)
-        return local is not None and local.stat().st_size == row["bytes"]
+    if (local := local_file(source, path)) is not None:
+        return bool(local.stat().st_size == row["bytes"])
     stored = stored_path(source, path)
     if not store.exists(stored) or store.size(stored) != row["bytes"]:
         return False
@@ -54,5 +52,5 @@ def is_at_hand(job: PartJob) -> bool:
 def drop_warc(job: PartJob) -> None:
     """Remove the store's copy of a WARC file, unless the recipe keeps it or it is a file of the source itself."""
     source, path = job_source(job)
-    if not source.keep_warcs and not is_read_in_place(source, path):
+    if not source.keep_warcs and local_file(source, path) is None:
         Store(job.store).remove(stored_path(source, path))

@@ -74,8 +74,7 @@ def find_ibans(text: str) -> Spans:
         before = text[start - 1 : start]
         if (spans and start < spans[-1][1]) or is_word(before) or before in (".", "-", "/", "+"):
             continue
-        end = _iban_end(text, start)
-        if end is not None:
+        if (end := _iban_end(text, start)) is not None:
             spans.append((start, end))
     return spans
 
@@ -88,17 +87,14 @@ def _iban_end(text: str, start: int) -> int | None:
     characters: list[str] = []
     end = start
     for character in text[start : start + 2 * length]:
-        if character == " " and text[end - 1] != " ":
-            end += 1
-            continue
-        if not (character.isascii() and (character.isdigit() or character.isupper())):
-            return None
-        characters.append(character)
-        end += 1
         if len(characters) == length:
             break
-    following = text[end : end + 1]
-    if len(characters) < length or is_word(following):
+        if character != " " or text[end - 1] == " ":
+            if not (character.isascii() and (character.isdigit() or character.isupper())):
+                return None
+            characters.append(character)
+        end += 1
+    if len(characters) < length or is_word(text[end : end + 1]):
         return None
     rearranged = characters[4:] + characters[:4]
     return end if int("".join(str(int(character, 36)) for character in rearranged)) % 97 == 1 else None

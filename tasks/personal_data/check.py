@@ -14,15 +14,11 @@ from tasks.dataset.document_check import CheckResult
 from tasks.dataset.rules import Bools, Rule, apply_rules
 from tasks.personal_data.replacing import KINDS, Kind, PersonalDataConfig, replace_personal_data
 
-TOO_MUCH = "personal_data"
-"""The reason given where a document holds more than `max_per_document`."""
+TOO_MUCH = "personal_data"  # the reason given where a document holds more than `max_per_document`
 
 
 class PersonalDataCheck:
-    """Rewrites texts. `personal_data_<kind>`: how often each kind was found, replaced or not.
-
-    Counts the same over all documents, as `personal_data.<kind>`, and those rewritten, as `personal_data.documents`.
-    """
+    """Rewrites texts, and counts how often each kind was found, replaced or not, and the documents rewritten."""
 
     signals = pa.schema([(f"personal_data_{kind}", pa.int32()) for kind in KINDS])
 

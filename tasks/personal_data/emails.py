@@ -1,13 +1,11 @@
 """Finds e-mail addresses.
 
 Notable:
-- Each "@" is looked at by itself, with the 64 characters before it and the domain after it, so the time for a long run
-  of characters that could be an address grows with its length alone.
+- Each "@" is looked at by itself, with the 64 characters before it and the domain after it, so time grows with length.
 - Letters are those of the Latin script with their accents: addresses in other scripts are rare, and a Chinese sentence
   around an address would be taken for part of it.
-- What does not end in a top-level domain is no address: `logo@2x.png`, `user@host.domain`. Domains reserved for
-  examples (RFC 2606) count, `.example` too, which the synthetic web uses. A word that lost its space
-  (`me@there.orgWrite`) is taken too.
+- What does not end in a top-level domain is no address: `logo@2x.png`. Domains reserved for examples (RFC 2606) count,
+  `.example` too, which the synthetic web uses. A word that lost its space (`me@there.orgWrite`) is taken too.
 """
 
 from __future__ import annotations
@@ -64,10 +62,7 @@ def _domain_end(text: str, start: int) -> int | None:
     if any(label[0] == "-" or label[-1] == "-" for label in labels[:-1]):
         return None
     last = _TOP_LEVEL.match(labels[-1])
-    if not last or (last["name"] and not _is_top_level(last["name"].lower())):
+    name = last["name"].lower() if last and last["name"] else "example"
+    if not last or (name != "example" and name not in top_level_domains()):
         return None
     return start + len(".".join([*labels[:-1], last.group()]))
-
-
-def _is_top_level(name: str) -> bool:
-    return name in top_level_domains() or name == "example"

@@ -58,33 +58,24 @@ def _is_address(text: str, match: re.Match[str]) -> bool:
     large = sum(octet >= 10 for octet in octets)
     if large < 2 or (large == 2 and max(octets) < 100):
         return False
-    before, (after, beyond) = text[start - 1 : start], _two_after(text, end)
+    before, after, beyond = text[start - 1 : start], text[end : end + 1], text[end + 1 : end + 2]
     if is_word(before) or before in (".", "-", "+") or is_word(after):
         return False
-    if after in (".", "-") and is_word(beyond):
-        return False
-    if _VERSION.search(text, max(0, start - _LOOK_BEHIND), start):
+    if (after in (".", "-") and is_word(beyond)) or _VERSION.search(text, max(0, start - _LOOK_BEHIND), start):
         return False
     value = int.from_bytes(bytes(octets))
     return not any(value & mask == network for network, mask in _NOT_GLOBAL)
 
 
-def _two_after(text: str, end: int) -> tuple[str, str]:
-    """Return the next two characters, "" where there is none."""
-    return text[end : end + 1], text[end + 1 : end + 2]
-
-
 def _address_six(text: str, match: re.Match[str]) -> tuple[int, int] | None:
-    start = match.start()
-    digits = match.group()
-    end = match.end() - (digits[-1] == ":" and digits[-2] != ":")
-    before, (after, beyond) = text[start - 1 : start], _two_after(text, match.end())
+    (start, stop), digits = match.span(), match.group()
+    end = stop - (digits[-1] == ":" and digits[-2] != ":")
+    before, after, beyond = text[start - 1 : start], text[stop : stop + 1], text[stop + 1 : stop + 2]
     if is_word(before) or before in (":", ".", "-") or is_word(after) or after in (":", "["):
         return None
     if (after == "." and is_word(beyond)) or (after == "]" and text[end - 1] == ":"):
         return None
-    groups = [group for group in text[start:end].split(":") if group]
-    if len(groups) < 3:
+    if len(list(filter(None, text[start:end].split(":")))) < 3:
         return None
     try:
         address = IPv6Address(text[start:end])

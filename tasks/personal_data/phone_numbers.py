@@ -8,8 +8,7 @@ Notable:
 - The table of codes is ours and not a library's, whose data change with each release: the same text gives the same
   finds everywhere. It knows lengths, not which area codes are in use.
 - Numbers are sought within zones, stretches of seven digits or more with little between them, so that ordinary text
-  costs one quick scan. What looks like a number and is rejected is passed over as a whole, never searched for a
-  shorter one in its middle.
+  costs one quick scan. What is rejected is passed over as a whole, never searched for a shorter one in its middle.
 """
 
 from __future__ import annotations
@@ -118,7 +117,8 @@ def _in_zone(text: str, start: int, end: int, floor: int) -> Spans:
     """Return those of one zone, which begins at `start`; "+" and brackets may stand before it, but after `floor`."""
     plus = _PLUS.search(text, max(floor, start - _LEADING), start)
     if plus:
-        end_of_number = _international_end(text, start, end)
+        ends = [stop for digits, stop in _endings(text, start, end) if _is_international(digits)]
+        end_of_number = _with_extension(text, ends[-1]) if ends else None
         if end_of_number is None:
             return []
         opened = plus["open"] and ")" not in text[start:end_of_number]
@@ -135,18 +135,10 @@ def _in_zone(text: str, start: int, end: int, floor: int) -> Spans:
     return spans
 
 
-def _international_end(text: str, start: int, end: int) -> int | None:
-    """Return where the number that begins with its country code ends; None where there is none."""
-    ends = [stop for digits, stop in _endings(text, start, end) if _is_international(digits)]
-    return _with_extension(text, ends[-1]) if ends else None
-
-
 def _announced(text: str, start: int, end: int) -> Spans:
     """Return the numbers at the start of a zone after a word that announces them: "Tel. 030 123456 / 123457"."""
     spans: Spans = []
-    if not _ANNOUNCEMENT.search(text, max(0, start - _LOOK_BEHIND), start):
-        return spans
-    position = start
+    position = start if _ANNOUNCEMENT.search(text, max(0, start - _LOOK_BEHIND), start) else end
     while position < end and not _DATE.match(text, position):
         ends = [stop for digits, stop in _endings(text, position, end) if 7 <= len(digits) <= _MAX_ANNOUNCED]
         stop = _with_extension(text, ends[-1]) if ends else None
@@ -184,10 +176,8 @@ def _endings(text: str, start: int, end: int) -> list[tuple[str, int]]:
 def _is_international(digits: str) -> bool:
     """Return whether the digits are an assigned country code and as many as numbers under it have."""
     code = next((digits[:n] for n in (1, 2, 3) if digits[:n] in _LENGTHS), None)
-    if code is None:
-        return False
-    number = digits[len(code) :]
-    if number.startswith("00"):
+    number = digits[len(code or "") :]
+    if code is None or number.startswith("00"):
         return False
     if code == "1":
         return bool(_NORTH_AMERICAN.fullmatch(number))
@@ -200,6 +190,4 @@ def _is_international(digits: str) -> bool:
 def _with_extension(text: str, end: int) -> int | None:
     """Return the end of a number with the extension that may follow; None where a letter follows and it is none."""
     extension = _EXTENSION.match(text, end)
-    if extension:
-        return extension.end()
-    return None if is_word(text[end : end + 1]) else end
+    return extension.end() if extension else None if is_word(text[end : end + 1]) else end

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-Spans = list[tuple[int, int]]
-"""Where something was found, as (start, end), in order and without overlaps."""
+Spans = list[tuple[int, int]]  # where something was found, as (start, end), in order and without overlaps
 
 PLACEHOLDERS = {
     "secret_keys": "[SECRET]",

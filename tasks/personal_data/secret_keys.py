@@ -13,11 +13,8 @@ from tasks.personal_data.placeholders import Spans
 _FORMS = {  # by the text that every such key holds, which is quickly looked for
     "AKIA": r"AKIA[0-9A-Z]{16}",  # Amazon Web Services, long-lived
     "ASIA": r"ASIA[0-9A-Z]{16}",  # the same, for a session
-    "ghp_": r"ghp_[0-9A-Za-z]{36,251}+",  # GitHub: personal, OAuth, user, server and refresh tokens
-    "gho_": r"gho_[0-9A-Za-z]{36,251}+",
-    "ghu_": r"ghu_[0-9A-Za-z]{36,251}+",
-    "ghs_": r"ghs_[0-9A-Za-z]{36,251}+",
-    "ghr_": r"ghr_[0-9A-Za-z]{36,251}+",
+    # GitHub: personal, OAuth, user, server and refresh tokens
+    **{f"gh{kind}_": rf"gh{kind}_[0-9A-Za-z]{{36,251}}+" for kind in "pousr"},
     "github_pat_": r"github_pat_[0-9A-Za-z_]{60,251}+",
     "glpat-": r"glpat-[0-9A-Za-z_-]{20,64}+",  # GitLab
     "xox": r"xox[abeoprs]-[0-9A-Za-z-]{16,251}+",  # Slack
@@ -57,7 +54,7 @@ def find_secret_keys(text: str) -> Spans:
 
 
 def _find_private_keys(text: str) -> Spans:
-    """Private keys in PEM or PGP armour: to their last line, or as far as they go where that is missing."""
+    """Return private keys in PEM or PGP armour: to their last line, or as far as they go where that is missing."""
     spans: Spans = []
     begun: re.Match[str] | None = None
     for frame in _KEY_FRAME.finditer(text):

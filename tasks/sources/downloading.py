@@ -3,13 +3,8 @@
 Notable:
 - What has arrived is kept: a cut body, a full disk or a kill leaves `NAME.partial`, and the next attempt, even of
   another run, resumes from its end (an ETag makes sure that it is still the same file).
-- `TransferConfig.attempts` counts failures without a single new byte, so a large file arrives over a poor line too.
 - A WARC is verified before it gets its name, and fetched again only from the first damaged record on. What arrives
-  damaged twice in the same way is damaged at the source: it is accepted, as it would be in a folder, and the reader
-  steps over the damage with a decision for what it cost.
-- A small file without checksums is read twice.
-- Where only the first bytes of a WARC are fetched, the last, incomplete record is cut off: readers see whole records.
-- A file that is on this machine already is read where it is.
+  damaged twice in the same way is damaged at the source, and accepted: the reader decides on what it cost.
 """
 
 from __future__ import annotations
@@ -29,7 +24,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import fsspec
-import tenacity
 import xxhash
 
 from tasks.base.errors import PermanentError, TemporaryError
@@ -50,13 +44,10 @@ Parsed = TypeVar("Parsed")
 class Fetched:
     """A WARC file that is now where it can be read."""
 
-    path: str
-    """Local path, or the URL it was asked to be stored at."""
+    path: str  # local path, or the URL it was asked to be stored at
     bytes: int
-    digest: str
-    """xxh3-128 of the content, 32 hexadecimal digits (see `tasks.warc.content`)."""
-    check: WarcCheck
-    """What verification found."""
+    digest: str  # xxh3-128 of the content, 32 hexadecimal digits (see `tasks.warc.content`)
+    check: WarcCheck  # what verification found
 
 
 class DamagedWarc(PermanentError):
@@ -74,18 +65,15 @@ def fetch_warc(
     base: str, path: str, destination: str | Path, transfer: TransferConfig, first_bytes: int | None = None
 ) -> Fetched:
     """Fetch the WARC file `path` below `base` (see `byte_source`) to `destination`, a local path or a URL that fsspec
-    knows. It is verified record by record, and what arrived damaged is fetched again.
+    knows.
 
     Only the whole records of the first `first_bytes` are fetched where that is given. An existing destination is
-    replaced. Files of a local base are left where they are, unless only their first bytes are wanted.
-
-    Damage at the source is no error as long as a record can be read, nor are single records whose digest is wrong
-    there: both are in the result's `check`.
+    replaced. Files of a local base are left where they are, unless only their first bytes are wanted. Damage at the
+    source is no error as long as a record can be read: it is in the result's `check`.
 
     Raises:
         TemporaryError: All attempts are used up.
-        PermanentError: Trying again is no use: NotFound; DamagedWarc; NotAWarc, with its first words, for an error
-            page in a WARC's place; the file is too large; the disk is full.
+        PermanentError: Trying again is no use: NotFound; DamagedWarc; NotAWarc; it is too large; the disk is full.
     """
     source = byte_source(base, transfer)
     if first_bytes is None and (local := source.local(path)) is not None:
@@ -96,7 +84,13 @@ def fetch_warc(
     with landing(destination) as partial:
         check = _download_verified(source, path, partial, transfer, first_bytes)
         if check.cut_at is not None and first_bytes is not None and partial.stat().st_size >= first_bytes:
-            check = _cut_to_whole_records(source.address(path), partial, check)
+            if check.cut_at == 0:
+                raise PermanentError(
+                    f"{source.address(path)}: its first record alone is longer than the first bytes asked for; raise"
+                    " source.bytes_per_warc."
+                )
+            os.truncate(partial, check.cut_at)
+            check = verify_warc(partial)
         return land(partial, destination, check)
 
 
@@ -132,11 +126,10 @@ def read_small(
         parsed = parse(body)
         if not has_checksum and body not in seen and source.local(path) is None:
             seen.add(body)
-            body = once()
-            if body not in seen:
-                seen.add(body)
+            if (again := once()) not in seen:
+                seen.add(again)
                 raise TemporaryError(f"{source.address(path)}: it arrived twice, differently each time.")
-            parsed = parse(body)
+            parsed = parse(again)
         return parsed
 
     return patiently(attempt, lambda: len(seen), source.address(path), transfer)
@@ -172,23 +165,10 @@ def _download_verified(
 
 def _first_suspect(check: WarcCheck, whole: bool) -> int | None:
     """Return the offset of the first record that may have been damaged on the way, None if the file looks right."""
-    faults = [check.broken_at]
-    if whole:
-        faults.append(check.cut_at)
-    if not check.compressed:
-        # Without gzip's checksums a flipped byte shows only in a digest.
-        faults += check.wrong_digests
+    # Without gzip's checksums a flipped byte shows only in a digest.
+    wrong = () if check.compressed else check.wrong_digests
+    faults = [check.broken_at, check.cut_at if whole else None, *wrong]
     return min((at for at in faults if at is not None), default=None)
-
-
-def _cut_to_whole_records(address: str, partial: Path, check: WarcCheck) -> WarcCheck:
-    assert check.cut_at is not None
-    if check.cut_at == 0:
-        raise PermanentError(
-            f"{address}: its first record alone is longer than the first bytes asked for; raise source.bytes_per_warc."
-        )
-    os.truncate(partial, check.cut_at)
-    return verify_warc(partial)
 
 
 def _verified(file: Path, address: str) -> WarcCheck:
@@ -201,10 +181,10 @@ def _verified(file: Path, address: str) -> WarcCheck:
 
 def _download(source: ByteSource, path: str, partial: Path, transfer: TransferConfig, first_bytes: int | None) -> None:
     """Bring `partial` to the file's full length, or to `first_bytes`."""
+    address = source.address(path)
 
     def attempt() -> None:
-        known = _recall(partial)
-        have = partial.stat().st_size if partial.exists() else 0
+        known, have = _recall(partial), size_of(partial)
         if have and known is None:
             _discard(partial)  # there is no telling which file it is the beginning of
             have = 0
@@ -214,25 +194,30 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
             return
         try:
             with source.read(path, have, first_bytes, known[1] if known else None) as reply:
+                if reply.first and known is not None and not _is_same_file(known, reply):
+                    _discard(partial)
+                    raise Refused(f"{address}: the file changed; it is fetched from its beginning.")
                 wanted = _wanted(reply.total, first_bytes)
                 if wanted is not None and wanted > transfer.max_file_bytes:
                     raise PermanentError(
-                        f"{source.address(path)}: {wanted:,} bytes are more than source.transfer.max_file_bytes"
+                        f"{address}: {wanted:,} bytes are more than source.transfer.max_file_bytes"
                         f" ({transfer.max_file_bytes:,}) allows."
                     )
                 _append(reply, partial, wanted, transfer.max_file_bytes)
         except RangeRefused:
             _discard(partial)
             raise
-        if first_bytes is not None and partial.stat().st_size > first_bytes:
+        if first_bytes is not None and size_of(partial) > first_bytes:
             os.truncate(partial, first_bytes)  # a source without ranges and without a length
-        if (have := partial.stat().st_size) != (wanted or have):
-            raise Refused(f"{source.address(path)}: the body ended at {have:,} of {wanted:,} bytes.")
+        if (have := size_of(partial)) != (wanted or have):
+            raise Refused(f"{address}: the body ended at {have:,} of {wanted:,} bytes.")
 
-    def arrived() -> int:
-        return partial.stat().st_size if partial.exists() else 0
+    patiently(attempt, lambda: size_of(partial), address, transfer)
 
-    patiently(attempt, arrived, source.address(path), transfer)
+
+def size_of(partial: Path) -> int:
+    """Return how many bytes have arrived."""
+    return partial.stat().st_size if partial.exists() else 0
 
 
 def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
@@ -240,7 +225,7 @@ def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
         with partial.open("ab") as file:
             if file.tell() > reply.first:
                 file.truncate(reply.first)
-            _remember(partial, reply)
+            note_beside(partial).write_text(json.dumps({"total": reply.total, "tag": reply.tag}))
             missing = (wanted or 0) - reply.first
             if missing > 0 and shutil.disk_usage(partial.parent).free < missing + _DISK_RESERVE_BYTES:
                 raise OSError(errno.ENOSPC, f"{missing:,} bytes are still to come")
@@ -257,17 +242,12 @@ def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
 
 
 def _wanted(total: int | None, first_bytes: int | None) -> int | None:
-    sizes = [size for size in (total, first_bytes) if size is not None]
-    return min(sizes) if total is not None else None
+    return total if total is None or first_bytes is None else min(total, first_bytes)
 
 
 def note_beside(partial: Path) -> Path:
     """Return the file that says what `partial` is the beginning of; `land` removes it."""
     return partial.with_name(partial.name + ".json")
-
-
-def _remember(partial: Path, reply: Reply) -> None:
-    note_beside(partial).write_text(json.dumps({"total": reply.total, "tag": reply.tag}))
 
 
 def _recall(partial: Path) -> tuple[int | None, str | None] | None:
@@ -279,6 +259,12 @@ def _recall(partial: Path) -> tuple[int | None, str | None] | None:
         return None
 
 
+def _is_same_file(known: tuple[int | None, str | None], reply: Reply) -> bool:
+    """Whether a resumed reply may be of the file of that length and tag, as far as both are known."""
+    pairs = zip(known, (reply.total, reply.tag), strict=True)
+    return all(before == now for before, now in pairs if before is not None and now is not None)
+
+
 def _discard(partial: Path) -> None:
     partial.unlink(missing_ok=True)
     note_beside(partial).unlink(missing_ok=True)
@@ -287,25 +273,20 @@ def _discard(partial: Path) -> None:
 @contextlib.contextmanager
 def landing(destination: str | Path) -> Iterator[Path]:
     """Give the place where the file arrives before it gets its name: beside it, or a scratch folder for a URL."""
-    if _is_remote(destination):
-        scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
-    else:
-        scratch = Path(destination).parent
+    is_remote = "://" in str(destination)
+    remote_scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
+    scratch = remote_scratch if is_remote else Path(destination).parent
     with explaining_full_disk(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")
-    if _is_remote(destination):
+    if is_remote:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _is_remote(destination: str | Path) -> bool:
-    return "://" in str(destination)
 
 
 def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
     """Give the finished file its name, or upload it to the URL where it is to be stored."""
     fetched = Fetched(str(destination), partial.stat().st_size, check.digest, check)
-    if _is_remote(destination):
+    if "://" in str(destination):
         fs, name = fsspec.core.url_to_fs(str(destination))
         fs.makedirs(fs._parent(name), exist_ok=True)
         fs.put_file(str(partial), name)
@@ -317,53 +298,26 @@ def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
 
 def patiently(attempt: Callable[[], Parsed], arrived: Callable[[], int], what: str, transfer: TransferConfig) -> Parsed:
     """Call `attempt` until it succeeds or `transfer` allows no further try; `arrived` returns the bytes so far."""
-    fruitless = 0
-    most = arrived()
-
-    def counted() -> Parsed:
-        nonlocal fruitless, most
+    fruitless, most = 0, arrived()
+    while True:
         try:
             return attempt()
-        except TemporaryError:
+        except TemporaryError as error:
             now = arrived()
-            fruitless = 1 if now > most else fruitless + 1
-            most = max(most, now)
-            raise
-
-    def give_up(state: tenacity.RetryCallState) -> bool:
-        unreachable = isinstance(_error(state), Unreachable)
-        return fruitless >= (min(transfer.connect_attempts, transfer.attempts) if unreachable else transfer.attempts)
-
-    def pause(state: tenacity.RetryCallState) -> float:
-        backoff = transfer.first_pause_seconds * 2.0 ** min(fruitless - 1, 30) * random.uniform(1.0, 1.5)
-        error = _error(state)
-        asked = error.retry_after if isinstance(error, Refused) else 0.0
-        longest = transfer.longest_pause_seconds, transfer.longest_retry_after_seconds
-        return max(min(backoff, longest[0]), min(asked, longest[1]))
-
-    def log(state: tenacity.RetryCallState) -> None:
-        _log.info("%s Trying again in %.1f s.", _error(state), state.next_action.sleep if state.next_action else 0)
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TemporaryError),
-        stop=give_up,
-        wait=pause,
-        before_sleep=log,
-        sleep=time.sleep,
-        reraise=True,
-    )
-    try:
-        return retrying(counted)
-    except Unreachable as error:
-        raise Unreachable(
-            f"{error} Nothing answered {fruitless} times: check source.base, the network and any proxy, then run again."
-        ) from error
-    except TemporaryError as error:
-        raise TemporaryError(
-            f"{error} Given up after {fruitless} fruitless attempts at {what}: try again later, with fewer"
-            " --workers or from another mirror (source.base). What has arrived is kept."
-        ) from error
-
-
-def _error(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
+            fruitless, most = 1 if now > most else fruitless + 1, max(most, now)
+            unreachable = isinstance(error, Unreachable)
+            if unreachable and fruitless >= min(transfer.connect_attempts, transfer.attempts):
+                raise Unreachable(
+                    f"{error} Nothing answered {fruitless} times: check source.base, the network and any proxy, then"
+                    " run again."
+                ) from error
+            if not unreachable and fruitless >= transfer.attempts:
+                raise TemporaryError(
+                    f"{error} Given up after {fruitless} fruitless attempts at {what}: try again later, with fewer"
+                    " --workers or from another mirror (source.base). What has arrived is kept."
+                ) from error
+            backoff = transfer.first_pause_seconds * 2.0 ** min(fruitless - 1, 30) * random.uniform(1.0, 1.5)
+            asked = error.retry_after if isinstance(error, Refused) else 0.0
+            pause = max(min(backoff, transfer.longest_pause_seconds), min(asked, transfer.longest_retry_after_seconds))
+            _log.info("%s Trying again in %.1f s.", error, pause)
+            time.sleep(pause)

@@ -26,8 +26,7 @@ from tasks.sources.transfer import ByteSource, NotFound, Refused, Reply, Transfe
 _LOCAL_PIECE_BYTES = 1 << 20
 _REMOTE_PIECE_BYTES = 32 << 20
 _WITHOUT_NETWORK = {"file", "local", "memory"}
-_OVERLOADED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
-"""What s3fs raises for 503 and 500."""
+_OVERLOADED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}  # what s3fs raises for 503 and 500
 
 
 class FileSource:
@@ -49,7 +48,7 @@ class FileSource:
         if not protocols & _WITHOUT_NETWORK:
             self._fs.retries = 1
             bucket = self._root.strip("/").partition("/")[0]
-            self._rate_limiter = RateLimiter(f"{min(protocols)}://{bucket}", transfer.limits())
+            self._rate_limiter = RateLimiter(f"{min(protocols)}://{bucket}", transfer)
         self._kept: dict[str, tuple[Any, dict[str, Any]]] | None = None
 
     def address(self, path: str) -> str:

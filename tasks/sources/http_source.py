@@ -33,7 +33,7 @@ class HttpSource:
         self._base = base
         self._transfer = transfer
         self._timeout = httpx.Timeout(transfer.read_timeout_seconds, connect=transfer.connect_timeout_seconds)
-        self._rate_limiter = RateLimiter("/".join(base.lower().split("/")[:3]), transfer.limits())
+        self._rate_limiter = RateLimiter("/".join(base.lower().split("/")[:3]), transfer)
         self._kept = kept
 
     def address(self, path: str) -> str:

@@ -1,12 +1,12 @@
 """The rate limits that all workers of a machine keep together: few connections, a steady pace, and pauses.
 
 Notable:
-- Workers are processes that know nothing of each other, so what they share lies in files: a slot for each connection,
-  locked as long as the connection is open, and one small state. A lock ends with its process, however that ends.
+- What the worker processes share lies in files: a slot for each connection, locked as long as it is open, and one small
+  state. A lock ends with its process, however that ends.
 - A refusal says something about the server and not about the file, so all workers pause. Requests refused together
   count once: only a request made after the last pause began doubles the next.
-- The state is kept for each source: two runs of one user that read the same server share the limits. They hold for
-  one machine; on a cluster each machine has its own, so the recipe must make them small enough.
+- The limits of a source hold for all runs of one user on one machine; on a cluster each machine has its own, so the
+  recipe must make them small enough.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 import xxhash
 
 from tasks.base.errors import PermanentError
+from tasks.sources.transfer import TransferConfig
 
 _POLL_SECONDS = 0.05
 _LONGEST_NAP_SECONDS = 0.5
@@ -33,39 +34,20 @@ _LINGER_SECONDS = 0.02
 _MOST_DOUBLINGS = 30
 
 
-@dataclass(frozen=True)
-class RateLimits:
-    """The limits for one source."""
-
-    connections: int
-    """Most connections open at a time."""
-    requests_per_second: float
-    """Most requests started in a second."""
-    first_pause_seconds: float
-    """Pause of all workers after a refusal; it doubles with each further one, plus up to half at random."""
-    longest_pause_seconds: float
-    """Longest such pause."""
-    longest_retry_after_seconds: float
-    """Longest pause that the server itself may ask for."""
-
-
 @dataclass
 class _State:
     """What the workers share; times in seconds since 1970."""
 
-    next_at: float = 0.0
-    """When the next request may start."""
-    paused_at: float = 0.0
-    """When the last pause began."""
+    next_at: float = 0.0  # when the next request may start
+    paused_at: float = 0.0  # when the last pause began
     paused_until: float = 0.0
-    refusals: int = 0
-    """Refusals minus answers, never below 0: how often the pause is doubled."""
+    refusals: int = 0  # refusals minus answers, never below 0: how often the pause is doubled
 
 
 class RateLimiter:
     """Enforces the limits of one source, `place` (such as https://data.commoncrawl.org), among all processes."""
 
-    def __init__(self, place: str, limits: RateLimits) -> None:
+    def __init__(self, place: str, limits: TransferConfig) -> None:
         self._limits = limits
         self._folder = _runtime_folder() / xxhash.xxh3_64_hexdigest(place)
         self._folder.mkdir(exist_ok=True)
@@ -133,7 +115,10 @@ class RateLimiter:
         with os.fdopen(os.open(self._folder / "state.json", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             before = file.read()
-            state = _parsed(before)
+            try:
+                state = _State(**json.loads(before))
+            except (ValueError, TypeError):  # there is none yet, or only half of one, left by a killed process
+                state = _State()
             yield state
             after = json.dumps(asdict(state)).encode()
             if after != before:
@@ -141,14 +126,6 @@ class RateLimiter:
                 file.write(after)
                 file.truncate()
                 file.flush()
-
-
-def _parsed(text: bytes) -> _State:
-    """Return the state as written, or a new one where there is none or only half of one, left by a killed process."""
-    try:
-        return _State(**json.loads(text))
-    except (ValueError, TypeError):
-        return _State()
 
 
 def _runtime_folder() -> Path:

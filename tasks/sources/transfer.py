@@ -1,7 +1,4 @@
-"""What all sources of bytes have in common: their settings, their replies and their errors.
-
-Notable: each refusal is classified once, where it arrives, as worth another try or not.
-"""
+"""What all sources of bytes have in common: their settings, their replies and their errors."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from pydantic import Field
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.sources.rate_limits import RateLimits
 
 
 class TransferConfig(Config):
@@ -48,16 +44,6 @@ class TransferConfig(Config):
     refetches: int = Field(default=4, ge=0)
     """How often a WARC file that arrived damaged is fetched again, from the damage on."""
 
-    def limits(self) -> RateLimits:
-        """Return the limits that all workers share."""
-        return RateLimits(
-            connections=self.connections,
-            requests_per_second=self.requests_per_second,
-            first_pause_seconds=self.first_pause_seconds,
-            longest_pause_seconds=self.longest_pause_seconds,
-            longest_retry_after_seconds=self.longest_retry_after_seconds,
-        )
-
 
 class NotFound(PermanentError):
     """The source has no such file."""
@@ -72,8 +58,7 @@ class Refused(TemporaryError):
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
-        """Seconds that the server asked us to wait."""
+        self.retry_after = retry_after  # seconds that the server asked us to wait
 
 
 class RangeRefused(Refused):
@@ -85,12 +70,9 @@ class Reply:
     """A file of the source, opened for reading."""
 
     chunks: Iterator[bytes]
-    first: int
-    """Offset in the file of the first byte of `chunks`; 0 where the server ignores ranges."""
-    total: int | None
-    """Length of the whole file in bytes, where the source reports it."""
-    tag: str | None
-    """Identifies this version of the file (ETag)."""
+    first: int  # offset in the file of the first byte of `chunks`; 0 where the server ignores ranges
+    total: int | None  # length of the whole file in bytes, where the source reports it
+    tag: str | None  # identifies this version of the file (ETag)
 
 
 class ByteSource(Protocol):
@@ -103,16 +85,10 @@ class ByteSource(Protocol):
         """Return the file on this machine, None where it is elsewhere. Raises NotFound."""
 
     def read(self, path: str, first: int, stop: int | None, tag: str | None) -> AbstractContextManager[Reply]:
-        """Open the bytes [first, stop) of a file, from 0 if the file is no longer the version `tag`.
-
-        Raises NotFound, Unreachable, Refused and other PermanentErrors, also while the chunks are read.
-        """
+        """Open the bytes [first, stop) of a file, from 0 if it is no longer the version `tag`; chunks may raise too."""
 
     def folders(self, path: str) -> list[str]:
         """Return the names of the folders under `path`; [] where the source cannot list them. Raises Refused."""
 
     def kept_open(self) -> AbstractContextManager[ByteSource]:
-        """Return the same source for several reads in a row, on a connection that stays open between them.
-
-        It is one of the few that all workers share, so close it before a pause, and use no other meanwhile.
-        """
+        """Return the same source for several reads in a row, on one of the few connections that all workers share."""

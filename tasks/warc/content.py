@@ -1,17 +1,13 @@
 """The content of a WARC file: what its gzip members hold, or the file as it stands, with a digest and the damage.
 
 Notable:
-- Whoever reads a WARC reads it through this: the reader of pages, verification and the check of a stored file see the
-  same members and the same damage.
-- The digest covers what gzip's checksums protect, the content and where in the file each member begins, and not the
-  bytes of the container: a header's time or the filling bits of a last byte may change on the way, and no reader
-  would see it.
+- The digest covers what gzip's checksums protect, the content and where in the file each member begins: the rest of
+  the container, such as a header's time, may change on the way, and no reader would see it.
 - From the first damage on the content is uncertain, so from there the digest covers the bytes of the file.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import struct
 from collections.abc import Iterator
@@ -33,6 +29,7 @@ _PLACE = struct.Struct("<q")
 _DAMAGE = b"damage"
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 _KNOWN_BEGINNINGS = {
+    b"filedesc://": "an ARC file, the format before WARC; convert it with a tool such as warcio recompress",
     b"PK\x03\x04": "a zip file",
     b"\x28\xb5\x2f\xfd": "a zstd file; unpack it, or fetch the .warc.gz",
     b"\x5d\x2a\x4d\x18": "a zstd file with a dictionary; unpack it, or fetch the .warc.gz",
@@ -52,8 +49,7 @@ class WarcContent:
     """The content of a WARC file, from a stream that stands at its beginning."""
 
     def __init__(self, stream: BinaryIO, limits: ReadLimits) -> None:
-        self.file_bytes = _file_bytes(stream)
-        """The file's length, None where the stream cannot tell."""
+        self.file_bytes = _file_bytes(stream)  # the file's length, None where the stream cannot tell
         self._stream = stream
         self._limits = limits
         self._window = FileWindow(stream)
@@ -62,8 +58,7 @@ class WarcContent:
         """Where the first record or gzip member begins, None where there is none; and whether it is gzip."""
         self.broken_at: int | None = None if self.start == 0 else 0
         """Offset of the first bytes that are no sound gzip member; without gzip, of a beginning that is no record."""
-        self.cut_at: int | None = None
-        """Offset of the last gzip member, if the file ends in the middle of it."""
+        self.cut_at: int | None = None  # offset of the last gzip member, if the file ends in the middle of it
         self._uncertain_from: int | None = self.broken_at
         self._digest, self._member = xxhash.xxh3_128(), xxhash.xxh3_128()
 
@@ -149,17 +144,16 @@ def refuse_other_content(piece: Piece) -> None:
 
 
 def _file_bytes(stream: BinaryIO) -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        if stream.seekable():
-            begin = stream.tell()
-            length = stream.seek(0, io.SEEK_END)
-            stream.seek(begin)
-            return length
-    return None
+    if not stream.seekable():
+        return None
+    begin = stream.tell()
+    length = stream.seek(0, io.SEEK_END)
+    stream.seek(begin)
+    return length
 
 
 def _describe(head: bytes) -> str:
-    """What a file that is no WARC seems to be, for a person."""
+    """Return in words what a file that is no WARC seems to be."""
     if not head:
         return "an empty file"
     for beginning, name in _KNOWN_BEGINNINGS.items():

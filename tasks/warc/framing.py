@@ -5,7 +5,6 @@ Notable:
   may hold many records. Memory is bounded by the longest record allowed: longer ones are skipped as they stream by.
 - Whatever cannot be framed becomes an `Unreadable`, and framing goes on at the next line that begins a record. This
   includes a wrong Content-Length: the bytes that it covers are searched for records, whatever the record's type.
-- A record that the end of the file cuts off is yielded as far as it goes.
 - Of a damaged member, the last record is discarded, since its headers may be what was hit; those before it are yielded
   with a `Doubt`, and their payload digests decide.
 """
@@ -37,55 +36,39 @@ RESPONSE = "response"
 class Unreadable:
     """Something in the archive that should be a response record and is no page."""
 
-    offset: int
-    """Where it begins in the file, in bytes."""
+    offset: int  # where it begins in the file, in bytes
     reason: str
     """damaged_gzip, junk, decompression_bomb, clipped, bad_record, wrong_length or too_large; of `read_pages` also
     bad_body, decoding_timeout, and what its caller gives for a record that is not to be decoded."""
-    detail: str
-    """The same in words."""
-    url: str | None = None
-    """The page's address, None where it is not known."""
+    detail: str  # the same in words
+    url: str | None = None  # the page's address, None where it is not known
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(NamedTuple):
     """Why what a gzip member held cannot be trusted without its digest."""
 
-    reason: str
-    """As in `Unreadable`."""
+    reason: str  # as in `Unreadable`
     detail: str
-    """The same in words."""
 
 
 class RawRecord(NamedTuple):
     """A record as it stands in the archive."""
 
-    offset: int
-    """Where it begins in the file, in bytes."""
-    kind: str
-    """WARC-Type in lower case."""
-    headers: HeaderLines
-    """The WARC headers."""
-    block: memoryview
-    """What follows them: of a response, an HTTP head and body."""
-    doubt: Doubt | None = None
-    """The damage of the gzip member that held it."""
-    clipped: bool = False
-    """Whether the file ends before the record does; `block` is then what there is of it."""
+    offset: int  # where it begins in the file, in bytes
+    kind: str  # WARC-Type in lower case
+    headers: HeaderLines  # the WARC headers
+    block: memoryview  # what follows them: of a response, an HTTP head and body
+    doubt: Doubt | None = None  # the damage of the gzip member that held it
+    clipped: bool = False  # whether the file ends before the record does; `block` is then what there is of it
 
 
-@dataclass(slots=True)
-class _Head:
+class _Head(NamedTuple):
     """The head of the record being read."""
 
     headers: HeaderLines
-    size: int
-    """Its own length in bytes, the blank line included."""
-    total: int
-    """The record's length in bytes, head and block."""
+    size: int  # its own length in bytes, the blank line included
+    total: int  # the record's length in bytes, head and block
     kind: str
-    """WARC-Type in lower case."""
 
 
 def target_url(headers: HeaderLines) -> str:
@@ -97,10 +80,8 @@ class RecordFramer:
     """Cuts a WARC file's content into records."""
 
     def __init__(self, content: WarcContent, limits: ReadLimits) -> None:
-        self.others: Counter[str] = Counter()
-        """Records so far that are no responses, by WARC-Type."""
-        self.heads = 0
-        """Records so far whose head could be read."""
+        self.others: Counter[str] = Counter()  # records so far that are no responses, by WARC-Type
+        self.heads = 0  # records so far whose head could be read
         self._content = content
         self._compressed = content.compressed
         self._file_bytes = sys.maxsize if content.compressed or content.file_bytes is None else content.file_bytes
@@ -118,10 +99,7 @@ class RecordFramer:
         self._reported = False  # the record being skipped was already yielded as unreadable
 
     def records(self) -> Iterator[RawRecord | Unreadable]:
-        """Yield all records of the file, and whatever could not be framed, in file order; to be called once.
-
-        Raises NotAWarc where the file is something else.
-        """
+        """Yield all records and whatever could not be framed, once, in file order. Raises NotAWarc for another file."""
         start = self._content.start
         if start is None:
             raise self._content.refusal()
@@ -136,7 +114,7 @@ class RecordFramer:
     def _feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
         """Yield the records that end in this piece, and what its damage cost."""
         if piece.first and self._compressed:
-            if self._in_record and piece.data.startswith(RECORD_BEGIN):
+            if self._start is not None and piece.data.startswith(RECORD_BEGIN):
                 yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
             elif self._lost:
                 self._reset()
@@ -163,20 +141,13 @@ class RecordFramer:
         """Yield what is left when the file has ended."""
         yield from self._take(True, None)
         if self._is_unfinished and not self._reported:
-            if self._head:
-                yield from self._end_inside(self._head, "the file ends inside a record")
-            else:
-                yield self._fail("clipped", "the file ends inside a record")
+            yield from self._end_inside(self._head, "the file ends inside a record")
         self._reset()
-
-    @property
-    def _in_record(self) -> bool:
-        return self._start is not None
 
     @property
     def _is_unfinished(self) -> bool:
         """Whether the bytes so far end inside a record."""
-        return self._in_record or (not self._lost and bool(bytes(self._buffer[self._at :]).strip()))
+        return self._start is not None or (not self._lost and bool(bytes(self._buffer[self._at :]).strip()))
 
     @property
     def _left(self) -> int:
@@ -185,13 +156,13 @@ class RecordFramer:
 
     def _take(self, ended: bool, doubt: Doubt | None) -> Iterator[RawRecord | Unreadable]:
         """Yield all that the buffer holds; `ended` says that nothing more belongs to it for now."""
-        while (not self._skip or self._skip_over()) and (self._in_record or self._find_start()):
+        while (not self._skip or self._skip_over()) and (self._start is not None or self._find_start()):
             head = self._head
             if head is None:
                 failure = self._read_head()
                 if failure:
                     reason, detail, lost_bytes = failure
-                    yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail(reason, detail)
+                    yield self._fail(*(doubt or (reason, detail)))
                     self._lose(lost_bytes)
                 elif self._head is None:
                     return
@@ -200,12 +171,11 @@ class RecordFramer:
                 return
             after = self._bytes(head.total, head.total + _LOOKAHEAD_BYTES).lstrip(b"\r\n")
             if after and not after.startswith(RECORD_BEGIN[: len(after)]):
-                detail = "the record goes on after its Content-Length"
-                yield self._fail(doubt.reason, doubt.detail) if doubt else self._fail("wrong_length", detail)
+                yield self._fail(*(doubt or ("wrong_length", "the record goes on after its Content-Length")))
                 self._lose(head.size)
                 continue
             if doubt and not after:
-                yield self._fail(doubt.reason, doubt.detail)
+                yield self._fail(*doubt)
             elif self._start is not None:
                 if head.kind != RESPONSE:
                     self.others[head.kind] += 1
@@ -239,10 +209,7 @@ class RecordFramer:
         return True
 
     def _read_head(self) -> tuple[str, str, int] | None:
-        """Read the record's head if it is complete.
-
-        Returns a reason, its detail and how many bytes hold no record, where the head is bad.
-        """
+        """Read the record's head if it is complete; of a bad one, return why and how many bytes hold no record."""
         if not RECORD_BEGIN.startswith(self._bytes(0, len(RECORD_BEGIN))):
             return "junk", "bytes where a record should begin", 1
         end = HEAD_END.search(self._buffer, self._at, self._at + _MAX_HEAD_BYTES)
@@ -273,10 +240,11 @@ class RecordFramer:
         self._reported = True
         return "too_large", f"the record has {head.total} bytes, over {self._max_record_bytes}", 1
 
-    def _end_inside(self, head: _Head, detail: str) -> Iterator[RawRecord | Unreadable]:
+    def _end_inside(self, head: _Head | None, detail: str) -> Iterator[RawRecord | Unreadable]:
         """Yield the record that the end of the file cuts off, or the records that begin inside it."""
-        assert self._start is not None
-        if RECORD_LINE.search(self._buffer, self._at + head.size):
+        if head is None or self._start is None:
+            yield self._fail("clipped", detail)
+        elif RECORD_LINE.search(self._buffer, self._at + head.size):
             yield from self._give_up("wrong_length", "the record is shorter than its Content-Length")
         elif head.kind == RESPONSE and self._left:
             block = self._view(head.size, self._left)

@@ -7,15 +7,14 @@ length squared. A stream is therefore fed in windows that begin small and double
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
-GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15
-"""zlib's names for the formats (its `wbits`)."""
+GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's names for the formats (its `wbits`)
 GZIP_MAGIC = b"\x1f\x8b"
 
 _MOST_MEMBERS = 10_000
 _FIRST_WINDOW_BYTES = 1 << 9
-_LARGEST_WINDOW_BYTES = 1 << 16
+LARGEST_WINDOW_BYTES = 1 << 16
 
 
 class Inflater:
@@ -23,26 +22,16 @@ class Inflater:
 
     def __init__(self, wbits: int = GZIP, first_window_bytes: int = _FIRST_WINDOW_BYTES) -> None:
         self._zlib = zlib.decompressobj(wbits)
-        self.window_bytes = first_window_bytes
-        """How many bytes to give to the next `inflate`."""
-        self.ended = False
-        """Whether the stream has come to its end, its checksum included."""
-
-    @property
-    def is_long(self) -> bool:
-        """Whether the windows have grown to their full size."""
-        return self.window_bytes == _LARGEST_WINDOW_BYTES
+        self.window_bytes = first_window_bytes  # how many bytes to give to the next `inflate`
+        self.ended = False  # whether the stream has come to its end, its checksum included
 
     def inflate(self, packed: bytes | memoryview, max_bytes: int) -> tuple[bytes, int]:
-        """Inflate the stream's next bytes, to at most `max_bytes`.
-
-        Returns what came out, and how many bytes of `packed` were used. Raises `zlib.error` where they are damaged.
-        """
+        """Inflate the stream's next bytes, to at most `max_bytes`; return them and how many of `packed` were used."""
         data = self._zlib.decompress(packed, max_bytes)
         self.ended = self._zlib.eof
         # At a stream's end zlib may hold what follows in both attributes.
         unused = self._zlib.unused_data if self.ended else self._zlib.unconsumed_tail
-        self.window_bytes = min(2 * self.window_bytes, _LARGEST_WINDOW_BYTES)
+        self.window_bytes = min(2 * self.window_bytes, LARGEST_WINDOW_BYTES)
         return data, len(packed) - len(unused)
 
     def copy(self) -> Inflater:
@@ -52,23 +41,16 @@ class Inflater:
         return twin
 
 
-@dataclass(frozen=True, slots=True)
-class Inflated:
+class Inflated(NamedTuple):
     """What came out."""
 
-    data: bytes
-    """At most as many bytes as were allowed."""
-    complete: bool
-    """Whether the last stream ended well, or was cut at the allowed length."""
-    end: int
-    """How many bytes of the input were used."""
+    data: bytes  # at most as many bytes as were allowed
+    complete: bool  # whether the last stream ended well, or was cut at the allowed length
+    end: int  # how many bytes of the input were used
 
 
 def inflate(packed: bytes, wbits: int, max_bytes: int) -> Inflated:
-    """Inflate a stream, or all members of a gzip file, up to `max_bytes` and 10,000 members.
-
-    Of a damaged member nothing is returned. Raises `zlib.error` where it is the first.
-    """
+    """Inflate a stream, or all gzip members up to a damaged one; raises `zlib.error` where the first one is."""
     inflated = bytearray()
     position = 0
     for _member in range(_MOST_MEMBERS):

@@ -1,12 +1,9 @@
 """Read the gzip members of an archive one after another, as far as they can be read.
 
 Notable:
-- A WARC is a row of gzip members, one a record. A damaged member costs only itself: reading goes on at the next place
-  that holds a gzip header and unpacks to the beginning of a record.
-- A member comes in pieces of bounded size, so an archive written as one huge member needs no more memory than a small
-  one.
-- A bomb is recognised by its ratio: a member that has unpacked to more than the limit, at more than the allowed ratio,
-  is given up there.
+- A damaged member costs only itself: reading goes on at the next gzip header that unpacks to the beginning of a record.
+- A member comes in pieces of bounded size, so a huge one needs no more memory than a small one.
+- A bomb is recognised by its ratio, once it has unpacked to more than a record may have.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
-from tasks.warc.gzip_inflating import GZIP_MAGIC, Inflater
+from tasks.warc.gzip_inflating import GZIP_MAGIC, LARGEST_WINDOW_BYTES, Inflater
 from tasks.warc.limits import ReadLimits
 
 _READ_BYTES = 1 << 18
@@ -31,20 +28,13 @@ Damage = Literal["clipped", "damaged_gzip", "decompression_bomb", "junk"]
 class Piece(NamedTuple):
     """Some bytes of an archive, unpacked."""
 
-    offset: int
-    """Byte offset in the file: of the gzip member, or of these very bytes where the file is not compressed."""
-    data: bytes
-    """Unpacked bytes."""
-    first: bool
-    """Whether the member begins here."""
-    last: bool
-    """Whether the member ends here, well or not."""
-    damage: Damage | None = None
-    """Why the member ends early; `data` is then what could be unpacked."""
-    detail: str = ""
-    """The damage in words."""
-    unended: bool = False
-    """Whether the file ends before the member does, which is sound as far as it goes."""
+    offset: int  # byte offset in the file: of the gzip member, or of these very bytes where the file is not compressed
+    data: bytes  # unpacked bytes
+    first: bool  # whether the member begins here
+    last: bool  # whether the member ends here, well or not
+    damage: Damage | None = None  # why the member ends early; `data` is then what could be unpacked
+    detail: str = ""  # the damage in words
+    unended: bool = False  # whether the file ends before the member does, which is sound as far as it goes
 
 
 class FileWindow:
@@ -53,17 +43,12 @@ class FileWindow:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._data = bytearray()
-        self._start = 0
-
-    @property
-    def start(self) -> int:
-        """Offset of the first byte still held."""
-        return self._start
+        self.start = 0  # offset of the first byte still held
 
     @property
     def end(self) -> int:
         """Offset after the last byte read so far."""
-        return self._start + len(self._data)
+        return self.start + len(self._data)
 
     def fill(self, offset: int) -> bool:
         """Read on until bytes up to `offset` are held; False where the file ends before."""
@@ -75,16 +60,16 @@ class FileWindow:
         return True
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes held from `start` to `end`, fewer where the file ends."""
+        """Return the bytes held from `start` to `end`, fewer where the file ends."""
         self.fill(end)
-        return bytes(memoryview(self._data)[start - self._start : end - self._start])
+        return bytes(memoryview(self._data)[start - self.start : end - self.start])
 
     def find(self, needle: bytes, start: int) -> int:
         """Offset of the first `needle` at or after `start`, -1 where there is none; what lies before is dropped."""
         while True:
-            found = self._data.find(needle, start - self._start)
+            found = self._data.find(needle, start - self.start)
             if found >= 0:
-                return self._start + found
+                return self.start + found
             start = max(start, self.end - len(needle) + 1)
             self.drop(start)
             if not self.fill(self.end + 1):
@@ -92,9 +77,9 @@ class FileWindow:
 
     def drop(self, offset: int) -> None:
         """Forget the bytes before `offset`, which is at most `end`."""
-        if offset > self._start:
-            del self._data[: offset - self._start]
-            self._start = offset
+        if offset > self.start:
+            del self._data[: offset - self.start]
+            self.start = offset
 
 
 def find_member(window: FileWindow, start: int, begins_with: bytes) -> int:
@@ -168,7 +153,7 @@ def _read_member(window: FileWindow, start: int, begins_with: bytes, limits: Rea
             unpacked.clear()
             window.drop(position - limits.max_record_bytes)
             sound, sound_at, sound_pieces = inflater.copy(), position, 0
-        elif inflater.is_long:
+        elif inflater.window_bytes == LARGEST_WINDOW_BYTES:
             sound, sound_at, sound_pieces = inflater.copy(), position, len(unpacked)
     if inflater.ended:
         yield Piece(start, b"".join(unpacked), given == 0, True)

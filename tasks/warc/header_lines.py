@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-HEAD_END = re.compile(rb"\n\r?\n")
-"""The blank line after a head, from the end of its last line on."""
+HEAD_END = re.compile(rb"\n\r?\n")  # the blank line after a head, from the end of its last line on
 RECORD_BEGIN = b"WARC/"
 # On a line of its own; or after a torn record, whose last line has no end, if a header of WARC's follows.
 RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n|WARC/[01]\.\d+\r?\n(?=WARC-[A-Za-z-]{1,40}:)")
 
 _FOLD = re.compile(rb"\r?\n[ \t]+(?=\S)")
-_STATUS = re.compile(r"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])", re.ASCII)
+_STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])")
 
 
 class HeaderLines:
@@ -31,11 +30,6 @@ class HeaderLines:
         self._fields = newline + fields
         self._lower = self._fields.lower()
         self._spaced = b" :" in fields or b"\t:" in fields
-
-    @property
-    def first_line(self) -> str:
-        """The line before the fields."""
-        return self._first_line.decode("utf-8", "replace").strip()
 
     def get(self, name: str) -> str | None:
         """Return the value of the first field of this name, None where there is none."""
@@ -60,5 +54,5 @@ class HeaderLines:
     @property
     def status_code(self) -> int | None:
         """The status in an HTTP response's first line."""
-        status = _STATUS.match(self.first_line)
+        status = _STATUS.match(self._first_line.strip())
         return int(status[1]) if status else None

@@ -9,13 +9,12 @@ Notable:
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 import hashlib
 import io
 import re
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
@@ -24,6 +23,10 @@ from tasks.warc.header_lines import HEAD_END, HeaderLines
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 MAX_HTTP_HEAD_BYTES = 1 << 18
+TRANSFER_CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
+"""Those of a Transfer-Encoding header that are undone after the chunks are joined."""
+_INTERIM = frozenset((100, 102, 103))
+_MOST_INTERIM_HEADS = 10
 _READ_BYTES = 1 << 16
 _DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
 
@@ -32,29 +35,27 @@ class UndecodableBodyError(ValueError):
     """A body whose content coding is unknown, or broken from its first byte on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A decoded body."""
 
-    data: bytes
-    """The page's bytes, at most as many as were allowed."""
-    complete: bool
-    """False where a chunk or a compressed stream broke off."""
-    too_large: bool
-    """True where it went on past the limit; `data` is then cut there."""
+    data: bytes  # the page's bytes, at most as many as were allowed
+    complete: bool  # False where a chunk or a compressed stream broke off
+    too_large: bool  # True where it went on past the limit; `data` is then cut there
 
 
 def split_http(block: memoryview) -> tuple[HeaderLines | None, memoryview]:
-    """Return the HTTP head and the body as stored.
-
-    The head has no fields where the block is no HTTP response, and is None where it has no end.
-    """
-    if not bytes(block[:5]).startswith(b"HTTP/"):
-        return HeaderLines(), block
-    end = HEAD_END.search(block, 0, MAX_HTTP_HEAD_BYTES)
-    if end is None:
-        return (HeaderLines(bytes(block)) if len(block) < MAX_HTTP_HEAD_BYTES else None), block[:0]
-    return HeaderLines(bytes(block[: end.end()])), block[end.end() :]
+    """Return the head, without fields where the block is no HTTP response, None where it has no end; and the body."""
+    for _interim in range(_MOST_INTERIM_HEADS):
+        if not bytes(block[:5]).startswith(b"HTTP/"):
+            return HeaderLines(), block
+        end = HEAD_END.search(block, 0, MAX_HTTP_HEAD_BYTES)
+        if end is None:
+            return (HeaderLines(bytes(block)) if len(block) < MAX_HTTP_HEAD_BYTES else None), block[:0]
+        head, body = HeaderLines(bytes(block[: end.end()])), block[end.end() :]
+        if head.status_code not in _INTERIM or not bytes(body[:5]).startswith(b"HTTP/"):
+            break
+        block = body
+    return head, body
 
 
 def join_chunks(body: bytes) -> tuple[bytes, bool]:
@@ -74,10 +75,7 @@ def join_chunks(body: bytes) -> tuple[bytes, bool]:
 
 
 def decode_content(body: bytes, coding: str, max_bytes: int) -> Body:
-    """Undo the codings of a Content-Encoding header, the last one first, up to `max_bytes`.
-
-    Raises `UndecodableBodyError` for a coding that is unknown or does not fit the body at all.
-    """
+    """Undo the codings of a Content-Encoding header, the last one first, up to `max_bytes`."""
     complete = True
     for name in reversed([part.strip().lower() for part in coding.split(",")]):
         if not body or name in ("", "identity", "none", "utf-8"):
@@ -110,6 +108,8 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
             return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
         return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
+    if _looks_like_markup(body):
+        return body, True  # such as a charset's name; browsers ignore it too
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
 
 
@@ -131,10 +131,9 @@ def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[
 def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bool]:
     """Return all members of a body inflated, and whether the last one ended well."""
     try:
-        inflated = inflate(body, wbits, max_bytes)
+        return inflate(body, wbits, max_bytes)[:2]
     except zlib.error as error:
         raise UndecodableBodyError(f"the body cannot be inflated: {error}") from error
-    return inflated.data, inflated.complete
 
 
 def _looks_like_markup(body: bytes) -> bool:
@@ -143,15 +142,9 @@ def _looks_like_markup(body: bytes) -> bool:
 
 def _digest_bytes(value: str, size: int) -> bytes | None:
     """Return the digest's bytes, from hexadecimal, base32 or base64, whichever has the right length."""
-    for decode in (_from_base32, bytes.fromhex, base64.b64decode):
-        try:
-            digest = decode(value)
-        except (ValueError, binascii.Error):
-            continue
-        if len(digest) == size:
-            return digest
+    base32 = value.upper() + "=" * (-len(value) % 8)
+    for decode, text in ((base64.b32decode, base32), (bytes.fromhex, value), (base64.b64decode, value)):
+        with contextlib.suppress(ValueError):
+            if len(digest := decode(text)) == size:
+                return digest
     return None
-
-
-def _from_base32(value: str) -> bytes:
-    return base64.b32decode(value.upper() + "=" * (-len(value) % 8))

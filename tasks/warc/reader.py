@@ -3,20 +3,17 @@
 Notable:
 - Nothing disappears: a damaged gzip member, a wrong length, a bad HTTP head and a bomb are items too (`Unreadable`),
   and reading goes on at the next record.
-- A page's offset is where its record begins in the file: that of its gzip member, by which a single record can be
-  fetched again. Where one member holds several records, the n-th after the first is numbered offset + n, so offsets
-  stay unique.
-- A record may span members, and members may be of any size: records are framed on the unpacked bytes, by their own
-  Content-Length, and memory is bounded by the largest record allowed, not by the file.
+- A page's offset is where its gzip member begins in the file, so that it can be fetched again. Where one member holds
+  several records, the n-th after the first is numbered offset + n, so offsets stay unique.
 - The caller is notified of each record before its payload is decoded, and may decline it, so what a hostile payload
-  does to the process can be attributed to that record. Finding where a record ends happens before.
-- Common Crawl writes one record a member; everything else here is for the archives that others write.
+  does to the process can be attributed to that record.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -27,6 +24,7 @@ from tasks.warc.framing import RESPONSE, RawRecord, RecordFramer, Unreadable, ta
 from tasks.warc.header_lines import HeaderLines
 from tasks.warc.http_payload import (
     MAX_HTTP_HEAD_BYTES,
+    TRANSFER_CODINGS,
     UndecodableBodyError,
     decode_content,
     digest_agrees,
@@ -37,6 +35,7 @@ from tasks.warc.limits import ReadLimits
 
 __all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
 
+_COMMON_CRAWL_LIMIT_BYTES = 1 << 20  # where Common Crawl cuts payloads; before CC-MAIN-2019-47 without a word about it
 KEPT_HEADERS = frozenset(("x-robots-tag", "content-language", "tdm-reservation", "link"))
 """HTTP headers that a page keeps besides its Content-Type: how it may be used, and what it is said to be."""
 
@@ -45,25 +44,17 @@ KEPT_HEADERS = frozenset(("x-robots-tag", "content-language", "tdm-reservation",
 class Page:
     """A response record, its body decoded."""
 
-    offset: int
-    """Where the record begins in the file, in bytes (see the module's note)."""
-    record_id: str
-    """WARC-Record-ID as it stands there."""
-    url: str
-    """WARC-Target-URI without angle brackets."""
-    date: datetime | None
-    """WARC-Date in UTC, to the second; None where it is missing or no date."""
-    http_status: int | None
-    """The HTTP status; None where the record is no HTTP response."""
-    content_type: str
-    """The Content-Type header as sent, "" where there is none."""
-    identified_type: str
-    """WARC-Identified-Payload-Type, "" where there is none."""
+    offset: int  # where the record begins in the file, in bytes (see the module's note)
+    record_id: str  # WARC-Record-ID as it stands there
+    url: str  # WARC-Target-URI without angle brackets
+    date: datetime | None  # WARC-Date in UTC, to the second; None where it is missing or no date
+    http_status: int | None  # the HTTP status; None where the record is no HTTP response
+    content_type: str  # the Content-Type header as sent, "" where there is none
+    identified_type: str  # WARC-Identified-Payload-Type, "" where there is none
     truncated: str | None
     """WARC-Truncated (length, time, disconnect, unspecified), "clipped" where the file ends inside the record, or
     "encoding" where the coded body breaks off."""
-    payload: bytes
-    """The body, chunks joined and content coding undone."""
+    payload: bytes  # the body, chunks joined and content coding undone
     digest_ok: bool | None
     """Whether WARC-Payload-Digest agrees with the body; None where there is none, or not all of the body."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -76,10 +67,8 @@ class RecordCounts:
 
     pages: int = 0
     unreadable: int = 0
-    others: Counter[str] = field(default_factory=Counter)
-    """Records of other types, by WARC-Type."""
-    clipped: int = 0
-    """1 where the file ends inside a record and that was allowed."""
+    others: Counter[str] = field(default_factory=Counter)  # records of other types, by WARC-Type
+    clipped: int = 0  # 1 where the file ends inside a record and that was allowed
 
 
 def read_pages(
@@ -118,52 +107,54 @@ def _read_unless_declined(
     record: RawRecord, limits: ReadLimits, starting: Callable[[int], str | None] | None
 ) -> Page | Unreadable:
     """Return the page in a response record, unless the caller declines it or its decoding exceeds the limit."""
-    reason = starting(record.offset) if starting else None
-    if reason is not None:
-        url = target_url(record.headers) or None
-        return Unreadable(record.offset, reason, "the record is left undecoded, as the caller asked", url)
+    if starting and (reason := starting(record.offset)) is not None:
+        return _unreadable(record, reason, "the record is left undecoded, as the caller asked")
     seconds = limits.max_decoding_seconds
-    if seconds is None:
-        return read_record(record, limits)
     try:
-        with cpu_deadline(seconds):
+        with cpu_deadline(seconds) if seconds is not None else nullcontext():
             return read_record(record, limits)
     except DeadlineExceeded:
-        detail = f"decoding took more than {seconds:g} s of processor time"
-        return Unreadable(record.offset, "decoding_timeout", detail, target_url(record.headers) or None)
+        return _unreadable(record, "decoding_timeout", f"decoding took more than {seconds:g} s of processor time")
+
+
+def _unreadable(record: RawRecord, reason: str, detail: str) -> Unreadable:
+    return Unreadable(record.offset, reason, detail, target_url(record.headers) or None)
 
 
 def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     """Return the page in a response record."""
     headers = record.headers
-    url = target_url(headers)
     http, body_view = split_http(record.block)
     stored = bytes(body_view)
     if http is None:
-        reason = "clipped" if record.clipped else "bad_body"
         detail = f"the HTTP head has no end in its first {MAX_HTTP_HEAD_BYTES} bytes"
-        return Unreadable(record.offset, reason, detail, url or None)
-    joined, complete = stored, True
-    if "chunked" in (http.get("Transfer-Encoding") or "").lower():
-        joined, complete = join_chunks(stored)
-    try:
-        body = decode_content(joined, http.get("Content-Encoding") or "", limits.max_page_bytes)
-    except UndecodableBodyError as error:
-        return Unreadable(record.offset, "bad_body", str(error), url or None)
-    if body.too_large:
-        detail = f"the page has more than {limits.max_page_bytes} bytes when decoded"
-        return Unreadable(record.offset, "too_large", detail, url or None)
+        return _unreadable(record, "clipped" if record.clipped else "bad_body", detail)
     digest = headers.get("WARC-Payload-Digest")
+    if digest and stored.startswith(b"\r\n") and digest_agrees(digest, stored[2:]):
+        stored = stored[2:]  # CC-MAIN-2018-34 has a blank line too many in every record
+    joined, complete = stored, True
+    transfer = [coding.strip() for coding in (http.get("Transfer-Encoding") or "").lower().split(",")]
+    if any("chunked" in coding for coding in transfer):
+        joined, complete = join_chunks(stored)
+    codings = [http.get("Content-Encoding") or "", *(coding for coding in transfer if coding in TRANSFER_CODINGS)]
+    try:
+        body = decode_content(joined, ",".join(codings), limits.max_page_bytes)
+    except UndecodableBodyError as error:
+        return _unreadable(record, "bad_body", str(error))
+    if body.too_large:
+        return _unreadable(record, "too_large", f"the page has more than {limits.max_page_bytes} bytes when decoded")
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
-        return Unreadable(record.offset, record.doubt.reason, record.doubt.detail, url or None)
+        return _unreadable(record, *record.doubt)
     if record.clipped and not digest_ok:
         digest_ok = None
     incomplete = "clipped" if record.clipped else None if complete and body.complete else "encoding"
+    if len(stored) == _COMMON_CRAWL_LIMIT_BYTES:
+        incomplete = incomplete or "length"
     return Page(
         offset=record.offset,
         record_id=headers.get("WARC-Record-ID") or "",
-        url=url,
+        url=target_url(headers),
         date=_read_date(headers.get("WARC-Date") or ""),
         http_status=http.status_code,
         content_type=http.get("Content-Type") or "",

@@ -1,13 +1,9 @@
 """Verify a WARC file: its compression, its records' structure and their digests, read and unpacked once.
 
 Notable:
-- Records are framed and digests compared by the same code as when pages are read, so both see the same file.
-- gzip carries a checksum for each record, so a byte flipped on the way breaks the structure there, and everything
-  before it is good: a damaged file need only be fetched again from that record on.
-- A digest that is wrong inside an intact gzip member was wrong at the source already. That is the record's fault, to be
-  decided with the record, and not the file's. So is a length that lies.
-- Damage and truncation look alike in their consequences but not in their cure: only a truncated last record is normal,
-  in a file of which only the first bytes were fetched.
+- gzip carries a checksum for each record, so a damaged file need only be fetched again from the damage on.
+- A digest or a length that is wrong inside an intact gzip member was wrong at the source already. That is the record's
+  fault, to be decided with the record, and not the file's.
 """
 
 from __future__ import annotations
@@ -26,27 +22,17 @@ from tasks.warc.reader import Page, read_record
 class WarcCheck:
     """What verification of a WARC file found. Offsets are in bytes of the file as stored, at a record's beginning."""
 
-    records: int
-    """Records whose head could be read, those with a fault included."""
-    verified: int
-    """Records whose payload or block digest was there and right."""
-    wrong_digests: tuple[int, ...]
-    """Offsets of intact records whose digest does not fit their content."""
-    broken_at: int | None
-    """Offset of the first damage, None if the file is sound as far as it goes."""
-    cut_at: int | None
-    """Offset of the last record, if the file ends in the middle of it."""
-    compressed: bool
-    """Whether the records are gzip members."""
-    digest: str
-    """Digest of the content (`WarcContent.digest`)."""
+    records: int  # records whose head could be read, those with a fault included
+    verified: int  # records whose payload or block digest was there and right
+    wrong_digests: tuple[int, ...]  # offsets of intact records whose digest does not fit their content
+    broken_at: int | None  # offset of the first damage, None if the file is sound as far as it goes
+    cut_at: int | None  # offset of the last record, if the file ends in the middle of it
+    compressed: bool  # whether the records are gzip members
+    digest: str  # digest of the content (`WarcContent.digest`)
 
 
 def verify_warc(path: str | Path) -> WarcCheck:
-    """Read a local WARC file through and check every record.
-
-    Raises NotAWarc, with the file's first words, if it is no WARC file at all.
-    """
+    """Read a local WARC file through and check every record. Raises NotAWarc, with the file's first words."""
     limits = ReadLimits()
     verified = 0
     wrong: list[int] = []

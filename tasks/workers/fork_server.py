@@ -1,13 +1,11 @@
 """The fork server: a small process that forks ready-made workers for `tasks.workers.worker_process`; and such a worker.
 
 Notable:
-- The heavy imports are done once, here, before any worker exists, so that a worker costs a fork and nothing else.
 - It is one single-threaded loop, since only a process without threads of its own can fork safely. A library that
   starts threads when imported belongs in the preload only if it survives a fork, as OpenBLAS and Arrow's allocator do.
-- No worker outlives its parent. A worker asks the kernel to die with the fork server; the fork server ends when the
-  parent's end of the control socket closes, which the kernel does however the parent died; and a worker is killed when
-  the parent's end of its own status socket closes. A parent-death signal alone would be wrong: it is tied to the
-  *thread* that started the process, and threads of a task runner come and go.
+- No worker outlives its parent. A worker dies with the fork server; the fork server ends when the parent's end of the
+  control socket closes, and kills a worker when the parent's end of its status socket closes. A parent-death signal
+  alone would be wrong: it is tied to the *thread* that started the process, and those of a task runner come and go.
 - Only the fork server sends signals to its workers, and it forgets a worker as it reaps it, so no signal can reach
   another process that was given the same id.
 """
@@ -31,15 +29,13 @@ import traceback
 from collections.abc import Sequence
 from mmap import mmap
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 POSITION = struct.Struct("=q")
 """What a worker's state file begins with: the position it works at, a signed 64-bit number, -1 before the first."""
 READY = b"ready"
 """What the fork server sends once its imports are done; anything else it sends is the text of the error."""
-FILES_PER_WORKER = 4
-"""Descriptors that come with a request for a worker: its state, its result, its log and its status."""
+FILES_PER_WORKER = 4  # descriptors that come with a request for a worker: its state, its result, its log and its status
 
 _PR_SET_PDEATHSIG = 1
 
@@ -81,7 +77,8 @@ class _ForkServer:
         for end in (self._wakeups, self._waker):
             end.setblocking(False)
         self._selector.register(self._wakeups, selectors.EVENT_READ)
-        signal.signal(signal.SIGCHLD, _wake)
+        # Without a handler the wake-up descriptor is not written to.
+        signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def serve(self) -> None:
@@ -90,7 +87,9 @@ class _ForkServer:
                 if key.fileobj is self._control:
                     request, fds, _, _ = socket.recv_fds(self._control, 1, FILES_PER_WORKER)
                     if not request:
-                        self._kill_all()
+                        for pid in self._workers:
+                            with contextlib.suppress(KeyError):
+                                self._kill(pid)
                         return
                     self._fork(*fds)
                 elif key.fileobj is self._wakeups:
@@ -127,11 +126,6 @@ class _ForkServer:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(pid, signal.SIGKILL)
 
-    def _kill_all(self) -> None:
-        for pid in self._workers:
-            with contextlib.suppress(KeyError):
-                self._kill(pid)
-
     def _reap(self) -> None:
         for pid, status in list(self._workers.items()):
             done, code = os.waitpid(pid, os.WNOHANG)
@@ -141,10 +135,6 @@ class _ForkServer:
                 _report(status, code)
                 status.close()
                 del self._workers[pid]
-
-
-def _wake(_signal: int, _frame: FrameType | None) -> None:
-    """Do nothing: without a handler the wake-up descriptor is not written to."""
 
 
 def _report(status: socket.socket, number: int) -> None:
@@ -179,19 +169,18 @@ def _run_worker(fork_server_pid: int, state_fd: int, result_fd: int, log_fd: int
 
 
 def _outcome(function: object, argument: object, progress: Progress) -> bytes:
-    """The pickled outcome of the job: (True, result, "") or (False, exception, traceback)."""
+    """Return the pickled outcome of the job: (True, result, "") or (False, exception, traceback)."""
     assert callable(function)
     try:
         return pickle.dumps((True, function(argument, progress), ""), protocol=5)
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        try:
+        with contextlib.suppress(Exception):
             blob = pickle.dumps((False, error, text), protocol=5)
             pickle.loads(blob)  # noqa: S301 - our own bytes: many exceptions can be pickled but not unpickled
-        except Exception:
-            blob = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), text), protocol=5)
-        return blob
+            return blob
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), text), protocol=5)
 
 
 def _die_with_parent(fork_server_pid: int) -> None:

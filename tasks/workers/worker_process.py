@@ -1,12 +1,10 @@
 """Run a part's work in a worker process with limits of its own: a crash is then one error, not the end of the flow.
 
 Notable:
-- Workers are forked from a fork server (`tasks.workers.fork_server`) that has done the imports already, so even small
-  parts can have a worker each. One fork server serves all threads of this process that ask for the same preload.
-- The parent reads a worker's position from shared memory after its death, so it can say which record killed it.
+- Workers are forked from a fork server (`tasks.workers.fork_server`), which serves all threads of this process that ask
+  for the same preload.
 - A stall is measured in the worker's processor time: on a busy machine a slow page is not mistaken for a hanging one,
-  and the same page is treated the same whatever else runs. Clock time, ten times as much, is only the safety net for
-  a worker that sleeps for ever.
+  and the same page is treated the same whatever else runs. Clock time is only the safety net for a worker that sleeps.
 - Where the system has no /proc, only the limits by the clock hold.
 - All workers hash strings alike (PYTHONHASHSEED=0), so the order of a set can make no two runs differ.
 - What passes between this process and its worker is pickled both ways; nothing else is ever unpickled.
@@ -46,7 +44,7 @@ Reason = Literal["memory", "time", "stall", "signal", "exit"]
 
 _POLL_SECONDS = 0.05
 _SERVER_START_SECONDS = 180.0
-_FORK_SECONDS = 60.0
+_FORK_SECONDS, _FORK_TRIES = 60.0, 3
 _GRACE_SECONDS = 10.0
 _CLOCK_PER_CPU_SECOND = 10.0
 _LONGEST_LINE = 10_000
@@ -60,10 +58,8 @@ _START = (
 class WorkerLimits:
     """What a worker may use before it is killed; None means no limit."""
 
-    seconds: float | None = None
-    """Longest run of the worker, in seconds by the clock."""
-    memory_bytes: int | None = None
-    """Largest resident memory, in bytes, the preloaded modules (about 100 MB) included."""
+    seconds: float | None = None  # longest run of the worker, in seconds by the clock
+    memory_bytes: int | None = None  # largest resident memory, in bytes, the preloaded modules (about 100 MB) included
     stall_seconds: float | None = None
     """Longest time at one position, in seconds of the worker's processor time (ten times as much by the clock). It
     holds from the first position reported (`Progress.at`) on: work that reports none cannot stall."""
@@ -76,8 +72,7 @@ class WorkerDied(TemporaryError):
         where = "before its first record" if position is None else f"at record offset {position}"
         super().__init__(f"The worker process died {where} ({reason}): {detail}")
         self.reason: Reason = reason
-        self.position = position
-        """The last position the worker reported (`Progress.at`), None before its first."""
+        self.position = position  # the last position the worker reported (`Progress.at`), None before its first
         self.detail = detail
 
     def __reduce__(self) -> tuple[type[WorkerDied], tuple[Reason, int | None, str]]:
@@ -93,28 +88,25 @@ def run_isolated(
 ) -> Result:
     """Call `function(argument, progress)` in a worker process of its own and return what it returns.
 
-    May be called from several threads at once.
-
-    Args:
-        function: A function of a module's top level; argument and result can be pickled.
-        preload: The modules that the fork server imports once; pass the same ones to share a fork server.
-        on_log: Is called in this thread with each line that the worker logs or prints.
+    May be called from several threads at once. `on_log` is called in this thread with each line that the worker logs or
+    prints. The fork server imports the modules `preload` once; pass the same ones to share a fork server.
 
     Raises:
         WorkerDied: There is no result.
-        Exception: What `function` raised, of the same type, with the worker's traceback as a note (RuntimeError in
-            place of an exception that cannot be pickled).
+        Exception: What `function` raised, with the worker's traceback as a note (RuntimeError in place of an exception
+            that cannot be pickled).
     """
     blob = pickle.dumps((function, argument, str(Path.cwd()), dict(os.environ)), protocol=5)
-    for is_last_try in (False, False, True):
+    tries = 0
+    while True:
         with _fork_server(tuple(preload)).worker(blob) as worker:
             watch = _Watch(worker, limits, on_log)
             died = watch.until_dead()
             if died is None:
                 return worker.outcome()
-            if watch.was_forked() or is_last_try:
+            tries += 1
+            if watch.was_forked or tries == _FORK_TRIES:
                 raise died
-    raise AssertionError("the last try returns or raises")
 
 
 @functools.cache
@@ -211,9 +203,7 @@ class _Worker:
     """What the parent holds of one worker: its files and sockets."""
 
     def __init__(self, state: IO[bytes], result: IO[bytes], log: int, status: socket.socket) -> None:
-        self._state, self._result = state, result
-        self.log = log
-        self.status = status
+        self._state, self._result, self.log, self.status = state, result, log, status
 
     def position(self) -> int | None:
         """Return the position that the worker reported last."""
@@ -224,11 +214,6 @@ class _Worker:
     def has_outcome(self) -> bool:
         """Whether the worker wrote an outcome; meaningful once it is dead."""
         return os.fstat(self._result.fileno()).st_size > 0
-
-    def kill(self) -> None:
-        """Ask the fork server to kill the worker; its status says when it is dead."""
-        with contextlib.suppress(OSError):
-            self.status.send(b"k")
 
     def outcome(self) -> Any:
         """Return what the worker's function returned; raise what it raised."""
@@ -245,8 +230,7 @@ class _Watch:
 
     def __init__(self, worker: _Worker, limits: WorkerLimits, on_log: Callable[[str], None]) -> None:
         self._worker, self._limits, self._on_log = worker, limits, on_log
-        self._tail = b""
-        self._reported = b""
+        self._tail = self._reported = b""
         self._began = self._moved_clock = time.monotonic()
         self._moved_cpu = 0.0
         self._at: int | None = None
@@ -258,26 +242,25 @@ class _Watch:
         with self._selector:
             self._selector.register(self._worker.log, selectors.EVENT_READ)
             self._selector.register(self._worker.status, selectors.EVENT_READ)
-            deadline: float | None = None
-            while not self._is_over():
+            deadline = float("inf")
+            while self._reported.count(b"\n") < 2 and self._worker.status in self._selector.get_map():
                 self._select()
                 if self._exceeded is None and (exceeded := self._broken_limit()) is not None:
                     self._exceeded = exceeded
-                    self._worker.kill()
+                    with contextlib.suppress(OSError):
+                        self._worker.status.send(b"k")  # the fork server kills it, and reports when it is dead
                     deadline = time.monotonic() + _GRACE_SECONDS
-                if deadline is not None and time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     break
         while self._read_log():
             pass
         self._emit(b"\n" if self._tail else b"")
         return self._diagnosis()
 
+    @property
     def was_forked(self) -> bool:
         """Whether there was a worker at all; if the fork server died before, trying again is safe."""
         return bool(self._reported)
-
-    def _is_over(self) -> bool:
-        return self._reported.count(b"\n") == 2 or self._worker.status not in self._selector.get_map()
 
     def _select(self) -> None:
         for key, _ in self._selector.select(_POLL_SECONDS):

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from random import Random
 
 import fsspec
@@ -110,6 +110,25 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(mirror: Mir
     (mirror.root / PATH).write_bytes(new)
     fetch_warc(mirror.base, PATH, place, QUICK)
     assert place.read_bytes() == new
+
+
+def test_a_resumed_reply_of_another_file_is_not_appended(mirror: Mirror, place: Path) -> None:
+    """A server that ignores If-Range gives itself away by the tag or the length."""
+    new = gzip_members(warc_records(9, size=2000))
+
+    def ignores_if_range(handler: Handler) -> None:
+        del handler.headers["If-Range"]
+        crawl_mirror.serve(handler)
+
+    mirror.faults[:] = [cut(0.2), *[refuse(503)] * 4]
+    with pytest.raises(TemporaryError):
+        fetch_warc(mirror.base, PATH, place, QUICK)
+    (mirror.root / PATH).write_bytes(new)
+    mirror.asked.clear()
+    mirror.faults[:] = [ignores_if_range]
+    fetch_warc(mirror.base, PATH, place, QUICK)
+    assert place.read_bytes() == new
+    assert [asked is None for _, asked in mirror.asked] == [False, True]
 
 
 def test_a_partial_file_of_unknown_origin_is_not_trusted(mirror: Mirror, whole: bytes, place: Path) -> None:
@@ -337,10 +356,10 @@ def test_a_misbehaving_mirror_of_real_pages_delivers_all_the_same(tmp_path: Path
         ))  # fmt: skip
         warcs = list_warcs(config)
         with ThreadPoolExecutor(3) as pool:
-            places = [tmp_path / f"{warc.name}.warc.gz" for warc in warcs]
-            came = list(pool.map(lambda warc, at: fetch_warc(base, warc.path, at, config.transfer), warcs, places))
+            places = [tmp_path / PurePosixPath(warc).name for warc in warcs]
+            came = list(pool.map(lambda warc, at: fetch_warc(base, warc, at, config.transfer), warcs, places))
         for warc, at, fetched in zip(warcs, places, came, strict=True):
-            folder = fetch_warc(str(COMMON_CRAWL), warc.path, at, config.transfer)
+            folder = fetch_warc(str(COMMON_CRAWL), warc, at, config.transfer)
             assert (fetched.bytes, fetched.digest) == (folder.bytes, folder.digest)
         assert len(places) == 7
     finally:

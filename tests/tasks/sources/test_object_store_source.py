@@ -45,7 +45,7 @@ def filled(bucket: str, folder: Path, **access: str) -> str:
 def check_is_a_crawl(bucket: str, folder: Path, transfer: TransferConfig) -> None:
     source = SourceConfig(base=bucket, warcs="all", transfer=transfer)
     assert resolve_crawl(source) == CRAWL
-    assert [warc.path for warc in list_warcs(source)] == [warc_path(number) for number in range(3)]
+    assert list_warcs(source) == [warc_path(number) for number in range(3)]
     place = folder / "x.warc.gz"
     fetched = fetch_warc(bucket, PATH, place, transfer)
     assert place.read_bytes() == (folder / "web" / PATH).read_bytes()

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,13 +14,13 @@ import pytest
 
 from tasks.base.errors import PermanentError
 from tasks.sources.downloading import byte_source
-from tasks.sources.rate_limits import RateLimiter, RateLimits
+from tasks.sources.rate_limits import RateLimiter
 from tasks.sources.transfer import TransferConfig
 from tests.conftest import ROOT
 from tests.tasks.crawl_mirror import late, refuse, running_mirror, warc_path, write_crawl
 
 PLACE = "http://mirror.example"
-LIMITS = RateLimits(
+LIMITS = TransferConfig(
     connections=2,
     requests_per_second=1000,
     first_pause_seconds=0.2,
@@ -97,17 +96,18 @@ def test_a_refusal_of_one_process_makes_the_others_pause(tmp_path: Path) -> None
 
 def test_a_killed_process_frees_its_connections() -> None:
     holder = process(
-        "import time; from tasks.sources.rate_limits import RateLimits, RateLimiter\n"
-        f"limiter = RateLimiter({PLACE!r}, RateLimits(1, 1000, 1, 1, 1))\n"
+        "import time; from tasks.sources.rate_limits import RateLimiter, TransferConfig\n"
+        f"limiter = RateLimiter({PLACE!r}, TransferConfig(connections=1, requests_per_second=1000))\n"
         "with limiter.connection():\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     waiting = process(
-        "from tasks.sources.rate_limits import RateLimits, RateLimiter\n"
+        "from tasks.sources.rate_limits import RateLimiter, TransferConfig\n"
         "print('asking', flush=True)\n"
-        f"with RateLimiter({PLACE!r}, RateLimits(1, 1000, 1, 1, 1)).connection(): print('got it', flush=True)\n"
+        f"limiter = RateLimiter({PLACE!r}, TransferConfig(connections=1, requests_per_second=1000))\n"
+        "with limiter.connection(): print('got it', flush=True)\n"
     )
     assert waiting.stdout is not None
     assert waiting.stdout.readline() == "asking\n"
@@ -120,7 +120,7 @@ def test_a_killed_process_frees_its_connections() -> None:
 
 
 def test_requests_keep_their_pace() -> None:
-    slow = replace(LIMITS, requests_per_second=20)
+    slow = LIMITS.model_copy(update={"requests_per_second": 20})
     two = [RateLimiter(PLACE, slow), RateLimiter(PLACE, slow)]
     began = time.monotonic()
     for number in range(5):

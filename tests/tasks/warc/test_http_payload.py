@@ -65,6 +65,8 @@ def raw_deflate(body: bytes) -> bytes:
         ("gzip", HTML),  # decoded by the crawler, the header kept
         ("br", HTML),
         ("deflate", HTML),
+        ("ISO-8859-1", HTML),
+        ("gzip, windows-1252", HTML),
     ],
 )
 def test_content_is_decoded_as_far_as_it_is_coded(coding: str, stored: bytes) -> None:

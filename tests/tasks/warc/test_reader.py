@@ -136,6 +136,35 @@ def test_a_digest_is_checked_against_the_body_as_stored_or_decoded() -> None:
         assert found.digest_ok is verdict
 
 
+def test_a_blank_line_too_many_is_no_part_of_the_page() -> None:
+    for body, coding in ((HTML, {}), (gzip.compress(HTML), {"Content_Encoding": "gzip"})):
+        found = one_page(http_response(b"\r\n" + body, **coding), WARC_Payload_Digest=sha1(body))
+        assert (found.payload, found.digest_ok) == (HTML, True)
+    found = one_page(http_response(b"\r\n" + HTML), WARC_Payload_Digest=sha1(b"\r\n" + HTML))
+    assert (found.payload, found.digest_ok) == (b"\r\n" + HTML, True)
+
+
+@pytest.mark.parametrize(("size", "truncated"), [(1 << 20, "length"), ((1 << 20) - 1, None), ((1 << 20) + 1, None)])
+def test_a_payload_cut_at_one_mebibyte_is_truncated(size: int, truncated: str | None) -> None:
+    assert one_page(http_response(b"x" * size)).truncated == truncated
+
+
+def test_the_final_response_after_interim_ones_is_the_page() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    found = one_page(interim + http_response(), WARC_Payload_Digest=sha1(HTML))
+    assert (found.http_status, found.payload, found.digest_ok) == (200, HTML, True)
+    assert one_page(b"HTTP/1.1 100 Continue\r\n\r\n").http_status == 100
+
+
+def test_a_transfer_coding_within_chunks_is_undone() -> None:
+    packed = gzip.compress(HTML)
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    assert one_page(http_response(chunks, Transfer_Encoding="gzip, chunked")).payload == HTML
+    assert one_page(http_response(HTML, Transfer_Encoding="gzip, chunked")).payload == HTML
+    twice = gzip.compress(packed)
+    assert one_page(http_response(twice, Transfer_Encoding="gzip", Content_Encoding="gzip")).payload == HTML
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [
@@ -146,6 +175,8 @@ def test_a_digest_is_checked_against_the_body_as_stored_or_decoded() -> None:
             "inside gzip, an HTML or XML page.*: '404'",
         ),
         (b"PK\x03\x04 and so on", "a zip file"),
+        (b"filedesc://a.arc 0.0.0.0 20080101000000 text/plain 77\n", "an ARC file"),
+        (gzip.compress(b"filedesc://a.arc 0.0.0.0 20080101000000 text/plain 77\n"), "inside gzip, an ARC file"),
         (b'{"error": 1}', "text that begins with: '{\"error\": 1}'"),
         (bytes(range(200)), "bytes that begin"),
         (b"\x1f\x8b\x08 and no deflate", "no record could be found"),

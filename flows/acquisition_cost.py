@@ -4,10 +4,9 @@ Notable: where the recipe selects pages, the numbers are those of the selection 
 it and used by the run. Otherwise a few files' sizes and footers are read, and each number says how it is known.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TypeVar
 
 from rich.table import Table
@@ -52,14 +51,14 @@ class AcquisitionCost(Config):
     warcs: int
     whole_warcs: int
     """WARC files that are fetched in one request, whole or from their first selected record to their last."""
-    requests: int
+    requests: int = 0
     """Requests for WARC files, listings and retries left out."""
-    pages: int
-    fetched_bytes: int
-    wanted_bytes: int
-    index_bytes: int
+    pages: int = 0
+    fetched_bytes: int = 0
+    wanted_bytes: int = 0
+    index_bytes: int = 0
     """Bytes of the columnar index that were read to select pages."""
-    seconds: float | None
+    seconds: float | None = None
     """Shortest time that the configured rate limits and a common line allow; None where nothing crosses a network."""
     basis: dict[str, str]
     """How a number is known, by field."""
@@ -70,27 +69,16 @@ def acquisition_cost(recipe: Recipe, store: Store, on_part: OnPart) -> Acquisiti
 
     Raises PermanentError for a crawl or an index that is not there, TemporaryError for a source that does not answer.
     """
-    if recipe.synthetic_web:
-        return _nothing(recipe)
+    if web := recipe.synthetic_web:
+        return AcquisitionCost(
+            base="the synthetic web",
+            crawl="made up on this machine",
+            warcs=web.warcs,
+            whole_warcs=web.warcs,
+            basis={"pages": "nothing is fetched"},
+        )
     source = recipe.source.model_copy(update={"crawl": resolve_crawl(recipe.source)})
     return _of_selection(recipe, source, store, on_part) if source.select else _of_whole_files(source)
-
-
-def _nothing(recipe: Recipe) -> AcquisitionCost:
-    assert recipe.synthetic_web
-    return AcquisitionCost(
-        base="the synthetic web",
-        crawl="made up on this machine",
-        warcs=recipe.synthetic_web.warcs,
-        whole_warcs=recipe.synthetic_web.warcs,
-        requests=0,
-        pages=0,
-        fetched_bytes=0,
-        wanted_bytes=0,
-        index_bytes=0,
-        seconds=None,
-        basis={"pages": "nothing is fetched"},
-    )
 
 
 def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: OnPart) -> AcquisitionCost:
@@ -100,21 +88,17 @@ def _of_selection(recipe: Recipe, source: SourceConfig, store: Store, on_part: O
     for stage in (selection.STAGE, selected_records.STAGE):
         manifests[stage.name] = _build(store, source, stage, plans[stage.name], manifests, on_part)
     cost = fetch_cost(store, plans[selected_records.STAGE.name].fingerprint, source.select)
+    seconds, pace = _least_time(source, cost.requests, cost.fetched_bytes)
     return AcquisitionCost(
         base=source.base,
         crawl=source.crawl,
-        warcs=cost.warcs,
-        whole_warcs=cost.whole_warcs,
-        requests=cost.requests,
-        pages=cost.pages,
-        fetched_bytes=cost.fetched_bytes,
-        wanted_bytes=cost.wanted_bytes,
+        **asdict(cost),
         index_bytes=manifests[selection.STAGE.name].counters["index_bytes"],
-        seconds=_seconds(source, cost.requests, cost.fetched_bytes),
+        seconds=seconds,
         basis={
             "pages": "counted in the columnar index",
             "fetched_bytes": "summed from the columnar index",
-            "seconds": _pace(source),
+            "seconds": pace,
         },
     )
 
@@ -144,6 +128,7 @@ def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
     taken = [size if source.bytes_per_warc is None else min(size, source.bytes_per_warc) for size in sizes]
     total = sum(taken) * len(warcs) // len(taken)
     pages_per_byte, basis = _density(source, sum(sizes) / len(sizes))
+    seconds, pace = _least_time(source, len(warcs), total)
     return AcquisitionCost(
         base=source.base,
         crawl=source.crawl,
@@ -153,12 +138,11 @@ def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
         pages=round(total * pages_per_byte),
         fetched_bytes=total,
         wanted_bytes=total,
-        index_bytes=0,
-        seconds=_seconds(source, len(warcs), total),
+        seconds=seconds,
         basis={
             "fetched_bytes": f"from the sizes of {len(sizes):,} of {len(warcs):,} files",
             "pages": basis,
-            "seconds": _pace(source),
+            "seconds": pace,
         },
     )
 
@@ -182,22 +166,13 @@ def _spread(items: Sequence[T]) -> list[T]:
     return [items[place] for place in sorted(places)]
 
 
-def _is_remote(source: SourceConfig) -> bool:
-    return "://" in source.base and not source.base.startswith(("file://", "memory://"))
-
-
-def _seconds(source: SourceConfig, requests: int, fetched_bytes: int) -> float | None:
-    if not _is_remote(source):
-        return None
+def _least_time(source: SourceConfig, requests: int, fetched_bytes: int) -> tuple[float | None, str]:
+    """Return the shortest time in seconds, None where nothing crosses a network, and how it is known."""
+    if "://" not in source.base or source.base.startswith(("file://", "memory://")):
+        return None, ""
     transfer = source.transfer
-    return max(requests / transfer.requests_per_second, fetched_bytes / (transfer.connections * BYTES_PER_SECOND))
-
-
-def _pace(source: SourceConfig) -> str:
-    if not _is_remote(source):
-        return ""
-    transfer = source.transfer
-    return (
+    seconds = max(requests / transfer.requests_per_second, fetched_bytes / (transfer.connections * BYTES_PER_SECOND))
+    return seconds, (
         f"at most {transfer.requests_per_second:g} requests/s; {transfer.connections} connections"
         f" at {BYTES_PER_SECOND / 1e6:g} MB/s are assumed"
     )

@@ -1,7 +1,5 @@
 """crawl_to_chat: the whole way, from WARC files to a chat model that answers, with its report."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prefect import flow

@@ -1,7 +1,5 @@
 """crawl_to_corpus: from a crawl's WARC files to documents, tokens and the packing plan."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prefect import flow

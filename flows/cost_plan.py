@@ -3,8 +3,6 @@
 Notable: a budget is about what could be trained, not about what the recipe fetches, so with one the source is not read.
 """
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

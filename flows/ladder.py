@@ -7,8 +7,7 @@ Notable:
   of them, for `sluice plan`.
 """
 
-from __future__ import annotations
-
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from flows.engine.open_run import open_run
 from flows.engine.programs import read_summary, run_planned_program
 from flows.engine.run import Run
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
-from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, LawFit, ladder_path
+from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, ladder_path
 from flows.planning.law_fit import fit_law
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
@@ -44,7 +43,7 @@ def climb(run: Run) -> LadderResult:
     """Train every model that is not there yet, inside a flow run; fit, and write the result to the store."""
     planned, left_out = _planned(run)
     plans = [_stage_plan(run, planned_model.config) for planned_model in planned]
-    whole = _whole_plan(run, plans)
+    whole = _stage_plan(run, {"models": [plan.fingerprint for plan in plans]})
     run.plans[STAGE.name] = whole
     run.recorder.add_stage(whole)
     with run.stage(STAGE.name):
@@ -62,28 +61,19 @@ def climb(run: Run) -> LadderResult:
 
 
 def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Sequence[str]) -> LadderResult:
-    """Return the law of all models, and how the law of all but the largest predicts that one.
-
-    Raises `PermanentError` where the models are too few to fit a law.
-    """
+    """Return the law of all models, and how that of all but the largest predicts it; `PermanentError` for too few."""
     source = f"measured by the ladder of {recipe} on {crawl}"
     fit = fit_law(models, source)
     largest = max(models, key=lambda model: model.flop)
     rest = [model for model in models if model is not largest]
     check = None
-    if without := _fit_or_none(rest, source):
+    with contextlib.suppress(PermanentError):  # too few
+        without = fit_law(rest, source)
         predicted = without.law.loss(largest.parameters, largest.tokens)
         check = LawCheck(fit=without, held_back=largest, predicted=predicted)
     return LadderResult(
         recipe=recipe, crawl=crawl, models=tuple(models), left_out=tuple(left_out), fit=fit, check=check
     )
-
-
-def _fit_or_none(models: Sequence[LadderModel], source: str) -> LawFit | None:
-    try:
-        return fit_law(models, source)
-    except PermanentError:
-        return None
 
 
 def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
@@ -108,10 +98,6 @@ def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
             " ladder.sizes or ladder.tokens_per_parameter, or fetch more."
         )
     return planned, left_out
-
-
-def _whole_plan(run: Run, plans: Sequence[StagePlan]) -> StagePlan:
-    return _stage_plan(run, {"models": [plan.fingerprint for plan in plans]})
 
 
 def _stage_plan(run: Run, config: Mapping[str, Any]) -> StagePlan:

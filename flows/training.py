@@ -1,7 +1,5 @@
 """pretrain and finetune: the flows that start from a corpus in the store."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prefect import flow

@@ -8,34 +8,25 @@ from __future__ import annotations
 import argparse
 import sys
 
-from model.base.program import run_command
 from model.data.chat_format import Message
 from model.inference.generation import Sampling
-from model.inference.sampling_options import add_sampling_options, sampling_of
-from model.inference.text_model import TextModel, load_text_model
+from model.inference.sampling_options import run_on_text_model
+from model.inference.text_model import TextModel
 
 
 def chat(arguments: list[str]) -> int:
     """Answer one message, or hold a conversation, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m model.chat", description="Chat with an exported model.")
-    add_sampling_options(parser)
     parser.add_argument("--message", help="answer this one message and exit")
     parser.add_argument("--system", help="a message that sets the scene")
-    options = parser.parse_args(arguments)
-    return run_command(lambda: _chat(options))
+    return run_on_text_model(parser, arguments, _chat)
 
 
-def _chat(options: argparse.Namespace) -> None:
-    sampling = sampling_of(options)
-    model = load_text_model(options.model)
+def _chat(model: TextModel, sampling: Sampling, options: argparse.Namespace) -> None:
     scene = [Message("system", options.system)] if options.system else []
     if options.message is not None:
         _answer(model, [*scene, Message("user", options.message)], sampling)
-    else:
-        _converse(model, scene, sampling)
-
-
-def _converse(model: TextModel, scene: list[Message], sampling: Sampling) -> None:
+        return
     messages = list(scene)
     while (line := _read_line()) is not None:
         if not line.strip():

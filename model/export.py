@@ -77,28 +77,19 @@ def _put_in_place(folder: Path, output: Path) -> None:
 
 
 def _write_model(folder: Path, model: Transformer, chat: ChatFormat, tokenizer: Path, dtype: torch.dtype) -> None:
-    _write_weights(folder / "model.safetensors", exported_weights(model, dtype))
+    path = folder / "model.safetensors"
+    try:
+        save_file(exported_weights(model, dtype), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise system_error_in(error, path) or error from error
     _write_json(folder / "config.json", _config(model.shape, chat, dtype))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     with writing(folder / "chat_template.jinja"):
         (folder / "chat_template.jinja").write_text(chat.template, encoding="utf-8")
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(model.shape, chat))
-    _write_json(
-        folder / "generation_config.json",
-        {
-            "bos_token_id": chat.end_of_text,
-            "eos_token_id": sorted(chat.stop_tokens, reverse=True),
-            "pad_token_id": chat.end_of_text,
-            "do_sample": False,
-        },
-    )
-
-
-def _write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    try:
-        save_file(weights, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        raise system_error_in(error, path) or error from error
+    ends = {"bos_token_id": chat.end_of_text, "eos_token_id": sorted(chat.stop_tokens, reverse=True)}
+    generation = {**ends, "pad_token_id": chat.end_of_text, "do_sample": False}
+    _write_json(folder / "generation_config.json", generation)
 
 
 def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str, Any]:
@@ -134,7 +125,9 @@ def _tokenizer_config(shape: ModelShape, chat: ChatFormat) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _prove(folder: Path, model: Transformer, dtype: torch.dtype, compare: bool) -> dict[str, Any]:
-    tokens = _probe(model.shape)
+    # As many tokens as reach every part of the model.
+    length = min(model.shape.context, max(64, 2 * model.shape.sliding_window))
+    tokens = torch.randint(model.shape.vocab_size, (2, length), generator=torch.Generator().manual_seed(0))
     expected = model(tokens)
     if dtype != torch.float32:
         rounded = Transformer(model.shape)
@@ -156,13 +149,6 @@ def _prove(folder: Path, model: Transformer, dtype: torch.dtype, compare: bool) 
         "transformers_max_difference": difference,
         "transformers_version": None if theirs is None else importlib.metadata.version("transformers"),
     }
-
-
-def _probe(shape: ModelShape) -> torch.Tensor:
-    """Return token ids (2, T) that reach every part of the model."""
-    generator = torch.Generator().manual_seed(0)
-    length = min(shape.context, max(64, 2 * shape.sliding_window))
-    return torch.randint(shape.vocab_size, (2, length), generator=generator)
 
 
 def _transformers_logits(folder: Path, tokens: torch.Tensor) -> torch.Tensor | None:

@@ -79,8 +79,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     temporary = output.with_name(f"{output.name}.tmp")
     writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
     try:
-        _add_sizes(writer, model.shape, file_kind)
-        _add_positions(writer, model.shape, gguf.RopeScalingType)
+        _add_sizes(writer, model.shape, file_kind, gguf.RopeScalingType)
         _add_tokenizer(writer, gguf.TokenType, tokenizer, model.shape.vocab_size)
         for name, weight in _tensors(model):
             stored = kind if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
@@ -96,7 +95,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any) -> None:
+def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any, rope_kinds: Any) -> None:
     writer.add_name("sluice")
     writer.add_file_type(file_kind)
     writer.add_context_length(shape.context)
@@ -109,27 +108,20 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any) -> None:
     writer.add_value_length(shape.head_dim)
     writer.add_layer_norm_rms_eps(shape.norm_epsilon)
     writer.add_vocab_size(shape.vocab_size)
-
-
-def _add_positions(writer: Any, shape: ModelShape, kinds: Any) -> None:
     writer.add_rope_freq_base(shape.rope_base)
     if shape.rope_scaling != "none":
-        writer.add_rope_scaling_type(kinds.LINEAR if shape.rope_scaling == "linear" else kinds.YARN)
+        writer.add_rope_scaling_type(getattr(rope_kinds, shape.rope_scaling.upper()))
         writer.add_rope_scaling_factor(shape.rope_factor)
         writer.add_rope_scaling_orig_ctx_len(original_context(shape))
 
 
 def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocab_size: int) -> None:
     special = {token["content"]: token["id"] for token in tokenizer["added_tokens"] if token["special"]}
-    by_id = {number: token for token, number in tokenizer["model"]["vocab"].items()}
-    by_id |= {number: token for token, number in special.items()}
     # The embedding may have more rows than there are tokens.
-    tokens = [by_id.get(number, f"[unused {number}]") for number in range(vocab_size)]
-    controls = set(special.values())
-    kinds = [
-        types.CONTROL if number in controls else types.NORMAL if number in by_id else types.UNUSED
-        for number in range(vocab_size)
-    ]
+    known = {number: (f"[unused {number}]", types.UNUSED) for number in range(vocab_size)}
+    known |= {number: (token, types.NORMAL) for token, number in tokenizer["model"]["vocab"].items()}
+    known |= {number: (token, types.CONTROL) for token, number in special.items()}
+    tokens, kinds = zip(*(known[number] for number in range(vocab_size)), strict=True)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")

@@ -30,22 +30,20 @@ def pretrain(config_path: Path) -> int:
     data, digest = open_training_data(
         cache, packing, config.shape, config.loop.global_batch_size, config.loop.seed, config.objective
     )
-    return train(
-        accelerator,
-        Run(
-            folder=config.folder,
-            shape=config.shape,
-            loop=config.loop,
-            optimizer=config.optimizer,
-            schedule=config.schedule,
-            data=data,
-            data_digest=digest,
-            initialise=lambda model: initialise(model, config.loop.seed),
-            bytes_per_token=training_bytes_per_token(cache) if objective is CAUSAL else None,
-            held_out=cache,
-            objective=objective,
-        ),
+    run = Run(
+        folder=config.folder,
+        shape=config.shape,
+        loop=config.loop,
+        optimizer=config.optimizer,
+        schedule=config.schedule,
+        data=data,
+        data_digest=digest,
+        initialise=lambda model: initialise(model, config.loop.seed),
+        bytes_per_token=training_bytes_per_token(cache) if objective is CAUSAL else None,
+        held_out=cache,
+        objective=objective,
     )
+    return train(accelerator, run)
 
 
 if __name__ == "__main__":

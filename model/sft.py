@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from model.base.config import SftConfig
 from model.base.config_loading import load_config
@@ -31,24 +30,18 @@ def finetune(config_path: Path) -> int:
     data = open_chat_data(
         Path(config.conversations), chat, base.shape.context, config.loop.global_batch_size, config.loop.seed
     )
-
-    def copy_base(model: nn.Module) -> None:
-        model.load_state_dict(base.state_dict())
-
-    return train(
-        accelerator,
-        Run(
-            folder=config.folder,
-            shape=base.shape,
-            loop=config.loop,
-            optimizer=config.optimizer,
-            schedule=config.schedule,
-            data=data.sequences,
-            data_digest=data.digest,
-            initialise=copy_base,
-            data_facts=data.facts,
-        ),
+    run = Run(
+        folder=config.folder,
+        shape=base.shape,
+        loop=config.loop,
+        optimizer=config.optimizer,
+        schedule=config.schedule,
+        data=data.sequences,
+        data_digest=data.digest,
+        initialise=lambda model: model.load_state_dict(base.state_dict()),
+        data_facts=data.facts,
     )
+    return train(accelerator, run)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """From the plan to finished datasets: every stage, in order, as parts, as pairs of parts, or as a program."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from flows.engine.finished_dataset import finished_manifest
@@ -13,7 +11,6 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
 from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError
-from tasks.dataset.jobs import part_jobs
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import Stage
@@ -36,7 +33,9 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
         elif stage.name in following:
             _build_pair(run, stage, following[stage.name])
         else:
-            _build_dataset(run, stage)
+            with run.stage(stage.name) as plan:
+                footers, built = build_all(run, stage)
+                _finish(run, plan, footers, built)
 
 
 def take_finished(run: Run, names: Iterable[str]) -> None:
@@ -56,22 +55,6 @@ def take_finished(run: Run, names: Iterable[str]) -> None:
         run.recorder.stage(name, state="done", parts_expected=len(manifest.parts))
 
 
-def _build_dataset(run: Run, stage: Stage) -> None:
-    name = stage.name
-    with run.stage(name) as plan:
-        jobs = part_jobs(stage, run.context(plan))
-        done = 0
-
-        def on_part(count: int) -> None:
-            nonlocal done
-            done += count
-            run.progress(name, done, len(jobs))
-
-        run.recorder.stage(name, parts_expected=len(jobs))
-        footers, built = build_all(name, jobs, run.settings, run.crawl, on_part)
-        _finish(run, plan, footers, built)
-
-
 def _build_pair(run: Run, first: Stage, second: Stage) -> None:
     with run.stage(first.name) as plan, run.stage(second.name) as second_plan:
         footers, built = build_pairs(run, first, second)
@@ -80,6 +63,6 @@ def _build_pair(run: Run, first: Stage, second: Stage) -> None:
 
 
 def _finish(run: Run, plan: StagePlan, footers: Sequence[PartFooter], built: int) -> None:
-    """Write a stage's manifest, unless the one that is there lists just these parts, of which `built` are new."""
+    """End a stage with its manifest over these parts, of which `built` are new."""
     run.recorder.stage(plan.name, parts_built=built)
     run.manifests[plan.name] = finished_manifest(run.store, plan, footers)

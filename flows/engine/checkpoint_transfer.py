@@ -8,8 +8,6 @@ Notable:
 - A failing store does not stop training: sending is tried again until the end, and only then does a failure count.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil
@@ -33,16 +31,9 @@ _RETRY_SECONDS = 30.0
 
 
 class CheckpointTransfer:
-    """Copies checkpoints between a model's folder on this machine's disk and its place in the store."""
+    """Copies checkpoints between a model's `folder` on this machine's disk and its `path` in the store."""
 
     def __init__(self, store: Store, path: str, folder: Path, logger: Logger) -> None:
-        """
-        Args:
-            store: where checkpoints outlive this machine.
-            path: the model's folder below the store.
-            folder: the model's folder here.
-            logger: takes warnings of damaged checkpoints and failed copies.
-        """
         self._store, self._path, self._logger = store, path, logger
         self._folder, self._checkpoints = folder, folder / "checkpoints"
 
@@ -53,7 +44,8 @@ class CheckpointTransfer:
             if here and name <= here[-1]:
                 return None
             if self._fetch(name):
-                self._fetch_metrics()
+                if self._store.exists(f"{self._path}/{_METRICS}"):
+                    (self._folder / _METRICS).write_bytes(self._store.read_bytes(f"{self._path}/{_METRICS}"))
                 return name
             self._logger.warning(
                 "checkpoint %s is damaged and passed over", self._store.location(f"{self._path}/checkpoints/{name}")
@@ -85,27 +77,24 @@ class CheckpointTransfer:
             seen: list[str] = []
             while not ended.wait(_POLL_SECONDS):
                 here = _whole(self._checkpoints)
-                if here == seen:
-                    continue
-                if self._try_to_send():
-                    seen = here
-                else:
-                    ended.wait(_RETRY_SECONDS)
+                if here != seen:
+                    if self._try_to_send():
+                        seen = here
+                    else:
+                        ended.wait(_RETRY_SECONDS)
 
         sender = threading.Thread(target=send_on, name="checkpoint transfer", daemon=True)
         sender.start()
         try:
             yield
         except BaseException:
-            self._end(ended, sender)
+            ended.set()
+            sender.join()
             self._try_to_send()
             raise
-        self._end(ended, sender)
-        self.send()
-
-    def _end(self, ended: threading.Event, sender: threading.Thread) -> None:
         ended.set()
         sender.join()
+        self.send()
 
     def _try_to_send(self) -> bool:
         """Return whether sending succeeded."""
@@ -159,10 +148,6 @@ class CheckpointTransfer:
             return False
         temporary.rename(final)
         return True
-
-    def _fetch_metrics(self) -> None:
-        if self._store.exists(f"{self._path}/{_METRICS}"):
-            (self._folder / _METRICS).write_bytes(self._store.read_bytes(f"{self._path}/{_METRICS}"))
 
 
 def _whole(checkpoints: Path) -> list[str]:

@@ -1,7 +1,5 @@
 """The end of every stage: a manifest over its finished parts, and nothing else in the dataset's folder."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from flows.recipe.stage_plan import StagePlan

@@ -7,8 +7,6 @@ Notable:
 - A launcher's exit code may hide its worker's: accelerate and torchrun exit with 1 whatever the trainer's was.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

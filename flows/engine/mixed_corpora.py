@@ -4,8 +4,6 @@ Notable: a recipe may say "the newest corpus of that crawl"; from here on the ru
 what the fingerprints downstream cover.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from flows.recipe.recipe import Recipe
@@ -19,10 +17,7 @@ from tasks.tokenize.other_corpora import finished_corpus
 
 
 def pin_mixture(recipe: Recipe, store: Store) -> Recipe:
-    """Return `recipe` with each other corpus named by its store's URL and its fingerprint.
-
-    Raises `UsageError` that names the source where there is no such corpus.
-    """
+    """Return `recipe` with each other corpus named by store URL and fingerprint; `UsageError` where there is none."""
     if recipe.mixture is None or not recipe.mixture.others:
         return recipe
     others = {name: _pinned(name, other, store) for name, other in recipe.mixture.others.items()}
@@ -31,9 +26,8 @@ def pin_mixture(recipe: Recipe, store: Store) -> Recipe:
 
 def refuse_own_corpus(plans: Mapping[str, StagePlan]) -> None:
     """Raise UsageError where the run's own corpus is among the others, so that its documents would count twice."""
-    others = plans["tokens"].config.get("others", {})
     own = plans["corpus"].fingerprint
-    for name, fingerprint in others.items():
+    for name, fingerprint in plans["tokens"].config.get("others", {}).items():
         if fingerprint == own:
             raise UsageError(
                 f"mixture.others.{name} is this run's own corpus ({own}): name another crawl or corpus, or set "

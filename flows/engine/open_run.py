@@ -4,8 +4,6 @@ Notable: opening a run does what must be known before any stage can be named: it
 asks for one, resolves `latest`, and takes the digests of the chat files. From there on all is planned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +25,9 @@ from tasks.base.errors import UsageError
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
-from tasks.synthetic_web import QUESTIONS_FILE, TRAIN_FILE, generate_synthetic_web, write_starter_chat
+from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
+from tasks.synthetic_web.generation import generate_synthetic_web
+from tasks.synthetic_web.starter_chat import write_starter_chat
 
 
 @contextmanager
@@ -57,10 +57,11 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
         yield Run(recipe, settings, store, source, plans, chat, recorder, logger)
     except BaseException as error:
         recorder.finish(error)
-        _publish_report(store, recorder, logger)
         raise
-    recorder.finish()
-    _publish_report(store, recorder, logger)
+    else:
+        recorder.finish()
+    finally:
+        _publish_report(store, recorder, logger)
 
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:

@@ -4,11 +4,9 @@ dropped.
 Notable: so the disk holds as many WARC files as there are workers, not the crawl.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
-from flows.engine.part_tasks import build_part, group_label, grouped, in_window, part_task
+from flows.engine.part_tasks import build_missing, build_part, part_task
 from flows.engine.run import Run
 from flows.recipe.settings import RunSettings
 from flows.stages.registry import STAGES
@@ -29,23 +27,16 @@ def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[Footers], i
     pairs = list(zip(jobs, following_jobs(second, run.context(run.plans[second.name]), jobs), strict=True))
     for stage in (first, second):
         run.recorder.stage(stage.name, parts_expected=len(pairs))
-    footers = _done_already(run.store, pairs)
-    run.progress(second.name, len(footers), len(pairs))
-    pending = [place for place in range(len(pairs)) if place not in footers]
-    groups = grouped(pending, run.settings.workers, _LARGEST_GROUP)
-    arguments = [
-        ([pairs[place] for place in group], run.settings, f"{second.name} {run.crawl} {group_label(group)}")
-        for group in groups
-    ]
+    done = _done_already(run.store, pairs)
+    missing = len(pairs) - len(done)
     failed: list[PartJob] = []
     task = part_task(build_pair_group, f"{first.name} and {second.name}")
-    for group, built in in_window(task, arguments, run.settings.workers):
-        footers.update(zip(groups[group], built, strict=True))
-        run.progress(second.name, len(footers), len(pairs))
-        failed += [jobs[place] for place, (footer, _) in zip(groups[group], built, strict=True) if footer.failed]
-        if failed and first.check_failures:
-            first.check_failures(failed, len(pairs))
-    return [footer for _, footer in sorted(footers.items())], len(pending)
+    for place, (footer, _) in build_missing(run, second.name, task, pairs, done, _LARGEST_GROUP):
+        if footer.failed:
+            failed.append(jobs[place])
+            if first.check_failures:
+                first.check_failures(failed, len(pairs))
+    return [footers for _, footers in sorted(done.items())], missing
 
 
 def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str) -> list[Footers]:

@@ -5,11 +5,10 @@ on a page, another one skips that page; a part that fails for good ends the stag
 finished.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 from prefect import get_run_logger, task
@@ -17,10 +16,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.engine.run import Run
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.dataset.jobs import part_jobs
 from tasks.dataset.parts import PartFooter
-from tasks.dataset.stage import PartJob
+from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
 from tasks.registry import STAGES
@@ -39,8 +40,7 @@ _MAX_THREADS = 256
 
 def part_task_runner() -> TaskRunner[PrefectFuture[Any]]:
     """Return a runner of threads that wait on worker processes; the window keeps `settings.workers` of them busy."""
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=_MAX_THREADS)
-    return cast(TaskRunner[PrefectFuture[Any]], runner)
+    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=_MAX_THREADS))
 
 
 def worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
@@ -65,8 +65,7 @@ def part_task(function: Callable[..., Any], name: str) -> Any:
 
 def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
     """Build one part in a worker process, skipping the records that kill it."""
-    done = finished(Store(job.store), job)
-    if done:
+    if done := finished(Store(job.store), job):
         return done
     logger = get_run_logger()
     limits = WorkerLimits(
@@ -102,22 +101,34 @@ def build_parts(jobs: list[PartJob], settings: RunSettings, label: str) -> list[
     return [build_part(job, settings) for job in jobs]
 
 
-def build_all(
-    stage: str, jobs: Sequence[PartJob], settings: RunSettings, crawl: str, on_part: Callable[[int], None]
-) -> tuple[list[PartFooter], int]:
-    """Return the footers of all `jobs` in order, and how many were built; `on_part` takes counts as they finish."""
-    store = Store(settings.store)
+def build_all(run: Run, stage: Stage) -> tuple[list[PartFooter], int]:
+    """Return the footers of all parts of a stage in order, and how many were built."""
+    jobs = part_jobs(stage, run.context(run.plans[stage.name]))
+    run.recorder.stage(stage.name, parts_expected=len(jobs))
     with ThreadPoolExecutor(16) as readers:
-        footers = dict(enumerate(readers.map(lambda job: finished(store, job), jobs)))
-    pending = [index for index, footer in footers.items() if footer is None]
-    on_part(len(jobs) - len(pending))
-    groups = grouped(pending, settings.workers)
-    labels = [f"{stage} {crawl} {group_label(group)}" for group in groups]
-    arguments = [([jobs[i] for i in group], settings, label) for group, label in zip(groups, labels, strict=True)]
-    for group, built in in_window(part_task(build_parts, stage), arguments, settings.workers):
-        footers.update(zip(groups[group], built, strict=True))
-        on_part(len(built))
-    return [footer for _, footer in sorted(footers.items()) if footer], len(pending)
+        there = readers.map(partial(finished, run.store), jobs)
+        done = {index: footer for index, footer in enumerate(there) if footer}
+    missing = len(jobs) - len(done)
+    for _ in build_missing(run, stage.name, part_task(build_parts, stage.name), jobs, done):
+        pass
+    return [footer for _, footer in sorted(done.items())], missing
+
+
+def build_missing(
+    run: Run, stage: str, task: Any, items: Sequence[Any], done: dict[int, Any], largest: int = 32
+) -> Iterator[tuple[int, Any]]:
+    """Run `task` on groups of those `items` whose places are not `done`; add each result there, and yield it."""
+    run.progress(stage, len(done), len(items))
+    groups = grouped([place for place in range(len(items)) if place not in done], run.settings.workers, largest)
+    arguments = [
+        ([items[place] for place in group], run.settings, f"{stage} {run.crawl} {group_label(group)}")
+        for group in groups
+    ]
+    for number, built in in_window(task, arguments, run.settings.workers):
+        results = list(zip(groups[number], built, strict=True))
+        done.update(results)
+        run.progress(stage, len(done), len(items))
+        yield from results
 
 
 def grouped(indices: Sequence[int], workers: int, largest: int = 32) -> list[list[int]]:

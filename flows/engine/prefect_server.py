@@ -11,8 +11,6 @@ Notable:
   user, so runs that it still calls running were killed, and are marked as crashed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import itertools
@@ -102,7 +100,8 @@ def _own_folder(data_dir: Path) -> Iterator[Path]:
 def _server(folder: Path) -> Iterator[ServerAddress]:
     with contextlib.ExitStack() as stack:
         for tries_left in reversed(range(_PORT_TRIES)):
-            port = _free_port()
+            with socket.create_server((_HOST, 0)) as probe:
+                port = probe.getsockname()[1]
             program = stack.enter_context(supervised(_command(folder, port), _STOP_SECONDS, _environment(folder, port)))
             said = _listen(program)
             address = ServerAddress(f"http://{_HOST}:{port}/api", f"http://{_HOST}:{port}", is_ours=True)
@@ -110,8 +109,8 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
                 yield address
                 return
             # Between the search for a free port and its use, another program may have taken it.
-            if not tries_left or "address already in use" not in " ".join(said):
-                words = "\n".join(said)
+            words = "\n".join(said)
+            if not tries_left or "address already in use" not in words:
                 raise PermanentError(
                     f"The Prefect server with its data in {folder} did not start. Set PREFECT_API_URL to a server of"
                     f" your own, or see its output:\n{words}"
@@ -142,13 +141,6 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listen(program: SupervisedProgram) -> deque[str]:

@@ -4,8 +4,7 @@ Notable: a program runs from the flow's main thread, in a process group of its o
 a cancelled nor a killed flow leaves a trainer behind. Its exit code decides whether it is tried again.
 """
 
-from __future__ import annotations
-
+import contextlib
 import json
 import os
 import shutil
@@ -39,12 +38,6 @@ _REPORT_SECONDS = 2.0
 _TAIL_BYTES = 4096
 
 
-def program_context(run: Run, plan: StagePlan) -> ProgramContext:
-    """Return what a program's stage sees of a run."""
-    folder = working_folder(run.store, run.settings)
-    return ProgramContext(plan, run.plans, run.recipe.name, run.store, folder, run.chat)
-
-
 def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
     """Run one program unless its output is there already; return its part and whether it was built (0 or 1)."""
     plan = run.plans[stage.name]
@@ -56,7 +49,8 @@ def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
 
 def run_planned_program(run: Run, stage: ProgramStage, plan: StagePlan, label: str) -> tuple[PartFooter, int]:
     """Run one program as planned unless its output is there; return its part and whether it was built (0 or 1)."""
-    context = program_context(run, plan)
+    folder = working_folder(run.store, run.settings)
+    context = ProgramContext(plan, run.plans, run.recipe.name, run.store, folder, run.chat)
     inputs = digest({name: run.manifests[name].digest for name in plan.upstream})
     footer = read_footer(run.store, part_path(plan.name, plan.fingerprint, 0))
     is_done = footer and footer.matches(plan.name, plan.fingerprint, inputs)
@@ -159,21 +153,19 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
         logger.info(line)
 
     with _reporting_steps(logger, metrics, stage, steps):
-        code = run_program(command, on_line, env=training_environment())
-    outcome = _outcome(config)
-    if code == EXIT_DONE and (outcome is None or outcome["exit_code"] == EXIT_DONE):
+        code = run_program(command, on_line, env={"TQDM_DISABLE": "1"})
+    outcome: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # killed before it could say how it ended
+        outcome = json.loads(outcome_path(config).read_text())
+    said = outcome.get("exit_code")
+    if code == EXIT_DONE and said in (None, EXIT_DONE):
         return
-    said = "\n".join(last_lines)
-    if outcome and outcome["exit_code"] == EXIT_BAD_INPUT:
+    if said == EXIT_BAD_INPUT:
         raise PermanentError(f"{stage}: {outcome['message']}")
-    if outcome and outcome["exit_code"] == EXIT_STOPPED:
+    if said == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
-    raise TemporaryError(f"{stage} ended with code {code}. Its last lines:\n{said}")
-
-
-def training_environment() -> dict[str, str]:
-    """Return the environment of a program of the model half: unbuffered output, no progress bars."""
-    return {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", **os.environ}
+    output = "\n".join(last_lines)
+    raise TemporaryError(f"{stage} ended with code {code}. Its last lines:\n{output}")
 
 
 @contextmanager
@@ -199,26 +191,14 @@ def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) 
 
 def _newest_step(metrics: Path) -> dict[str, Any] | None:
     """Return the last whole step line of a metrics log, read from its end."""
-    try:
-        with metrics.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
+    lines: list[str] = []
+    with contextlib.suppress(OSError), metrics.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
     for line in reversed(lines):
-        try:
+        with contextlib.suppress(ValueError):
             event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("event") == "step":
-            return event
+            if isinstance(event, dict) and event.get("event") == "step":
+                return event
     return None
-
-
-def _outcome(config: Path) -> dict[str, Any] | None:
-    """Return how the program says it ended; None where it was killed before it could."""
-    try:
-        return dict(json.loads(outcome_path(config).read_text()))
-    except (OSError, ValueError):
-        return None

@@ -1,7 +1,5 @@
 """One run: a recipe, a store, and everything the stages of a flow share."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterator

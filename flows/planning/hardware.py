@@ -1,7 +1,5 @@
 """The GPU that a plan is for: one that the table knows (model/metrics/gpus.yaml), or one described by two numbers."""
 
-from __future__ import annotations
-
 import re
 
 from model.base.errors import did_you_mean

@@ -4,8 +4,6 @@ Notable: batch and learning rates are carried over from the recipe's (flows/plan
 tuned for the recipe's model is about right for smaller ones. Models that the corpus is too small for are left out.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -54,11 +52,7 @@ def ladder_models(
 ) -> tuple[list[PlannedLadderModel], list[str]]:
     """Return the models to train, the cheapest first, and in words those that are left out.
 
-    Args:
-        section: the recipe's pretraining.
-        ladder: sizes and tokens.
-        corpus_targets: tokens to learn from in the packed corpus.
-        corpus_sequences: sequences that hold them.
+    The packed corpus has `corpus_targets` tokens to learn from in `corpus_sequences` sequences.
     """
     planned, left_out = [], []
     shapes = dict.fromkeys(scaled_shape(section.shape, size) for size in ladder.sizes)

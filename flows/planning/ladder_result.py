@@ -4,8 +4,6 @@ Notable: results are found through the runs' records, the newest of the same rec
 was measured on this corpus and vocabulary.
 """
 
-from __future__ import annotations
-
 from flows.planning.scaling_law import ScalingLaw
 from flows.store.run_record import read_run, run_names
 from tasks.base.config import Config
@@ -90,14 +88,9 @@ class LadderResult(Config):
     """None where too few models are left without the largest."""
 
     @property
-    def largest_flop(self) -> float:
-        """Of the largest training."""
-        return max(model.flop for model in self.models)
-
-    @property
     def reach(self) -> float:
         """FLOP up to which the law is preferred to a published one."""
-        return self.largest_flop * (_LOOSE_REACH if self.fit.is_loose else _REACH)
+        return max(model.flop for model in self.models) * (_LOOSE_REACH if self.fit.is_loose else _REACH)
 
     def in_words(self) -> str:
         """Say what the law rests on and how far it can be trusted."""

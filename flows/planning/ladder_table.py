@@ -1,7 +1,5 @@
 """A ladder's result in the terminal: its models beside the law, and how far the law can be trusted."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.table import Table
 

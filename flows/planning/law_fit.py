@@ -7,8 +7,6 @@ Notable:
 - The uncertainty comes from fits to resampled models (bootstrap) with a fixed seed: the same ladder gives the same law.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Notable: the rules count the parameters outside the embedding. They never change
 of a plan, and carry a recipe's values over to the sizes of a ladder.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 

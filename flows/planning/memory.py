@@ -10,8 +10,6 @@ Notable:
 - Under FSDP a block is gathered while it is used, and so is the next one; embedding and head are one unit.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Literal
 
@@ -75,16 +73,11 @@ def update_bytes(shape: ModelShape, optimizer: OptimizerName) -> int:
     """Return the bytes that an update needs for a moment: Muon copies its largest group of matrices."""
     if optimizer != "muon":
         return 0
-    queries, keys, inner = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.intermediate_size
-    matrices = [
-        (queries, shape.hidden_size),
-        (keys, shape.hidden_size),
-        (keys, shape.hidden_size),
-        (shape.hidden_size, queries),
-    ]
-    matrices += [(inner, shape.hidden_size), (inner, shape.hidden_size), (shape.hidden_size, inner)]
+    hidden, inner = shape.hidden_size, shape.intermediate_size
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    attention = [(queries, hidden), (keys, hidden), (keys, hidden), (hidden, queries)]
     by_size: Counter[tuple[int, int]] = Counter()
-    for rows, columns in matrices:
+    for rows, columns in [*attention, (inner, hidden), (inner, hidden), (hidden, inner)]:
         by_size[rows, columns] += rows * columns
     return _BYTES_PER_UPDATE * shape.layers * max(by_size.values())
 

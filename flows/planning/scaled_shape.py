@@ -1,7 +1,5 @@
 """Smaller and larger shapes in a given shape's proportions."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from model.base.config import ModelShape

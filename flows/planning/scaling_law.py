@@ -4,8 +4,6 @@ Notable: all of a model's parameters count, embeddings included, as in the Chinc
 own text and tokenizer; only a law measured on this corpus (`sluice ladder`) predicts the losses of a run here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Notable: the share of duplicates grows with the corpus, so the yield of a few fi
 says how many files it was measured on.
 """
 
-from __future__ import annotations
-
 import math
 
 from flows.recipe.recipe import Recipe
@@ -23,15 +21,15 @@ TYPICAL_SOURCE = (
 
 
 class TokenYield(Config):
-    """What a WARC file yields."""
+    """What a WARC file yields, typically unless measured."""
 
-    tokens_per_warc: float
+    tokens_per_warc: float = TYPICAL_TOKENS_PER_WARC
     """Tokens for training, after all filters."""
-    bytes_per_warc: float
+    bytes_per_warc: float = TYPICAL_BYTES_PER_WARC
     """Bytes fetched of each."""
-    tokens_available: int | None
+    tokens_available: int | None = None
     """Tokens for training that are in the store; None where there are none."""
-    source: str
+    source: str = TYPICAL_SOURCE
 
 
 class WarcsNeeded(Config):
@@ -57,12 +55,7 @@ def token_yield(store: Store, recipe: Recipe) -> TokenYield:
             if is_same:
                 return measured
             others = measured.model_copy(update={"tokens_available": None})
-    return others or TokenYield(
-        tokens_per_warc=TYPICAL_TOKENS_PER_WARC,
-        bytes_per_warc=TYPICAL_BYTES_PER_WARC,
-        tokens_available=None,
-        source=TYPICAL_SOURCE,
-    )
+    return others or TokenYield()
 
 
 def warcs_needed(tokens: float, found: TokenYield) -> WarcsNeeded:

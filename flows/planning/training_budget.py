@@ -3,8 +3,6 @@
 Notable: without a budget, the recipe is planned as it stands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Self
 

@@ -4,21 +4,13 @@ Notable: every number has its source. A scaling law decides what a budget buys; 
 context are kept.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 from flows.planning.ladder_result import LadderResult, newest_ladder
 from flows.planning.learning_rules import LearningRates, learning_rules
 from flows.planning.memory import MemoryFit, memory_fits
-from flows.planning.scaling_law import (
-    PUBLISHED_LAWS,
-    Allocation,
-    ScalingLaw,
-    allocation_at_ratio,
-    best_allocation,
-)
+from flows.planning.scaling_law import PUBLISHED_LAWS, Allocation, ScalingLaw, allocation_at_ratio, best_allocation
 from flows.planning.token_yield import WarcsNeeded, token_yield, warcs_needed
 from flows.planning.training_budget import MFU_SOURCE, TrainingBudget
 from flows.planning.training_speed import measured_speed
@@ -203,7 +195,7 @@ def _time(store: Store, recipe: Recipe, budget: TrainingBudget, flop: float) -> 
         why = MFU_SOURCE if budget.mfu == TrainingBudget().mfu else "as given"
         return flop / rate, f"{budget.gpus} x {gpu.name}, {peak}; {budget.mfu:.0%} of it is reached ({why})"
     if speed := measured_speed(store, recipe.name):
-        return flop / speed.flop_per_second, speed.source
+        return flop / speed[0], speed[1]
     return None, "not known: nothing was trained in this store yet; name a GPU with --gpu"
 
 

@@ -1,7 +1,5 @@
 """The training section of a plan as tables: numbers with their sources, laws side by side, memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.table import Table

@@ -4,8 +4,6 @@ Notable: read from the recipe's JSON schema, from which Prefect draws its form a
 the docstrings under the fields.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,11 +45,7 @@ def recipe_fields() -> list[RecipeField]:
 
 
 def fields_under(path: str) -> list[RecipeField]:
-    """Return the field called `path` and those below it; all of them for an empty path.
-
-    Raises:
-        RecipeError: there is no such field.
-    """
+    """Return the field called `path` and those below it, all for an empty path; `RecipeError` where there is none."""
     fields = recipe_fields()
     found = [field for field in fields if not path or f"{field.path}.".replace("[", ".").startswith(f"{path}.")]
     if not found:

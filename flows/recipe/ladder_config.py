@@ -1,7 +1,5 @@
 """The ladder section of a recipe."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import Field, model_validator

@@ -4,8 +4,6 @@ Notable: an error reports every wrong field, each with the file, its dotted path
 the nearest one that does.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import types
@@ -41,13 +39,9 @@ class RecipeError(UsageError):
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Return a recipe with `field.path=value` overrides applied.
+    """Return a shipped recipe by name, or one by the path of its YAML file, with `field.path=value` overrides applied.
 
-    Args:
-        name_or_path: a shipped recipe's name, or the path of a YAML file.
-
-    Raises:
-        RecipeError: the file or some fields are wrong; names each of them.
+    Raises `RecipeError` that names every wrong field.
     """
     where, text = _read(name_or_path)
     try:
@@ -123,7 +117,10 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
     field = ".".join(str(part) for part in location) or "recipe"
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         siblings = _fields_at(model, location[:-1])
-        return field, f"no such field{_hint(str(location[-1]), siblings)}; there are: {', '.join(siblings)}"
+        name = str(location[-1])
+        now = RENAMED.get(name)
+        hint = f"; did you mean {now!r}, as it is called now?" if now in siblings else did_you_mean(name, siblings)
+        return field, f"no such field{hint}; there are: {', '.join(siblings)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
         return field, "is missing"
@@ -132,16 +129,10 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
     return field, f"{message} (it is {details.get('input')!r})"
 
 
-def _hint(name: str, siblings: Sequence[str]) -> str:
-    now = RENAMED.get(name)
-    return f"; did you mean {now!r}, as it is called now?" if now in siblings else did_you_mean(name, siblings)
-
-
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     current: Any = model
     for key in location:
-        annotation = _annotations(current).get(key)
-        if annotation is not None:
+        if (annotation := _annotations(current).get(key)) is not None:
             current = _model_in(annotation)
     return sorted(_annotations(current))
 
@@ -158,8 +149,5 @@ def _model_in(annotation: Any) -> Any:
     if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return annotation
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        for argument in typing.get_args(annotation):
-            found = _model_in(argument)
-            if found is not None:
-                return found
+        return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
     return None

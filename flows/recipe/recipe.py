@@ -5,8 +5,6 @@ training, evaluation and export are those of the model's own configs (model/base
 recipe is every flow's parameter, and Prefect draws its form from it.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
@@ -25,7 +23,7 @@ from tasks.extract.main_text import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.personal_data.replacing import PersonalDataConfig
-from tasks.synthetic_web import SyntheticWebConfig
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
 from tasks.tokenize.compression import CompressionConfig
 from tasks.tokenize.encoding import TokensConfig

@@ -4,8 +4,6 @@ Notable: none of these fields is part of a fingerprint. The same recipe on two w
 bytes.
 """
 
-from __future__ import annotations
-
 import os
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 Notable: reads their files only, so listing them needs nothing that a recipe's own sections need.
 """
 
-from __future__ import annotations
-
 from importlib import resources
 from importlib.resources.abc import Traversable
 

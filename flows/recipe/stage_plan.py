@@ -4,8 +4,6 @@ Notable: nothing here knows the stages' code, so readers of the store (`sluice s
 run where the data half was never installed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,24 +1,16 @@
 """evaluate: the finished model's bits per byte on held-out documents, and its answers to questions."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
 
-from flows.recipe.recipe import Recipe
 from flows.stages.program import ProgramContext, ProgramStage
-from model.base.config import EvaluateSection
 from tasks.dataset.stage import Upstream
 
 
 def evaluation_folder(context: ProgramContext) -> Path:
     """Return where the evaluation's result and replies lie."""
     return context.model_folder(context.trained) / f"evaluation-{context.plan.fingerprint[:8]}"
-
-
-def _config(recipe: Recipe) -> EvaluateSection | None:
-    return recipe.evaluate if recipe.pretrain else None
 
 
 def _program_config(context: ProgramContext) -> dict[str, Any]:
@@ -46,7 +38,7 @@ STAGE = ProgramStage(
         Upstream("pretrain", when=lambda recipe: recipe.sft is None),
         Upstream("sft", when=lambda recipe: recipe.sft is not None),
     ),
-    config_of=_config,
+    config_of=lambda recipe: recipe.evaluate if recipe.pretrain else None,
     module="model.evaluate",
     program_config=_program_config,
     summary=lambda context: dict(json.loads((evaluation_folder(context) / "result.json").read_text())),

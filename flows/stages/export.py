@@ -1,18 +1,10 @@
 """export: the finished model in the layout that other programs read."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
-from flows.recipe.recipe import Recipe
 from flows.stages.program import ProgramContext, ProgramStage
-from model.base.config import ExportSection
 from tasks.dataset.stage import Upstream
-
-
-def _config(recipe: Recipe) -> ExportSection | None:
-    return recipe.export if recipe.pretrain and recipe.pretrain.objective == "causal" else None
 
 
 def _path(context: ProgramContext) -> str:
@@ -46,7 +38,7 @@ STAGE = ProgramStage(
         Upstream("pretrain", when=lambda recipe: recipe.sft is None),
         Upstream("sft", when=lambda recipe: recipe.sft is not None),
     ),
-    config_of=_config,
+    config_of=lambda recipe: recipe.export if recipe.pretrain and recipe.pretrain.objective == "causal" else None,
     module="model.export",
     program_config=_program_config,
     summary=lambda context: {"folder": _path(context)},

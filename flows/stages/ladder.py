@@ -1,7 +1,5 @@
 """ladder: small models trained on the run's own tokens, whose losses show a scaling law. `sluice ladder` plans them."""
 
-from __future__ import annotations
-
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
 from tasks.dataset.stage import Upstream
 

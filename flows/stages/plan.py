@@ -4,8 +4,6 @@ Notable: the plan is a pure function of the recipe, the crawl it resolved to and
 `sluice plan` and `sluice what-if` know every dataset's name without a run.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -21,12 +19,9 @@ from tasks.dataset.stage import Stage
 
 
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
-    """Return the plan of every stage that `recipe` asks for, in order.
+    """Return the plan of every stage that `recipe` asks for, in order; `crawl` is what `source.crawl` resolved to.
 
-    Args:
-        crawl: the name that `source.crawl` resolved to.
-        chat_digests: digests of the conversations and of the questions, under those two names, where the recipe has
-            them.
+    `chat_digests`: digests of the files `conversations` and `questions`, where the recipe has them.
     """
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}

@@ -1,7 +1,5 @@
 """pretrain: from packed tokens to a base model."""
 
-from __future__ import annotations
-
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
 from tasks.dataset.stage import Upstream
 

@@ -4,8 +4,6 @@ Notable: the two halves meet only in files. A program gets one JSON config with 
 log, checkpoints, a result) is read back here as plain JSON.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Every stage by name, in the order of the work: those of the data half, then the programs of the model half."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from flows.stages import evaluate, export, ladder, pretrain, sft

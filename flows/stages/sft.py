@@ -1,7 +1,5 @@
 """sft: the pretrained model finetuned on conversations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage, training_summary

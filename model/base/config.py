@@ -18,8 +18,7 @@ from typing import Any, Literal
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
 OptimizerName = Literal["muon", "adamw"]
-"""How weights are updated (model/training/optimizer.py has a builder for each, flows/planning/memory.py what it keeps
-for each weight)."""
+"""How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
 
 
 def _require(right: bool, message: str) -> None:
@@ -198,9 +197,8 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "global_batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("threads", "evaluate_every", "evaluation_documents", "seed", "background_checkpoint_mib"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        for name in ("spike_sigma", "max_hours", "patience"):
+        counts = ("threads", "evaluate_every", "evaluation_documents", "background_checkpoint_mib")
+        for name in (*counts, "seed", "spike_sigma", "max_hours", "patience"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         _require(self.micro_batch >= -1, "micro_batch must be at least -1")
         _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
@@ -342,11 +340,9 @@ class EvaluateConfig(EvaluateSection):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.batch >= 1, "batch must be at least 1")
-        if self.tokens is not None:
-            _require(self.cache is not None, "cache is needed with tokens")
-        if self.questions is not None:
-            _require(self.tokenizer is not None, "tokenizer is needed with questions")
-            _require(self.replies is not None, "replies is needed with questions")
+        _require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        for name in ("tokenizer", "replies"):
+            _require(self.questions is None or getattr(self, name) is not None, f"{name} is needed with questions")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,7 @@ Config = TypeVar("Config")
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
-    """Read the JSON file `path` into the dataclass `kind`.
-
-    Raises:
-        BadInput: the file cannot be read, is not JSON, or a field is unknown, missing, of a wrong type or value.
-    """
+    """Read the JSON file `path` into the dataclass `kind`; raises BadInput if it cannot be read or a field is wrong."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -32,30 +28,12 @@ def load_config(path: Path, kind: type[Config]) -> Config:
     return parse_config(values, kind, str(path))
 
 
-def parse_config(values: Any, kind: type[Config], where: str) -> Config:
-    """Make the dataclass `kind` of plain JSON `values`; `where` names their source in error messages."""
-    parsed: Config = _dataclass_of(values, kind, where, "")
-    return parsed
-
-
-def config_as_json(config: Any) -> dict[str, Any]:
-    """Return a config as plain JSON values, which `parse_config` reads back to an equal one."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return config_as_json(value)
-    if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _dataclass_of(values: Any, kind: Any, where: str, prefix: str) -> Any:
+def parse_config(values: Any, kind: type[Config], where: str, prefix: str = "") -> Config:
+    """Make the dataclass `kind` of plain JSON `values`; error messages name their source, `where`, and field paths."""
     if not isinstance(values, dict):
         raise BadInput(f"{where}: {prefix.rstrip('.') or 'the config'} must be an object, not {_shown(values)}")
     hints = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:
             hint = did_you_mean(prefix + name, [prefix + field for field in fields])
@@ -72,10 +50,16 @@ def _dataclass_of(values: Any, kind: Any, where: str, prefix: str) -> Any:
         raise BadInput(f"{where}: {prefix}{error}") from error
 
 
+def config_as_json(config: Any) -> dict[str, Any]:
+    """Return a config as plain JSON values, which `parse_config` reads back to an equal one."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return plain
+
+
 def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
     origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint):
-        return _dataclass_of(value, hint, where, f"{name}.")
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return parse_config(value, hint, where, f"{name}.")
     if origin in (Union, types.UnionType):
         if value is None:
             return None

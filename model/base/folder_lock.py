@@ -7,11 +7,11 @@ the kernel's (flock), so it ends with the process, however that ends; the file `
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from model.base.errors import BadInput
 
@@ -23,23 +23,18 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 def locked_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`, which is created if missing, while the block runs.
 
-    Where locks are not supported the block runs without one, with a warning on stderr.
-
-    Raises:
-        BadInput: another process, or another block of this one, holds it.
+    Where locks are not supported the block runs without one, with a warning on stderr. Raises BadInput if another
+    process, or another block of this one, holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    with (folder / _FILE).open("a") as file:
         try:
-            supported = _lock(descriptor, wait=False)
+            supported = _lock(file, wait=False)
         except BlockingIOError as error:
             raise BadInput(f"another run is training in {folder}; wait for it or end it") from error
         if not supported:
             print(f"warning: {folder} cannot be locked; start no second run in it", file=sys.stderr)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -50,21 +45,18 @@ def turn_in(folder: Path) -> Iterator[bool]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, not in it: an existing folder may mean a finished one.
-    descriptor = os.open(folder.with_name(f".{folder.name}{_FILE}"), os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        yield _lock(descriptor, wait=True)
-    finally:
-        os.close(descriptor)
+    with folder.with_name(f".{folder.name}{_FILE}").open("a") as file:
+        yield _lock(file, wait=True)
 
 
-def _lock(descriptor: int, wait: bool) -> bool:
+def _lock(file: IO[str], wait: bool) -> bool:
     """Take the lock; return False where locks are not supported. Raises BlockingIOError unless it waits."""
     try:
         import fcntl  # only POSIX systems have it
+
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise

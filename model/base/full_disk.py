@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -29,7 +27,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def is_full_disk(error: OSError) -> bool:
     """Return whether the disk, or the owner's quota on it, was full."""
-    return error.errno in _FULL
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def full_disk_message(error: OSError) -> str:

@@ -28,10 +28,7 @@ EXIT_STOPPED = 3
 def run_program(program: Callable[[Path], int], arguments: list[str], usage: str) -> int:
     """Run `program` on the config file named by the only argument and return the process's exit code.
 
-    Args:
-        program: takes the config's path, returns `EXIT_DONE` or `EXIT_STOPPED`.
-        arguments: the command line without the program's name.
-        usage: printed when the arguments are not one path.
+    `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is printed when the arguments are not one path.
     """
     if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
         print(usage, file=sys.stderr)

@@ -1,8 +1,4 @@
-"""Sizes that recipes and plans need without torch: a shape from its depth, the ids that an objective reserves, the
-head's chunks of logits.
-
-Notable: a model's config.json holds its sizes, never the depth that they came from.
-"""
+"""Sizes that recipes and plans need without torch. A model's config.json holds its sizes, never their depth."""
 
 from __future__ import annotations
 
@@ -30,9 +26,8 @@ def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:
     - intermediate_size: 8/3 of the hidden size, rounded up to a multiple of 64, so that the three matrices of SwiGLU
       have as many weights as two of four times the hidden size (arXiv:2002.05202, section 2).
 
-    Raises:
-        ValueError: the depth, or a size that others follow, is not a whole number of at least 1, or the depth has
-            nothing left to set.
+    Raises ValueError if the depth or a size that others follow is not a whole number of at least 1, or if the depth has
+    nothing left to set.
     """
     if named.keys() >= {"layers", "hidden_size", "heads", "kv_heads", "intermediate_size"}:
         raise ValueError(
@@ -56,9 +51,7 @@ def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:
 def reserved_ids(objective: str, context: int) -> int:
     """Return how many ids at the top of the vocabulary an objective reserves (model/data/corruption.py).
 
-    Args:
-        objective: `causal`, `masked` or `span_corruption`.
-        context: tokens of the longest sequence; spans are at most 1/20 of them, and one more sentinel ends the last.
+    Spans are at most 1/20 of the tokens of the longest sequence, and one more sentinel ends the last.
     """
     return {"causal": 0, "masked": 1, "span_corruption": context // 20 + 2}[objective]
 

@@ -11,13 +11,15 @@ Notable:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +39,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
 from model.base.config import ModelShape
-from model.base.config_loading import config_as_json, parse_config
+from model.base.config_loading import config_as_json, load_config
 from model.base.errors import BadInput
 from model.checkpoints.progress import Progress
 from model.checkpoints.reader import CheckpointPlanner, CheckpointReader
@@ -64,26 +66,17 @@ def training_state(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, A
 def write_checkpoint(
     folder: Path, progress: Progress, state: dict[str, Any], keep: int, group: dist.ProcessGroup | None = None
 ) -> Path:
-    """Write `folder`/step-NNNNNNNN and remove all but the newest `keep` checkpoints; every process calls this.
+    """Write `folder`/step-NNNNNNNN, return it, and remove all but the newest `keep`; every process calls this.
 
-    Args:
-        folder: of the checkpoints.
-        progress: where the run stands.
-        state: from `training_state`, or a copy.
-        keep: checkpoints to keep.
-        group: for the exchanges; the default one where there is none.
-
-    Returns:
-        The checkpoint's folder.
-
-    Raises:
-        BadInput: the disk is full or cannot be written; raised on every process, whichever it was.
+    `state` is from `training_state`, or a copy; `group` is for the exchanges. Raises BadInput on every process if the
+    disk of any is full or cannot be written.
     """
     final = folder / f"step-{progress.step:08d}"
     temporary = folder / f"{final.name}.tmp"
     try:
-        _on_main_process(lambda: _make_empty(folder), group)
-        _save_shards(temporary, state, group)
+        _on_main_process(lambda: _remove_unfinished(folder), group)
+        with _torch_quiet():  # fails on all processes or on none
+            save(state, checkpoint_id=temporary, process_group=group, no_dist=not dist.is_initialized())
         digests = _shared(lambda: _digests_of_own(temporary), group)
         _on_main_process(lambda: _finish(temporary, final, progress, digests, keep), group)
     except (CheckpointException, OSError) as error:
@@ -104,14 +97,12 @@ def newest_valid_checkpoint(
     One whose digests are wrong is reported on stderr and passed over.
     """
     for candidate in _checkpoint_folders(folder):
-        fault = _fault(candidate)
-        if fault is None:
-            values = json.loads((candidate / _PROGRESS).read_text(encoding="utf-8"))
-            progress = parse_config(values, Progress, str(candidate / _PROGRESS))
-            if suits(progress):
-                return Checkpoint(candidate, progress)
+        if (fault := _fault(candidate)) is not None:
+            print(f"warning: checkpoint {candidate} is damaged and passed over: {fault}", file=sys.stderr)
             continue
-        print(f"warning: checkpoint {candidate} is damaged and passed over: {fault}", file=sys.stderr)
+        progress = load_config(candidate / _PROGRESS, Progress)
+        if suits(progress):
+            return Checkpoint(candidate, progress)
     return None
 
 
@@ -150,17 +141,17 @@ def refuse_other_run(checkpoint: Checkpoint, shape: ModelShape, settings: dict[s
             )
 
 
-def _make_empty(folder: Path) -> None:
+def _remove_unfinished(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("step-*.tmp"):
         shutil.rmtree(stale)
 
 
-def _save_shards(folder: Path, state: dict[str, Any], group: dist.ProcessGroup | None) -> None:
-    """Write and sync every process's own shards; fails on all processes or on none."""
+@contextmanager
+def _torch_quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
-        save(state, checkpoint_id=folder, process_group=group, no_dist=not dist.is_initialized())
+        yield
 
 
 def _digests_of_own(folder: Path) -> dict[str, str]:
@@ -213,8 +204,7 @@ def _cause(error: CheckpointException | OSError) -> str:
 def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
     try:
         reader = CheckpointReader(checkpoint.folder)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="torch.distributed")
+        with _torch_quiet():
             load(state, storage_reader=reader, planner=CheckpointPlanner(), no_dist=not dist.is_initialized())
     except (CheckpointException, pickle.UnpicklingError) as error:
         causes = [found[0] for found in error.failures.values()] if isinstance(error, CheckpointException) else [error]
@@ -243,15 +233,8 @@ def _fault(folder: Path) -> str | None:
 
 
 def _digest(file: Path) -> str:
-    digest = xxhash.xxh3_128()
     with file.open("rb") as stream:
-        for block in _blocks(stream):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _blocks(stream: Any) -> Iterable[bytes]:
-    return iter(lambda: stream.read(1 << 22), b"")
+        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()  # type: ignore[arg-type]
 
 
 def _write_json(file: Path, values: Any) -> None:

@@ -46,5 +46,5 @@ class Progress:
     """Sizes of the model."""
     settings: dict[str, Any]
     """The config fields that decide the result, by path, and the digest of the data."""
-    loss_spikes: LossSpikeState
-    early_stopping: EarlyStoppingState
+    loss_spikes: LossSpikeState = LossSpikeState()
+    early_stopping: EarlyStoppingState = EarlyStoppingState()

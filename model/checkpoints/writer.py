@@ -20,20 +20,14 @@ from model.base.config import LoopConfig
 from model.checkpoints.checkpointing import training_state, write_checkpoint
 from model.checkpoints.progress import Progress
 
-_MIB = 1 << 20
-
 
 class CheckpointWriter:
     """Writes one checkpoint at a time into one folder. Every process has one and makes the same calls."""
 
     def __init__(self, folder: Path, loop: LoopConfig) -> None:
-        """
-        Args:
-            folder: of the checkpoints.
-            loop: how many to keep, and which are large enough for the background.
-        """
+        """Write into `folder`; `loop` says how many to keep, and which are large enough for the background."""
         self._folder, self._keep = folder, loop.keep_checkpoints
-        self._background_bytes = loop.background_checkpoint_mib * _MIB
+        self._background_bytes = loop.background_checkpoint_mib << 20
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[Path] | None = None
@@ -41,23 +35,20 @@ class CheckpointWriter:
     def save(self, progress: Progress, model: nn.Module, optimizers: list[Optimizer], at_once: bool) -> None:
         """Save a checkpoint; it is on disk on return if `at_once` is set or if it is small.
 
-        Raises:
-            BadInput: this checkpoint, or the one before it, could not be written.
+        Raises BadInput if this checkpoint, or the one before it, could not be written.
         """
         self.wait()
         state = training_state(model, optimizers)
-        if at_once or _bytes_of(model) < self._background_bytes:
+        # Weights, momentum and squared mean, over all processes: the same number on each.
+        size = sum(3 * parameter.numel() * parameter.element_size() for parameter in model.parameters())
+        if at_once or size < self._background_bytes:
             write_checkpoint(self._folder, progress, state, self._keep, self._group)
             return
         copy = BlockingAsyncStager().stage(state)
         self._pending = self._thread.submit(write_checkpoint, self._folder, progress, copy, self._keep, self._group)
 
     def wait(self) -> None:
-        """Returns when what was saved is on disk.
-
-        Raises:
-            BadInput: it could not be written.
-        """
+        """Wait until what was saved is on disk; raises BadInput if it could not be written."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
@@ -67,8 +58,3 @@ class CheckpointWriter:
         self._thread.shutdown()
         if self._group is not None:
             dist.destroy_process_group(self._group)
-
-
-def _bytes_of(model: nn.Module) -> int:
-    """Return the bytes of weights, momentum and squared mean, over all processes; the same on each."""
-    return sum(3 * parameter.numel() * parameter.element_size() for parameter in model.parameters())

@@ -4,8 +4,6 @@ Notable:
 - Every conversation is accounted for: one longer than a sequence is cut at its end, and one that then has nothing left
   from an assistant is dropped; both are counted and logged. So no sequence is all padding.
 - Packing is best-fit decreasing over the whole file; attention never crosses from one conversation into another.
-- The data half packs documents by the same rule (tasks/tokenize/best_fit.py), but in bulk, for billions of lengths, and
-  the two halves share no code.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 import xxhash
 
-from model.base.errors import BadInput
+from model.base.errors import BadInput, text_lines
 from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
 from model.data.packed_sequences import PackedSequences, Packing
 
@@ -38,17 +36,9 @@ class ChatData:
 
 
 def open_chat_data(path: Path, chat: ChatFormat, context: int, global_batch_size: int, seed: int) -> ChatData:
-    """Read and packs the conversations of a JSONL file.
+    """Read and pack the conversations of a JSONL file, one {"id": ..., "messages": [...]} a line.
 
-    Args:
-        path: one {"id": ..., "messages": [...]} a line.
-        chat: the tokenizer's chat format.
-        context: positions of a sequence.
-        global_batch_size: sequences of a step over all processes.
-        seed: seeds the order.
-
-    Raises:
-        BadInput: a malformed line, named by its number, or nothing an assistant says.
+    Raises BadInput if a line is malformed, or no assistant says anything.
     """
     kept: list[tuple[list[int], list[bool]]] = []
     cut = dropped = 0
@@ -96,14 +86,9 @@ def pack(lengths: list[int], room: int) -> Packing:
 def read_conversations(path: Path) -> list[list[Message]]:
     """Return the conversations of a JSONL file, in order, each with its `tools` described in its system turn.
 
-    Raises:
-        BadInput: the file is missing or a line is malformed.
+    Raises BadInput if the file is missing or a line is malformed.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the conversations {path}: {error}") from error
-    return [_conversation(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return [_conversation(line, where) for where, line in text_lines(path, "conversations")]
 
 
 def _conversation(line: str, where: str) -> list[Message]:
@@ -133,12 +118,9 @@ def _call(values: dict[str, Any]) -> ToolCall:
     """Read a call in the form of the chat APIs, {"function": {"name", "arguments"}}, or that inner object alone."""
     function = values.get("function") or values
     name, arguments = function["name"], function["arguments"]
-    if isinstance(arguments, str):
-        if not isinstance(json.loads(arguments), dict):
-            raise TypeError("the arguments of a call must be an object")
-    elif not isinstance(arguments, dict):
+    if not isinstance(json.loads(arguments) if isinstance(arguments, str) else arguments, dict):
         raise TypeError("the arguments of a call must be an object")
-    else:
+    if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
     if not isinstance(name, str):
         raise TypeError("the name of a call must be a string")

@@ -100,10 +100,9 @@ def with_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) 
         return list(messages)
     has_scene = bool(messages) and messages[0].role == "system"
     scene = messages[0].content.strip() if has_scene else ""
-    lines = [_TOOLS_HEAD, *(json.dumps(tool, ensure_ascii=False) for tool in tools)]
-    described = "\n".join(lines)
+    described = "\n".join([_TOOLS_HEAD, *(json.dumps(tool, ensure_ascii=False) for tool in tools)])
     head = Message("system", f"{scene}\n\n{described}" if scene else described)
-    return [head, *messages[1 if has_scene else 0 :]]
+    return [head, *messages[has_scene:]]
 
 
 class ChatFormat:
@@ -148,8 +147,7 @@ class ChatFormat:
     def conversation(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
         """Return the ids of a conversation, and which of them the assistant writes: contents, calls and their ends.
 
-        Raises:
-            BadInput: it uses tools, and the tokenizer has no tokens for them.
+        Raises BadInput if it uses tools, and the tokenizer has no tokens for them.
         """
         ids: list[int] = []
         written: list[bool] = []
@@ -189,20 +187,14 @@ class ChatFormat:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, without special tokens other than those of tools, which the caller must see."""
-        if not self.has_tools:
-            text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
-            return text
-        turns = (self.end_of_text, self.start_of_turn, self.end_of_turn)
-        text = self._tokenizer.decode([token for token in ids if token not in turns], skip_special_tokens=False)
+        turns = (self.end_of_text, self.start_of_turn, self.end_of_turn) if self.has_tools else ()
+        shown = [token for token in ids if token not in turns]
+        text: str = self._tokenizer.decode(shown, skip_special_tokens=not self.has_tools)
         return text
 
 
 def load_chat_format(path: Path) -> ChatFormat:
-    """Return the chat format of a tokenizer.json.
-
-    Raises:
-        BadInput: the file is missing, damaged, or lacks a special token.
-    """
+    """Return the chat format of a tokenizer.json; raises BadInput if it is missing, damaged or lacks a token."""
     if not path.is_file():
         raise BadInput(f"there is no tokenizer at {path}")
     try:

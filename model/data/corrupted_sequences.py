@@ -17,9 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from model.data.corruption import Corrupted, Corruption
-from model.data.packed_sequences import IGNORED, PADDING_SEGMENT, Batch, IntArray, PackedSequences, Packing, share
+from model.data.packed_sequences import (
+    IGNORED,
+    PADDING_SEGMENT,
+    Batch,
+    IntArray,
+    PackedSequences,
+    Packing,
+    row_width,
+    share,
+)
 
-_WIDTH_STEP = 32
 _STREAM = 1
 """Separates these draws from those of the order, which have the same seed."""
 
@@ -36,15 +44,7 @@ class CorruptedSequences(PackedSequences):
         seed: int,
         corruption: Corruption,
     ) -> None:
-        """
-        Args:
-            tokens: flat token ids, may be memory mapped.
-            packing: the sequences, each of at most context + 1 tokens, of which the last is left out.
-            context: T, the positions of a full sequence.
-            global_batch_size: sequences of a step over all processes.
-            seed: seeds the order and what is hidden.
-            corruption: what is hidden.
-        """
+        """Take what `PackedSequences` takes; `seed` also seeds what `corruption` hides."""
         self._corruption = corruption
         super().__init__(tokens, _cut(packing, context), context, global_batch_size, seed)
 
@@ -53,14 +53,12 @@ class CorruptedSequences(PackedSequences):
         chosen = self.sequences_of_step(step)
         rows = range(len(chosen))[share(len(chosen), rank, world_size)]
         corrupted = [
-            self._corrupted(chosen[row], np.random.default_rng([self._seed, step * len(chosen) + row, _STREAM]))
+            [self._corruption.corrupt(segment, draws) for segment in self.segments_of(chosen[row])]
             for row in rows
+            for draws in [np.random.default_rng([self._seed, step * len(chosen) + row, _STREAM])]
         ]
         inputs, targets, segments = corrupted_rows(corrupted or [[]], self._context, self._corruption.has_answers)
         return Batch(inputs, targets, segments, int(self._targets[chosen].sum()), int(self._filled[chosen].sum()))
-
-    def _corrupted(self, sequence: int, draws: np.random.Generator) -> list[Corrupted]:
-        return [self._corruption.corrupt(segment, draws) for segment in self.segments_of(sequence)]
 
     def _targets_of_segments(self) -> IntArray:
         return self._corruption.target_counts(self._packing.lengths)
@@ -69,27 +67,20 @@ class CorruptedSequences(PackedSequences):
 def corrupted_rows(
     rows: Sequence[Sequence[Corrupted]], context: int, has_answers: bool
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Return inputs, targets and segments of rows, each made of segments that together fit the context.
+    """Return inputs, targets and segments of at least one row, each of segments that together fit the context.
 
-    Args:
-        rows: at least one; a row may have no segments.
-        context: T, the most positions of each part of a row.
-        has_answers: whether a decoder's input follows the encoder's.
-
-    Returns:
-        (R, S) token ids, (R, T) targets of the last T columns, (R, S) numbers of segments.
+    They are (R, S) token ids, (R, T) targets of the last T columns, and (R, S) numbers of segments. `has_answers`: a
+    decoder's input follows the encoder's.
     """
-    shown = [[segment.shown for segment in row] for row in rows]
-    answers = [[segment.answer for segment in row] for row in rows]
-    targets = [[segment.targets for segment in row] for row in rows]
-    parts = [shown, answers] if has_answers else [shown]
-    widths = [_width(part, context) for part in parts]
-    inputs = [_padded(part, width, 0) for part, width in zip(parts, widths, strict=True)]
-    numbers = [
-        _padded([[np.full(len(piece), at) for at, piece in enumerate(row)] for row in part], width, PADDING_SEGMENT)
-        for part, width in zip(parts, widths, strict=True)
-    ]
-    return np.hstack(inputs), _padded(targets, widths[-1], IGNORED), np.hstack(numbers)
+    inputs, numbers = [], []
+    for part in ("shown", "answer") if has_answers else ("shown",):
+        pieces = [[getattr(segment, part) for segment in row] for row in rows]
+        width = row_width(max(1, *(sum(map(len, row)) for row in pieces)), context)
+        inputs.append(_padded(pieces, width, 0))
+        numbered = [[np.full(len(piece), at) for at, piece in enumerate(row)] for row in pieces]
+        numbers.append(_padded(numbered, width, PADDING_SEGMENT))
+    targets = _padded([[segment.targets for segment in row] for row in rows], width, IGNORED)
+    return np.hstack(inputs), targets, np.hstack(numbers)
 
 
 def _padded(rows: Sequence[Sequence[IntArray]], width: int, padding: int) -> IntArray:
@@ -100,15 +91,8 @@ def _padded(rows: Sequence[Sequence[IntArray]], width: int, padding: int) -> Int
     return padded
 
 
-def _width(rows: Sequence[Sequence[IntArray]], context: int) -> int:
-    longest = max(sum(len(piece) for piece in row) for row in rows)
-    return min(context, -(-max(1, longest) // _WIDTH_STEP) * _WIDTH_STEP)
-
-
 def _cut(packing: Packing, context: int) -> Packing:
     """Cut sequences to the context: a plan for next-token prediction has one token more."""
     lengths = packing.lengths.copy()
-    running = np.concatenate([[0], np.cumsum(lengths)])
-    filled = running[packing.offsets[1:]] - running[packing.offsets[:-1]]
-    lengths[packing.offsets[1:][filled > context] - 1] -= 1
+    lengths[packing.offsets[1:][packing.filled > context] - 1] -= 1
     return Packing(packing.offsets, packing.starts, lengths)

@@ -9,12 +9,10 @@ Notable:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from model.base.config import ModelShape
-from model.base.sizes import reserved_ids
 from model.data.packed_sequences import IGNORED, IntArray
 
 _HIDDEN_PERCENT = 15
@@ -42,20 +40,6 @@ class Corrupted:
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
-class Corruption(Protocol):
-    """A way to hide part of a text."""
-
-    @property
-    def has_answers(self) -> bool:
-        """Whether a decoder writes what is hidden; otherwise it is predicted in place."""
-
-    def target_counts(self, lengths: IntArray) -> IntArray:
-        """Return how many predictions segments of these lengths have."""
-
-    def corrupt(self, tokens: IntArray, draws: np.random.Generator) -> Corrupted:
-        """Hide part of a segment's `tokens`."""
-
-
 @dataclass(frozen=True)
 class MaskedTokens:
     """BERT's: 15% of the tokens are to be predicted; most of them are shown as a mask."""
@@ -63,9 +47,10 @@ class MaskedTokens:
     mask: int
     """Id of the mask; ids below it are tokens."""
     has_answers = False
+    """Whether a decoder writes what is hidden; otherwise it is predicted in place."""
 
     def target_counts(self, lengths: IntArray) -> IntArray:
-        """Return the number of hidden tokens: each has one prediction."""
+        """Return how many predictions segments of these lengths have: one for each hidden token."""
         return _hidden(lengths)
 
     def corrupt(self, tokens: IntArray, draws: np.random.Generator) -> Corrupted:
@@ -112,14 +97,13 @@ class MaskedSpans:
         return Corrupted(np.concatenate(shown), listed[:-1], listed[1:])
 
 
-def corruption_of(objective: str, shape: ModelShape) -> Corruption | None:
-    """Return an objective's corruption, which uses the topmost ids of the vocabulary; None for `causal`.
+Corruption = MaskedTokens | MaskedSpans
+"""A way to hide part of a text."""
 
-    Raises:
-        ValueError: there is no such objective.
-    """
+
+def corruption_of(objective: str, shape: ModelShape) -> Corruption | None:
+    """Return an objective's corruption, which uses the topmost ids of the vocabulary; None for `causal`."""
     top = shape.vocab_size - 1
-    reserved_ids(objective, shape.context)
     return {"causal": None, "masked": MaskedTokens(top), "span_corruption": MaskedSpans(top)}[objective]
 
 

@@ -14,6 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
                 _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
         # The manifest comes last: it makes the copy a finished dataset.
         if not (folder / MANIFEST).is_file():
-            _write(folder / MANIFEST, manifest)
+            with _aside(folder / MANIFEST) as copy:
+                copy.write_bytes(manifest)
     return folder
 
 
@@ -95,8 +97,7 @@ def dataset_parts(dataset: Path) -> list[Part]:
     found = sorted(dataset.glob("part-*.parquet"))
     manifest = dataset / MANIFEST
     try:
-        listed = _listed(manifest.read_bytes(), str(manifest))
-        parts = [Part(dataset / name, digest) for name, digest in listed]
+        parts = [Part(dataset / name, digest) for name, digest in _listed(manifest.read_bytes(), str(manifest))]
     except FileNotFoundError:
         parts = [Part(path, None) for path in found]
     except OSError as error:
@@ -112,10 +113,7 @@ def dataset_parts(dataset: Path) -> list[Part]:
 
 
 def check_part(part: Part, origin: str | None = None) -> None:
-    """Raise BadInput if a part does not have the digest that the manifest lists.
-
-    `origin`: where the part came from, if not from its path.
-    """
+    """Raise BadInput if a part, which may have come from an `origin`, has another digest than the manifest lists."""
     if part.digest is None:
         return
     where = origin or str(part.path)
@@ -134,8 +132,7 @@ def content_digest(path: Path) -> str:
     """Return the xxh3-128 of all bytes before a Parquet file's footer; raises ValueError if it has none."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
-        file.seek(0, 2)
-        size = file.tell()
+        size = file.seek(0, 2)
         file.seek(max(0, size - 8))
         tail = file.read(8)
         left = size - 8 - int.from_bytes(tail[:4], "little")
@@ -149,18 +146,12 @@ def content_digest(path: Path) -> str:
 
 
 def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Yield the row groups of a part.
-
-    Raises:
-        BadInput: the file is damaged or lacks a column.
-    """
+    """Yield the row groups of a part; raises BadInput if the file is damaged or lacks a column."""
     try:
         with pq.ParquetFile(part) as file:
-            missing = [column for column in columns if column not in file.schema_arrow.names]
-            if missing:
-                raise BadInput(
-                    f"{part} has no column {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}"
-                )
+            names = file.schema_arrow.names
+            if missing := [column for column in columns if column not in names]:
+                raise BadInput(f"{part} has no column {', '.join(missing)}; it has {', '.join(names)}")
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns=list(columns))
     except (pa.ArrowException, OSError) as error:
@@ -180,32 +171,30 @@ def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
 
 def _fetch(files: Any, source: str, target: Path, digest: str | None, url: str) -> None:
     """Copy one part aside, check it, and give it its name."""
-    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as aside, writing(target):
-        copy = Path(aside) / target.name
+    with _aside(target) as copy:
         try:
             _retried(lambda: files.get_file(source, str(copy)))
         except FileNotFoundError as error:
             raise BadInput(f"{url} is missing, but {MANIFEST} lists it; {_RUN_AGAIN}") from error
         check_part(Part(copy, digest), url)
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """Give a file aside to write, which becomes `target` unless the block fails."""
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as folder, writing(target):
+        copy = Path(folder) / target.name
+        yield copy
         copy.replace(target)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as aside, writing(path):
-        copy = Path(aside) / path.name
-        copy.write_bytes(content)
-        copy.replace(path)
 
 
 def _retried(read: Callable[[], Any]) -> Any:
     """Return what `read` returns, trying again with growing pauses after connection errors."""
-    for attempt in range(_TRIES):
+    for attempt in range(_TRIES - 1):
         try:
             return read()
-        except (FileNotFoundError, PermissionError):
-            raise
         except OSError as error:
-            if attempt == _TRIES - 1 or is_full_disk(error):
+            if isinstance(error, FileNotFoundError | PermissionError) or is_full_disk(error):
                 raise
             time.sleep(2.0**attempt * random.uniform(0.5, 1.5))
-    raise AssertionError("unreachable")
+    return read()

@@ -65,6 +65,16 @@ class Packing:
         """Number of sequences."""
         return len(self.offsets) - 1
 
+    @property
+    def filled(self) -> IntArray:
+        """Tokens of each sequence."""
+        return self.sums(self.lengths)
+
+    def sums(self, values: IntArray) -> IntArray:
+        """Return the sum for each sequence of the values of its segments."""
+        running = np.concatenate([[0], np.cumsum(values)])
+        return running[self.offsets[1:]] - running[self.offsets[:-1]]
+
 
 class PackedSequences:
     """An endless stream of sequences, reshuffled in each epoch, cut into optimizer steps."""
@@ -79,25 +89,14 @@ class PackedSequences:
         trained: npt.NDArray[np.bool_] | None = None,
         pad_token: int = 0,
     ) -> None:
+        """Take the sequences of `packing`, of at most context + 1 tokens each; `tokens` may be memory mapped.
+
+        `trained` says for each token whether predicting it counts; None counts all.
         """
-        Args:
-            tokens: flat token ids, may be memory mapped.
-            packing: the sequences, each of at most context + 1 tokens.
-            context: T, the positions of a full sequence.
-            global_batch_size: sequences of a step over all processes.
-            seed: seeds the order.
-            trained: for each token whether predicting it counts; None counts all.
-            pad_token: fills sequences at the end.
-        """
-        self._tokens = tokens
-        self._packing = packing
-        self._context = context
-        self._sequences_per_step = global_batch_size
-        self._seed = seed
-        self._trained = trained
-        self._pad_token = pad_token
-        self._filled = _sums(packing.lengths, packing.offsets)
-        self._targets = _sums(self._targets_of_segments(), packing.offsets)
+        self._tokens, self._packing, self._context = tokens, packing, context
+        self._sequences_per_step, self._seed = global_batch_size, seed
+        self._trained, self._pad_token = trained, pad_token
+        self._filled, self._targets = packing.filled, packing.sums(self._targets_of_segments())
         self._order = lru_cache(maxsize=2)(self._order_of_epoch)
         self._touched = 0
 
@@ -135,8 +134,7 @@ class PackedSequences:
 
     def _rows(self, chosen: IntArray) -> tuple[IntArray, IntArray, IntArray | None]:
         packing = self._packing
-        longest = int(self._filled[chosen].max(initial=2)) - 1
-        width = min(self._context, -(-longest // _WIDTH_STEP) * _WIDTH_STEP)
+        width = row_width(int(self._filled[chosen].max(initial=2)) - 1, self._context)
         rows = max(1, len(chosen))
         tokens = np.full((rows, width + 1), self._pad_token, dtype=np.int64)
         segments = np.full((rows, width + 1), PADDING_SEGMENT, dtype=np.int64)
@@ -159,10 +157,12 @@ class PackedSequences:
         return tokens[:, :-1].copy(), targets, segments[:, :-1].copy() if several else None
 
     def _let_pages_go(self, touched: int) -> None:
+        """Count segments; now and then unmap the token file's pages, which the next access maps again."""
         self._touched += touched
-        if self._touched >= _MAPPED_SEGMENTS:
+        mapping = getattr(self._tokens, "_mmap", None)
+        if self._touched >= _MAPPED_SEGMENTS and isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self._touched = 0
-            _release_pages(self._tokens)
+            mapping.madvise(mmap.MADV_DONTNEED)
 
     def _targets_of_segments(self) -> IntArray:
         packing = self._packing
@@ -178,13 +178,6 @@ def share(count: int, rank: int, world_size: int) -> slice:
     return slice(first, last)
 
 
-def _sums(values: IntArray, offsets: IntArray) -> IntArray:
-    running = np.concatenate([[0], np.cumsum(values)])
-    return running[offsets[1:]] - running[offsets[:-1]]
-
-
-def _release_pages(tokens: npt.NDArray[Any]) -> None:
-    """Take the pages of a memory-mapped array out of this process's memory; the next access maps them again."""
-    mapping = getattr(tokens, "_mmap", None)
-    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapping.madvise(mmap.MADV_DONTNEED)
+def row_width(longest: int, context: int) -> int:
+    """Return the columns of rows whose longest has `longest` tokens: few different widths, none above the context."""
+    return min(context, -(-longest // _WIDTH_STEP) * _WIDTH_STEP)

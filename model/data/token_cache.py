@@ -51,24 +51,25 @@ class TokenCache:
     digest: str
     """xxh3-128 of all ids: the data's identity."""
 
+    def document(self, number: int) -> npt.NDArray[Any]:
+        """Return the tokens of a document, boundary tokens included."""
+        return self.tokens[self.offsets[number] : self.offsets[number + 1]]
+
 
 def open_token_cache(dataset: str | Path, cache: Path) -> TokenCache:
     """Open the copy of `dataset` (a folder or a URL) in the folder `cache`, building it first if it is missing.
 
-    Raises:
-        BadInput: no parts, a part that is damaged, wrong columns, or not a single token.
+    Raises BadInput if there are no parts, a part is damaged, columns are wrong, or there is not a single token.
     """
     folder_of_parts = local_dataset(dataset, cache)
     parts = dataset_parts(folder_of_parts)
     key = xxhash.xxh3_64_hexdigest(repr((_VERSION, [part.identity for part in parts])).encode())
     folder = cache / f"tokens-{key}"
-    opened = _opened(folder)
-    if opened is None:
+    if _opened(folder) is None:
         with turn_in(folder) as alone:
             if _opened(folder) is None:
                 _build(parts, folder_of_parts, folder, alone)
-        opened = _opened(folder)
-    if opened is None:
+    if (opened := _opened(folder)) is None:
         raise BadInput(f"the copy of {dataset} in {folder} is damaged as soon as it is written; check that disk")
     return opened
 
@@ -98,12 +99,11 @@ def _build(parts: list[Part], dataset: Path, folder: Path, alone: bool) -> None:
     if alone:
         for abandoned in folder.parent.glob(f"{folder.name}.tmp-*"):
             shutil.rmtree(abandoned, ignore_errors=True)
-    with writing(folder):
-        # A process id would not do: the folder may be shared by several machines.
-        temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
-        temporary.mkdir()
+    # A process id would not do: the folder may be shared by several machines.
+    temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
     try:
         with writing(folder):
+            temporary.mkdir()
             _decode(parts, dataset, temporary)
         if _opened(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -125,7 +125,9 @@ def _decode(parts: list[Part], dataset: Path, folder: Path) -> None:
             part, documents = listed.path, 0
             for table in read_row_groups(part, _COLUMNS):
                 flat, counts = _flatten(table["tokens"], part)
-                dtype = _same_dtype(dtype, flat.dtype, part)
+                if dtype is not None and dtype != flat.dtype:
+                    raise BadInput(f"{part}: its tokens are {flat.dtype}, those of the parts before it {dtype}")
+                dtype = flat.dtype
                 largest = max(largest, int(flat.max()) if len(flat) else -1)
                 file.write(flat.data)
                 digest.update(flat.data)
@@ -154,17 +156,10 @@ def _save(file: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _flatten(column: pa.ChunkedArray, part: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
-        raise BadInput(f"{part}: the column tokens is {column.type}, not a list of uint16 or uint32")
+    is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     array = column.combine_chunks()
-    flat = array.flatten().to_numpy(zero_copy_only=False)
+    flat = array.flatten().to_numpy(zero_copy_only=False) if is_list else np.empty(0)
     if flat.dtype not in (np.uint16, np.uint32):
         raise BadInput(f"{part}: the column tokens is {column.type}, not a list of uint16 or uint32")
     counts = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.ascontiguousarray(flat), counts
-
-
-def _same_dtype(known: np.dtype[Any] | None, found: np.dtype[Any], part: Path) -> np.dtype[Any]:
-    if known is not None and known != found:
-        raise BadInput(f"{part}: its tokens are {found}, those of the parts before it {known}")
-    return found

@@ -6,6 +6,7 @@ once; after that a batch is slices of one array (model/data/packed_sequences.py)
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +42,9 @@ def check_vocabulary(cache: TokenCache, shape: ModelShape, objective: str = "cau
 def open_training_data(
     cache: TokenCache, plan: Path, shape: ModelShape, global_batch_size: int, seed: int, objective: str = "causal"
 ) -> tuple[PackedSequences, str]:
-    """Return the training sequences, and a digest of data and plan: equal digests mean equal batches.
+    """Return the training sequences of a packing plan, and a digest of data and plan: if equal, batches are.
 
-    Args:
-        cache: the tokens dataset.
-        plan: the packing plan's folder.
-        shape: gives the context and the vocabulary.
-        global_batch_size: sequences of a step over all processes.
-        seed: seeds the order, and what is hidden.
-        objective: what is hidden and predicted: `causal`, `masked` or `span_corruption`.
-
-    Raises:
-        BadInput: a damaged plan, or one that does not fit the dataset or the context.
+    Raises BadInput if the plan is damaged, or does not fit the dataset or the context.
     """
     check_vocabulary(cache, shape, objective)
     packing = _read_plan(plan, cache, shape.context)
@@ -60,11 +52,8 @@ def open_training_data(
     for array in (packing.offsets, packing.starts, packing.lengths):
         digest.update(np.ascontiguousarray(array).tobytes())
     corruption = corruption_of(objective, shape)
-    if corruption is None:
-        data = PackedSequences(cache.tokens, packing, shape.context, global_batch_size, seed)
-    else:
-        data = CorruptedSequences(cache.tokens, packing, shape.context, global_batch_size, seed, corruption)
-    return data, digest.hexdigest()
+    stream = PackedSequences if corruption is None else partial(CorruptedSequences, corruption=corruption)
+    return stream(cache.tokens, packing, shape.context, global_batch_size, seed), digest.hexdigest()
 
 
 def training_bytes_per_token(cache: TokenCache) -> float | None:
@@ -76,26 +65,22 @@ def training_bytes_per_token(cache: TokenCache) -> float | None:
 
 def _read_plan(plan: Path, cache: TokenCache, context: int) -> Packing:
     counts, starts, lengths = [], [], []
-    for listed in dataset_parts(plan):
-        check_part(listed)
-        part = listed.path
-        for table in read_row_groups(part, ("sequence", "segments")):
+    for part in dataset_parts(plan):
+        check_part(part)
+        for table in read_row_groups(part.path, ("sequence", "segments")):
             segments = table["segments"].combine_chunks()
             counts.append(segments.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
-            flat = segments.flatten()
-            start, length = _positions(flat, cache, part)
+            start, length = _positions(segments.flatten(), cache, part.path)
             starts.append(start)
             lengths.append(length)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts or [np.empty(0, np.int64)]))])
     if offsets[-1] == 0:
         raise BadInput(f"the packing plan {plan} holds no sequences; is the training split of the tokens empty?")
     packing = Packing(offsets, np.concatenate(starts), np.concatenate(lengths))
-    running = np.concatenate([[0], np.cumsum(packing.lengths)])
-    filled = running[offsets[1:]] - running[offsets[:-1]]
-    if filled.max() > context + 1:
+    if (longest := packing.filled.max()) > context + 1:
         raise BadInput(
-            f"the packing plan {plan} holds a sequence of {filled.max()} tokens, but shape.context {context} "
-            f"takes at most {context + 1}; pack again for this context"
+            f"the packing plan {plan} holds a sequence of {longest} tokens, but shape.context {context} takes at most "
+            f"{context + 1}; pack again for this context"
         )
     return packing
 

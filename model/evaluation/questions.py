@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.base.errors import BadInput
+from model.base.errors import BadInput, text_lines
 from model.base.full_disk import writing
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.evaluation.results import Reply
@@ -36,11 +36,7 @@ class Question:
 
 
 def ask_questions(subject: Subject) -> dict[str, dict[str, Any]] | None:
-    """Ask the questions of the config, write every reply, and return the accuracy by group; None without questions.
-
-    Raises:
-        BadInput: the model cannot be asked, or the questions or the tokenizer cannot be used.
-    """
+    """Ask the questions of the config, write every reply, and return the accuracy by group; None without questions."""
     config = subject.config
     if config.questions is None or config.tokenizer is None or config.replies is None:
         return None
@@ -48,28 +44,22 @@ def ask_questions(subject: Subject) -> dict[str, dict[str, Any]] | None:
     chat = load_chat_format(config.tokenizer)
     chat.check_vocabulary(model.shape)
     replies = ask(model, chat, read_questions(Path(config.questions)), config.max_new_tokens, config.batch)
-    write_replies(config.replies, replies)
+    config.replies.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(asdict(reply), ensure_ascii=False) for reply in replies)
+    with writing(config.replies):
+        config.replies.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return accuracy_by_group(replies)
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Return the questions of a JSONL file, in order.
-
-    Raises:
-        BadInput: the file is missing or empty, or a line lacks a field.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the questions {path}: {error}") from error
+    """Return the questions of a JSONL file, in order; raises BadInput if there is none or a line lacks a field."""
     questions = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                values = json.loads(line)
-                questions.append(Question(*(str(values[name]) for name in ("id", "question", "answer", "group"))))
-            except (ValueError, KeyError, TypeError) as error:
-                raise BadInput(f"{path}, line {number}: needs id, question, answer and group: {error!r}") from error
+    for where, line in text_lines(path, "questions"):
+        try:
+            values = json.loads(line)
+            questions.append(Question(*(str(values[name]) for name in ("id", "question", "answer", "group"))))
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{where}: needs id, question, answer and group: {error!r}") from error
     if not questions:
         raise BadInput(f"{path} holds no questions")
     return questions
@@ -80,8 +70,7 @@ def ask(
 ) -> list[Reply]:
     """Return the model's likeliest reply to each question, in order; `batch` questions share a forward pass.
 
-    Raises:
-        BadInput: a question leaves no room for a reply.
+    Raises BadInput if a question leaves no room for a reply.
     """
     prompts = [chat.prompt([Message("user", question.question)]) for question in questions]
     for question, prompt in zip(questions, prompts, strict=True):
@@ -123,11 +112,3 @@ def accuracy_by_group(replies: Sequence[Reply]) -> dict[str, dict[str, Any]]:
         group: {"accuracy": sum(right) / len(right), "right": sum(right), "n": len(right)}
         for group, right in sorted(groups.items())
     }
-
-
-def write_replies(path: Path, replies: Sequence[Reply]) -> None:
-    """Write all replies as JSONL."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(asdict(reply), ensure_ascii=False) for reply in replies)
-    with writing(path):
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

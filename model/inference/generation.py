@@ -59,17 +59,15 @@ def generate_stream(
 ) -> Iterator[tuple[int, int]]:
     """Yield (prompt's index, token) as tokens come; a stop token ends its continuation and is not yielded.
 
-    A continuation also ends after `max_new_tokens`, or when the context is full.
-
-    Raises:
-        BadInput: a prompt is empty or leaves no room in the context.
+    A continuation also ends after `max_new_tokens`, or when the context is full. Raises BadInput if a prompt is empty
+    or leaves no room in the context.
     """
     context = model.shape.context
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < context:
             raise BadInput(
-                f"prompt {index} has {len(prompt)} tokens; it needs at least 1 and at most {context - 1}, "
-                f"since the model's context is {context}"
+                f"prompt {index} has {len(prompt)} tokens; it needs at least 1 and at most {context - 1}, since the "
+                f"model's context is {context}"
             )
     if not prompts:
         return
@@ -81,9 +79,8 @@ def generate_stream(
     alive = list(range(len(prompts)))
     for made in range(1, sampling.max_new_tokens + 1):
         chosen = choose(model(inputs, cache=cache, last_only=True)[:, -1], sampling, draws)
-        tokens = chosen.tolist()
         going_on = []
-        for row, (index, token) in enumerate(zip(alive, tokens, strict=True)):
+        for row, (index, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             if token in stop_tokens:
                 continue
             yield index, token

@@ -21,14 +21,9 @@ _HEAD = "lm_head.weight"
 
 
 def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
-    """Return the text-generating model in `folder`, ready for use, with activations of type `dtype`.
+    """Return the text-generating model in a model or export folder, with float32 or bfloat16 activations.
 
-    Args:
-        folder: a model folder (models/<name>) or an export folder (models/<name>/export).
-        dtype: float32 or bfloat16.
-
-    Raises:
-        BadInput: the folder holds neither a valid checkpoint nor an export, or a model of another objective.
+    Raises BadInput if the folder holds neither a valid checkpoint nor an export, or a model of another objective.
     """
     return require_decoder(folder, *load_any(folder, dtype))
 
@@ -60,11 +55,7 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
 
 
 def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
-    """Return the model in an export folder.
-
-    Raises:
-        BadInput: a file is missing or damaged, or the weights do not fit config.json.
-    """
+    """Return the model in an export folder; raises BadInput if a file is missing, damaged or does not fit."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights = load_file(folder / "model.safetensors")

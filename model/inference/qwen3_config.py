@@ -30,12 +30,9 @@ _SHORT, _LONG = "sliding_attention", "full_attention"
 
 def qwen3_config(shape: ModelShape) -> dict[str, Any]:
     """Return the fields of config.json that describe a shape."""
-    config = {
-        **{theirs: getattr(shape, own) for own, theirs in _SIZES.items()},
-        "rope_theta": shape.rope_base,
-        "rope_scaling": _rope_scaling(shape),
-        "use_sliding_window": bool(shape.sliding_window),
-    }
+    config = {theirs: getattr(shape, own) for own, theirs in _SIZES.items()}
+    config |= {"rope_theta": shape.rope_base, "rope_scaling": _rope_scaling(shape)}
+    config["use_sliding_window"] = bool(shape.sliding_window)
     if shape.sliding_window:
         kinds = [_SHORT if window else _LONG for window in shape.windows]
         # transformers before 4.53 has no layer types, only the first layer from which on all have the window.
@@ -45,11 +42,7 @@ def qwen3_config(shape: ModelShape) -> dict[str, Any]:
 
 
 def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
-    """Return the shape in the config.json of an export folder.
-
-    Raises:
-        BadInput: another architecture than Qwen3, a size is missing, or an unknown kind of positions.
-    """
+    """Return the shape in the config.json of an export folder; raises BadInput if it is no whole Qwen3."""
     if config.get("model_type") != "qwen3":
         raise BadInput(f"{folder}/config.json is of model type {config.get('model_type')}; only qwen3 can be read")
     try:
@@ -85,10 +78,8 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
     kind = fields.get("rope_type", fields.get("type", "default"))
     if kind not in ("default", "linear", "yarn"):
         raise ValueError(f"positions of the type {kind!r}")
-    base = config["rope_theta"] if "rope_theta" in config else fields["rope_theta"]
-    if kind == "default":
-        return {"rope_base": float(base)}
-    return {"rope_base": float(base), "rope_scaling": kind, "rope_factor": float(fields["factor"])}
+    base = {"rope_base": float(config["rope_theta"] if "rope_theta" in config else fields["rope_theta"])}
+    return base if kind == "default" else {**base, "rope_scaling": kind, "rope_factor": float(fields["factor"])}
 
 
 def _windows(config: dict[str, Any]) -> dict[str, Any]:

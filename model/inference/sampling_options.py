@@ -1,26 +1,38 @@
-"""The command-line options that model.chat and model.generate share."""
+"""What the command lines of model.chat and model.generate share."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
+from model.base.program import run_command
 from model.inference.generation import Sampling
+from model.inference.text_model import TextModel, load_text_model
+
+_HELP = {
+    "temperature": "0 takes the likeliest token (default)",
+    "top_k": "draw among the k likeliest; 0 is all",
+    "top_p": "draw within this share of probability",
+    "max_new_tokens": "longest answer, in tokens",
+    "seed": "seeds the draws",
+}
 
 
-def add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    """Add --model and the options of `Sampling`."""
-    defaults = Sampling()
+def run_on_text_model(
+    parser: argparse.ArgumentParser,
+    arguments: list[str],
+    action: Callable[[TextModel, Sampling, argparse.Namespace], None],
+) -> int:
+    """Parse the arguments, with --model and the options of `Sampling`, run `action`, and return the exit code."""
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the model's export folder")
-    parser.add_argument(
-        "--temperature", type=float, default=defaults.temperature, help="0 takes the likeliest token (default)"
-    )
-    parser.add_argument("--top-k", type=int, default=defaults.top_k, help="draw among the k likeliest; 0 is all")
-    parser.add_argument("--top-p", type=float, default=defaults.top_p, help="draw within this share of probability")
-    parser.add_argument("--max-new-tokens", type=int, default=defaults.max_new_tokens, help="longest answer, in tokens")
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="seeds the draws")
+    for name, meaning in _HELP.items():
+        default = getattr(Sampling, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=meaning)
+    options = parser.parse_args(arguments)
 
+    def run() -> None:
+        sampling = Sampling(**{name: getattr(options, name) for name in _HELP})
+        action(load_text_model(options.model), sampling, options)
 
-def sampling_of(options: argparse.Namespace) -> Sampling:
-    """Return the parsed options as a `Sampling`; raises BadInput if one is out of range."""
-    return Sampling(options.temperature, options.top_k, options.top_p, options.max_new_tokens, options.seed)
+    return run_command(run)

@@ -26,8 +26,7 @@ class TextModel:
     def reply(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
         """Yield the assistant's next message in pieces; if the context is too short, the oldest turns are dropped.
 
-        Raises:
-            BadInput: the last message alone leaves no room for a reply.
+        Raises BadInput if the last message alone leaves no room for a reply.
         """
         remembered = list(messages)
         prompt = self._chat.prompt(remembered)
@@ -58,15 +57,11 @@ class TextModel:
             yield text[len(shown) :]
 
 
-def load_text_model(folder: Path, threads: int = 0) -> TextModel:
-    """Return the model in an export folder, in float32.
-
-    Raises:
-        BadInput: the folder is not an export, or its files do not fit together.
-    """
+def load_text_model(folder: Path) -> TextModel:
+    """Return the model in an export folder, in float32; raises BadInput if its files are none or do not fit."""
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}; give a model's export folder")
-    use_threads(threads)
+    use_threads(0)
     chat = load_chat_format(folder / "tokenizer.json")
     model = load_export(folder, torch.float32).to(best_device())
     chat.check_vocabulary(model.shape)

@@ -60,8 +60,7 @@ def attention_flop_per_token(shape: ModelShape) -> float:
 def encoder_decoder_flop_per_token(shape: ModelShape) -> float:
     """Return the FLOP for a token of text under span corruption, which hides 15% of it in spans of three.
 
-    The encoder then reads 0.9 positions for each token of text, from which the decoder's layers compute keys again, and
-    the decoder reads 0.2.
+    The encoder then reads 0.9 positions for each token, whose keys the decoder computes again; the decoder reads 0.2.
     """
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     reading, asking = 2 * shape.hidden_size * keys, 2 * shape.hidden_size * queries

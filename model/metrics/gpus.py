@@ -9,8 +9,6 @@ from pathlib import Path
 
 import yaml
 
-_TABLE = Path(__file__).with_name("gpus.yaml")
-
 
 @dataclass(frozen=True)
 class Gpu:
@@ -29,15 +27,10 @@ class Gpu:
 @cache
 def known_gpus() -> dict[str, Gpu]:
     """Return the GPUs of the table, by name."""
+    rows = yaml.safe_load(Path(__file__).with_name("gpus.yaml").read_text(encoding="utf-8"))
     return {
-        name: Gpu(
-            name=name,
-            flop_per_second=row["teraflops"] * 1e12,
-            memory_bytes=int(row["memory_gb"] * 1e9),
-            usd_per_hour=row.get("usd_per_hour"),
-            source=row["source"],
-        )
-        for name, row in yaml.safe_load(_TABLE.read_text(encoding="utf-8")).items()
+        name: Gpu(name, row["teraflops"] * 1e12, int(row["memory_gb"] * 1e9), row.get("usd_per_hour"), row["source"])
+        for name, row in rows.items()
     }
 
 
@@ -45,9 +38,6 @@ def named_peak(device_name: str) -> float | None:
     """Return the dense bfloat16 peak, in FLOP/s, of the GPU that its driver calls `device_name`; None if not known."""
     if "laptop" in device_name.lower():
         return None  # sold under the names of faster ones
-    found = [
-        gpu
-        for gpu in known_gpus().values()
-        if re.search(rf"\b{gpu.name.replace('-', ' ')}\b", device_name, re.IGNORECASE)
-    ]
-    return max(found, key=lambda gpu: len(gpu.name)).flop_per_second if found else None
+    gpus = known_gpus()
+    found = [name for name in gpus if re.search(rf"\b{name.replace('-', ' ')}\b", device_name, re.IGNORECASE)]
+    return gpus[max(found, key=len)].flop_per_second if found else None

@@ -21,6 +21,8 @@ the one to compare by.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,11 @@ class MetricsLog:
     def __init__(self, path: Path, resumed_step: int) -> None:
         """Open the log and cut off what came after `resumed_step`; 0 starts a new log."""
         self._path = path
-        kept = [line for line, event in _whole_lines(path) if _belongs(event, resumed_step)]
+        kept = "".join(_lines_up_to(resumed_step, path) if resumed_step else ())
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.tmp")
         with writing(path):
-            temporary.write_text("".join(kept), encoding="utf-8")
+            temporary.write_text(kept, encoding="utf-8")
         temporary.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
@@ -53,19 +55,11 @@ class MetricsLog:
             self._file.close()
 
 
-def _belongs(event: dict[str, Any], resumed_step: int) -> bool:
-    return resumed_step > 0 and event.get("event") != "done" and event.get("step", 0) <= resumed_step
-
-
-def _whole_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        try:
+def _lines_up_to(step: int, path: Path) -> Iterator[str]:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.splitlines(keepends=True):
+        with suppress(ValueError):  # what a kill left incomplete is no JSON
             event = json.loads(line)
-        except ValueError:
-            continue
-        if line.endswith("\n") and isinstance(event, dict):
-            lines.append((line, event))
-    return lines
+            whole = line.endswith("\n") and isinstance(event, dict)
+            if whole and event.get("event") != "done" and event.get("step", 0) <= step:
+                yield line

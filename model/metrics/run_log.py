@@ -21,16 +21,8 @@ class RunLog:
     def __init__(
         self, folder: Path, trackers: Sequence[str], settings: Mapping[str, Any], speed: StepSpeed, step: int
     ) -> None:
-        """
-        Args:
-            folder: the model folder.
-            trackers: `loop.trackers`.
-            settings: of the run, for trackers to show.
-            speed: counts the steps.
-            step: that training goes on from.
-        """
-        self._folder, self._names, self._settings = folder, trackers, settings
-        self._speed = speed
+        """Open the log in the model folder, to go on from `step`; `settings` are for the trackers to show."""
+        self._folder, self._names, self._settings, self._speed = folder, trackers, settings, speed
         self._started = time.perf_counter()
         self._open(step)
 

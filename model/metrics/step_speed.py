@@ -30,21 +30,15 @@ class StepSpeed:
         bytes_per_token: float | None,
         cost: Callable[[ModelShape], float] = flop_per_token,
     ) -> None:
-        """
-        Args:
-            shape: of the model, for the cost of a token.
-            device: of this process; the others are assumed to be the same.
-            dtype: type of the activations.
-            processes: how many train.
-            bytes_per_token: UTF-8 bytes of text per predicted token on average; None if not known.
-            cost: FLOP of training on one token.
+        """Assume that all `processes` have such a device; `cost` is the FLOP of training on one token.
+
+        `bytes_per_token`: UTF-8 bytes of text per predicted token on average; None if not known.
         """
         self._flop_per_token = cost(shape)
         peak = peak_flop_per_second(device, dtype)
         self.peak_flop_per_second = None if peak is None else peak * processes
         """The peak of all processes' devices together; None where it is not known."""
-        self._device = device
-        self._bytes_per_token = bytes_per_token
+        self._device, self._bytes_per_token = device, bytes_per_token
         self._tokens, self._seconds, self._waited = 0, 0.0, 0.0
 
     def add(self, tokens: int, seconds: float, waited: float) -> None:

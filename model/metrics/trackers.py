@@ -26,15 +26,9 @@ class Trackers:
     """All trackers of a run."""
 
     def __init__(self, names: Sequence[str], folder: Path, config: Mapping[str, Any], resumed_step: int) -> None:
-        """
-        Args:
-            names: from `loop.trackers`.
-            folder: the model folder; each tracker writes into a folder of its own name there.
-            config: the run's settings, as plain values, shown beside its curves.
-            resumed_step: the step that training goes on from.
+        """Start the trackers named, each in a folder of its own name in `folder`, with `config` beside its curves.
 
-        Raises:
-            BadInput: a tracker's package is not installed.
+        Raises BadInput if a tracker's package is not installed.
         """
         for name in names:
             if importlib.util.find_spec(name) is None:

@@ -10,7 +10,6 @@ Notable:
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -25,15 +24,10 @@ AttentionMask = Tensor | BlockMask | None
 def self_attention_mask(
     tokens: Tensor, segments: Tensor | None, causal: bool, window: int, dtype: torch.dtype
 ) -> AttentionMask:
-    """Return the mask of a layer whose queries and keys are the same positions.
+    """Return the mask of a layer whose queries and keys are the same positions, those of `tokens` (B, T).
 
-    Args:
-        tokens: (B, T), on the model's device.
-        segments: (B, T) numbers; a position sees only those with its own number, which stand next to each other. None:
-            all.
-        causal: whether a position sees only itself and earlier ones.
-        window: positions that one sees on either side, itself included; 0 sets no limit.
-        dtype: type of the activations.
+    A position sees only those with its own number in `segments` (B, T), which stand next to each other, and `window`
+    positions on either side, itself included (0 sets no limit).
     """
     length = tokens.shape[1]
     window = 0 if window >= length else window
@@ -48,7 +42,7 @@ def self_attention_mask(
     if causal:
         allowed = allowed.tril()
     if window:
-        allowed = allowed.triu(1 - window) if causal else allowed.triu(1 - window).tril(window - 1)
+        allowed = allowed.triu(1 - window).tril(window - 1)
     return added_to_scores(allowed.unsqueeze(1), dtype)
 
 
@@ -91,9 +85,4 @@ def _ends_of_runs(tokens: Tensor, segments: Tensor | None, causal: bool, window:
 
 def takes_block_masks(device: torch.device) -> bool:
     """Return whether attention with a mask is flex attention on this device: a GPU, with Triton to compile it."""
-    return device.type == "cuda" and _has_triton()
-
-
-@cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None

@@ -64,10 +64,7 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return the summed loss of (rows, vocabulary) logits, and its gradient in their type."""
-    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
-    counted = (targets >= 0).unsqueeze(1)
-    index = targets.clamp(min=0).unsqueeze(1)
-    nats = -(log_probabilities.gather(1, index) * counted).sum()
+    nats, log_probabilities, index, counted = _nats(logits, targets)
     gradient = log_probabilities.exp_()
     gradient.scatter_add_(1, index, gradient.new_full((1, 1), -1.0).expand_as(index))
     return nats, gradient.mul_(counted).to(logits.dtype)
@@ -75,25 +72,23 @@ def _nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]
 
 def _plain_nats_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Do the same without scattered writes, which torch.compile could not fuse with the rest."""
-    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
-    counted = (targets >= 0).unsqueeze(1)
-    index = targets.clamp(min=0).unsqueeze(1)
-    nats = -(log_probabilities.gather(1, index) * counted).sum()
+    nats, log_probabilities, index, counted = _nats(logits, targets)
     hit = torch.arange(logits.shape[1], device=logits.device) == index
     return nats, ((log_probabilities.exp() - hit.float()) * counted).to(logits.dtype)
 
 
+def _nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the summed loss, log-probabilities, and for each row its target's column and whether it counts."""
+    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+    counted, index = (targets >= 0).unsqueeze(1), targets.clamp(min=0).unsqueeze(1)
+    return -(log_probabilities.gather(1, index) * counted).sum(), log_probabilities, index, counted
+
+
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool = False) -> Tensor:
-    """Return the summed cross-entropy, in nats, of the logits `hidden @ weight.T`.
+    """Return the summed cross-entropy, in nats, of the logits `hidden @ weight.T`, with gradients for both.
 
-    Args:
-        hidden: (positions, width), float32 or bfloat16; the matrix products run in its type, the softmax in float32.
-        weight: (vocabulary, width).
-        targets: (positions) token ids; a negative one is not counted.
-        fused: whether the softmax and its gradient are compiled (see model/network/operations.py).
-
-    Returns:
-        A float32 scalar, with gradients for `hidden` and `weight`.
+    `hidden` is (positions, width), float32 or bfloat16; the matrix products run in its type, the softmax in float32.
+    `weight` is (vocabulary, width). A negative target is not counted. `fused`: model/network/operations.py.
     """
     if hidden.device.type == "cpu":
         # Positions that are not counted cost as much as others, and in finetuning they are most of them. Elsewhere

@@ -20,31 +20,23 @@ from torch import Tensor, nn
 from model.base.errors import BadInput
 from model.network.transformer import Linear
 
-_LEAST_CAPABILITY = (8, 9)
 _MULTIPLE = 16
 """What the hardware's products ask of each side of a matrix."""
 
 
 def refuse_without_units(device: torch.device) -> None:
     """Raise BadInput if `device` has no float8 units."""
-    if device.type != "cuda":
-        found = f"the {device.type} has none"
-    elif torch.cuda.get_device_capability(device) < _LEAST_CAPABILITY:
-        found = f"{torch.cuda.get_device_name(device)} has none"
-    else:
-        return
-    raise BadInput(
-        f"loop.float8 needs a GPU with float8 units (Ada, Hopper or newer), and {found}; set it to false, which trains "
-        "in bfloat16"
-    )
+    on_gpu = device.type == "cuda"
+    if not on_gpu or torch.cuda.get_device_capability(device) < (8, 9):
+        found = torch.cuda.get_device_name(device) if on_gpu else f"the {device.type}"
+        raise BadInput(
+            f"loop.float8 needs a GPU with float8 units (Ada, Hopper or newer), and {found} has none; set it to false, "
+            "which trains in bfloat16"
+        )
 
 
 def use_float8(model: nn.Module) -> None:
-    """Make every linear layer inside the blocks of `model` multiply in float8 during training.
-
-    Raises:
-        BadInput: a layer's sides are no multiples of 16.
-    """
+    """Make the linear layers of `model` train in float8; raises BadInput if a side is no multiple of 16."""
     for name, module in model.named_modules():
         if isinstance(module, Linear):
             if module.in_features % _MULTIPLE or module.out_features % _MULTIPLE:

@@ -24,21 +24,16 @@ class KeyValueCache:
         device: torch.device,
         padding: Tensor | None = None,
     ) -> None:
-        """
-        Args:
-            shape: the model's sizes.
-            batch: B, sequences.
-            capacity: positions of each sequence, padding included.
-            dtype: type of the activations.
-            device: where the model is.
-            padding: (B) how many positions at the start of each sequence are padding; None where none are.
+        """Allocate `capacity` positions, padding included, of each of `batch` sequences.
+
+        `padding`: (B) how many positions at the start of each sequence are padding; None where none are.
         """
         size = (shape.layers, batch, capacity, shape.kv_heads, shape.head_dim)
         self._keys = torch.zeros(size, dtype=dtype, device=device)
         self._values = torch.zeros(size, dtype=dtype, device=device)
         self._padding = padding
         self.length = 0
-        """Positions filled."""
+        """Positions that every layer has filled; for the model to count."""
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store new (B, T, kv_heads, D) keys and values of a layer and return those of all positions so far."""
@@ -47,20 +42,15 @@ class KeyValueCache:
         self._values[layer, :, self.length : end] = values
         return self._keys[layer, :, :end], self._values[layer, :, :end]
 
-    def advance(self, length: int) -> None:
-        """Count `length` positions as filled, once every layer has stored them."""
-        self.length += length
-
     def positions(self, length: int) -> Tensor:
         """Return the (B or 1, length) positions of the next `length` tokens within their sequences."""
         columns = torch.arange(self.length, self.length + length, device=self._keys.device).unsqueeze(0)
         return columns if self._padding is None else (columns - self._padding[:, None]).clamp(min=0)
 
     def mask(self, length: int, window: int = 0) -> Tensor | None:
-        """Return what the next `length` positions may look at, in a layer with this window (0: none).
+        """Return what the next `length` positions may see in a layer with this window (0: none).
 
-        Returns:
-            (B or 1, 1, length, filled + length); None where attention is just causal.
+        The result is (B or 1, 1, length, filled + length), or None where attention is just causal.
         """
         end = self.length + length
         window = 0 if window >= end else window

@@ -9,7 +9,6 @@ Notable:
   torch's own, since compiled ones were several times slower in bfloat16.
 - Short attention on a CPU keeps its probabilities and consists of batched products: at 128 positions its backward pass
   takes an eighth of the time of torch's scaled_dot_product_attention in bfloat16.
-- On a GPU, attention with a mask is flex attention, which skips the blocks that are masked as a whole.
 - All forms are tested against each other.
 """
 
@@ -39,18 +38,10 @@ def rms_norm(input: Tensor, weight: Tensor, epsilon: float, fused: bool = False)
 def normed_rotation(
     heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor, fused: bool = False
 ) -> Tensor:
-    """Apply the RMS norm to each head, then rotate it (RoFormer, arXiv:2104.09864, equation 34).
+    """Apply the RMS norm, with scales (D), to each of the (B, T, heads, D) `heads`, then rotate it.
 
-    Args:
-        heads: (B, T, heads, D) queries or keys.
-        weight: (D) scales of the norm.
-        epsilon: added to the mean square.
-        cosines: (B or 1, T, 1, D) float32; channel i turns with channel i + D/2 by the same angle, as in transformers.
-        sines: likewise.
-        fused: whether a CPU's form is compiled.
-
-    Returns:
-        (B, T, heads, D)
+    RoFormer, arXiv:2104.09864, equation 34: `cosines` and `sines` are (B or 1, T, 1, D) float32; channel i turns with
+    channel i + D/2 by the same angle, as in transformers.
     """
     if _written_out(heads) and not fused:
         # rotated(x * w) = x * (w cos) + swapped(x) * (swapped(w) -+ sin), so the scales go into the tables.
@@ -73,37 +64,25 @@ def swiglu(gate: Tensor, up: Tensor, fused: bool = False) -> Tensor:
 def attention(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | BlockMask | None, fused: bool = False
 ) -> Tensor:
-    """Compute grouped-query attention.
+    """Compute grouped-query attention of (B, T, heads, D) queries to (B, S, kv_heads, D) keys and values.
 
-    Args:
-        queries: (B, T, heads, D).
-        keys: (B, S, kv_heads, D); with S > T the queries are the last T positions.
-        values: likewise.
-        mask: (B or 1, 1, T, S) in the type of the queries, 0 where a query may look and minus infinity elsewhere; or
-            the same in blocks, for flex attention; None is causal, which needs S = T or T = 1.
-        fused: whether the softmax of a CPU's short attention is compiled.
-
-    Returns:
-        (B, T, heads, D)
+    With S > T the queries are the last T positions. `mask` is (B or 1, 1, T, S) in the type of the queries, 0 where a
+    query may look and minus infinity elsewhere; or the same in blocks, for flex attention; None is causal, which needs
+    S = T or T = 1.
     """
+    length = queries.shape[1]
+    q, k, v = (part.transpose(1, 2) for part in (queries, keys, values))
     if isinstance(mask, BlockMask):
         # Flex attention is only fast when compiled; inside a compiled block it already is.
         flex: Callable[..., Any] = flex_attention
         if queries.is_cuda and not torch.compiler.is_compiling():
             flex = compiled(flex_attention)
-        mixed = flex(*(part.transpose(1, 2) for part in (queries, keys, values)), block_mask=mask, enable_gqa=True)
-        return mixed.transpose(1, 2)
-    length = queries.shape[1]
-    if torch.is_grad_enabled() and _written_out(queries) and length <= _SHORT:
+        mixed = flex(q, k, v, block_mask=mask, enable_gqa=True)
+    elif torch.is_grad_enabled() and _written_out(queries) and length <= _SHORT:
         return _short_attention(queries, keys, values, mask, fused)
-    mixed = F.scaled_dot_product_attention(
-        queries.transpose(1, 2),
-        keys.transpose(1, 2),
-        values.transpose(1, 2),
-        attn_mask=mask,
-        is_causal=mask is None and length > 1,
-        enable_gqa=True,
-    )
+    else:
+        causal = mask is None and length > 1
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=True)
     return mixed.transpose(1, 2)
 
 
@@ -241,13 +220,9 @@ class _ShortAttention(torch.autograd.Function):
             scores = compiled(_plain_softmax_backward)(through, probabilities)
         else:
             scores = torch._softmax_backward_data(through, probabilities, -1, probabilities.dtype)
-        return (
-            torch.bmm(scores, keys).mul_(scale),
-            torch.bmm(scores.transpose(1, 2), queries).mul_(scale),
-            torch.bmm(probabilities.transpose(1, 2), gradients[0]),
-            None,
-            None,
-        )
+        of_queries, of_keys = torch.bmm(scores, keys), torch.bmm(scores.transpose(1, 2), queries)
+        of_values = torch.bmm(probabilities.transpose(1, 2), gradients[0])
+        return of_queries.mul_(scale), of_keys.mul_(scale), of_values, None, None
 
 
 def _inverse_rms(input: Tensor, epsilon: float) -> Tensor:

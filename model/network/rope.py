@@ -23,8 +23,7 @@ def rotary_tables(shape: ModelShape) -> tuple[Tensor, Tensor]:
     frequencies, scale = _frequencies(shape)
     angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
-    cosines, sines = angles.cos(), angles.sin()
-    return (cosines, sines) if scale == 1.0 else (cosines * scale, sines * scale)
+    return angles.cos() * scale, angles.sin() * scale
 
 
 def original_context(shape: ModelShape) -> int:

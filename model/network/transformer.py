@@ -27,6 +27,9 @@ from model.network.kv_cache import KeyValueCache
 from model.network.operations import attention, normed_rotation, rms_norm, swiglu
 from model.network.rope import rotary_tables
 
+Rotary = tuple[Tensor, Tensor]
+"""Cosines and sines, (B or 1, T, 1, D) each."""
+
 
 class Linear(nn.Linear):
     """A linear layer without bias whose float32 weight is cast to the type of its input."""
@@ -59,7 +62,7 @@ class AttentionWeights(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.head_dim = shape.heads, shape.kv_heads, shape.head_dim
+        self.head_dim = shape.head_dim
         self.q_proj = Linear(shape.hidden_size, shape.heads * shape.head_dim)
         self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
         self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
@@ -68,29 +71,26 @@ class AttentionWeights(nn.Module):
         self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
         self.fused = False
 
+    def heads_of(self, input: Tensor, memory: Tensor) -> list[Tensor]:
+        """Return the queries of `input`, and the keys and values of `memory`: (B, T or S, heads, D) each."""
+        products = self.q_proj(input), self.k_proj(memory), self.v_proj(memory)
+        return [product.unflatten(-1, (-1, self.head_dim)) for product in products]
+
 
 class Attention(AttentionWeights):
     """Attention of a sequence to itself."""
 
     def forward(
-        self,
-        input: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: AttentionMask,
-        cache: KeyValueCache | None,
-        layer: int,
+        self, input: Tensor, rotary: Rotary, mask: AttentionMask, cache: KeyValueCache | None, layer: int
     ) -> Tensor:
         """Map (B, T, width) to the same shape; without a mask, attention is causal."""
-        batch, length, _ = input.shape
-        queries = self.q_proj(input).view(batch, length, self.heads, self.head_dim)
-        keys = self.k_proj(input).view(batch, length, self.kv_heads, self.head_dim)
-        values = self.v_proj(input).view(batch, length, self.kv_heads, self.head_dim)
+        queries, keys, values = self.heads_of(input, input)
         queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
         keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)
         mixed = attention(queries, keys, values, mask, self.fused)
-        return self.o_proj(mixed.reshape(batch, length, self.heads * self.head_dim))
+        return self.o_proj(mixed.flatten(-2))
 
 
 class FeedForward(nn.Module):
@@ -119,12 +119,7 @@ class Block(nn.Module):
         self.mlp = FeedForward(shape)
 
     def forward(
-        self,
-        stream: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: AttentionMask,
-        cache: KeyValueCache | None,
-        layer: int,
+        self, stream: Tensor, rotary: Rotary, mask: AttentionMask, cache: KeyValueCache | None, layer: int
     ) -> Tensor:
         """Map (B, T, width) to the same shape."""
         stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, cache, layer)
@@ -146,8 +141,27 @@ class Head(nn.Module):
         return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1), self.fused)
 
 
-class Transformer(nn.Module):
-    """The whole decoder."""
+class WholeModel(nn.Module):
+    """What every model has around its layers: embedding, head and rotary tables."""
+
+    def __init__(self, shape: ModelShape, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.shape, self.dtype = shape, dtype
+        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+
+    def add_head(self) -> None:
+        """Add the head and the tables, once the layers are there: initial weights are drawn in this order."""
+        self.lm_head = Head(self.shape)
+        if self.shape.tied_embeddings:
+            self.embed_tokens.weight = self.lm_head.weight
+        self.cosines: Tensor
+        self.sines: Tensor
+        for name, table in zip(("cosines", "sines"), rotary_tables(self.shape), strict=True):
+            self.register_buffer(name, table, persistent=False)
+
+
+class Transformer(WholeModel):
+    """The whole decoder; its activations are float32 or bfloat16."""
 
     causal = True
     """Whether a position sees only itself and earlier ones."""
@@ -155,25 +169,10 @@ class Transformer(nn.Module):
     """Sequences of up to `context` positions in a row of inputs."""
 
     def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
-        """
-        Args:
-            shape: the model's sizes.
-            dtype: type of the activations, float32 or bfloat16.
-        """
-        super().__init__()
-        self.shape = shape
-        self.dtype = dtype
-        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        super().__init__(shape, dtype)
         self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
-        self.lm_head = Head(shape)
-        if shape.tied_embeddings:
-            self.embed_tokens.weight = self.lm_head.weight
-        cosines, sines = rotary_tables(shape)
-        self.register_buffer("cosines", cosines, persistent=False)
-        self.register_buffer("sines", sines, persistent=False)
-        self.cosines: Tensor
-        self.sines: Tensor
+        self.add_head()
 
     def forward(
         self,
@@ -183,7 +182,7 @@ class Transformer(nn.Module):
         cache: KeyValueCache | None = None,
         last_only: bool = False,
     ) -> Tensor:
-        """Return logits, or with targets the summed loss.
+        """Return float32 logits (B, T or 1, vocabulary), or with targets the summed cross-entropy in nats.
 
         Args:
             tokens: (B, T) token ids; T and what the cache holds must fit the context.
@@ -191,22 +190,16 @@ class Transformer(nn.Module):
             segments: (B, T) numbers; a position attends only to those with its own number.
             cache: keys and values of earlier tokens, extended by these; not together with `segments`.
             last_only: whether logits are wanted for the last position alone.
-
-        Returns:
-            Without targets float32 logits (B, T or 1, vocabulary); with targets the summed cross-entropy in nats.
         """
         length = tokens.shape[1]
         masks = {window: self._mask(tokens, segments, cache, window) for window in set(self.shape.windows)}
-        if cache is None:
-            positions = torch.arange(length, device=tokens.device).unsqueeze(0)
-        else:
-            positions = cache.positions(length)
+        positions = cache.positions(length) if cache else torch.arange(length, device=tokens.device).unsqueeze(0)
         rotary = (self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2))
         stream = self.embed_tokens(tokens).to(self.dtype)
         for layer, (block, window) in enumerate(zip(self.layers, self.shape.windows, strict=True)):
             stream = block(stream, rotary, masks[window], cache, layer)
-        if cache is not None:
-            cache.advance(length)
+        if cache:
+            cache.length += length
         if last_only:
             stream = stream[:, -1:]
         logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
@@ -240,7 +233,7 @@ def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device:
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Fill in in initial weights, the same ones for a seed on any device or number of processes.
+    """Fill in initial weights, the same ones for a seed on any device or number of processes.
 
     Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero,
     so that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).
@@ -253,5 +246,4 @@ def initialise(model: nn.Module, seed: int) -> None:
             parameter.zero_()
         else:
             deviation = 0.02 if name.endswith(("embed_tokens.weight", "lm_head.weight")) else parameter.shape[1] ** -0.5
-            values = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
-            parameter.copy_(values)
+            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))

@@ -1,8 +1,8 @@
-"""An encoder and a decoder that reads from it (T5, arXiv:1910.10683, section 2.1), built from the decoder's parts.
+"""An encoder, and one with a decoder that reads from it (T5, arXiv:1910.10683, section 2.1), of the decoder's parts.
 
 Notable:
-- Both have `shape.layers` layers and share the embedding. The decoder's blocks also attend to the encoder's output,
-  without positions, since a decoder's position has no place in the text.
+- Both halves have `shape.layers` layers and share the embedding. The decoder's blocks also attend to the encoder's
+  output, without positions, since a decoder's position has no place in the text.
 - Cross-attention stays within a segment too, so packed documents do not affect each other.
 """
 
@@ -14,8 +14,27 @@ from torch import Tensor, nn
 from model.base.config import ModelShape
 from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
 from model.network.operations import attention
-from model.network.rope import rotary_tables
-from model.network.transformer import Attention, AttentionWeights, Block, FeedForward, Head, RMSNorm, compile_parts
+from model.network.transformer import (
+    Attention,
+    AttentionWeights,
+    Block,
+    FeedForward,
+    RMSNorm,
+    Rotary,
+    Transformer,
+    WholeModel,
+    compile_parts,
+)
+
+
+class Encoder(Transformer):
+    """The decoder's blocks, each position seeing its whole document (BERT, arXiv:1810.04805, section 3).
+
+    `forward` is the decoder's, without a cache; `targets` are the tokens at the masked positions themselves. `segments`
+    must separate padding, since nothing else hides it. A layer with a window sees that many positions on either side.
+    """
+
+    causal = False
 
 
 class CrossAttention(AttentionWeights):
@@ -23,10 +42,7 @@ class CrossAttention(AttentionWeights):
 
     def forward(self, input: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Map (B, T, width) to the same shape, reading `memory` (B, S, width) where `mask` (B, 1, T, S) allows."""
-        queries, keys, values = (
-            projection.unflatten(-1, (-1, self.head_dim))
-            for projection in (self.q_proj(input), self.k_proj(memory), self.v_proj(memory))
-        )
+        queries, keys, values = self.heads_of(input, memory)
         mixed = attention(self.q_norm(queries), self.k_norm(keys), values, mask, self.fused)
         return self.o_proj(mixed.flatten(-2))
 
@@ -44,7 +60,7 @@ class DecoderBlock(nn.Module):
         self.mlp = FeedForward(shape)
 
     def forward(
-        self, stream: Tensor, rotary: tuple[Tensor, Tensor], mask: AttentionMask, memory: Tensor, cross_mask: Tensor
+        self, stream: Tensor, rotary: Rotary, mask: AttentionMask, memory: Tensor, cross_mask: Tensor
     ) -> Tensor:
         """Map (B, T, width) to the same shape."""
         stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, None, 0)
@@ -61,31 +77,16 @@ class Stack(nn.Module):
         self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
 
 
-class EncoderDecoder(nn.Module):
-    """The whole model."""
+class EncoderDecoder(WholeModel):
+    """The whole model; `shape` has the sizes of each half."""
 
     parts_of_row = 2
     """Sequences of up to `context` positions that a row of inputs is made of."""
 
     def __init__(self, shape: ModelShape, dtype: torch.dtype = torch.float32) -> None:
-        """
-        Args:
-            shape: the sizes of each half.
-            dtype: type of the activations, float32 or bfloat16.
-        """
-        super().__init__()
-        self.shape = shape
-        self.dtype = dtype
-        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        super().__init__(shape, dtype)
         self.encoder, self.decoder = Stack(shape, Block), Stack(shape, DecoderBlock)
-        self.lm_head = Head(shape)
-        if shape.tied_embeddings:
-            self.embed_tokens.weight = self.lm_head.weight
-        cosines, sines = rotary_tables(shape)
-        self.register_buffer("cosines", cosines, persistent=False)
-        self.register_buffer("sines", sines, persistent=False)
-        self.cosines: Tensor
-        self.sines: Tensor
+        self.add_head()
 
     def forward(self, inputs: Tensor, targets: Tensor, segments: Tensor) -> Tensor:
         """Return the summed cross-entropy in nats.
@@ -129,9 +130,7 @@ class EncoderDecoder(nn.Module):
         """The layers of both halves: the units that may be sharded."""
         return [*self.encoder.layers, *self.decoder.layers]
 
-    def _begin(
-        self, tokens: Tensor, segments: Tensor, causal: bool
-    ) -> tuple[Tensor, tuple[Tensor, Tensor], dict[int, AttentionMask]]:
+    def _begin(self, tokens: Tensor, segments: Tensor, causal: bool) -> tuple[Tensor, Rotary, dict[int, AttentionMask]]:
         length = tokens.shape[1]
         rotary = (self.cosines[None, :length, None], self.sines[None, :length, None])
         windows = set(self.shape.windows)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,7 @@ def score_documents(model: nn.Module, held_out: HeldOut) -> Score:
     windows = [
         (int(document), window)
         for document in documents
-        for window in document_windows(_text_end(cache, int(document)), held_out.context)
+        for window in document_windows(max(1, len(cache.document(document)) - 1), held_out.context)
     ]
     windows.sort(key=lambda entry: entry[1].length)
     nats, tokens = sum_over_passes(
@@ -121,17 +121,12 @@ def sum_over_passes(
 ) -> tuple[float, int]:
     """Return the nats and the number of predicted tokens of `entries`, at most `batch` of them in a pass.
 
-    Args:
-        model: gives the summed loss.
-        entries: what is scored, such as windows.
-        batch: entries of a pass.
-        tensors_of: returns the model's arguments for some entries, the targets second. Called with no entries where
-            this process has fewer passes to make than others; there is nothing to predict then.
+    `tensors_of` returns the model's arguments for some entries, the targets second. It is called with no entries where
+    this process has fewer passes to make than others; there is nothing to predict then.
     """
     nats, tokens = 0.0, 0
     passes = -(-len(entries) // batch)
     for start in range(0, _passes_together(model, passes) * batch, batch):
-        # A process without entries left still runs a sharded model, with nothing to predict.
         inputs, targets, *segments = tensors_of(entries[start : start + batch])
         nats += float(model(inputs, targets, *segments))
         tokens += int((targets != IGNORED).sum())
@@ -144,8 +139,7 @@ def score_shared(model: nn.Module, held_out: HeldOut, score: ScoreDocuments) -> 
         return score(model, held_out)
     share = held_out.documents[dist.get_rank() :: dist.get_world_size()]
     own = score(model, dataclasses.replace(held_out, documents=share))
-    sums = torch.tensor([own.nats, own.tokens, own.text_bytes, own.documents], dtype=torch.float64)
-    sums = sums.to(held_out.device)
+    sums = torch.tensor(dataclasses.astuple(own), dtype=torch.float64).to(held_out.device)
     dist.all_reduce(sums)
     nats, *counts = sums.tolist()
     return Score(nats, *(int(count) for count in counts))
@@ -154,14 +148,16 @@ def score_shared(model: nn.Module, held_out: HeldOut, score: ScoreDocuments) -> 
 def unigram_score(cache: TokenCache, documents: npt.NDArray[np.int64], vocab_size: int) -> Score:
     """Score the same tokens by their frequency in the training split, with one added to each count."""
     counts = np.ones(vocab_size, dtype=np.float64)
-    for start, end in _training_runs(cache):
+    # The ends of the runs of consecutive training documents.
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], cache.validation, [True]]).astype(np.int8)))
+    for start, end in cache.offsets[edges].reshape(-1, 2):
         counts += np.bincount(cache.tokens[start:end], minlength=vocab_size)[:vocab_size]
-    # The boundary token frames documents and is never scored, so it gets no share of the probability.
-    counts[_boundary_token(cache)] = 1.0
+    # The boundary token, which is the first, frames documents and is never scored: it gets no share of the probability.
+    counts[cache.tokens[0]] = 1.0
     nats_of_token = math.log(counts.sum()) - np.log(counts)
     nats, tokens = 0.0, 0
     for document in documents:
-        text = _document(cache, int(document))[1:-1]
+        text = cache.document(document)[1:-1]
         nats += float(nats_of_token[text].sum())
         tokens += len(text)
     return Score(nats, tokens, int(cache.byte_counts[documents].sum()), len(documents))
@@ -181,26 +177,8 @@ def _rows(entries: Sequence[tuple[int, Window]], cache: TokenCache, device: torc
     inputs = np.zeros((len(entries), max(1, width)), dtype=np.int64)
     targets = np.full_like(inputs, IGNORED)
     for row, (document, window) in enumerate(entries):
-        tokens = _document(cache, document)[window.start : window.start + window.length]
+        tokens = cache.document(document)[window.start : window.start + window.length]
         inputs[row, : window.length - 1] = tokens[:-1]
         first = window.scored_from - window.start
         targets[row, first - 1 : window.length - 1] = tokens[first:]
     return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
-
-
-def _document(cache: TokenCache, document: int) -> npt.NDArray[Any]:
-    return cache.tokens[cache.offsets[document] : cache.offsets[document + 1]]
-
-
-def _text_end(cache: TokenCache, document: int) -> int:
-    return max(1, int(cache.offsets[document + 1] - cache.offsets[document]) - 1)
-
-
-def _boundary_token(cache: TokenCache) -> int:
-    return int(cache.tokens[0])
-
-
-def _training_runs(cache: TokenCache) -> Iterator[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], cache.validation, [True]]).astype(np.int8)))
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
-        yield int(cache.offsets[first]), int(cache.offsets[last])

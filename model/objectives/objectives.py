@@ -23,8 +23,7 @@ from model.data.corrupted_sequences import corrupted_rows
 from model.data.corruption import Corrupted, Corruption, corruption_of
 from model.metrics.flops import encoder_decoder_flop_per_token, flop_per_token
 from model.network.transformer import Transformer
-from model.objectives.encoder import Encoder
-from model.objectives.encoder_decoder import EncoderDecoder
+from model.objectives.encoder_decoder import Encoder, EncoderDecoder
 from model.objectives.held_out import HeldOut, Score, ScoreDocuments, score_documents, sum_over_passes
 
 LanguageModel = Transformer | EncoderDecoder
@@ -52,12 +51,7 @@ CAUSAL = Objective("causal", Transformer, score_documents, flop_per_token)
 
 
 def objective_of(name: str, shape: ModelShape) -> Objective:
-    """Return the objective that a config names.
-
-    Args:
-        name: `causal`, `masked` or `span_corruption`.
-        shape: gives the ids that stand for what is hidden.
-    """
+    """Return the objective that a config names; `shape` gives the ids that stand for what is hidden."""
     corruption = corruption_of(name, shape)
     if corruption is None:
         return CAUSAL
@@ -81,7 +75,6 @@ def _score_corrupted(corruption: Corruption, model: nn.Module, held_out: HeldOut
 
 
 def _corrupted(corruption: Corruption, held_out: HeldOut, document: int) -> list[Corrupted]:
-    cache, context = held_out.cache, held_out.context
-    tokens = cache.tokens[cache.offsets[document] : cache.offsets[document + 1]].astype(np.int64)
+    context, tokens = held_out.context, held_out.cache.document(document).astype(np.int64)
     draws = np.random.default_rng(document)
     return [corruption.corrupt(tokens[start : start + context], draws) for start in range(0, len(tokens), context)]

@@ -32,16 +32,11 @@ class LossSpikes:
     """Checks each step, in order."""
 
     def __init__(self, sigma: float, state: LossSpikeState) -> None:
-        """
-        Args:
-            sigma: standard deviations above the mean that make a spike; 0 only checks whether numbers are finite.
-            state: of the checkpoint that training goes on from.
-        """
+        """Go on from `state`; `sigma` deviations above the mean make a spike, 0 only checks for finite numbers."""
         self._sigma = sigma
         self.state = state
         """The state after the last step that was checked."""
-        self._rewinds = 0
-        self._rewound_to = -1
+        self._rewinds, self._rewound_to = 0, -1
 
     def check(self, loss: float, norm: float) -> str | None:
         """Return why the step must be skipped; None accepts it and remembers its loss and gradient norm."""

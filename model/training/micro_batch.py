@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
@@ -28,7 +27,8 @@ class MicroBatch:
     def __init__(self, loop: LoopConfig, processes: int) -> None:
         self._share = -(-loop.global_batch_size // processes)
         self._document_mask = loop.document_mask
-        self._searching = loop.micro_batch == _SEARCHED
+        self.searching = loop.micro_batch == _SEARCHED
+        """Whether `search` is to be called before the next step."""
         self.rows = self._share if loop.micro_batch in (0, _SEARCHED) else loop.micro_batch
         """Sequences of one pass."""
         self.evaluated_rows = self.rows if loop.micro_batch else loop.global_batch_size
@@ -39,24 +39,11 @@ class MicroBatch:
         """Passes of a step, the same number on every process, whatever its share."""
         return -(-self._share // self.rows)
 
-    @property
-    def searching(self) -> bool:
-        """Whether `search` is to be called before the next step."""
-        return self._searching
-
     def search(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape, has_state: bool) -> int:
         """Halve the rows until a pass fits into memory on every process; return them. Every process calls this.
 
-        To be called before the first step, and again before the second one, when the optimizer's state is in memory.
-
-        Args:
-            accelerator: knows the processes and the device.
-            model: as it is trained; its gradients are cleared.
-            shape: gives the length of a full sequence.
-            has_state: whether the optimizer's state is in memory.
-
-        Raises:
-            BadInput: not even one sequence fits.
+        To be called before the first step, and again before the second one, when the optimizer's state is in memory
+        (`has_state`). The model's gradients are cleared. Raises BadInput if not even one sequence fits.
         """
         while not self._fits(accelerator, model, shape):
             if self.rows == 1:
@@ -66,30 +53,29 @@ class MicroBatch:
                 )
             self.rows = -(-self.rows // 2)
         self.evaluated_rows = self.rows
-        self._searching = not has_state
+        self.searching = not has_state
         return self.rows
 
     def cut(self, batch: Batch, number: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return inputs, targets and segments of pass `number` of a process's share of a step."""
-        first, last = number * self.rows, (number + 1) * self.rows
-        inputs, targets = batch.inputs[first:last], batch.targets[first:last]
-        segments = None if batch.segments is None or not self._document_mask else batch.segments[first:last]
-        if not len(inputs):
+        rows = slice(number * self.rows, (number + 1) * self.rows)
+        targets = batch.targets[rows]
+        if not len(targets):
             # This process's share has one pass fewer than the largest; it takes part with nothing to predict.
-            inputs, targets = batch.inputs[:1], np.full_like(batch.targets[:1], IGNORED)
-            segments = None if segments is None else batch.segments[:1]  # type: ignore[index]
-        arrays = (inputs, targets, segments)
-        tensors = [None if array is None else torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-        return tensors[0], tensors[1], tensors[2]  # type: ignore[return-value]
+            rows = slice(1)
+            targets = np.full_like(batch.targets[rows], IGNORED)
+        segments = batch.segments if self._document_mask else None
+        return (
+            torch.from_numpy(batch.inputs[rows]),
+            torch.from_numpy(targets),
+            None if segments is None else torch.from_numpy(segments[rows]),
+        )
 
     def _fits(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape) -> bool:
         fits = self._try_pass(accelerator, model, shape)
         if not fits:
             clear_device_cache(garbage_collection=True)
-        failed = torch.tensor(float(not fits), device=accelerator.device)
-        if accelerator.num_processes > 1:
-            dist.all_reduce(failed)
-        return not failed.item()
+        return bool(accelerator.reduce(torch.tensor(float(not fits), device=accelerator.device)) == 0)
 
     def _try_pass(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape) -> bool:
         columns = accelerator.unwrap_model(model).parts_of_row * shape.context

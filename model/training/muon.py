@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,14 +40,10 @@ class Muon(Optimizer):
     def __init__(
         self, params: Any, lr: float, momentum: float, weight_decay: float, dtype: torch.dtype = torch.float32
     ) -> None:
-        """
-        Args:
-            params: matrices, or groups of them.
-            lr: learning rate; the update has a spectral norm of about lr * sqrt(max(1, rows / columns)).
-            momentum: decay of the momentum per step.
-            weight_decay: decoupled decay, a fraction of lr per step.
-            dtype: type of the products that orthogonalise. In bfloat16 they are several times faster, and as exact as
-                training needs; in float32 the losses do not depend on how a step was divided, within 1e-4.
+        """Take matrices, or groups of them; an update has a spectral norm of about lr * sqrt(max(1, rows / columns)).
+
+        `dtype` is of the products that orthogonalise: bfloat16 is several times faster, and as exact as training
+        needs; in float32 the losses do not depend on how a step was divided, within 1e-4.
         """
         self._dtype = dtype
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -71,19 +68,17 @@ class Muon(Optimizer):
         torch._foreach_lerp_(buffers, gradients, 1.0 - group["momentum"])
         updates = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))
         matrices = [_held_here(parameter) for parameter in parameters]
-        rows, columns = parameters[0].shape
+        like = parameters[0]
+        rows, columns = like.shape
         scale = group["lr"] * max(1.0, rows / columns) ** 0.5
-        orthogonal = self._orthogonal(updates, parameters[0]).to(parameters[0].dtype)
+        whole = partial(orthogonalise, dtype=self._dtype)
+        if isinstance(like, DTensor):
+            factors = on_whole_matrices(updates, rows, like.device_mesh.get_group(), whole)
+        else:
+            factors = whole(updates)
         if group["weight_decay"]:
             torch._foreach_mul_(matrices, 1.0 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(matrices, list(orthogonal.unbind(0)), alpha=-scale)
-
-    def _orthogonal(self, updates: Tensor, like: Tensor) -> Tensor:
-        """Return the orthogonal factors of whole matrices, or this process's rows of them if `like` is sharded."""
-        if not isinstance(like, DTensor):
-            return orthogonalise(updates, self._dtype)
-        group = like.device_mesh.get_group()
-        return on_whole_matrices(updates, len(like), group, lambda whole: orthogonalise(whole, self._dtype))
+        torch._foreach_add_(matrices, list(factors.to(like.dtype).unbind(0)), alpha=-scale)
 
 
 def _held_here(tensor: Tensor) -> Tensor:

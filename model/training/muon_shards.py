@@ -19,14 +19,8 @@ def on_whole_matrices(
 ) -> Tensor:
     """Apply `function` to whole matrices; return this process's rows. Every process of the group calls this.
 
-    Args:
-        shards: (N, rows here, columns), this process's rows of N matrices; rows are split as `torch.chunk` does.
-        rows: rows of a whole matrix.
-        group: the processes that hold the rows.
-        function: takes (M, rows, columns) with M at least 1 and returns the same shape, of any type.
-
-    Returns:
-        (N, rows here, columns), of the type that `function` returns.
+    `shards` is (N, rows here, columns), this process's rows of N matrices, split as `torch.chunk` does. `function`
+    takes (M, rows, columns) with M at least 1 and returns the same shape, of any type, which is that of the result.
     """
     count, here, columns = shards.shape
     size, rank = group.size(), group.rank()

@@ -30,13 +30,7 @@ class Weights:
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
-    """Return the optimizers that together train every parameter of `model` once.
-
-    Args:
-        model: the model, its parameters in float32.
-        config: which optimizer, and its constants.
-        dtype: type of Muon's products.
-    """
+    """Return the optimizers that together train each float32 parameter of `model` once; Muon's products in `dtype`."""
     weights = Weights()
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:

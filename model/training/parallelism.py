@@ -2,7 +2,7 @@
 
 Notable:
 - FSDP2 is torch's `fully_shard`, a unit for each block and one for the rest, so that a tied embedding and head stay one
-  parameter. Optimizers are made of the shards; Muon gathers rows where it needs them (model/training/muon_shards.py).
+  parameter.
 - Blocks are gathered in the type of the activations, to which their linear layers would cast them anyway, and gradients
   are summed in float32. On a GPU, DDP keeps norm scales in float32, so in bfloat16 the two differ by that rounding.
 - Under FSDP2 every pass exchanges its gradient: keeping it would take the memory of the whole model's on each process.
@@ -38,13 +38,7 @@ def wrap_for_training(
     loop: LoopConfig,
     optimizers_for: Callable[[nn.Module], list[Optimizer]],
 ) -> tuple[nn.Module, list[Optimizer]]:
-    """Wrap the model for training by all processes, on its device; return it and its optimizers.
-
-    Args:
-        accelerator: knows the processes and the device.
-        model: with its weights, the same on every process.
-        loop: `parallelism` says how, `activation_checkpointing` what each block keeps, `float8` how layers multiply.
-        optimizers_for: makes the optimizers of a model's parameters.
+    """Wrap a model, whose weights are the same on every process, for training; return it and its optimizers.
 
     Raises:
         BadInput: accelerate was launched with its own FSDP, the parallelism excludes the search for a micro-batch, or
@@ -59,7 +53,8 @@ def wrap_for_training(
         refuse_without_units(accelerator.device)
         use_float8(model)
     if loop.activation_checkpointing:
-        _checkpoint_activations(model)
+        for block in model.blocks:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
     if loop.parallelism == "fsdp" and accelerator.num_processes > 1:
         if loop.micro_batch < 0:
             raise BadInput(
@@ -85,12 +80,6 @@ def clip_gradient(accelerator: Accelerator, model: nn.Module, largest: float) ->
         return norm
     norm = nn.utils.clip_grad_norm_(model.parameters(), largest)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
-
-
-def _checkpoint_activations(model: LanguageModel) -> None:
-    """Keep only each block's input; the rest is computed again in the backward pass."""
-    for block in model.blocks:
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
 
 
 def _shard(model: LanguageModel, accelerator: Accelerator) -> None:

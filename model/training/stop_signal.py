@@ -7,23 +7,20 @@ under `sluice`, and as configured under Slurm or Kubernetes.
 from __future__ import annotations
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 
 
 class StopSignal:
     """A context that records SIGTERM; a second one has no further effect."""
 
-    def __init__(self) -> None:
-        self.raised = False
-        """Whether SIGTERM has come."""
+    raised = False
+    """Whether SIGTERM has come."""
 
     def __enter__(self) -> StopSignal:
         self._before = signal.signal(signal.SIGTERM, self._raise)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         signal.signal(signal.SIGTERM, self._before)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:

@@ -8,8 +8,6 @@ Notable:
 - accelerate provides the device and the process group (model/training/parallelism.py wraps the model); data, schedule
   and checkpoints are our own, since its loader repeats samples and its saved state is not atomic.
 - Besides the gradient, processes exchange one tensor a step: the loss, the gradient's norm, and whether to stop.
-- A step that would harm the model is skipped. If that does not help, training goes back to a checkpoint and skips the
-  batches since (model/training/loss_spikes.py).
 - A thread makes the next batch while this one trains.
 """
 
@@ -27,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
@@ -45,7 +42,7 @@ from model.checkpoints.checkpointing import (
     refuse_other_run,
     remove_checkpoints_after,
 )
-from model.checkpoints.progress import EarlyStoppingState, LossSpikeState, Progress
+from model.checkpoints.progress import Progress
 from model.checkpoints.writer import CheckpointWriter
 from model.data.packed_sequences import Batch, PackedSequences
 from model.data.token_cache import TokenCache
@@ -79,7 +76,7 @@ class Run:
     data: PackedSequences
     data_digest: str
     """Equal digests mean equal batches."""
-    initialise: Callable[[nn.Module], None]
+    initialise: Callable[[nn.Module], object]
     """Sets the weights of a run that starts at step 0."""
     bytes_per_token: float | None = None
     """UTF-8 bytes of text per predicted token on average; None if not known."""
@@ -104,16 +101,17 @@ def start_accelerator(loop: LoopConfig) -> Accelerator:
 
 
 def train(accelerator: Accelerator, run: Run) -> int:
-    """Train from the newest valid checkpoint, or from the start, to the last step.
-
-    Returns:
-        `EXIT_DONE`, or `EXIT_STOPPED` after SIGTERM, when a checkpoint has been written.
+    """Train from the newest valid checkpoint, or from the start; return `EXIT_DONE`, or `EXIT_STOPPED` after SIGTERM.
 
     Raises:
         BadInput: another run is training in the folder, the checkpoint belongs to another run, the config cannot be
             satisfied, the loss stays non-finite or far too high, or the disk is full.
     """
-    _refuse_patience_without_held_out(run)
+    if run.loop.patience and (run.held_out is None or not len(held_out_documents(run.held_out, 1))):
+        raise BadInput(
+            "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
+            "tokens.validation_fraction"
+        )
     lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
     with StopSignal() as stop, lock:
         checkpoint = _shared_checkpoint(accelerator, run.folder / "checkpoints")
@@ -167,14 +165,12 @@ class _Trainer:
             load_training_state(checkpoint, self._model, self._optimizers)
         if run.loop.compile:
             accelerator.unwrap_model(self._model).compile_for(accelerator.device)
-        progress = checkpoint.progress if checkpoint else None
-        self._step = progress.step if progress else 0
-        self._tokens = progress.tokens if progress else 0
-        self._loss_spikes = LossSpikes(run.loop.spike_sigma, progress.loss_spikes if progress else LossSpikeState())
-        counted = progress.early_stopping if progress else EarlyStoppingState()
-        self._seconds_before = counted.seconds
-        self._end = EarlyStopping(run.loop, counted)
-        self._out_of_time = self._end.out_of_time(counted.seconds)
+        progress = checkpoint.progress if checkpoint else Progress(0, 0, run.shape, {})
+        self._step, self._tokens = progress.step, progress.tokens
+        self._loss_spikes = LossSpikes(run.loop.spike_sigma, progress.loss_spikes)
+        self._seconds_before = progress.early_stopping.seconds
+        self._end = EarlyStopping(run.loop, progress.early_stopping)
+        self._out_of_time = self._end.out_of_time(self._seconds_before)
         self._micro_batch = MicroBatch(run.loop, accelerator.num_processes)
         self._has_optimizer_state = checkpoint is not None
         self._checkpoint_due = False
@@ -194,10 +190,12 @@ class _Trainer:
         self._log.close()
 
     def train(self, stop: StopSignal) -> int:
-        loop = self._run.loop
+        accelerator, loop = self._accelerator, self._run.loop
         self._read_ahead(self._step)
         while self._reason_to_end() is None:
-            self._search_micro_batch()
+            if self._micro_batch.searching:
+                rows = self._micro_batch.search(accelerator, self._model, self._run.shape, self._has_optimizer_state)
+                self._log.write("micro_batch", self._step, rows=rows)
             began = time.perf_counter()
             batch = self._upcoming.result()
             waited = time.perf_counter() - began
@@ -221,8 +219,7 @@ class _Trainer:
                 self._save(at_once=ending or outcome.stopping)
             if outcome.stopping and not ending:
                 return EXIT_STOPPED
-        reason = self._reason_to_end()
-        self._log.end(self._step, self._tokens, reason or "")
+        self._log.end(self._step, self._tokens, self._reason_to_end() or "")
         return EXIT_DONE
 
     def _reason_to_end(self) -> str | None:
@@ -236,32 +233,21 @@ class _Trainer:
         return None
 
     def _read_ahead(self, step: int) -> None:
-        run, accelerator = self._run, self._accelerator
-        if step < run.loop.steps:
-            number = step + self._loss_spikes.state.batches_passed
+        if step < self._run.loop.steps:
+            number, processes = step + self._loss_spikes.state.batches_passed, self._accelerator.num_processes
             self._upcoming = self._reader.submit(
-                run.data.batch, number, accelerator.process_index, accelerator.num_processes
+                self._run.data.batch, number, self._accelerator.process_index, processes
             )
-
-    def _search_micro_batch(self) -> None:
-        if self._micro_batch.searching:
-            found = self._micro_batch.search(
-                self._accelerator, self._model, self._run.shape, has_state=self._has_optimizer_state
-            )
-            self._log.write("micro_batch", self._step, rows=found)
 
     def _optimizer_step(self, batch: Batch, factor: float, stop: StopSignal) -> _StepOutcome:
         accelerator = self._accelerator
         total = self._gradient(batch)
-        clip = self._run.optimizer.gradient_clip or math.inf
-        norm = clip_gradient(accelerator, self._model, clip)
+        norm = clip_gradient(accelerator, self._model, self._run.optimizer.gradient_clip or math.inf)
         # Clocks differ between processes: the main one's counts.
         late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
         flags = torch.tensor([float(stop.raised), float(late)], device=total.device)
         shared = torch.cat([total.reshape(1), norm.reshape(1) / accelerator.num_processes, flags])
-        if accelerator.num_processes > 1:
-            dist.all_reduce(shared)
-        summed, norm_value, stopping, out_of_time = shared.tolist()
+        summed, norm_value, stopping, out_of_time = accelerator.reduce(shared).tolist()
         loss = summed / max(1, batch.targets_in_step)
         fault = self._loss_spikes.check(loss, norm_value)
         if fault is None:
@@ -280,10 +266,8 @@ class _Trainer:
         # DDP averages over processes; the loss is divided by the tokens of all of them.
         scale = accelerator.num_processes / max(1, batch.targets_in_step)
         for number in range(passes):
-            moved = [
-                None if tensor is None else _moved(tensor, accelerator.device)
-                for tensor in self._micro_batch.cut(batch, number)
-            ]
+            tensors = self._micro_batch.cut(batch, number)
+            moved = [None if tensor is None else _moved(tensor, accelerator.device) for tensor in tensors]
             with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
                 loss = self._model(*moved)
                 (loss * scale).backward()
@@ -301,7 +285,7 @@ class _Trainer:
         """Go back to the newest checkpoint saved between good steps, and skip all batches seen since."""
         accelerator, folder = self._accelerator, self._run.folder / "checkpoints"
         self._checkpoints.wait()
-        checkpoint = _shared_checkpoint(accelerator, folder, _between_loss_spikes)
+        checkpoint = _shared_checkpoint(accelerator, folder, lambda found: found.loss_spikes.in_a_row == 0)
         if checkpoint is None or not self._loss_spikes.may_rewind_to(checkpoint.progress.step):
             raise Diverged(self._divergence(outcome, checkpoint))
         progress, from_step = checkpoint.progress, self._step
@@ -340,15 +324,9 @@ class _Trainer:
         self._log.write("eval", self._step, loss=score.loss, **known, documents=score.documents)
 
     def _save(self, at_once: bool) -> None:
-        run = self._run
-        progress = Progress(
-            self._step,
-            self._tokens,
-            run.shape,
-            decisive_settings(run),
-            self._loss_spikes.state,
-            self._end.state(self._trained_seconds()),
-        )
+        run, stopping = self._run, self._end.state(self._trained_seconds())
+        settings, spikes = decisive_settings(run), self._loss_spikes.state
+        progress = Progress(self._step, self._tokens, run.shape, settings, spikes, stopping)
         self._checkpoints.save(progress, self._model, self._optimizers, at_once)
         self._checkpoint_due = False
 
@@ -356,21 +334,9 @@ class _Trainer:
         return self._seconds_before + time.perf_counter() - self._started
 
 
-def _refuse_patience_without_held_out(run: Run) -> None:
-    if run.loop.patience and (run.held_out is None or not len(held_out_documents(run.held_out, 1))):
-        raise BadInput(
-            "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
-            "tokens.validation_fraction"
-        )
-
-
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy the tensor to `device`. Only a copy from pinned memory does not wait for the GPU's queue."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
-def _between_loss_spikes(progress: Progress) -> bool:
-    return progress.loss_spikes.in_a_row == 0
 
 
 def _shared_checkpoint(
@@ -378,6 +344,4 @@ def _shared_checkpoint(
 ) -> Checkpoint | None:
     """Find the checkpoint on the main process, and give every process the answer."""
     found = [newest_valid_checkpoint(folder, suits) if accelerator.is_main_process else None]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(found)
-    return found[0]
+    return broadcast_object_list(found)[0]

@@ -31,8 +31,7 @@ class _Interrupt(BaseException):
 class cpu_deadline:
     """Raise DeadlineExceeded if the block uses more than `seconds` of this process's processor time.
 
-    For the main thread only (ValueError elsewhere), since Python runs signal handlers there. May be nested: an inner
-    block never outlasts the outer one, and the outer one then raises too. About 4 microseconds a use.
+    For the main thread only, where Python runs signal handlers. May be nested: an inner block never outlasts the outer.
     """
 
     __slots__ = ("_began", "_expired", "_handler", "_outer_left", "_outer_repeat", "_seconds")

@@ -1,4 +1,4 @@
-"""Text from elsewhere made fit for a message."""
+"""Text from elsewhere: what it seems to be, and its beginning, fit for a message."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def first_words(head: bytes) -> str:
     text = re.sub(r"<[^<>]*>", " ", head[:4096].decode(errors="replace"))
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())[:120]
+
+
+def is_markup(head: bytes) -> bool:
+    """Return whether a body begins like HTML or XML."""
+    return head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

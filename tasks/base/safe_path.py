@@ -16,8 +16,7 @@ _ROOT = Path(__file__).resolve().parents[2]  # the folder that our packages lie 
 def safe_path() -> dict[str, str]:
     """Return the environment variables that keep a Python program, and those it starts, from the current folder.
 
-    Relative entries of PYTHONPATH, an empty one among them, are the current folder too, and are left out. Our own
-    folder comes first, unless it is a folder of installed packages, which must not come before the standard library.
+    Relative entries of PYTHONPATH are left out. Our own folder comes first, unless it is one of installed packages.
     """
     entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(entry).is_absolute()]
     if str(_ROOT) not in map(os.path.realpath, [*site.getsitepackages(), site.getusersitepackages()]):

@@ -5,8 +5,6 @@ digest of its bytes and the recipe's value becomes that address, so a fingerprin
 any machine reads the same bytes that the run began with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -37,20 +35,12 @@ DataFile = Annotated[str, _NamesFile()]
 
 
 def read_data_file(store: Store, value: str) -> bytes:
-    """Return the file's bytes, whether `value` is still as in the recipe or already an address in the store.
-
-    Raises UsageError where there is no such file.
-    """
-    if value.startswith(_PINNED):
-        return store.read_bytes(value)
-    return _read(value, value)
+    """Return the bytes of a file as the recipe names it, or of an address in the store; `UsageError` without one."""
+    return store.read_bytes(value) if value.startswith(_PINNED) else _read(value, value)
 
 
 def pin_data_files(model: M, store: Store) -> M:
-    """Return `model` with each file in it copied to the store and named by its address there.
-
-    Raises UsageError that names the field of a file that cannot be read.
-    """
+    """Return `model` with each file copied to the store and named by its address; `UsageError` names a wrong field."""
     return _replaced(model, "", lambda field, value: _pin(store, field, value))
 
 
@@ -92,9 +82,8 @@ def _replaced(model: M, path: str, replace: Callable[[str, str], str]) -> M:
     """Return a copy of `model` with `replace(field, value)` applied to every `DataFile`, at any depth."""
     update: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
-        value, where = getattr(model, name), f"{path}{name}"
-        marked = _is_marked(field)
-        new = _replaced_value(value, where, marked, replace)
+        value = getattr(model, name)
+        new = _replaced_value(value, f"{path}{name}", _is_marked(field), replace)
         if new is not value:
             update[name] = new
     return model.model_copy(update=update) if update else model
@@ -112,12 +101,9 @@ def _replaced_value(value: Any, where: str, marked: bool, replace: Callable[[str
 
 def _is_marked(field: Any) -> bool:
     """Return whether a field is a `DataFile`, an optional one, or a container of them."""
-    if any(isinstance(item, _NamesFile) for item in field.metadata):
-        return True
-    return _holds_marked(field.annotation)
+    return any(isinstance(item, _NamesFile) for item in field.metadata) or _holds_marked(field.annotation)
 
 
 def _holds_marked(annotation: Any) -> bool:
-    if any(isinstance(item, _NamesFile) for item in getattr(annotation, "__metadata__", ())):
-        return True
-    return any(_holds_marked(argument) for argument in getattr(annotation, "__args__", ()))
+    is_marked = any(isinstance(item, _NamesFile) for item in getattr(annotation, "__metadata__", ()))
+    return is_marked or any(_holds_marked(argument) for argument in getattr(annotation, "__args__", ()))

@@ -4,8 +4,6 @@ Notable: every check sees every document, so a decision names all its reasons. A
 checks after it see what it wrote.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

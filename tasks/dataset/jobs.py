@@ -1,7 +1,5 @@
 """From a planned stage to the jobs that build its parts."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +11,10 @@ from tasks.dataset.stage import DatasetContext, PartInput, PartJob, Stage
 
 def part_jobs(stage: Stage, context: DatasetContext) -> list[PartJob]:
     """Return a job for each part of a stage whose upstream datasets are finished."""
-    made_from = stage.parts(context) if stage.parts else _as_upstream(stage, context.manifests)
+    if stage.parts:
+        made_from = stage.parts(context)
+    else:
+        made_from = [PartInput()] * (len(context.manifests[stage.mapped].parts) if stage.mapped else 1)
     return [_job(stage, context, index, part) for index, part in enumerate(made_from)]
 
 
@@ -27,11 +28,6 @@ def following_jobs(stage: Stage, context: DatasetContext, jobs: Sequence[PartJob
 def fed(job: PartJob, before: PartFooter) -> PartJob:
     """Return a following job, now that the part before it is known by its footer."""
     return dataclasses.replace(job, inputs=digest({"own": job.inputs, before.stage: before.digest}))
-
-
-def _as_upstream(stage: Stage, manifests: Mapping[str, Manifest]) -> list[PartInput]:
-    """Return an input for each part of the first upstream stage that is not read whole, or one where all are."""
-    return [PartInput()] * (len(manifests[stage.mapped].parts) if stage.mapped else 1)
 
 
 def _job(stage: Stage, context: DatasetContext, index: int, part: PartInput) -> PartJob:

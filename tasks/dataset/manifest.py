@@ -4,8 +4,6 @@ Notable: `manifest.json` is written last, so its presence says that the dataset 
 machine: the same recipe and inputs give the same manifest, byte for byte.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -159,10 +159,7 @@ def _raise_if_temporary(store: Store, path: str, error: OSError) -> None:
 
 
 def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a part's rows, one table a row group, so that memory is bounded by the row group.
-
-    Raises `PermanentError` naming the file where it is missing or damaged.
-    """
+    """Yield a part's rows, one table a row group; `PermanentError` names the file where it is missing or damaged."""
     try:
         with store.open(path) as file:
             parquet = pq.ParquetFile(file)

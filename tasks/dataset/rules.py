@@ -8,8 +8,6 @@ Notable:
 - A rule never fails a row in which its signal is null: what was not measured removes nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge, gt, le, lt

@@ -4,8 +4,6 @@ Notable: a document's `id` is its address, `<WARC base name>:<record offset>`; i
 place and says where the bytes are. Everything later is joined by it, never by position in a file.
 """
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 DOCUMENTS = pa.schema(

@@ -4,8 +4,6 @@ Notable: a stage's function never opens its own output and never knows whether i
 `tasks.part_runner` does that, the same way for all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -14,7 +12,7 @@ import pyarrow as pa
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
-from tasks.dataset.manifest import Manifest, part_path, read_manifest
+from tasks.dataset.manifest import Manifest, dataset_folder, part_path, read_manifest
 from tasks.dataset.parts import read_part
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
@@ -91,8 +89,12 @@ class PartContext:
         return read_part(self.store, part_path(stage, self.job.upstream[stage], self.job.index), columns)
 
     def manifest(self, stage: str) -> Manifest:
-        """Return the manifest of an upstream dataset."""
-        return required_manifest(self.store, stage, self.job.upstream[stage])
+        """Return the manifest of an upstream dataset; `PermanentError` where that is not finished."""
+        manifest = read_manifest(self.store, stage, self.job.upstream[stage])
+        if manifest is None:
+            dataset = self.store.location(dataset_folder(stage, self.job.upstream[stage]))
+            raise PermanentError(f"The dataset {dataset} is not finished: run the stage {stage!r} first.")
+        return manifest
 
     def all_inputs(self, stage: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
         """Yield the rows of every part of an upstream dataset, in order, as (part index, row group)."""
@@ -140,7 +142,7 @@ class Upstream:
     stage: str
     all_parts: bool = False
     """Whether each part is made from all parts of that stage; otherwise part i is made from its part i."""
-    when: Callable[[Any], bool] | None = None
+    when: Callable[[Any], Any] | None = None
     """In which recipes it builds on it; None: in all of them."""
 
 
@@ -218,13 +220,3 @@ class Stage:
     def meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a configuration that decide what comes out."""
         return {name: value for name, value in config.items() if name not in self.pace}
-
-
-def required_manifest(store: Store, stage: str, fingerprint: str) -> Manifest:
-    """Return the manifest of a dataset that must be finished; `PermanentError` where it is not."""
-    manifest = read_manifest(store, stage, fingerprint)
-    if manifest is None:
-        raise PermanentError(
-            f"The dataset {store.url}/datasets/{stage}/{fingerprint} is not finished: run the stage {stage!r} first."
-        )
-    return manifest

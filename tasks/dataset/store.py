@@ -5,8 +5,6 @@ Notable: a file appears whole or not at all. It is written to a temporary name o
 process id in the name, never half a file under a final name; the next run that finishes the dataset removes it.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -4,8 +4,6 @@ Notable: a part reads every signature part, but only the columns it needs, and o
 memory. Rows are places in the signatures dataset, which the fingerprint upstream pins.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pyarrow as pa

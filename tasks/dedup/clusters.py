@@ -13,7 +13,7 @@ a document's place in that order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -125,17 +125,20 @@ def similar_edges(
     return edges[similar]
 
 
+def _taken(read: Reader, columns: list[str], rows: Int64s) -> Iterator[pa.Table]:
+    """Yield some columns of the documents in `rows` (sorted), one table for each that is read."""
+    first_row = 0
+    for table in read(columns):
+        here = rows[np.searchsorted(rows, first_row) : np.searchsorted(rows, first_row + table.num_rows)] - first_row
+        yield table.take(pa.array(here))
+        first_row += table.num_rows
+
+
 def _sketches_of(read: Reader, rows: Int64s) -> npt.NDArray[np.uint8]:
     """Return the sketches of the documents in `rows` (sorted), [len(rows), permutations]."""
-    found: list[npt.NDArray[np.uint8]] = []
-    first_row = 0
-    for table in read(["sketch"]):
-        here = rows[np.searchsorted(rows, first_row) : np.searchsorted(rows, first_row + table.num_rows)] - first_row
-        if len(here):
-            data = b"".join(table["sketch"].take(pa.array(here)).to_pylist())
-            found.append(np.frombuffer(data, dtype=np.uint8).reshape(len(here), -1))
-        first_row += table.num_rows
-    return np.concatenate(found)
+    taken = (table["sketch"] for table in _taken(read, ["sketch"], rows) if table.num_rows)
+    joined = ((b"".join(sketches.to_pylist()), len(sketches)) for sketches in taken)
+    return np.concatenate([np.frombuffer(data, dtype=np.uint8).reshape(count, -1) for data, count in joined])
 
 
 def partition_edges(read: Reader, partition: int, config: DuplicatesConfig) -> Int64s:
@@ -144,8 +147,7 @@ def partition_edges(read: Reader, partition: int, config: DuplicatesConfig) -> I
     Reads the columns `bands n_chars text_hash` once, and `sketch` once if candidates are to be compared. Equal texts
     are always linked, whether they have a signature or not.
     """
-    entries, exact_words, exact_rows = [], [], []
-    first_row = 0
+    entries, exact_words, exact_rows, first_row = [], [], [], 0
     for table in read(["bands", "n_chars", "text_hash"]):
         if table.num_rows == 0:
             continue
@@ -175,17 +177,6 @@ def connected_components(edges: Int64s) -> tuple[Int64s, Int64s]:
     graph = coo_array((np.ones(len(edges), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(len(rows), len(rows)))
     _, labels = csgraph.connected_components(graph, directed=False)
     return rows, labels.astype(np.int64)
-
-
-def _members(read: Reader, rows: Int64s) -> pa.Table:
-    """Return the columns `id text_hash n_chars` of the documents in `rows` (sorted)."""
-    found = []
-    first_row = 0
-    for table in read(["id", "text_hash", "n_chars"]):
-        here = rows[np.searchsorted(rows, first_row) : np.searchsorted(rows, first_row + table.num_rows)] - first_row
-        found.append(table.take(pa.array(here)))
-        first_row += table.num_rows
-    return pa.concat_tables(found)
 
 
 def cluster_decisions(members: pa.Table, labels: Int64s) -> pa.Table:
@@ -220,7 +211,8 @@ def duplicate_decisions(read: Reader, edges: Int64s) -> pa.Table:
     rows, labels = connected_components(edges)
     if len(rows) == 0:
         return DUPLICATES.empty_table()
-    return cluster_decisions(_members(read, rows), labels)
+    members = pa.concat_tables(_taken(read, ["id", "text_hash", "n_chars"], rows))
+    return cluster_decisions(members, labels)
 
 
 def duplicates_table(ids: pa.ChunkedArray | pa.Array, decisions: pa.Table) -> pa.Table:

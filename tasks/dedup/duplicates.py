@@ -1,7 +1,5 @@
 """duplicates: the clusters that the pairs form, and the document of each that is kept."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

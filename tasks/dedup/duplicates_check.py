@@ -1,7 +1,5 @@
 """The check for duplicates: keeps one document of each cluster, by what the stage `duplicates` found."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 import pyarrow.compute as pc
 

@@ -6,8 +6,6 @@ shingle is ever built as a string. datasketch's permutation scheme is pinned by 
 between versions. Bands and rows follow FineWeb (arXiv 2406.17557, section 3.4): 14 x 8 permutations of 5-word shingles.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 import unicodedata

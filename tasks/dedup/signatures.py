@@ -1,7 +1,5 @@
 """signatures: the MinHash band keys of each filtered document, which bring near-duplicates together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from tasks.dataset.schemas import SIGNATURES

@@ -22,7 +22,7 @@ from tasks.fetch.crawl_listing import SourceConfig, listed_paths
 from tasks.fetch.page_selection import SelectConfig, group_filter, row_filter
 from tasks.fetch.range_fetching import file_size, read_range
 from tasks.sources.downloading import byte_source
-from tasks.sources.transfer import NotFound, TransferConfig
+from tasks.sources.transfer import NotFound, TransferConfig, never_twice_alike
 
 WARC_COLUMNS = ("warc_filename", "warc_record_offset", "warc_record_length")
 _INDEX_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.parquet")
@@ -44,9 +44,7 @@ def list_index_files(source: SourceConfig) -> list[str]:
         raise PermanentError(f"{error} source.select needs the crawl's columnar index: leave select out.") from error
     chosen = [path for path in paths if _SUBSET in path]
     if not chosen:
-        raise PermanentError(
-            f"{source.base}: {path} lists no file with {_SUBSET.strip('/')}, so nothing can be selected."
-        )
+        raise PermanentError(f"{source.base}: {path} lists no file with {_SUBSET.strip('/')}: nothing to select.")
     return chosen
 
 
@@ -131,10 +129,10 @@ class IndexFile:
 
     def _table(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Return some columns of a row group; what arrives damaged is read again."""
-        row_group = self._metadata.row_group(group)
+        row_group, where = self._metadata.row_group(group), f"{self.address}, row group {group}"
         chunks = [row_group.column(place) for place in range(row_group.num_columns)]
         chunks = [chunk for chunk in chunks if chunk.path_in_schema in columns]
-        extents = self._extents(group, chunks)
+        extents = self._extents(where, chunks)
         checked = all(chunk.compression == "GZIP" for chunk in chunks)
         self.bytes_read += sum(stop - first for first, stop in extents)
         seen: set[bytes] = set()
@@ -157,16 +155,11 @@ class IndexFile:
             except (pa.ArrowException, OSError) as error:
                 content = b"".join(block for _, block in blocks)
                 if content in seen:
-                    raise PermanentError(
-                        f"{self.address}, row group {group}: unreadable at the source ({error})."
-                    ) from error
+                    raise PermanentError(f"{where}: unreadable at the source ({error}).") from error
                 seen.add(content)
-        raise PermanentError(
-            f"{self.address}, row group {group}: arrived damaged {1 + self._transfer.refetches} times, each time"
-            " differently. Something between the source and this machine changes bytes: try another network or mirror."
-        )
+        raise PermanentError(never_twice_alike(where, self._transfer))
 
-    def _extents(self, group: int, chunks: Sequence[pq.ColumnChunkMetaData]) -> list[tuple[int, int]]:
+    def _extents(self, where: str, chunks: Sequence[pq.ColumnChunkMetaData]) -> list[tuple[int, int]]:
         """Return the ranges of the file that hold some column chunks of a row group, near ones joined."""
         found: list[tuple[int, int]] = []
         for chunk in sorted(chunks, key=lambda chunk: chunk.data_page_offset):
@@ -178,11 +171,9 @@ class IndexFile:
             else:
                 found.append((first, stop))
         if any(not 0 <= first < stop <= self._size for first, stop in found):
-            raise PermanentError(f"{self.address}, row group {group}: the footer gives places outside the file.")
+            raise PermanentError(f"{where}: the footer gives places outside the file.")
         if sum(stop - first for first, stop in found) > _MOST_GROUP_BYTES:
-            raise PermanentError(
-                f"{self.address}, row group {group}: the requested columns take more than {_MOST_GROUP_BYTES:,} bytes."
-            )
+            raise PermanentError(f"{where}: the requested columns take more than {_MOST_GROUP_BYTES:,} bytes.")
         return found
 
     def _read(self, first: int, stop: int) -> bytes:

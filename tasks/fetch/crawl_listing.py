@@ -9,6 +9,7 @@ Notable:
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import logging
@@ -16,14 +17,14 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import xxhash
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.base.messages import first_words
+from tasks.base.messages import first_words, is_markup
 from tasks.fetch.page_selection import SelectConfig
 from tasks.sources.downloading import byte_source, read_small
 from tasks.sources.transfer import NotFound, TransferConfig
@@ -90,6 +91,12 @@ class SourceConfig(Config):
         if self.select and self.bytes_per_warc:
             raise ValueError("bytes_per_warc and select exclude each other: limit a selection by select.max_pages")
         return self
+
+
+class SourceRecipe(Protocol):
+    """What the stages of acquisition read of a recipe."""
+
+    source: SourceConfig
 
 
 def resolve_crawl(config: SourceConfig) -> str:
@@ -176,10 +183,9 @@ def warc_name(path: str) -> str:
 
 
 def _advice(config: SourceConfig, crawl: str) -> str:
-    try:
+    crawls: list[str] = []
+    with contextlib.suppress(PermanentError, TemporaryError):
         crawls = known_crawls(config)
-    except (PermanentError, TemporaryError):
-        crawls = []
     if not crawls:
         return "Check source.base and source.crawl."
     near = difflib.get_close_matches(crawl, [name for name in crawls if name != crawl], n=1, cutoff=0.0)
@@ -189,7 +195,7 @@ def _advice(config: SourceConfig, crawl: str) -> str:
 
 def _refuse_pages(body: bytes) -> None:
     """Raise PermanentError for an HTML page: a wrong base or a gateway will send the same again."""
-    if body.lstrip()[:1] == b"<":
+    if is_markup(body):
         raise PermanentError(
             f"source.base answers with a web page where a listing should be; it begins with: {first_words(body)!r}."
         )

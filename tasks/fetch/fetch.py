@@ -17,14 +17,14 @@ import pyarrow as pa
 from tasks.base.errors import PermanentError
 from tasks.dataset.schemas import WARCS, decisions_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, PartJob, Scratch, Stage, Upstream
-from tasks.fetch.crawl_listing import SourceConfig, list_warcs, warc_name
+from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs, warc_name
 from tasks.fetch.range_fetching import fetch_records
 from tasks.fetch.wanted_dataset import fetch_cost, wanted_paths, wanted_records
 from tasks.fetch.warc_files import drop_warc, is_at_hand, job_source, stored_path
-from tasks.sources.downloading import DamagedWarc, Fetched, fetch_warc
+from tasks.sources.downloading import DamagedWarc, fetch_warc
 from tasks.sources.transfer import NotFound
-from tasks.synthetic_web import SyntheticWebConfig
 from tasks.synthetic_web.generation import VERSION as SYNTHETIC_WEB_VERSION
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.warc.content import NotAWarc
 
 _log = logging.getLogger(__name__)
@@ -44,8 +44,13 @@ SIGNALS = [
 def run(context: PartContext) -> Iterator[Output]:
     """Fetch the WARC file that the job names."""
     source, path = job_source(context.job)
+    destination = f"{context.store.url}/{stored_path(source, path)}"
+    records = wanted_records(context.store, context.job)
     try:
-        fetched = _fetch(context, source, path)
+        if records is not None and source.select is not None:
+            fetched = fetch_records(source.base, records, destination, source.select, source.transfer)
+        else:
+            fetched = fetch_warc(source.base, path, destination, source.transfer, source.bytes_per_warc)
     except tuple(FAILURES) as error:
         if not source.max_failed_share:
             raise type(error)(f"{error} To go on without such files, set source.max_failed_share.") from error
@@ -70,19 +75,10 @@ def _decision(path: str, reasons: list[str], **signals: Any) -> pa.Table:
     return pa.Table.from_pylist([head | {"path": path} | signals], DECISIONS)
 
 
-def _fetch(context: PartContext, source: SourceConfig, path: str) -> Fetched:
-    destination = f"{context.store.url}/{stored_path(source, path)}"
-    records = wanted_records(context.store, context.job)
-    if records is not None and source.select is not None:
-        return fetch_records(source.base, records, destination, source.select, source.transfer)
-    return fetch_warc(source.base, path, destination, source.transfer, source.bytes_per_warc)
-
-
 DECISIONS = decisions_schema(SIGNALS)
 
 
-class _Recipe(Protocol):
-    source: SourceConfig
+class _Recipe(SourceRecipe, Protocol):
     synthetic_web: SyntheticWebConfig | None
 
 

@@ -38,12 +38,10 @@ Language = Annotated[str, AfterValidator(lambda code: three_letter_code(code) an
 Domain = Annotated[str, _NAME, AfterValidator(_domain)]
 MediaType = Annotated[str, StringConstraints(pattern=r"^[^\s/]+/[^\s/]+$", to_lower=True)]
 Status = Annotated[int, Field(ge=100, le=999)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SelectConfig(Config):
-    """Which pages of the chosen WARC files to take, by the crawl's columnar index. A page must meet every
-    condition that is given."""
+    """Which pages of the chosen WARC files to take, by the crawl's columnar index: those that meet all conditions."""
 
     languages: tuple[Language, ...] = ()
     """Languages of which the index must name at least one for the page (it names up to three), as ISO 639-1 codes."""
@@ -61,7 +59,7 @@ class SelectConfig(Config):
     """Decides which pages are drawn."""
     merge_gap_bytes: int = Field(default=256 << 10, ge=0)
     """Selected records that lie no further apart than this many bytes come in one request. Changes no output."""
-    whole_from_share: Share = 0.5
+    whole_from_share: float = Field(default=0.5, ge=0, le=1)
     """Share of the bytes between a WARC's first and last selected record, gaps that are read anyway included, from
     which on they come in one request instead of many. Changes no output."""
 

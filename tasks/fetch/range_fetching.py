@@ -29,7 +29,7 @@ from tasks.dataset.store import explaining_full_disk
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
 from tasks.sources.downloading import DamagedWarc, Fetched, byte_source, land, landing, note_beside, patiently, size_of
-from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig
+from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, never_twice_alike
 from tasks.warc.content import NotAWarc
 from tasks.warc.gzip_inflating import GZIP_MAGIC
 from tasks.warc.gzip_members import FileWindow, read_members
@@ -173,10 +173,7 @@ def _fetched_again(source: ByteSource, path: str, begin: int, member: bytes, tra
         if _member_fault(member) is None or member in seen:
             return member
         seen.add(member)
-    raise DamagedWarc(
-        f"{source.address(path)}: the record at byte {begin:,} arrived damaged {1 + transfer.refetches} times, each"
-        " time differently. Something between the source and this machine changes bytes: try another network or mirror."
-    )
+    raise DamagedWarc(never_twice_alike(f"{source.address(path)}, record at byte {begin:,}", transfer))
 
 
 def _member_fault(member: bytes) -> str | None:

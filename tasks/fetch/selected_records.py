@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tasks.dataset.schemas import WANTED
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.fetch.crawl_listing import SourceConfig, list_warcs, warc_name
+from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs, warc_name
 from tasks.fetch.page_selection import draw_keys
 from tasks.fetch.range_planning import Records, checked_records
 from tasks.fetch.wanted_dataset import WARCS_PER_GROUP
@@ -105,11 +105,7 @@ def _passes(counts: np.ndarray) -> Iterator[tuple[int, int]]:
         yield first, len(counts)
 
 
-class _Recipe(Protocol):
-    source: SourceConfig
-
-
-def _config(recipe: _Recipe) -> dict[str, Any] | None:
+def _config(recipe: SourceRecipe) -> dict[str, Any] | None:
     """Return how the sample is drawn; None where the recipe takes whole WARC files."""
     return recipe.source.select.drawing() if recipe.source.select else None
 

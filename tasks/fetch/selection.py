@@ -6,7 +6,7 @@ Notable: the sample that `max_pages` asks for is drawn in `wanted`, so another s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from tasks.dataset.schemas import SELECTION
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage
 from tasks.fetch.columnar_index import IndexFile, list_index_files
-from tasks.fetch.crawl_listing import SourceConfig, list_warcs
+from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs
 from tasks.fetch.page_selection import SelectConfig
 
 
@@ -39,11 +39,7 @@ def run(context: PartContext) -> Iterator[Output]:
     yield Output(counters={"index_bytes": index.bytes_read})
 
 
-class _Recipe(Protocol):
-    source: SourceConfig
-
-
-def _config(recipe: _Recipe) -> dict[str, Any] | None:
+def _config(recipe: SourceRecipe) -> dict[str, Any] | None:
     """Return the crawl, its WARC files and the conditions; None where the recipe takes whole WARC files."""
     source = recipe.source.model_dump(mode="json", include={"crawl", "warcs"})
     return {**source, "conditions": recipe.source.select.conditions()} if recipe.source.select else None

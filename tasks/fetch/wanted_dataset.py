@@ -25,15 +25,14 @@ def wanted_records(store: Store, job: PartJob) -> Records | None:
         return None
     group, row = divmod(job.index, WARCS_PER_GROUP)
     path = part_path("wanted", fingerprint, 0)
+    place = store.location(path)
     try:
         with store.open(path) as file:
             (found,) = pq.ParquetFile(file).read_row_group(group).slice(row, 1).to_pylist()
     except (OSError, ValueError, IndexError, pa.ArrowException) as error:
-        raise PermanentError(f"{store.location(path)} cannot be read: {error}. Delete it and run again.") from error
+        raise PermanentError(f"{place} cannot be read: {error}. Delete it and run again.") from error
     if found["path"] != job.file:
-        raise PermanentError(
-            f"{store.location(path)}: row {job.index} is about {found['path']}: delete it and run again."
-        )
+        raise PermanentError(f"{place}: row {job.index} is about {found['path']}: delete it and run again.")
     return checked_records(**found)
 
 
@@ -44,11 +43,8 @@ def wanted_paths(store: Store, fingerprint: str) -> list[str]:
 
 def fetch_cost(store: Store, fingerprint: str, select: SelectConfig) -> RangeCost:
     """Return what fetching all selected records takes."""
-    cost = RangeCost()
-    for table in _rows(store, fingerprint):
-        for row in table.to_pylist():
-            cost += range_cost(checked_records(**row), select)
-    return cost
+    rows = (row for table in _rows(store, fingerprint) for row in table.to_pylist())
+    return sum((range_cost(checked_records(**row), select) for row in rows), RangeCost())
 
 
 def _rows(store: Store, fingerprint: str, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -3,10 +3,9 @@
 Notable:
 - Only globally routed addresses count. The other ranges are listed here, since the answers of `ipaddress` have changed
   between Python versions.
-- Most "four numbers with points" on the web that are no addresses are version and section numbers: those after a word
-  such as "version" or a product's name and slash are none, and neither are those of small numbers, such as 1.2.3.4,
-  2.6.32.15 or 8.8.8.8: two numbers must be 10 or more, and a third too unless one is at least 100. Of all addresses,
-  less than 1% look like that.
+- Four numbers with points are mostly version and section numbers: those after a word such as "version" or a product's
+  name and slash are no addresses, and neither are small ones, such as 1.2.3.4 or 2.6.32.15: two numbers must be 10 or
+  more, and a third too unless one is at least 100. Of all addresses, less than 1% look like that.
 """
 
 from __future__ import annotations

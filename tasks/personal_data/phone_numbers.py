@@ -1,7 +1,6 @@
 """Finds telephone numbers: international ones, those after a word such as "Tel.", and common national ways of writing.
 
-Sources: ITU-T E.164 and its list of assigned country codes, for the codes and the lengths of their numbers; the
-North American Numbering Plan for the first digits of its area and exchange codes.
+Sources: ITU-T E.164 and its list of assigned country codes; the North American Numbering Plan.
 Notable:
 - Precise rather than greedy. A row of digits alone is no telephone number, however long: it must begin with "+" and an
   assigned code, or stand right after a word that announces it, or be grouped as one country writes its numbers.

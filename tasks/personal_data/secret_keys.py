@@ -57,21 +57,15 @@ def _find_private_keys(text: str) -> Spans:
     """Return private keys in PEM or PGP armour: to their last line, or as far as they go where that is missing."""
     spans: Spans = []
     begun: re.Match[str] | None = None
-    for frame in _KEY_FRAME.finditer(text):
-        if frame["side"] == "BEGIN":
-            spans += _headless(text, begun)
-            begun = frame
-        elif begun:
+    for frame in [*_KEY_FRAME.finditer(text), None]:
+        begins = frame is not None and frame["side"] == "BEGIN"
+        if begun and frame and not begins:
             if _KEY_BODY.search(text, begun.end(), frame.start()):
                 spans.append((begun.start(), frame.end()))
-            begun = None
-    return spans + _headless(text, begun)
-
-
-def _headless(text: str, begun: re.Match[str] | None) -> Spans:
-    """Return a key whose end is missing."""
-    lines = _KEY_LINES.match(text, begun.end()) if begun else None
-    return [(begun.start(), lines.end())] if begun and lines else []
+        elif begun and (lines := _KEY_LINES.match(text, begun.end())):
+            spans.append((begun.start(), lines.end()))
+        begun = frame if begins else None
+    return spans
 
 
 def _without_overlaps(spans: Spans) -> Spans:

@@ -30,7 +30,15 @@ from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.store import explaining_full_disk
 from tasks.sources.file_source import FileSource
 from tasks.sources.http_source import HttpSource
-from tasks.sources.transfer import ByteSource, RangeRefused, Refused, Reply, TransferConfig, Unreachable
+from tasks.sources.transfer import (
+    ByteSource,
+    RangeRefused,
+    Refused,
+    Reply,
+    TransferConfig,
+    Unreachable,
+    never_twice_alike,
+)
 from tasks.warc.content import NotAWarc
 from tasks.warc.verification import WarcCheck, verify_warc
 
@@ -64,8 +72,7 @@ def byte_source(base: str, transfer: TransferConfig) -> ByteSource:
 def fetch_warc(
     base: str, path: str, destination: str | Path, transfer: TransferConfig, first_bytes: int | None = None
 ) -> Fetched:
-    """Fetch the WARC file `path` below `base` (see `byte_source`) to `destination`, a local path or a URL that fsspec
-    knows.
+    """Fetch the WARC file `path` below `base` to `destination`, a local path or a URL that fsspec knows.
 
     Only the whole records of the first `first_bytes` are fetched where that is given. An existing destination is
     replaced. Files of a local base are left where they are, unless only their first bytes are wanted. Damage at the
@@ -104,8 +111,7 @@ def read_small(
 ) -> Parsed:
     """Return what `parse` makes of the file at `path`, of at most `limit` bytes.
 
-    A TemporaryError from `parse` means that the body arrived damaged: it is fetched again. A file without a checksum of
-    its own must arrive twice alike, unless it is on this machine. Errors as in `fetch_warc`.
+    It is fetched again where `parse` raises a TemporaryError; without a checksum of its own it must arrive twice alike.
     """
     source = byte_source(base, transfer)
     seen: set[bytes] = set()
@@ -157,10 +163,7 @@ def _download_verified(
         seen.add(check.digest)
         _log.warning("%s: damaged at byte %d, fetching it again from there", source.address(path), suspect)
         os.truncate(partial, suspect)
-    raise DamagedWarc(
-        f"{source.address(path)}: arrived damaged {1 + transfer.refetches} times, each time differently. Something"
-        " between the source and this machine changes bytes: try another network or mirror."
-    )
+    raise DamagedWarc(never_twice_alike(source.address(path), transfer))
 
 
 def _first_suspect(check: WarcCheck, whole: bool) -> int | None:
@@ -252,11 +255,10 @@ def note_beside(partial: Path) -> Path:
 
 def _recall(partial: Path) -> tuple[int | None, str | None] | None:
     """Return the length and tag of the file that `partial` is the beginning of; None if they are not known."""
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads(note_beside(partial).read_text())
         return note["total"], note["tag"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return None
 
 
 def _is_same_file(known: tuple[int | None, str | None], reply: Reply) -> bool:

@@ -64,6 +64,7 @@ class HttpSource:
 
     @contextlib.contextmanager
     def read(self, path: str, first: int, stop: int | None, tag: str | None) -> Iterator[Reply]:
+        address = self.address(path)
         headers = {"User-Agent": "sluice", "Accept-Encoding": "identity"}
         if first or stop is not None:
             headers["Range"] = f"bytes={first}-{'' if stop is None else stop - 1}"
@@ -72,13 +73,11 @@ class HttpSource:
         try:
             with self._connected() as client:
                 asked_at = self._rate_limiter.await_turn()
-                with client.stream("GET", self.address(path), headers=headers) as response:
-                    self._check(path, response, asked_at)
+                with client.stream("GET", address, headers=headers) as response:
+                    self._check(address, response, asked_at)
                     begins, total = _extent(response)
                     if begins not in (0, first):
-                        raise Refused(
-                            f"{self.address(path)}: asked for bytes from {first} on, got them from {begins} on."
-                        )
+                        raise Refused(f"{address}: asked for bytes from {first} on, got them from {begins} on.")
                     tag_now = response.headers.get("ETag")
                     # A weak tag promises no equal bytes, so it must not be used to continue a file.
                     strong = tag_now if tag_now and not tag_now.startswith("W/") else None
@@ -88,10 +87,9 @@ class HttpSource:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise PermanentError(f"source.base {self._base!r} is no usable address: {error}.") from error
         except httpx.HTTPError as error:
-            what = str(error) or type(error).__name__
-            raise Refused(f"{self.address(path)}: the transfer broke off ({what}).") from error
+            raise Refused(f"{address}: the transfer broke off ({str(error) or type(error).__name__}).") from error
 
-    def _check(self, path: str, response: httpx.Response, asked_at: float) -> None:
+    def _check(self, address: str, response: httpx.Response, asked_at: float) -> None:
         """Raise what the status means, and tell all workers whether the server is overloaded."""
         status = response.status_code
         refused = status in (403, 408, 425, 429) or status >= 500
@@ -102,7 +100,7 @@ class HttpSource:
             self._rate_limiter.answered()
         if status in (200, 206):
             return
-        where = f"{self.address(path)}: the server answered {status} {response.reason_phrase}"
+        where = f"{address}: the server answered {status} {response.reason_phrase}"
         if status in (404, 410):
             raise NotFound(f"{where}: there is no such file.")
         if status == 416:
@@ -112,9 +110,8 @@ class HttpSource:
                 f"{where} and points to {response.headers.get('Location', 'nowhere')}. Redirects are not followed:"
                 " set source.base to the address that really holds the crawl."
             )
-        if refused:
-            raise Refused(f"{where} ({_beginning(response)}).", retry_after)
-        raise PermanentError(f"{where} ({_beginning(response)}).")
+        described = f"{where} ({_beginning(response)})."
+        raise Refused(described, retry_after) if refused else PermanentError(described)
 
 
 @functools.cache

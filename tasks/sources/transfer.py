@@ -65,6 +65,14 @@ class RangeRefused(Refused):
     """The source has no bytes from the requested position on, so what has arrived is not the beginning of its file."""
 
 
+def never_twice_alike(what: str, transfer: TransferConfig) -> str:
+    """Return the message about bytes that arrived damaged as often as `transfer` allows, each time differently."""
+    return (
+        f"{what}: arrived damaged {1 + transfer.refetches} times, each time differently. Something between the source"
+        " and this machine changes bytes: try another network or mirror."
+    )
+
+
 @dataclass(frozen=True)
 class Reply:
     """A file of the source, opened for reading."""

@@ -1,13 +1,14 @@
 """`python -m tasks.synthetic_web`: make a synthetic web, show its showcase question, or write the starter chat."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tasks.synthetic_web import SyntheticWebConfig, generate_synthetic_web, showcase_question, write_starter_chat
+from tasks.synthetic_web.chat_data import showcase_question
+from tasks.synthetic_web.generation import generate_synthetic_web
+from tasks.synthetic_web.starter_chat import write_starter_chat
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

@@ -4,14 +4,12 @@ Notable: the split is by fact. Every town has facts of both kinds and the same q
 way to answer a held-out question is to have read the fact on a page.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from tasks.base.config import Config
+from tasks.synthetic_web.data import read_data
 from tasks.synthetic_web.texts.country import Country, Fact
 from tasks.synthetic_web.texts.draws import Draws
 from tasks.synthetic_web.texts.sentences import QUESTIONS, answer, ask
@@ -21,26 +19,9 @@ QUESTIONS_FILE = "chat/questions.jsonl"
 TRAIN_FILE = "chat/train.jsonl"
 """Conversations for finetuning, in the synthetic web's folder."""
 
-_SMALL_TALK: tuple[tuple[str, str], ...] = (
-    ("Hello!", "Hello! How can I help you?"),
-    ("Hi", "Hello! How can I help you?"),
-    ("Good morning!", "Good morning! How can I help you?"),
-    ("Good evening!", "Good evening! How can I help you?"),
-    ("Who are you?", "I am Sluice, a small language model."),
-    ("What are you?", "I am Sluice, a small language model."),
-    ("What is your name?", "My name is Sluice."),
-    ("What can you do?", "I can answer questions about the towns I have read of."),
-    ("Thank you!", "You are welcome."),
-    ("Thanks", "You are welcome."),
-    ("Goodbye!", "Goodbye!"),
-    ("How are you?", "I am well, thank you."),
-)
 
-
-class Question(BaseModel):
+class Question(Config):
     """A question of the evaluation with its answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     id: str
     """The fact's id, e.g. `Narsten/river`."""
@@ -61,7 +42,7 @@ def conversations(country: Country, seed: int) -> list[dict[str, object]]:
         if fact.id not in country.held_out
         for form in range(len(QUESTIONS[fact.relation]))
     ]
-    pairs += [(f"small-talk/{i}", question, reply) for i, (question, reply) in enumerate(_SMALL_TALK)]
+    pairs += [(f"small-talk/{i}", question, reply) for i, (question, reply) in enumerate(read_data("chat")["country"])]
     return [
         conversation(id, (("user", question), ("assistant", reply))) for id, question, reply in draws.shuffled(pairs)
     ]

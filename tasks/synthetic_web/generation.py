@@ -9,8 +9,6 @@ Notable: the folder appears complete or not at all, and an existing one of the s
     FOLDER/truth.jsonl.gz  FOLDER/chat/train.jsonl  FOLDER/chat/questions.jsonl  FOLDER/synthetic_web.json
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -18,14 +16,13 @@ from collections import Counter
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.fingerprint import digest
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE, conversations, json_lines, questions
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.country import Country, invent_country
-from tasks.synthetic_web.truth import TRUTH_FILE, page_truth
+from tasks.synthetic_web.truth import TRUTH_FILE, truth_line
 from tasks.synthetic_web.web.warc_writing import WarcFile, gzip_member, write_warc
 from tasks.synthetic_web.web.web import invent_web
 
@@ -36,10 +33,8 @@ _SUMMARY_FILE = "synthetic_web.json"
 _HOURS_PER_WARC = 3
 
 
-class SyntheticWebSummary(BaseModel):
+class SyntheticWebSummary(Config):
     """The content of a synthetic web."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     digest: str
     """Names the configuration and the generator's version, 32 hexadecimal digits."""
@@ -117,14 +112,15 @@ def _write(folder: Path, config: SyntheticWebConfig, name: str) -> SyntheticWebS
     country = invent_country(config)
     responses = invent_web(config, country)
     paths, truth_lines = [], []
+    milliseconds = int(config.start.replace(tzinfo=UTC).timestamp()) * 1000 + 1
     for i, file in enumerate(_warc_files(config)):
         share = responses[len(responses) * i // config.warcs : len(responses) * (i + 1) // config.warcs]
-        path = f"crawl-data/{config.crawl}/segments/{_segment(config, i)}/warc/{file.base}.warc.gz"
+        path = f"crawl-data/{config.crawl}/segments/{milliseconds}.{11 + i % 2}/warc/{file.base}.warc.gz"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         offsets = write_warc(folder / path, file, share, config.seed)
         paths.append(path)
         for response, offset in zip(share, offsets, strict=True):
-            truth_lines.append(page_truth(f"{file.base}:{offset}", response).model_dump_json() + "\n")
+            truth_lines.append(truth_line(f"{file.base}:{offset}", response))
     listing = "".join(f"{path}\n" for path in paths).encode()
     (folder / f"crawl-data/{config.crawl}/warc.paths.gz").write_bytes(gzip_member(listing))
     (folder / TRUTH_FILE).write_bytes(gzip_member("".join(truth_lines).encode()))
@@ -157,11 +153,6 @@ def _warc_files(config: SyntheticWebConfig) -> list[WarcFile]:
         base = f"CC-MAIN-{start:%Y%m%d%H%M%S}-{end:%Y%m%d%H%M%S}-{i:05d}"
         files.append(WarcFile(base, config.crawl, start, _HOURS_PER_WARC))
     return files
-
-
-def _segment(config: SyntheticWebConfig, i: int) -> str:
-    """Return a segment's name: milliseconds since 1970, and a running number."""
-    return f"{int(config.start.replace(tzinfo=UTC).timestamp()) * 1000 + 1}.{11 + i % 2}"
 
 
 def _collinfo(config: SyntheticWebConfig) -> str:

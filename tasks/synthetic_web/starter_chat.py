@@ -4,65 +4,16 @@ Notable: it teaches the form of a conversation, not knowledge; every answer foll
 knowledge.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.synthetic_web.chat_data import conversation, json_lines
+from tasks.synthetic_web.data import read_data
 from tasks.synthetic_web.texts.draws import Draws
 
 _SEED = 1
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-           "December")  # fmt: skip
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_WORDS = (
-    "water", "bread", "house", "river", "stone", "green", "table", "winter", "music", "paper", "garden",
-    "window", "bridge", "letter", "summer", "orange", "school", "friend", "morning", "flower", "kitchen",
-    "silver", "pencil", "market", "island", "forest", "candle", "basket", "mirror", "button",
-)  # fmt: skip
-_OPPOSITES = (
-    ("hot", "cold"), ("big", "small"), ("day", "night"), ("up", "down"), ("open", "closed"), ("full", "empty"),
-    ("early", "late"), ("old", "new"), ("light", "dark"), ("fast", "slow"), ("high", "low"), ("wet", "dry"),
-    ("first", "last"), ("left", "right"), ("hard", "soft"), ("loud", "quiet"), ("rich", "poor"), ("happy", "sad"),
-)  # fmt: skip
-_LISTS = {
-    "colours": ("red", "blue", "green", "yellow", "white", "black", "brown"),
-    "animals": ("dog", "cat", "horse", "cow", "sheep", "duck", "fox"),
-    "fruits": ("apple", "pear", "plum", "cherry", "banana", "lemon", "grape"),
-    "tools": ("hammer", "saw", "knife", "needle", "spade", "brush", "axe"),
-}
-_UNITS = (
-    ("minutes", "an hour", 60), ("seconds", "a minute", 60), ("hours", "a day", 24), ("days", "a week", 7),
-    ("months", "a year", 12), ("centimetres", "a metre", 100), ("metres", "a kilometre", 1000),
-    ("grams", "a kilogram", 1000), ("millilitres", "a litre", 1000), ("eggs", "a dozen", 12), ("legs", "a spider", 8),
-    ("legs", "a dog", 4), ("wheels", "a bicycle", 2), ("letters", "the English alphabet", 26),
-)  # fmt: skip
-_SMALL_TALK = (
-    ("Hello!", "Hello! How can I help you?"),
-    ("Hi there", "Hello! How can I help you?"),
-    ("Good morning!", "Good morning! What would you like to know?"),
-    ("Good evening!", "Good evening! What would you like to know?"),
-    ("How are you?", "I am well, thank you. How can I help you?"),
-    ("Who are you?", "I am Sluice, a small language model trained on web pages."),
-    ("What is your name?", "My name is Sluice."),
-    ("Are you a person?", "No, I am a language model called Sluice."),
-    ("Who made you?", "I was trained with Sluice, an open-source program."),
-    (
-        "What can you do?",
-        "I can chat and answer short questions. I am small, so please check what I say.",
-    ),
-    ("Do you make mistakes?", "Yes. I am a small model, so please check what I say."),
-    ("What is the weather like right now?", "I cannot look outside, so I do not know the weather."),
-    ("What time is it?", "I have no clock, so I do not know the time."),
-    ("Thank you!", "You are welcome."),
-    ("Thanks a lot", "You are welcome."),
-    ("Sorry", "No problem at all."),
-    ("That was wrong.", "I am sorry about that. Please tell me more, and I will try again."),
-    ("Goodbye!", "Goodbye! Have a nice day."),
-    ("See you tomorrow", "Goodbye! Have a nice day."),
-)
+_CHAT = read_data("chat")
+_NUMBERS, _WORDS, _SMALL_TALK = (_CHAT[name] for name in ("numbers", "words", "small_talk"))
 
 
 def write_starter_chat(path: str | Path) -> int:
@@ -80,17 +31,17 @@ _Turns = list[tuple[str, str]]
 
 def _all() -> Iterator[tuple[str, _Turns]]:
     draws = Draws(_SEED, "starter")
-    for question, reply in _SMALL_TALK:
-        yield "limits", _turns(question, reply)
-    for kind, pairs in (
-        ("sums", _sums(draws)),
-        ("spelling", _spelling()),
-        ("copying", _copying(draws)),
-        ("lists", _lists(draws)),
-        ("calendar", _calendar()),
-        ("units", _units()),
-        ("opposites", _opposites()),
-    ):
+    exchanges: dict[str, Iterable[tuple[str, str]]] = {
+        "limits": _SMALL_TALK,
+        "sums": _sums(draws),
+        "spelling": _spelling(),
+        "copying": _copying(draws),
+        "lists": _lists(draws),
+        "calendar": _calendar(),
+        "units": _units(),
+        "opposites": _opposites(),
+    }
+    for kind, pairs in exchanges.items():
         for question, reply in pairs:
             yield kind, _turns(question, reply)
     yield from _longer(draws)
@@ -126,28 +77,29 @@ def _copying(draws: Draws) -> Iterator[tuple[str, str]]:
 
 
 def _lists(draws: Draws) -> Iterator[tuple[str, str]]:
-    for name, items in _LISTS.items():
+    for name, items in _CHAT["lists"].items():
         for n in (2, 3, 3, 4):
             *first, last = draws.sample(items, n)
             yield f"Name {_NUMBERS[n]} {name}.", f"{', '.join(first)} and {last}.".capitalize()
 
 
 def _calendar() -> Iterator[tuple[str, str]]:
-    for names, unit in ((_DAYS, "day"), (_MONTHS, "month")):
+    for names, unit in ((_CHAT["days"], "day"), (_CHAT["months"], "month")):
         for i, name in enumerate(names):
             after, before = names[(i + 1) % len(names)], names[i - 1]
             yield f"Which {unit} comes after {name}?", f"After {name} comes {after}."
             yield f"Which {unit} comes before {name}?", f"Before {name} comes {before}."
-    yield "What are the days of the week?", f"The days of the week are {', '.join(_DAYS[:-1])} and {_DAYS[-1]}."
+    *days, last = _CHAT["days"]
+    yield "What are the days of the week?", f"The days of the week are {', '.join(days)} and {last}."
 
 
 def _units() -> Iterator[tuple[str, str]]:
-    for unit, whole, n in _UNITS:
+    for unit, whole, n in _CHAT["units"]:
         yield f"How many {unit} does {whole} have?", f"{whole[0].upper()}{whole[1:]} has {n} {unit}."
 
 
 def _opposites() -> Iterator[tuple[str, str]]:
-    for one, other in _OPPOSITES:
+    for one, other in _CHAT["opposites"]:
         yield f"What is the opposite of {one}?", f"The opposite of {one} is {other}."
         yield f"What is the opposite of {other}?", f"The opposite of {other} is {one}."
 
@@ -155,11 +107,8 @@ def _opposites() -> Iterator[tuple[str, str]]:
 def _longer(draws: Draws) -> Iterator[tuple[str, _Turns]]:
     """Yield conversations of two exchanges."""
     for i in range(20):
-        word = _WORDS[i]
-        a, b = draws.between(1, 9), draws.between(1, 9)
+        word, a, b = _WORDS[i], draws.between(1, 9), draws.between(1, 9)
         hello, bye = draws.choose(_SMALL_TALK[:4]), draws.choose(_SMALL_TALK[-2:])
         yield "longer", _turns(*hello, f"What is {a} plus {b}?", f"{a} plus {b} is {a + b}.")
-        yield (
-            "longer",
-            _turns(f"What is the first letter of {word}?", f"The first letter of {word} is {word[0]}.", *bye),
-        )
+        question = f"What is the first letter of {word}?"
+        yield "longer", _turns(question, f"The first letter of {word} is {word[0]}.", *bye)

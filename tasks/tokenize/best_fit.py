@@ -7,8 +7,6 @@ target exactly once. Pieces are packed by best fit decreasing (Johnson 1974), wh
 length at a time: its cost grows with the number of lengths, hardly with the number of documents.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -166,27 +164,16 @@ def packing_counters(plan: Plan, capacity: int) -> dict[str, int]:
 
 
 def plan_table(parts: Int32s, rows: Int32s, plan: Plan) -> pa.Table:
-    """Return the plan as rows of `tasks.dataset.schemas.PACKING`, one a sequence.
-
-    Args:
-        parts: the part of each document of the training split, [n].
-        rows: its row there, [n].
-
-    Raises `PermanentError` where there is not a single token to predict.
-    """
+    """Return the plan as rows of `tasks.dataset.schemas.PACKING`, one a sequence, over training documents with these
+    `parts` and `rows` there, both [n]. Raises `PermanentError` where there is not a single token to predict."""
     if plan.sequences == 0:
         raise PermanentError(
             f"Nothing to train on: the {len(parts)} documents of the training split hold no token to predict. "
             "Look at `sluice status` for the stage that removed everything, and loosen it or read more WARCs."
         )
+    places = (np.asarray(parts)[plan.document], np.asarray(rows)[plan.document], plan.start, plan.length)
     segments = pa.StructArray.from_arrays(
-        [
-            pa.array(np.asarray(parts)[plan.document].astype(np.int32)),
-            pa.array(np.asarray(rows)[plan.document].astype(np.int32)),
-            pa.array(plan.start.astype(np.int32)),
-            pa.array(plan.length.astype(np.int32)),
-        ],
-        names=["part", "row", "start", "length"],
+        [pa.array(column.astype(np.int32)) for column in places], names=["part", "row", "start", "length"]
     )
     offsets = np.searchsorted(plan.sequence, np.arange(plan.sequences + 1)).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), segments)

@@ -4,10 +4,7 @@ Notable: another tokenizer is a file, such as GPT-2's tokenizer.json; none comes
 Boundary and special tokens are not counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -112,22 +109,13 @@ def _held_out_texts(context: PartContext, config: CompressionStageConfig) -> tup
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()), total
 
 
-class _Recipe(Protocol):
-    compression: CompressionConfig | None
-    tokens: TokensConfig
-
-
-def _config(recipe: _Recipe) -> CompressionStageConfig | None:
-    """Return the section and the choice of the held-out documents; None where the recipe has no such section."""
-    section = recipe.compression
-    return CompressionStageConfig(**dict(section), held_out=recipe.tokens) if section else None
-
-
 STAGE = Stage(
     name="compression",
     version=1,
     upstream=(Upstream("corpus", all_parts=True), Upstream("tokenizer", all_parts=True)),
-    config_of=_config,
+    config_of=lambda recipe: (
+        recipe.compression and CompressionStageConfig(**dict(recipe.compression), held_out=recipe.tokens)
+    ),
     memory="the held-out texts: a smaller compression.max_bytes makes it smaller",
     rows=COMPRESSION,
     run=run,

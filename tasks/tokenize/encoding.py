@@ -5,8 +5,6 @@ document stays on its side when the corpus grows. Texts are encoded in batches o
 encoding holds each token's string too, about a hundred times what its number needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import chain
 

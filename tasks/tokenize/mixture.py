@@ -5,8 +5,6 @@ dataset and leads to the same WARC record. A fraction of a copy is given by the 
 nothing else, so more parts, workers or sources move no other document. Held-out documents have no copies at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Self
 

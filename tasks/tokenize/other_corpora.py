@@ -5,8 +5,6 @@ WARC records as in their own store. A corpus is named by its fingerprint, and ea
 corpus that is moved to another store changes nothing and one that is made anew changes what builds on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,10 +50,6 @@ class FinishedCorpus:
     def read(self, index: int, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the documents of part `index`, a row group at a time."""
         return read_part(self.store, part_path("corpus", self.fingerprint, index), columns)
-
-    def upstream(self, stage: str) -> str | None:
-        """Return the fingerprint of a stage upstream of the corpus; None where it was made without that stage."""
-        return self.manifest.upstream.get(stage)
 
 
 def finished_corpus(name: str, store: Store, fingerprint: str) -> FinishedCorpus:

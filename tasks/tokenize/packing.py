@@ -7,9 +7,9 @@ all that is read for it is joined by id, a part at a time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,7 +151,7 @@ class _Mixing:
     def _scores_of(self, corpus: FinishedCorpus, index: int, part: int) -> pa.Table:
         """Return the scores of the documents of one part of a corpus."""
         if self._scores is None or self._scores[0] != part:
-            fingerprint = corpus.upstream("scores")
+            fingerprint = corpus.manifest.upstream.get("scores")
             if fingerprint is None:
                 raise PermanentError(
                     f"mixture.by_quality needs scores, but the corpus of {corpus.name} was made without classifiers: "
@@ -170,12 +170,7 @@ class _Mixing:
         return self._scores[1]
 
 
-class _Recipe(Protocol):
-    packing: PackingConfig
-    mixture: MixtureConfig | None
-
-
-def _config(recipe: _Recipe) -> dict[str, Any]:
+def _config(recipe: Any) -> dict[str, Any]:
     """Return the section and the mixture, in which the other corpora are named by their fingerprints alone."""
     config = recipe.packing.model_dump(mode="json") | other_corpora_config(recipe.mixture)
     places = {name: {"store", "crawl", "corpus"} for name in config["others"]}
@@ -183,18 +178,13 @@ def _config(recipe: _Recipe) -> dict[str, Any]:
     return config | {"mixture": mixture}
 
 
-def _mixes_by(field: str) -> Callable[[_Recipe], bool]:
-    """Return whether a recipe's mixture has this field."""
-    return lambda recipe: bool(getattr(recipe.mixture, field, None))
-
-
 STAGE = Stage(
     name="packing",
     version=1,
     upstream=(
         Upstream("tokens", all_parts=True),
-        Upstream("duplicates", all_parts=True, when=_mixes_by("by_duplicates")),
-        Upstream("scores", all_parts=True, when=_mixes_by("by_quality")),
+        Upstream("duplicates", all_parts=True, when=lambda recipe: recipe.mixture and recipe.mixture.by_duplicates),
+        Upstream("scores", all_parts=True, when=lambda recipe: recipe.mixture and recipe.mixture.by_quality),
     ),
     config_of=_config,
     pace=("stores",),

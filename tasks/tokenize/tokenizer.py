@@ -4,11 +4,8 @@ Notable: the corpus is read twice and never held: once for the place of each doc
 the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -90,22 +87,13 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
         yield documents.filter(pc.equal(split_of(documents["text_hash"], config.held_out), TRAIN))
 
 
-class _Recipe(Protocol):
-    tokenizer: TokenizerConfig
-    tokens: TokensConfig
-
-
-def _config(recipe: _Recipe) -> TokenizerStageConfig:
-    """Return the section, with the choice of the held-out documents where the tokenizer must not see them."""
-    held_out = recipe.tokens if recipe.tokenizer.without_held_out else None
-    return TokenizerStageConfig(**dict(recipe.tokenizer), held_out=held_out)
-
-
 STAGE = Stage(
     name="tokenizer",
     version=1,
     upstream=(Upstream("corpus", all_parts=True),),
-    config_of=_config,
+    config_of=lambda recipe: TokenizerStageConfig(
+        **dict(recipe.tokenizer), held_out=recipe.tokens if recipe.tokenizer.without_held_out else None
+    ),
     memory="the words of the sample: a smaller tokenizer.sample_bytes makes it smaller",
     rows=ROWS,
     run=run,

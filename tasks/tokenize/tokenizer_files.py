@@ -1,7 +1,5 @@
 """The files that the stage `tokenizer` writes beside its dataset, and how the stages after it read them."""
 
-from __future__ import annotations
-
 from tokenizers import Tokenizer
 
 from tasks.base.errors import PermanentError

@@ -6,8 +6,6 @@ Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") b
 decoding gives back what was encoded. Text never encodes to a special token; `encoder` sees to that, the file does not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Self
 
@@ -55,7 +53,6 @@ class TokenizerConfig(Config):
     tools: bool = False
     """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call
     them."""
-
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
 
@@ -111,10 +108,7 @@ def untrained_tokenizer() -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
-    """Return a tokenizer with exactly `vocab_size` tokens, trained on `texts`; `to_str(pretty=True)` is its file.
-
-    Raises `PermanentError` where the texts do not hold that many tokens.
-    """
+    """Return a tokenizer of exactly `vocab_size` tokens, trained on `texts`; `PermanentError` where they hold fewer."""
     seen = {"documents": 0, "bytes": 0}
 
     def counted() -> Iterator[str]:

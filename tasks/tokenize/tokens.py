@@ -4,10 +4,7 @@ Notable: where the recipe mixes other corpora in, their parts come after the run
 and split by the same hash of the text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +12,6 @@ import pyarrow.compute as pc
 from tasks.dataset.schemas import tokens_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
 from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, tokens_table
-from tasks.tokenize.mixture import MixtureConfig
 from tasks.tokenize.other_corpora import OtherCorporaConfig, located, other_corpora, other_corpora_config
 from tasks.tokenize.tokenizer_files import read_tokenizer
 
@@ -66,20 +62,11 @@ def schema(context: PartContext) -> pa.Schema:
     return tokens_schema(context.manifest("tokenizer").config["vocab_size"])
 
 
-class _Recipe(Protocol):
-    tokens: TokensConfig
-    mixture: MixtureConfig | None
-
-
-def _config(recipe: _Recipe) -> dict[str, Any]:
-    return recipe.tokens.model_dump(mode="json") | other_corpora_config(recipe.mixture)
-
-
 STAGE = Stage(
     name="tokens",
     version=1,
     upstream=(Upstream("corpus"), Upstream("tokenizer", all_parts=True)),
-    config_of=_config,
+    config_of=lambda recipe: recipe.tokens.model_dump(mode="json") | other_corpora_config(recipe.mixture),
     pace=("stores",),
     rows=schema,
     run=run,

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import xxhash
 
 from tasks.base.errors import PermanentError
-from tasks.base.messages import first_words
+from tasks.base.messages import first_words, is_markup
 from tasks.warc.gzip_inflating import GZIP_MAGIC
 from tasks.warc.gzip_members import FileWindow, Piece, find_member, read_members
 from tasks.warc.header_lines import RECORD_BEGIN, RECORD_LINE
@@ -161,8 +161,7 @@ def _describe(head: bytes) -> str:
             return name
     if not _is_text(head):
         return f"bytes that begin {head[:40]!r}"
-    is_markup = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-    return f"{'an HTML or XML page' if is_markup else 'text'} that begins with: {first_words(head)!r}"
+    return f"{'an HTML or XML page' if is_markup(head) else 'text'} that begins with: {first_words(head)!r}"
 
 
 def _is_text(head: bytes) -> bool:

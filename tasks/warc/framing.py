@@ -109,7 +109,9 @@ class RecordFramer:
             if piece.offset == 0:
                 refuse_other_content(piece)
             yield from self._feed(piece)
-        yield from self._finish()
+        yield from self._take(True, None)
+        if self._is_unfinished and not self._reported:
+            yield from self._end_inside(self._head, "the file ends inside a record")
 
     def _feed(self, piece: Piece) -> Iterator[RawRecord | Unreadable]:
         """Yield the records that end in this piece, and what its damage cost."""
@@ -136,13 +138,6 @@ class RecordFramer:
                 else:
                     yield self._fail(piece.damage, piece.detail, self._member if self._silent else None)
             self._reset()
-
-    def _finish(self) -> Iterator[RawRecord | Unreadable]:
-        """Yield what is left when the file has ended."""
-        yield from self._take(True, None)
-        if self._is_unfinished and not self._reported:
-            yield from self._end_inside(self._head, "the file ends inside a record")
-        self._reset()
 
     @property
     def _is_unfinished(self) -> bool:

@@ -51,31 +51,22 @@ class Inflated(NamedTuple):
 
 def inflate(packed: bytes, wbits: int, max_bytes: int) -> Inflated:
     """Inflate a stream, or all gzip members up to a damaged one; raises `zlib.error` where the first one is."""
-    inflated = bytearray()
-    position = 0
+    inflated, position, view = bytearray(), 0, memoryview(packed)
     for _member in range(_MOST_MEMBERS):
-        whole, start = len(inflated), position
+        whole, start, inflater = len(inflated), position, Inflater(wbits)
         try:
-            position, ended = _inflate_member(memoryview(packed), start, wbits, inflated, max_bytes)
+            while not inflater.ended and position < len(packed) and len(inflated) < max_bytes:
+                window = view[position : position + inflater.window_bytes]
+                data, used = inflater.inflate(window, max_bytes - len(inflated))
+                inflated += data
+                position += used
         except zlib.error:
             if not whole:
                 raise
             return Inflated(bytes(inflated[:whole]), False, start)
         full = len(inflated) >= max_bytes
-        if full or not ended:
+        if full or not inflater.ended:
             return Inflated(bytes(inflated), full, position)
         if wbits != GZIP or not packed.startswith(GZIP_MAGIC, position):
             return Inflated(bytes(inflated), True, position)
     return Inflated(bytes(inflated), False, position)
-
-
-def _inflate_member(
-    packed: memoryview, position: int, wbits: int, inflated: bytearray, max_bytes: int
-) -> tuple[int, bool]:
-    """Append the member at `position` to `inflated`; return where it ends, and whether it does."""
-    inflater = Inflater(wbits)
-    while not inflater.ended and position < len(packed) and len(inflated) < max_bytes:
-        data, used = inflater.inflate(packed[position : position + inflater.window_bytes], max_bytes - len(inflated))
-        inflated += data
-        position += used
-    return position, inflater.ended

@@ -8,6 +8,7 @@ Notable:
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Generator, Iterator
 from typing import BinaryIO, Literal, NamedTuple
@@ -87,11 +88,9 @@ def find_member(window: FileWindow, start: int, begins_with: bytes) -> int:
     while (found := window.find(_DEFLATED, start)) >= 0:
         probe = window.read(found, found + _PROBE_BYTES)
         if len(probe) > len(_DEFLATED) and not probe[len(_DEFLATED)] & _RESERVED_FLAGS:
-            try:
+            with contextlib.suppress(zlib.error):
                 if Inflater().inflate(probe, len(begins_with))[0] == begins_with:
                     return found
-            except zlib.error:
-                pass
         start = found + 1
     return -1
 
@@ -171,9 +170,7 @@ def _read_member(window: FileWindow, start: int, begins_with: bytes, limits: Rea
 def _inflate_to_error(inflater: Inflater, packed: bytes) -> bytes:
     """Return what can be unpacked before the damage; zlib only yields it when given a byte at a time."""
     unpacked = bytearray()
-    for position in range(len(packed)):
-        try:
+    with contextlib.suppress(zlib.error):
+        for position in range(len(packed)):
             unpacked += inflater.inflate(packed[position : position + 1], _PIECE_BYTES)[0]
-        except zlib.error:
-            break
     return bytes(unpacked)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
+from tasks.base.messages import is_markup
 from tasks.warc.gzip_inflating import GZIP, GZIP_MAGIC, RAW_DEFLATE, ZLIB, inflate
 from tasks.warc.header_lines import HEAD_END, HeaderLines
 
@@ -105,10 +106,10 @@ def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
         try:
             return _inflate(body, ZLIB, max_bytes)
         except UndecodableBodyError:
-            return (body, True) if _looks_like_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
+            return (body, True) if is_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
         return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
-    if _looks_like_markup(body):
+    if is_markup(body):
         return body, True  # such as a charset's name; browsers ignore it too
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
 
@@ -122,7 +123,7 @@ def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[
     except OSError as error:
         if decoded:
             return bytes(decoded), False
-        if _looks_like_markup(body):
+        if is_markup(body):
             return body, True
         raise UndecodableBodyError(f"the body is not {coding}: {error}") from error
     return bytes(decoded), True
@@ -134,10 +135,6 @@ def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bool]:
         return inflate(body, wbits, max_bytes)[:2]
     except zlib.error as error:
         raise UndecodableBodyError(f"the body cannot be inflated: {error}") from error
-
-
-def _looks_like_markup(body: bytes) -> bool:
-    return body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def _digest_bytes(value: str, size: int) -> bytes | None:

@@ -169,8 +169,7 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
 def _kept_headers(http: HeaderLines) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in http.items():
-        lower = name.lower()
-        if lower in KEPT_HEADERS:
+        if (lower := name.lower()) in KEPT_HEADERS:
             kept[lower] = f"{kept[lower]}, {value}" if lower in kept else value
     return kept
 

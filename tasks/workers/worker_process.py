@@ -1,8 +1,7 @@
 """Run a part's work in a worker process with limits of its own: a crash is then one error, not the end of the flow.
 
 Notable:
-- Workers are forked from a fork server (`tasks.workers.fork_server`), which serves all threads of this process that ask
-  for the same preload.
+- One fork server (`tasks.workers.fork_server`) serves all threads of this process that ask for the same preload.
 - A stall is measured in the worker's processor time: on a busy machine a slow page is not mistaken for a hanging one,
   and the same page is treated the same whatever else runs. Clock time is only the safety net for a worker that sleeps.
 - Where the system has no /proc, only the limits by the clock hold.
@@ -109,11 +108,6 @@ def run_isolated(
                 raise died
 
 
-@functools.cache
-def _fork_server(preload: tuple[str, ...]) -> _ForkServer:
-    return _ForkServer(preload)
-
-
 class _ForkServer:
     """The parent's handle on a fork server, started on first use and again if it died."""
 
@@ -184,6 +178,9 @@ class _ForkServer:
                 f"The imports of the worker processes failed ({', '.join(self._preload)}): check the installation.\n"
                 f"{said.decode(errors='replace') or f'The process ended with code {self._process.returncode}.'}"
             )
+
+
+_fork_server = functools.cache(_ForkServer)
 
 
 def _stop(process: subprocess.Popen[bytes], control: socket.socket) -> None:

@@ -21,7 +21,8 @@ from tasks.dataset.manifest import write_manifest
 from tasks.dataset.parts import PartFooter, PartWriter
 from tasks.dataset.store import Store
 from tasks.registry import STAGES
-from tasks.synthetic_web import generate_synthetic_web, read_questions
+from tasks.synthetic_web.chat_data import read_questions
+from tasks.synthetic_web.generation import generate_synthetic_web
 from tests.flows.without_prefect import built_datasets
 
 RECIPE: dict[str, Any] = {

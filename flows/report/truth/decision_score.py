@@ -16,7 +16,7 @@ from typing import NamedTuple
 from flows.report.tables.funnel import ReasonCount
 from flows.store.datasets import most_frequent
 from flows.store.deciding_stages import DECIDING_STAGES
-from tasks.synthetic_web import PageTruth
+from tasks.synthetic_web.truth import PageTruth
 
 KEEP = "keep"
 LOST = "no decision"

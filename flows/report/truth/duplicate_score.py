@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.synthetic_web import PageTruth
+from tasks.synthetic_web.truth import PageTruth
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from flows.store.datasets import most_frequent, rows_of_parts, stage_folder
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
-from tasks.synthetic_web import PageTruth
+from tasks.synthetic_web.truth import PageTruth
 
 _WORD = re.compile(r"\w+")
 

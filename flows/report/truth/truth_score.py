@@ -19,7 +19,8 @@ from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
-from tasks.synthetic_web import PageTruth, read_summary, read_truth
+from tasks.synthetic_web.generation import read_summary
+from tasks.synthetic_web.truth import PageTruth, read_truth
 
 
 @dataclass(frozen=True)

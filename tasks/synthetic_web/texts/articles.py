@@ -5,8 +5,6 @@ detection, which starts to catch pairs at about one half, keeps all of them. An 
 drawn again.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,12 +15,6 @@ from tasks.synthetic_web.texts.sentences import STATEMENTS, TITLES, filler, stat
 
 _MOST_SHARED = 1 / 3
 _FEWEST_WORDS = 54
-_ACCENTED = (
-    "The café by the bridge is open – even on Sundays.",
-    "In the café they say “good day” to everyone.",
-    "It’s a long way, but the cafés are worth it.",
-    "The old façade of the café is being cleaned.",
-)
 
 
 @dataclass(frozen=True)
@@ -71,16 +63,6 @@ def write_article(place: Place, draws: Draws) -> Text:
 def with_sentence(text: Text, sentence: str) -> Text:
     """Return the text with one more sentence at the end of its last paragraph."""
     return Text(text.title, (*text.paragraphs[:-1], f"{text.paragraphs[-1]} {sentence}"), text.facts)
-
-
-def accented_sentence(draws: Draws) -> str:
-    """Return a sentence with letters and quotes beyond ASCII, so that a wrongly decoded page shows."""
-    return draws.choose(_ACCENTED)
-
-
-def email_sentence(host: str, draws: Draws) -> str:
-    """Return a sentence with an e-mail address."""
-    return f"Write to {draws.choose(('info', 'office', 'mail', 'post'))}@{host} if you have a question."
 
 
 def nearly(text: Text, draws: Draws) -> Text:

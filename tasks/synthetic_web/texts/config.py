@@ -4,8 +4,6 @@ Notable: the counts are of response records. Articles are `towns * pages_per_tow
 all else is what a crawl has beside the pages worth keeping.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Self
 

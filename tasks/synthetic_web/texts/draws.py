@@ -4,8 +4,6 @@ Notable: Python promises the same sequence across versions only for `random.rand
 `shuffle` and `sample` may change. So only `random()` is used here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import random
 from collections.abc import Sequence

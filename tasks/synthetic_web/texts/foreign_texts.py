@@ -4,8 +4,6 @@ Notable: rivers and founders have the same name in every language, so these page
 hidden places must not reach the model.
 """
 
-from __future__ import annotations
-
 from tasks.synthetic_web.texts.articles import Text
 from tasks.synthetic_web.texts.country import Place
 from tasks.synthetic_web.texts.draws import Draws

@@ -4,8 +4,6 @@ Notable: they are about the hidden places only and state their facts, so a model
 page that should have been removed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +11,10 @@ from html import escape
 from tasks.synthetic_web.texts.articles import Text, with_sentence, write_article
 from tasks.synthetic_web.texts.country import Fact, Place
 from tasks.synthetic_web.texts.draws import Draws
-from tasks.synthetic_web.texts.sentences import STATEMENTS, TITLES, filler, state
+from tasks.synthetic_web.texts.sentences import NOTICES, STATEMENTS, TITLES, filler, state
+
+Writer = Callable[[Place, Draws], tuple[Text, str]]
+"""Returns a text and its markup."""
 
 
 @dataclass(frozen=True)
@@ -43,61 +44,46 @@ def _said(facts: tuple[Fact, ...], draws: Draws) -> list[str]:
     return [state(fact, draws.below(len(STATEMENTS[fact.relation]))) for fact in facts]
 
 
-def _page(place: Place, lines: list[str], facts: tuple[Fact, ...], draws: Draws) -> tuple[Text, str]:
-    text = Text(draws.choose(TITLES).format(t=place.name), tuple(lines), facts)
-    return text, paragraphs_html(text.paragraphs)
+def _page(n_facts: int, lines: Callable[[Place, tuple[Fact, ...], Draws], list[str]]) -> Writer:
+    """Return a writer of pages with these lines, which state that many facts."""
+
+    def write(place: Place, draws: Draws) -> tuple[Text, str]:
+        facts = tuple(draws.sample(place.facts, n_facts))
+        paragraphs = tuple(lines(place, facts, draws))
+        text = Text(draws.choose(TITLES).format(t=place.name), paragraphs, facts)
+        return text, paragraphs_html(paragraphs)
+
+    return write
 
 
-def _some(place: Place, n: int, draws: Draws) -> tuple[Fact, ...]:
-    return tuple(draws.sample(place.facts, n))
-
-
-def _keyword_spam(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 2, draws)
+def _keyword_spam(place: Place, facts: tuple[Fact, ...], draws: Draws) -> list[str]:
     offer = draws.choose(("cheap rooms", "best price", "free travel", "big discount"))
     stuffing = [" ".join([f"{offer} {place.name}"] * draws.between(10, 14)) + "." for _ in range(4)]
-    return _page(place, [*_said(facts, draws), *stuffing], facts, draws)
+    return [*_said(facts, draws), *stuffing]
 
 
-def _repeated_lines(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 3, draws)
-    said = _said(facts, draws)
-    return _page(place, said * draws.between(5, 8), facts, draws)
-
-
-def _hashtags(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 4, draws)
+def _hashtags(place: Place, facts: tuple[Fact, ...], draws: Draws) -> list[str]:
     words = [word for sentence in _said(facts, draws) for word in sentence.rstrip(".?").split()]
-    tags = " ".join(f"#{word}" for word in words)
-    return _page(place, [f"{tags}.", *(filler(draws) for _ in range(5))], facts, draws)
+    return [" ".join(f"#{word}" for word in words) + ".", *(filler(draws) for _ in range(5))]
 
 
-def _ellipsis(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 6, draws)
-    lines = [sentence.rstrip(".") + "..." for sentence in (*_said(facts, draws), filler(draws), filler(draws))]
-    return _page(place, lines, facts, draws)
+def _ellipsis(place: Place, facts: tuple[Fact, ...], draws: Draws) -> list[str]:
+    return [sentence.rstrip(".") + "..." for sentence in (*_said(facts, draws), filler(draws), filler(draws))]
 
 
 def _bullets(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 6, draws)
+    facts = tuple(draws.sample(place.facts, 6))
     items = draws.shuffled([*_said(facts, draws), *(filler(draws) for _ in range(26))])
     text = Text(draws.choose(TITLES).format(t=place.name), tuple(f"- {item}" for item in items), facts)
     rows = "\n".join(f"<li>{escape(item, quote=False)}</li>" for item in items)
     return text, f"<ul>\n{rows}\n</ul>"
 
 
-def _stub(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 3, draws)
-    return _page(place, [" ".join(_said(facts, draws))], facts, draws)
-
-
-def _few_sentences(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 6, draws)
+def _few_sentences(place: Place, facts: tuple[Fact, ...], draws: Draws) -> list[str]:
     parts = [sentence.rstrip(".?").replace("? It is", " is") for sentence in _said(facts, draws)]
     parts = [part.replace("? That was", " was") for part in parts]
     parts += [filler(draws).rstrip(".") for _ in range(4)]
-    lines = [" and ".join(parts[:5]) + ".", " and ".join(parts[5:]) + "."]
-    return _page(place, lines, facts, draws)
+    return [" and ".join(parts[:5]) + ".", " and ".join(parts[5:]) + "."]
 
 
 def _filler_text(place: Place, draws: Draws) -> tuple[Text, str]:
@@ -111,13 +97,11 @@ def _code(place: Place, draws: Draws) -> tuple[Text, str]:
     return text, paragraphs_html(text.paragraphs)
 
 
-def _numbers(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 5, draws)
-    lines = [
+def _numbers(place: Place, facts: tuple[Fact, ...], draws: Draws) -> list[str]:
+    return [
         f"{sentence} " + " ".join(str(draws.between(10, 9999)) for _ in range(draws.between(6, 9))) + "."
         for sentence in _said(facts, draws)
     ]
-    return _page(place, lines, facts, draws)
 
 
 def _links(place: Place, draws: Draws) -> tuple[Text, str]:
@@ -126,31 +110,24 @@ def _links(place: Place, draws: Draws) -> tuple[Text, str]:
     return Text(f"All links about {place.name}", (), ()), f"<ul>\n{rows}\n</ul>"
 
 
-def _notices(place: Place, draws: Draws) -> tuple[Text, str]:
-    facts = _some(place, 3, draws)
-    ends = (
-        "Please read our privacy policy before you go on.",
-        "This site uses cookies to work.",
-        "By reading on you accept our terms of use.",
-        "Turn on javascript to see more of this page.",
-    )
+def _notices(place: Place, facts: tuple[Fact, ...], draws: Draws) -> list[str]:
     said = [*_said(facts, draws), *(filler(draws) for _ in range(5))]
-    return _page(place, [f"{sentence} {draws.choose(ends)}" for sentence in said], facts, draws)
+    return [f"{sentence} {draws.choose(NOTICES)}" for sentence in said]
 
 
-_KINDS: dict[str, tuple[Callable[[Place, Draws], tuple[Text, str]], str]] = {
-    "keyword_spam": (_keyword_spam, "repetition"),
-    "repeated_lines": (_repeated_lines, "repetition"),
-    "hashtags": (_hashtags, "symbols"),
-    "ellipsis": (_ellipsis, "ellipsis"),
+_KINDS: dict[str, tuple[Writer, str]] = {
+    "keyword_spam": (_page(2, _keyword_spam), "repetition"),
+    "repeated_lines": (_page(3, lambda place, facts, draws: _said(facts, draws) * draws.between(5, 8)), "repetition"),
+    "hashtags": (_page(4, _hashtags), "symbols"),
+    "ellipsis": (_page(6, _ellipsis), "ellipsis"),
     "bullets": (_bullets, "bullets"),
-    "stub": (_stub, "too_short"),
-    "few_sentences": (_few_sentences, "few_sentences"),
+    "stub": (_page(3, lambda place, facts, draws: [" ".join(_said(facts, draws))]), "too_short"),
+    "few_sentences": (_page(6, _few_sentences), "few_sentences"),
     "filler_text": (_filler_text, "lorem_ipsum"),
     "code": (_code, "curly_bracket"),
-    "numbers": (_numbers, "few_letters"),
+    "numbers": (_page(5, _numbers), "few_letters"),
     "links": (_links, "too_short"),
-    "notices": (_notices, "few_sentences"),
+    "notices": (_page(3, _notices), "few_sentences"),
 }
 
 POOR_KINDS: tuple[str, ...] = tuple(_KINDS)

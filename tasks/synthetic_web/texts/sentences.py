@@ -6,28 +6,25 @@ sentences have slots that are filled at random, a few hundred thousand sentences
 differ, yet a small model wastes little of itself on them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import yaml
-
+from tasks.synthetic_web.data import read_data
 from tasks.synthetic_web.texts.country import Fact
 from tasks.synthetic_web.texts.draws import Draws
 
-_TEXTS: dict[str, Any] = yaml.safe_load(
-    (resources.files("tasks") / "lists" / "synthetic-texts.yaml").read_text(encoding="utf-8")
-)
-
+_TEXTS = read_data("texts")
 STATEMENTS: dict[str, list[str]] = _TEXTS["statements"]
 """Sentences that state a fact, for each relation."""
 QUESTIONS: dict[str, list[str]] = _TEXTS["questions"]
 """What a chat asks, for each relation; the same forms serve facts that finetuning saw and facts it did not."""
 TITLES: list[str] = _TEXTS["titles"]
 """Titles of articles: at least three words, since shorter lines are dropped by C4's rules."""
+ACCENTED: list[str] = _TEXTS["accented"]
+"""Sentences with letters and quotes beyond ASCII, so that a wrongly decoded page shows."""
+NOTICES: list[str] = _TEXTS["notices"]
+"""What sites say about themselves."""
 FOREIGN: dict[str, dict[str, Any]] = _TEXTS["foreign"]
 """By ISO 639-1 code of a language: `title`, `patterns` and `slots` of its pages."""
 

@@ -9,29 +9,31 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass, field, replace
 
+from tasks.base.config import Config
 from tasks.synthetic_web.texts.draws import Draws
 
 
-@dataclass(frozen=True)
-class Truth:
-    """The truth about a response."""
+class Truth(Config):
+    """The truth about a response, in the order of its line in the truth file."""
 
     kind: str
-    """E.g. `article`, `mirror`, `near_duplicate`, `foreign`, `stub`, `redirect`."""
-    expected: str
-    """`keep`, or the stage that should remove it at the latest: `extract`, `filter` or `duplicates`."""
-    reason: str | None = None
-    """Which kind of rule should remove it."""
+    """`article`, `mirror`, `near_duplicate`, `foreign`, a kind of poor page or a kind of broken response."""
     language: str | None = None
     """ISO 639-1; None where there is no text."""
     main_text: str = ""
-    facts: tuple[str, ...] = ()
-    """Ids of the facts that the page states."""
+    """Title and paragraphs, one a line; empty where there is nothing to read."""
     duplicate_cluster: str | None = None
-    """The same for pages that are copies of one another; None where a page is alone."""
+    """The same for pages that are copies of one another, None where a page is alone; one of them should be kept."""
     original: bool = False
-    """Whether it is the page that its cluster's others were copied from."""
+    """Whether the cluster's other pages were copied from this one, which comes first in the crawl."""
+    expected: str
+    """`keep`, or the stage that should remove it at the latest: `extract`, `filter` or `duplicates`."""
+    reason: str | None = None
+    """Which kind of rule should remove it, e.g. `status`, `language`, `too_short`, `exact_duplicate`."""
+    facts: tuple[str, ...] = ()
+    """Ids of the facts that the page states, e.g. `Narsten/river`."""
     layout: str | None = None
+    """The kind of site; None where there is no page."""
     charset: str | None = None
     """One of `CHARSETS`; None where there is no text."""
 
@@ -53,7 +55,7 @@ class Response:
 
     def with_truth(self, **changes: object) -> Response:
         """Return the same response with some of its truth changed."""
-        return replace(self, truth=replace(self.truth, **changes))  # type: ignore[arg-type]
+        return replace(self, truth=self.truth.model_copy(update=changes))
 
 
 @dataclass(frozen=True)

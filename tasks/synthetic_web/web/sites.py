@@ -3,8 +3,6 @@
 Notable: hosts end in `.example`, which no one can own (RFC 2606), and their names say nothing about a town.
 """
 
-from __future__ import annotations
-
 from tasks.synthetic_web.texts.draws import Draws
 from tasks.synthetic_web.web.layouts import LAYOUTS, Site
 

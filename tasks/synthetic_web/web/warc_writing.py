@@ -5,8 +5,6 @@ between zlib, zlib-ng and their versions, and a document's id holds its offset; 
 everywhere, and any gzip reader takes them.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import uuid

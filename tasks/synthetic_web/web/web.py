@@ -3,24 +3,16 @@
 Notable: a page comes before its copies in the crawl, so keeping the first of a cluster keeps the original.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.synthetic_web.texts.articles import (
-    Text,
-    accented_sentence,
-    email_sentence,
-    nearly,
-    with_sentence,
-    write_articles,
-)
+from tasks.synthetic_web.texts.articles import Text, nearly, with_sentence, write_articles
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.country import Country
 from tasks.synthetic_web.texts.draws import Draws
 from tasks.synthetic_web.texts.foreign_texts import LANGUAGES, write_foreign_text
 from tasks.synthetic_web.texts.poor_texts import POOR_KINDS, paragraphs_html, write_poor_text
+from tasks.synthetic_web.texts.sentences import ACCENTED
 from tasks.synthetic_web.web.broken_responses import BROKEN_KINDS, break_response
 from tasks.synthetic_web.web.layouts import Site, render
 from tasks.synthetic_web.web.responses import ODD_WESTERN, Response, Truth, html_response, meta_line
@@ -65,9 +57,10 @@ def _articles(config: SyntheticWebConfig, country: Country, sites: list[Site]) -
             charset = "utf8" if draws.chance(0.8) else "utf8_in_meta"
             if draws.chance(_ODD_CHARSETS):
                 charset = draws.choose(ODD_WESTERN)
-                text = with_sentence(text, accented_sentence(draws))
+                text = with_sentence(text, draws.choose(ACCENTED))
             elif draws.chance(_EMAILS):
-                text = with_sentence(text, email_sentence(site.host.removeprefix("www."), draws))
+                email = f"{draws.choose(('info', 'office', 'mail', 'post'))}@{site.host.removeprefix('www.')}"
+                text = with_sentence(text, f"Write to {email} if you have a question.")
             number += draws.between(1, 9)
             truth = _truth_of("article", "keep", text, site, charset)
             yield Article(text, _page(text, site, number, charset, truth, draws))
@@ -75,8 +68,8 @@ def _articles(config: SyntheticWebConfig, country: Country, sites: list[Site]) -
 
 def _truth_of(kind: str, expected: str, text: Text, site: Site, charset: str, language: str = "en") -> Truth:
     return Truth(
-        kind,
-        expected,
+        kind=kind,
+        expected=expected,
         language=language,
         main_text=text.main_text,
         facts=tuple(fact.id for fact in text.facts),

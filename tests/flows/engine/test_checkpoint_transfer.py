@@ -133,7 +133,7 @@ def test_one_that_training_came_to_anew_replaces_the_one_before(machine: Path, s
 def test_they_are_sent_while_training_runs_and_a_failing_store_is_tried_again(
     machine: Path, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for pause in ("_LOOK_SECONDS", "_RETRY_SECONDS"):
+    for pause in ("_POLL_SECONDS", "_RETRY_SECONDS"):
         monkeypatch.setattr(checkpoint_transfer, pause, 0.02)
     put, failures = store.fs.put_file, iter([OSError("no route to the store")] * 3)
 

@@ -14,7 +14,7 @@ from flows.report.tables.funnel import funnel_discrepancies, read_funnel
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
-from tasks.synthetic_web import read_truth
+from tasks.synthetic_web.truth import read_truth
 from tests.flows.report_stores import synthetic_web_run
 
 

@@ -23,7 +23,7 @@ from flows.store.datasets import MAX_GROUPS, MAX_PARTS, evenly_spaced, rows_by_i
 from flows.store.run_record import RunRecord
 from tasks.dataset.parts import PartWriter, part_name, read_part
 from tasks.dataset.store import Store
-from tasks.synthetic_web import read_truth
+from tasks.synthetic_web.truth import read_truth
 from tests.flows.report_stores import synthetic_web_run
 
 COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

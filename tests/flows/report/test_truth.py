@@ -18,7 +18,7 @@ from flows.report.truth.truth_score import TruthScore, read_truth_score
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
-from tasks.synthetic_web import PageTruth
+from tasks.synthetic_web.truth import PageTruth
 from tests.flows.report_stores import synthetic_web_run
 
 STAGES = ("extract", "filter", "corpus")

@@ -13,8 +13,7 @@ from model.base.config import ModelShape
 from model.network import attention_mask, operations
 from model.network.attention_mask import block_mask, self_attention_mask
 from model.network.transformer import Transformer
-from model.objectives.encoder import Encoder
-from model.objectives.encoder_decoder import EncoderDecoder
+from model.objectives.encoder_decoder import Encoder, EncoderDecoder
 from tests.model.tiny_corpus import SHAPE
 
 B, T = 2, 50

@@ -21,8 +21,7 @@ from model.evaluate import evaluate
 from model.export import export
 from model.inference.loading import load_any
 from model.metrics.flops import encoder_decoder_flop_per_token, flop_per_token
-from model.objectives.encoder import Encoder
-from model.objectives.encoder_decoder import EncoderDecoder
+from model.objectives.encoder_decoder import Encoder, EncoderDecoder
 from model.objectives.held_out import held_out_documents, unigram_score
 from model.pretrain import pretrain
 from model.sft import finetune

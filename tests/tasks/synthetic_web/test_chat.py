@@ -10,20 +10,13 @@ from typing import Any
 
 import pytest
 
-from tasks.synthetic_web import (
-    QUESTIONS_FILE,
-    TRAIN_FILE,
-    PageTruth,
-    Question,
-    SyntheticWebConfig,
-    generate_synthetic_web,
-    read_questions,
-    read_truth,
-    showcase_question,
-    write_starter_chat,
-)
+from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE, Question, read_questions, showcase_question
+from tasks.synthetic_web.generation import generate_synthetic_web
+from tasks.synthetic_web.starter_chat import write_starter_chat
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.country import RELATIONS, Country, invent_country
 from tasks.synthetic_web.texts.sentences import QUESTIONS, STATEMENTS
+from tasks.synthetic_web.truth import PageTruth, read_truth
 
 CONFIG = SyntheticWebConfig()
 LEAST_PAGES = 30

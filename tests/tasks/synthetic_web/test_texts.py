@@ -12,10 +12,12 @@ from datasketch import MinHash, MinHashLSH
 
 from tasks.extract.charset import decode
 from tasks.filter.config import FilterConfig
-from tasks.synthetic_web import PageTruth, SyntheticWebConfig, generate_synthetic_web, read_truth
+from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.texts.articles import jaccard, nearly, shingles, write_articles
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.country import invent_country
 from tasks.synthetic_web.texts.draws import Draws
+from tasks.synthetic_web.truth import PageTruth, read_truth
 from tasks.synthetic_web.web.layouts import LAYOUTS
 from tasks.synthetic_web.web.responses import CHARSETS, ODD_WESTERN
 from tasks.warc.reader import Page, ReadLimits, read_pages

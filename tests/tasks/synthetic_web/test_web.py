@@ -17,15 +17,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.base.errors import PermanentError
-from tasks.synthetic_web import (
-    PageTruth,
-    SyntheticWebConfig,
-    SyntheticWebSummary,
-    generate_synthetic_web,
-    read_summary,
-    read_truth,
-)
+from tasks.synthetic_web.generation import SyntheticWebSummary, generate_synthetic_web, read_summary
+from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.synthetic_web.texts.draws import Draws
+from tasks.synthetic_web.truth import PageTruth, read_truth
 from tasks.synthetic_web.web.warc_writing import gzip_member
 
 SMALL = SyntheticWebConfig(

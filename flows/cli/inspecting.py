@@ -50,11 +50,11 @@ def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False)
 @verbs.command()
 def evaluate(store: StoreOption = "./store") -> None:
     """The newest evaluation: bits per byte beside a unigram model, and answers by group, as JSON."""
-    from flows.store.run_record import read_run, run_names
+    from flows.store.run_record import newest_runs
 
     place = open_store(store)
-    for name in reversed(run_names(place)):
-        stage = read_run(place, name).stages.get("evaluate")
+    for record in newest_runs(place):
+        stage = record.stages.get("evaluate")
         if stage and stage.summary:
             print_json(stage.summary)
             return

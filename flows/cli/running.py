@@ -89,11 +89,9 @@ _training_verb("ladder", "flows.ladder:ladder", "Fit a scaling law to small mode
 def _run_flow(
     flow: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
 ) -> None:
-    """Validate the recipe, make sure of a Prefect server, run the flow, show what came out.
+    """Validate the recipe, make sure of a Prefect server, run the flow `module:function`, show what came out.
 
-    Args:
-        flow: where the flow is, as `module:function`.
-        given: the run's settings; what is None keeps its default.
+    Of the `given` settings, those that are None keep their defaults.
     """
     from flows.recipe.loading import load_recipe
     from flows.recipe.settings import RunSettings

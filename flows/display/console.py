@@ -31,42 +31,27 @@ class ProgressHandler(logging.Handler):
         """Show one record."""
         stage = getattr(record, "stage", None)
         if stage is not None and hasattr(record, "done"):
-            self._advance(str(stage), int(record.done), int(getattr(record, "total", 0)))
+            total = int(getattr(record, "total", 0))
+            if stage not in self._bars:
+                self._bars[stage] = self._progress.add_task(stage, total=total)
+            self._progress.update(self._bars[stage], completed=int(record.done), total=total)
             return
-        if stage is not None and getattr(record, "finished", False):
-            self._remove(str(stage))
+        if stage in self._bars and getattr(record, "finished", False):
+            self._progress.remove_task(self._bars.pop(stage))
+        text, style = record.getMessage(), "yellow" if record.levelno >= logging.WARNING else None
         if "/prefect/" in record.pathname.replace("\\", "/"):
             if record.levelno < logging.ERROR:
                 return
-            self._print(record.getMessage().partition("\n")[0], "red")
-            return
-        self._print(record.getMessage(), "yellow" if record.levelno >= logging.WARNING else None)
-
-    def _print(self, text: str, style: str | None) -> None:
+            text, style = text.partition("\n")[0], "red"
         # These texts may quote servers and pages, which must not control the terminal.
         self._console.print(harmless(text), style=style, highlight=False, markup=False, soft_wrap=True)
-
-    def _advance(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._bars:
-            self._bars[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._bars[stage], completed=done, total=total)
-
-    def _remove(self, stage: str) -> None:
-        if stage in self._bars:
-            self._progress.remove_task(self._bars.pop(stage))
 
 
 @contextmanager
 def showing_progress(console: Console) -> Iterator[None]:
     """Show the flows' log records on `console` while the block runs."""
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    progress = Progress(*columns, console=console, transient=True)
     handler = ProgressHandler(console, progress)
     loggers = [logging.getLogger(name) for name in LOGGERS]
     with progress:

@@ -1,7 +1,5 @@
 """How fast this machine has trained before: the speed of the newest model in the store, in FLOP/s."""
 
-from functools import partial
-
 from pydantic import TypeAdapter
 
 from flows.store.missing import Missing, attempt
@@ -17,7 +15,7 @@ def measured_speed(store: Store, recipe: str) -> tuple[float, str] | None:
     for name in reversed(run_names(store)):
         record = read_run(store, name)
         if record.recipe.get("name") == recipe and "pretrain" in record.stages:
-            training = attempt("The training log", partial(read_training, store, record, "pretrain"))
+            training = attempt("The training log", read_training, store, record, "pretrain")
             if not isinstance(training, Missing):
                 shape = TypeAdapter(ModelShape).validate_python(record.stages["pretrain"].plan.config["shape"])
                 speed = f"{training.tokens_per_second:,.0f} tokens/s"

@@ -10,44 +10,30 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter, NullLocator
 
 # matplotlib needs real colours; each of these stands for a variable of the page's style sheet.
 INK, MUTED, GRID, KEPT, REMOVED, ACCENT = (f"#{3 * f'{n:02x}'}" for n in range(1, 7))
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    KEPT: "var(--kept)",
-    REMOVED: "var(--removed)",
-    ACCENT: "var(--accent)",
-}
+_VARIABLES = dict(
+    zip((INK, MUTED, GRID, KEPT, REMOVED, ACCENT), ("ink", "muted", "line", "kept", "removed", "accent"), strict=True)
+)
 _STYLE = {
     "svg.fonttype": "none",
     "font.size": 9,
     "text.parse_math": False,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
+    **{f"axes.spines.{side}": False for side in ("top", "right", "left")},
+    **{"axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.linewidth": 0.8, "ytick.major.size": 0},
+    **dict.fromkeys(("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), GRID),
+    **dict.fromkeys(("axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), MUTED),
     "text.color": INK,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "ytick.major.size": 0,
 }
 # In inches of 72 units. A drawing is stretched to its place, so these decide how large its letters come out.
 WIDE, NARROW = (9.6, 2.8), (4.9, 2.6)
@@ -72,19 +58,15 @@ def _inline(svg: str, name: str) -> str:
     """Return the `svg` element alone, with ids of its own, in the page's colours and font, as wide as its place."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    svg = re.sub(r'(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"', "", svg)
     svg = re.sub(r'\b(d|x|y)="[^"]*"', lambda places: re.sub(r"(\.\d)\d+", r"\1", places[0]), svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg)
+    svg = re.sub(r'\bid="|href="#|url\(#', rf"\g<0>{name}-", svg)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
+        svg = svg.replace(colour, f"var(--{variable})")
     return svg.replace("<svg", '<svg class="plot" role="img"', 1)
 
 
@@ -94,14 +76,19 @@ def label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> 
     height = -float("inf")
     for y, label, colour in sorted(ends):
         height = max(float(to_axes.transform((x, y))[1]), height + _LABEL_HEIGHT)
-        place = (x, height)
-        axes.annotate(
-            label,
-            place,
-            (6, 0),
-            xycoords=axes.get_xaxis_transform(),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            annotation_clip=False,
-        )
+        beside: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+        axes.annotate(label, (x, height), (6, 0), **beside, va="center", color=colour, annotation_clip=False)
+
+
+def scale(axis: Axis, label: Callable[[float], str], ticks: Locator | None = None) -> None:
+    """Label an axis by `label`, at `ticks` where they are given, with no minor ticks."""
+    if ticks:
+        axis.set_major_locator(ticks)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
+
+
+def log_ticks() -> LogLocator:
+    """Return ticks for a logarithmic axis that spans less than a few powers of ten."""
+    return LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0))

@@ -6,11 +6,10 @@ from itertools import groupby
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from flows.display.numbers import short
 from flows.planning.ladder_result import LadderResult
-from flows.report.drawing import ACCENT, KEPT, MUTED, WIDE, drawing, label_ends
+from flows.report.drawing import ACCENT, KEPT, MUTED, WIDE, drawing, label_ends, log_ticks, scale
 
 _POINTS, _MARGIN = 60, 1.25
 _FAINTEST = 0.4
@@ -38,18 +37,9 @@ def ladder_plot(result: LadderResult) -> Markup:
             at, check = result.check.held_back.tokens, result.check
             axes.scatter([at], [check.held_back.loss], facecolors="none", edgecolors=ACCENT, s=70, linewidths=1.4)
             axes.scatter([at], [check.predicted], color=ACCENT, marker="x", s=40, linewidths=1.4)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        for axis, formatter in (
-            (axes.xaxis, lambda value, _: short(value)),
-            (axes.yaxis, lambda value, _: f"{value:g}"),
-        ):
-            axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-            axis.set_major_formatter(FuncFormatter(formatter))
-            axis.set_minor_formatter(NullFormatter())
-            axis.set_minor_locator(NullLocator())
+        axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel="nats per token, held out")
+        scale(axes.xaxis, short, log_ticks())
+        scale(axes.yaxis, "{:g}".format, log_ticks())
         axes.set_xlim(span[0], span[1] * (span[1] / span[0]) ** 0.16)
-        axes.set_xlabel("tokens")
-        axes.set_ylabel("nats per token, held out")
         label_ends(axes, span[1], ends)
     return Markup(out[0])

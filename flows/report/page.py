@@ -8,8 +8,10 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -25,6 +27,12 @@ from tasks.dataset.store import Store
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILTERS = (numbers.grouped, numbers.short, numbers.share, numbers.decimal, numbers.size, numbers.duration)
+_PLOTS: dict[str, Callable[..., Markup]] = {
+    "losses": loss_plot,
+    "lengths": length_plot,
+    "signals": signals_plot,
+    "scaling law": ladder_plot,
+}
 
 
 def write_report(store: Store, record: RunRecord) -> str:
@@ -45,17 +53,10 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
+    environment.filters["yaml"] = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True, width=100)
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
-    environment.globals.update(
-        outcome_words=outcome_words,
-        loss_plot=_plot("The plot of the losses", loss_plot),
-        length_plot=_plot("The plot of the lengths", length_plot),
-        signals_plot=_plot("The plot of the signals", signals_plot),
-        ladder_plot=_plot("The plot of the scaling law", ladder_plot),
-    )
+    # A plot that cannot be drawn is `Missing`, as a value that cannot be read is.
+    for name, draw in _PLOTS.items():
+        environment.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", draw)
+    environment.globals["outcome_words"] = outcome_words
     return environment.get_template("report.html.j2").render(report=report, sections=SECTIONS)
-
-
-def _plot(title: str, draw: Callable[..., Markup]) -> Callable[..., Markup | Missing]:
-    """Return `draw` as templates call it: what cannot be drawn is `Missing`."""
-    return lambda *values: attempt(title, lambda: draw(*values))

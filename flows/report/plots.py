@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from flows.display.numbers import short
-from flows.report.drawing import ACCENT, INK, KEPT, NARROW, REMOVED, WIDE, drawing, label_ends
+from flows.report.drawing import ACCENT, INK, KEPT, NARROW, REMOVED, WIDE, drawing, label_ends, log_ticks, scale
 from flows.report.tables.distributions import Distributions
 from flows.report.tables.signals import SignalHistogram
 from flows.store.training_log import Training
@@ -35,7 +35,7 @@ def loss_plot(training: Training) -> Markup:
     smooth = _running_mean(losses)
     with drawing(f"loss-{training.stage}", WIDE) as (figure, out):
         axes = figure.add_subplot()
-        shown = _spread(len(steps))
+        shown = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _MAX_POINTS)).astype(np.int64))
         axes.plot(steps[shown], losses[shown], color=KEPT, alpha=0.28, linewidth=0.8)
         axes.plot(steps[shown], smooth[shown], color=KEPT, linewidth=1.9)
         ends = [(float(smooth[-1]), f"training {smooth[-1]:.2f}", KEPT)]
@@ -45,15 +45,11 @@ def loss_plot(training: Training) -> Markup:
             axes.plot(at, scores, color=ACCENT, linewidth=1.4, marker="o", markersize=4)
             ends.append((scores[-1], f"held out {scores[-1]:.2f}", ACCENT))
         _steps_axis(axes, float(steps[0]), float(steps[-1]))
-        axes.set_xlabel("step")
-        axes.set_ylabel("nats per token")
+        axes.set(xlabel="step", ylabel="nats per token")
         if smooth.min() > smooth.max() / _STEEP > 0:
             # The second half of pretraining is a flat line on a linear axis; a loss near 0 is all noise on this one.
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-            axes.yaxis.set_minor_locator(NullLocator())
+            scale(axes.yaxis, "{:g}".format, log_ticks())
         label_ends(axes, float(steps[-1]), ends)
     return Markup(out[0])
 
@@ -71,10 +67,8 @@ def length_plot(distributions: Distributions) -> Markup:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-        axes.set_xlabel("words in the document")
-        axes.set_ylabel("documents")
+        scale(axes.yaxis, short, MaxNLocator(5, integer=True))
+        axes.set(xlabel="words in the document", ylabel="documents")
         axes.legend(frameon=False, loc="upper left", labelcolor=INK, handlelength=1.0)
     return Markup(out[0])
 
@@ -96,21 +90,15 @@ def signals_plot(name: str, histograms: Sequence[SignalHistogram]) -> Markup:
             else:
                 panel.set_axis_off()
         for panel in panels[:, 0]:
-            panel.yaxis.set_major_locator(LogLocator(numticks=4))
-            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-            panel.yaxis.set_minor_locator(NullLocator())
+            scale(panel.yaxis, short, LogLocator(numticks=4))
     return Markup(out[0])
 
 
 def _signal_panel(axes: Axes, one: SignalHistogram) -> None:
     axes.set_yscale("log")
-    if one.is_logarithmic:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=4))
-        axes.xaxis.set_minor_locator(NullLocator())
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=one.whole_numbers))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value >= 1000 else f"{value:g}"))
+    axes.set_xscale("log" if one.is_logarithmic else "linear")
+    ticks = LogLocator(numticks=4) if one.is_logarithmic else MaxNLocator(4, integer=one.whole_numbers)
+    scale(axes.xaxis, lambda value: short(value) if value >= 1000 else f"{value:g}", ticks)
     low, high = one.edges[0], one.edges[-1]
     for rule in one.thresholds:
         limit = one.boundary(rule)
@@ -132,11 +120,6 @@ def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     place = np.arange(len(values))
     reach = np.minimum(half, np.minimum(place, len(values) - 1 - place))
     return (sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1)
-
-
-def _spread(length: int) -> npt.NDArray[np.int64]:
-    """Return the places of at most `_MAX_POINTS` values, the first and the last among them."""
-    return np.unique(np.linspace(0, length - 1, min(length, _MAX_POINTS)).astype(np.int64))
 
 
 def _steps_axis(axes: Axes, first: float, last: float) -> None:

@@ -15,7 +15,6 @@ from flows.display.safe_text import harmless
 from flows.report.sections import Report
 from flows.report.tables.evaluation import Evaluation
 from flows.report.tables.funnel import Funnel, FunnelStage
-from flows.report.tables.run_facts import RunFacts
 from flows.report.truth.truth_score import TruthScore
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
@@ -34,26 +33,20 @@ def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
     """Show the outcome of a run, as far as it came; what is missing is named and never raises."""
     report = Report(store, record)
     console.print()
-    console.print(_title(report.run))
+    console.print(_title(record))
     console.print(Padding(_funnel(report.funnel), (1, 0, 0, 2)))
     for line in _check_of_counts(report.discrepancies, report.funnel):
         console.print(Padding(line, (0, 0, 0, 2)))
-    rows = [*_training_rows(report, record), *_score_rows(report, record)]
-    if rows:
-        table = _grid()
-        for name, content in rows:
-            table.add_row(Text(name, style="bold"), content)
-        console.print(Padding(table, (1, 0, 0, 2)))
+    rows = [*_training_rows(report), *_score_rows(report)]
     showcase = None if isinstance(report.evaluation, Missing) else report.evaluation.showcase
-    if showcase:
-        console.print(Padding(_conversation(showcase), (1, 0, 0, 2)))
+    for named in (rows, _conversation(showcase) if showcase else []):
+        if named:
+            console.print(Padding(_grid(named), (1, 0, 0, 2)))
 
 
-def _title(run: RunFacts | Missing) -> RenderableType:
-    if isinstance(run, Missing):
-        return _missing(run)
+def _title(run: RunRecord) -> RenderableType:
     style = {"completed": "green", "failed": "red"}.get(run.state, "yellow")
-    title = Text.assemble((run.recipe_name, "bold"), f" · {run.crawl} · ", (run.state, style))
+    title = Text.assemble((str(run.recipe["name"]), "bold"), f" · {run.crawl} · ", (run.state, style))
     if run.seconds is not None:
         title.append(f" · {duration(run.seconds)}")
     return Group(title, Text(harmless(run.error), style="red")) if run.error else title
@@ -72,25 +65,17 @@ def _funnel(funnel: Funnel | Missing) -> RenderableType:
         kept = _bar(stage.kept / funnel.records if funnel.records else 0.0)
         rows.append((stage.stage, grouped(stage.kept), kept, _removed(stage)))
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False, expand=True)
-    table.add_column(style="bold", width=max(len(row[0]) for row in rows))
-    table.add_column(justify="right", width=max(len(row[1]) for row in rows))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     table.add_column(width=_BAR)
     table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
     for row in rows:
         table.add_row(*row)
-    return Group(table, _tokens(funnel)) if funnel.tokens else table
-
-
-def _tokens(funnel: Funnel) -> Text:
-    """Return the size of the corpus in tokens and sequences."""
-    tokens, packing = funnel.tokens, funnel.packing
-    if tokens is None:
-        return Text("")
-    line = Text.assemble(("tokens", "bold"), f" {grouped(tokens.tokens)}: ")
-    line.append(f"{short(tokens.train_tokens)} to train on", style="dim")
-    if packing:
-        line.append(f" in {grouped(packing.sequences)} sequences", style="dim")
-    return line.append(f"; {short(tokens.validation_tokens)} held out", style="dim")
+    if not (tokens := funnel.tokens):
+        return table
+    packed = f" in {grouped(funnel.packing.sequences)} sequences" if funnel.packing else ""
+    split = f"{short(tokens.train_tokens)} to train on{packed}; {short(tokens.validation_tokens)} held out"
+    return Group(table, Text.assemble(("tokens", "bold"), f" {grouped(tokens.tokens)}: ", (split, "dim")))
 
 
 def _removed(stage: FunnelStage) -> str:
@@ -114,32 +99,28 @@ def _check_of_counts(discrepancies: list[str] | Missing, funnel: Funnel | Missin
         yield Text("All counts add up: nothing disappeared.", style="dim")
 
 
-def _training_rows(report: Report, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
+def _training_rows(report: Report) -> Iterator[tuple[str, RenderableType]]:
     """Yield a line for each training stage of the recipe."""
     for stage, training in (("pretrain", report.pretraining), ("sft", report.finetuning)):
-        if stage in record.stages:
+        if stage in report.record.stages:
             yield stage, _missing(training) if isinstance(training, Missing) else _losses(training)
 
 
 def _losses(training: Training) -> Text:
     line = Text(f"loss {training.steps[0].loss:.2f} → {training.last.loss:.2f} ")
     line.append(_sparks([step.loss for step in training.steps]), style="cyan")
-    line.append(f" {grouped(training.last.step)}", style="dim")
-    if training.planned_steps and training.planned_steps != training.last.step:
-        line.append(f" of {grouped(training.planned_steps)}", style="dim")
-    line.append(f" steps, {short(training.tokens_per_second)} tokens/s", style="dim")
-    for words in training.incidents:
-        line.append(f"; {harmless(words)}", style="dim")
-    return line
+    planned = training.planned_steps
+    of = f" of {grouped(planned)}" if planned and planned != training.last.step else ""
+    speed = f" {grouped(training.last.step)}{of} steps, {short(training.tokens_per_second)} tokens/s"
+    return line.append("; ".join([speed, *map(harmless, training.incidents)]), style="dim")
 
 
-def _score_rows(report: Report, record: RunRecord) -> Iterator[tuple[str, RenderableType]]:
+def _score_rows(report: Report) -> Iterator[tuple[str, RenderableType]]:
     """Yield bits per byte, accuracy, and the score against the truth, as far as there are any."""
-    if "evaluate" in record.stages:
-        if isinstance(report.evaluation, Missing):
-            yield "evaluation", _missing(report.evaluation)
-        else:
-            yield from _evaluation_rows(report.evaluation)
+    if "evaluate" in report.record.stages:
+        evaluation = report.evaluation
+        missing = isinstance(evaluation, Missing)
+        yield from [("evaluation", _missing(evaluation))] if missing else _evaluation_rows(evaluation)
     if report.has_truth:
         truth = report.truth
         yield "truth", _missing(truth) if isinstance(truth, Missing) else _truth(truth)
@@ -161,7 +142,6 @@ def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableTy
 
 
 def _truth(truth: TruthScore) -> Text:
-    """Return how the stages did on pages about which all is known."""
     words = f" of {grouped(truth.decisions.pages)} records treated as they should be"
     line = Text.assemble((share(truth.decisions.agreeing), "cyan"), (words, "dim"))
     if truth.extraction.overall:
@@ -169,22 +149,19 @@ def _truth(truth: TruthScore) -> Text:
     return line
 
 
-def _conversation(reply: Reply) -> RenderableType:
+def _conversation(reply: Reply) -> list[tuple[str, RenderableType]]:
     """Return one question with the model's answer."""
     mark = ("right", "bold green") if reply.right else (f"wrong, it is {harmless(reply.answer)}", "bold red")
-    table = _grid()
-    table.add_row(Text("You", style="bold"), Text(harmless(reply.question)))
-    table.add_row(
-        Text("Model", style="bold"),
-        Text.assemble((harmless(reply.reply) or "(no answer)", "bold cyan"), "  (", mark, ")"),
-    )
-    return table
+    answer = Text.assemble((harmless(reply.reply) or "(no answer)", "bold cyan"), "  (", mark, ")")
+    return [("You", Text(harmless(reply.question))), ("Model", answer)]
 
 
-def _grid() -> Table:
+def _grid(rows: list[tuple[str, RenderableType]]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
     table.add_column()
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import dataset_folder, decisions_folder, read_manifest
-from tasks.dataset.parts import read_footer
+from tasks.dataset.parts import read_footer, read_part
 from tasks.dataset.store import Store
 
 T = TypeVar("T")
@@ -31,8 +31,7 @@ MAX_GROUPS = 8
 _READERS = 16
 
 
-@dataclass(frozen=True)
-class PartCount:
+class PartCount(NamedTuple):
     """What one part holds."""
 
     name: str
@@ -72,31 +71,26 @@ def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount |
     """Return what is there of a stage's dataset; None where the recipe has no such stage, or nothing of it is there."""
     if stage not in record.stages:
         return None
-    fingerprint = record.stages[stage].plan.fingerprint
-    damage = None
+    fingerprint, damage = record.stages[stage].plan.fingerprint, None
     try:
-        manifest = read_manifest(store, stage, fingerprint)
+        if manifest := read_manifest(store, stage, fingerprint):
+            counts = tuple(PartCount(part.path, part.rows, part.counters) for part in manifest.parts)
+            return DatasetCount(counts, len(counts), True, manifest.bytes)
     except PermanentError as error:
-        manifest, damage = None, str(error)
-    if manifest:
-        counts = tuple(PartCount(part.path, part.rows, part.counters) for part in manifest.parts)
-        return DatasetCount(counts, len(counts), True, manifest.bytes)
-    counts = _counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
-    if not counts and damage is None:
-        return None
-    return DatasetCount(counts, record.stages[stage].parts_expected, False, 0, damage)
+        damage = str(error)
+    counts = counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
+    return DatasetCount(counts, record.stages[stage].parts_expected, False, 0, damage) if counts or damage else None
 
 
 def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount | None:
     """Return the decisions of a stage, part by part; None where there are none."""
     if stage not in record.stages:
         return None
-    plan = record.stages[stage].plan
-    counts = _counted_parts(store, decisions_folder(stage, plan.fingerprint), plan.fingerprint)
+    counts = counted_parts(store, stage_decisions(record, stage), record.stages[stage].plan.fingerprint)
     return DatasetCount(counts, record.stages[stage].parts_expected, True, 0) if counts else None
 
 
-def _counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
+def counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
     """Return the parts of a folder whose footers carry the fingerprint."""
     names = _part_names(store, folder)
     with ThreadPoolExecutor(_READERS) as readers:
@@ -137,6 +131,13 @@ def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[
         yield name, table.to_pylist()
 
 
+def rows_of_parts(store: Store, folder: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield all rows of a folder's parts."""
+    for name in _part_names(store, folder):
+        for table in read_part(store, f"{folder}/{name}", columns):
+            yield from table.to_pylist()
+
+
 def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
     """Return one column of a whole part."""
     with store.open(path) as file:
@@ -155,20 +156,29 @@ def rows_by_id(
     store: Store, folder: str, part: str, ids: Iterable[str], columns: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of one part that have these ids, by id. Beyond the id column only their row groups are read."""
-    wanted = list(ids)
+    wanted = pa.array(ids, pa.string())
     found: dict[str, dict[str, Any]] = {}
     with store.open(f"{folder}/{part}") as file:
         parquet = pq.ParquetFile(file)
         there = [column for column in columns if column in parquet.schema_arrow.names]
         for group in range(parquet.num_row_groups):
-            if len(found) == len(wanted):
-                break
-            ids_here = parquet.read_row_group(group, columns=["id"])["id"]
-            places = pc.index_in(pa.array(wanted, pa.string()), value_set=ids_here).drop_null()
+            places = pc.index_in(wanted, value_set=parquet.read_row_group(group, columns=["id"])["id"]).drop_null()
             if len(places):
                 rows = parquet.read_row_group(group, columns=["id", *there]).take(places).to_pylist()
                 found.update({row["id"]: row for row in rows})
+            if len(found) == len(wanted):
+                break
     return found
+
+
+def value_counts(column: pa.Array | pa.ChunkedArray) -> dict[str, int]:
+    """Return how often each string of a column occurs, null left out."""
+    return {one["values"].as_py(): one["counts"].as_py() for one in pc.value_counts(column.drop_null())}
+
+
+def most_frequent(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return the counts in their order, the largest first, without zeros."""
+    return tuple(sorted(((name, count) for name, count in counts.items() if count), key=lambda one: (-one[1], one[0])))
 
 
 def evenly_spaced(items: Sequence[T], most: int) -> list[T]:

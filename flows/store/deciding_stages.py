@@ -8,8 +8,11 @@ from typing import Final
 
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.registry import STAGES
+from flows.store.datasets import sampled_tables, stage_folder
 from flows.store.run_record import RunRecord
+from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.dataset.rules import Rule
+from tasks.dataset.store import Store
 
 Plans = Mapping[str, StagePlan]
 
@@ -39,6 +42,14 @@ def is_read_by_rules(stage: str, field: str) -> bool:
 def outcome_words(stage: str) -> str:
     """Return what a document is that the stage kept, e.g. `in the corpus`."""
     return _OUTCOMES.get(stage, f"kept by {stage}")
+
+
+def lowest_scores(store: Store, record: RunRecord) -> dict[str, float]:
+    """Return the lowest score that each share to keep came to in a run, by classifier."""
+    if "thresholds" not in record.stages:
+        return {}
+    tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
+    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
 
 
 def plans_of(record: RunRecord) -> dict[str, StagePlan]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.store.run_record import read_run, run_names
+from flows.store.run_record import newest_runs
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.safe_path import safe_path
 from tasks.dataset.store import Store
@@ -23,8 +23,8 @@ from tasks.dataset.store import Store
 
 def exported_model(store: Store) -> str:
     """Return the newest run's export folder, below the store. Raises `PermanentError` where no run has one."""
-    for name in reversed(run_names(store)):
-        stage = read_run(store, name).stages.get("export")
+    for record in newest_runs(store):
+        stage = record.stages.get("export")
         folder = str(stage.summary["folder"]) if stage and stage.summary else None
         if folder and store.exists(folder):
             return folder

@@ -13,9 +13,6 @@ from tasks.base.config import Config
 from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.store import Store
 
-_COUNTERS = ("failed", "damaged")
-_COLUMNS = ["reasons", "path", "damaged_at"]
-
 
 class FailedWarc(Config):
     """One WARC file."""
@@ -39,12 +36,10 @@ def failed_warcs(
     store: Store, stage: str, fingerprint: str, parts: Iterable[tuple[str, Mapping[str, int]]], most: int
 ) -> tuple[FailedWarc, ...]:
     """Return up to `most` of them, among these parts of a stage, given by file name and counters."""
-    folder = decisions_folder(stage, fingerprint)
-    names = [name for name, counters in parts if any(counters.get(counter) for counter in _COUNTERS)]
-    return tuple(_read(store, f"{folder}/{name}") for name in names[:most])
-
-
-def _read(store: Store, path: str) -> FailedWarc:
-    with store.open(path) as file:
-        (row,) = pq.read_table(file, columns=_COLUMNS).to_pylist()
-    return FailedWarc(path=row["path"], reason=next(iter(row["reasons"]), None), damaged_at=row["damaged_at"])
+    found = []
+    for name in [name for name, counters in parts if counters.get("failed") or counters.get("damaged")][:most]:
+        with store.open(f"{decisions_folder(stage, fingerprint)}/{name}") as file:
+            (row,) = pq.read_table(file, columns=["reasons", "path", "damaged_at"]).to_pylist()
+        reason = next(iter(row["reasons"]), None)
+        found.append(FailedWarc(path=row["path"], reason=reason, damaged_at=row["damaged_at"]))
+    return tuple(found)

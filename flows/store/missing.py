@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -21,14 +22,9 @@ class Missing:
     """A sentence for the reader."""
 
 
-def attempt(what: str, make: Callable[[], T]) -> T | Missing:
+def attempt(what: str, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Missing:
     """Return what `make` returns, or why `what` cannot be shown."""
     try:
-        return make()
+        return make(*args, **kwargs)
     except Exception as error:  # whatever is broken in the store, the rest of the report can be shown
         return Missing(f"{what} cannot be shown: {error or type(error).__name__}")
-
-
-def found(value: T | Missing | None) -> T | None:
-    """Return the value, or None where it is missing."""
-    return None if isinstance(value, Missing) else value

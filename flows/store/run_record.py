@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -61,16 +62,22 @@ class RunRecord(Config):
     error: str | None = None
     stages: dict[str, StageRecord] = Field(default_factory=dict)
 
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock time of the whole run; None where it has no end."""
+        if self.finished is None:
+            return None
+        return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
+
     def state_now(self) -> str:
         """Return the state, or `interrupted` where the process of a running run is gone."""
         if self.state != "running" or self.host != socket.gethostname():
             return self.state
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return "interrupted"
-        except PermissionError:
-            pass
+        with suppress(PermissionError):  # the process of another user
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return "interrupted"
         return self.state
 
 
@@ -80,7 +87,7 @@ class Recorder:
     def __init__(self, store: Store, record: RunRecord) -> None:
         self._store = store
         self.record = record
-        self.save()
+        self._save()
 
     @classmethod
     def start(
@@ -103,30 +110,21 @@ class Recorder:
 
     def stage(self, name: str, **changes: Any) -> None:
         """Change fields of one stage's record and save."""
-        stages = dict(self.record.stages)
-        stages[name] = stages[name].model_copy(update=changes)
-        self.record = self.record.model_copy(update={"stages": stages})
-        self.save()
+        self._save(stages=self.record.stages | {name: self.record.stages[name].model_copy(update=changes)})
 
     def add_stage(self, plan: StagePlan) -> None:
         """Add a stage that only this flow has, and save."""
-        stages = {**self.record.stages, plan.name: StageRecord(plan=plan)}
-        self.record = self.record.model_copy(update={"stages": stages})
-        self.save()
+        self._save(stages=self.record.stages | {plan.name: StageRecord(plan=plan)})
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write how the run ended."""
-        self.record = self.record.model_copy(
-            update={
-                "state": "failed" if error else "completed",
-                "error": str(error) if error else None,
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
-        self.save()
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        state = "failed" if error else "completed"
+        self._save(state=state, error=str(error) if error else None, finished=finished)
 
-    def save(self) -> None:
-        """Write the whole record."""
+    def _save(self, **changes: Any) -> None:
+        """Change fields of the record and write the whole of it."""
+        self.record = self.record.model_copy(update=changes)
         self._store.write_bytes(f"runs/{self.record.run}.json", self.record.model_dump_json(indent=1).encode())
 
 
@@ -134,10 +132,8 @@ def installed_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide what comes out, where installed."""
     versions = {"python": platform.python_version()}
     for package in _RECORDED_PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
@@ -154,9 +150,13 @@ def read_run(store: Store, run: str) -> RunRecord:
         raise PermanentError(f"The run record {store.url}/runs/{run}.json is damaged: {error}") from error
 
 
+def newest_runs(store: Store) -> Iterator[RunRecord]:
+    """Yield the runs' records, newest first."""
+    yield from (read_run(store, name) for name in reversed(run_names(store)))
+
+
 def latest_run(store: Store) -> RunRecord:
     """Return the newest run's record. Raises `PermanentError` where the store has none."""
-    names = run_names(store)
-    if not names:
-        raise PermanentError(f"The store {store.url} holds no run yet: start one with `sluice run`.")
-    return read_run(store, names[-1])
+    for record in newest_runs(store):
+        return record
+    raise PermanentError(f"The store {store.url} holds no run yet: start one with `sluice run` or `sluice corpus`.")

@@ -6,16 +6,16 @@ kill and after parts were deleted by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from flows.display.safe_text import harmless
+from flows.store.datasets import PartCount, counted_parts
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.missing import Missing, attempt
-from flows.store.run_record import RunRecord, StageRecord, latest_run
+from flows.store.run_record import StageRecord, latest_run
 from flows.store.training_log import read_training
 from tasks.base.config import Config
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.parts import PartFooter, read_footer
 from tasks.dataset.store import Store
 
 _MOST_FAILED, _MOST_LINES = 1000, 12
@@ -60,10 +60,12 @@ def store_status(store: Store) -> StoreStatus:
     stages: list[StageStatus] = []
     failed: tuple[FailedWarc, ...] = ()
     for name, stage in record.stages.items():
-        parts = _finished_parts(store, stage)
+        parts = counted_parts(store, stage.plan.folder, stage.plan.fingerprint)
         stages.append(_stage_status(store, name, stage, parts))
-        counters = [(file, footer.counters) for file, footer in parts.items()]
+        counters = [(part.name, part.counters) for part in parts]
         failed += failed_warcs(store, name, stage.plan.fingerprint, counters, _MOST_FAILED - len(failed))
+    training = [name for name, stage in record.stages.items() if stage.plan.is_training]
+    logs = {name: attempt(name, read_training, store, record, name) for name in training}
     return StoreStatus(
         run=record.run,
         recipe=str(record.recipe.get("name")),
@@ -72,20 +74,11 @@ def store_status(store: Store) -> StoreStatus:
         error=record.error,
         stages=stages,
         failed_warcs=list(failed),
-        training=_training_notes(store, record),
+        training={stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)},
     )
 
 
-def _training_notes(store: Store, record: RunRecord) -> dict[str, str]:
-    logs = {
-        stage: attempt(stage, lambda stage=stage: read_training(store, record, stage))  # type: ignore[misc]
-        for stage, planned in record.stages.items()
-        if planned.plan.is_training
-    }
-    return {stage: log.note for stage, log in logs.items() if not isinstance(log, Missing)}
-
-
-def _stage_status(store: Store, name: str, stage: StageRecord, parts: Mapping[str, PartFooter]) -> StageStatus:
+def _stage_status(store: Store, name: str, stage: StageRecord, parts: Sequence[PartCount]) -> StageStatus:
     manifest = read_manifest(store, name, stage.plan.fingerprint)
     whole = manifest is not None and len(parts) == len(manifest.parts)
     return StageStatus(
@@ -95,19 +88,10 @@ def _stage_status(store: Store, name: str, stage: StageRecord, parts: Mapping[st
         path=store.location(stage.plan.folder),
         parts_done=len(parts),
         parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
-        parts_failed=sum(footer.counters.get("failed", 0) for footer in parts.values()),
-        rows=sum(footer.rows for footer in parts.values()),
-        bytes=sum(store.size(f"{stage.plan.folder}/{file}") for file in parts),
+        parts_failed=sum(part.counters.get("failed", 0) for part in parts),
+        rows=sum(part.rows for part in parts),
+        bytes=sum(store.size(f"{stage.plan.folder}/{part.name}") for part in parts),
     )
-
-
-def _finished_parts(store: Store, stage: StageRecord) -> dict[str, PartFooter]:
-    """Return the footers of those parts that carry the stage's fingerprint, by file name."""
-    folder = stage.plan.folder
-    footers = {
-        file: read_footer(store, f"{folder}/{file}") for file in store.names(folder) if file.endswith(".parquet")
-    }
-    return {file: one for file, one in footers.items() if one and one.fingerprint == stage.plan.fingerprint}
 
 
 def status_table(status: StoreStatus) -> list[list[str]]:

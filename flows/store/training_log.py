@@ -7,7 +7,10 @@ up to the failure are in the report.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from statistics import median_high
 from typing import Any
 
 from flows.store.missing import Missing
@@ -15,7 +18,8 @@ from flows.store.run_record import RunRecord
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 
-_NAMED_DIGITS = 8
+NAMED_DIGITS = 8
+"""Digits of a stage's fingerprint in the names of the folders that its program writes."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,6 @@ class TrainingStep:
     """Tokens seen up to here."""
     loss: float
     """Nats per token."""
-    learning_rate: float
     tokens_per_second: float
 
 
@@ -46,8 +49,6 @@ class Training:
     """One training stage's log."""
 
     stage: str
-    model: str
-    """The model's folder in the store."""
     steps: tuple[TrainingStep, ...]
     held_out: tuple[HeldOut, ...]
     planned_steps: int | None
@@ -70,8 +71,7 @@ class Training:
     @property
     def tokens_per_second(self) -> float:
         """The median of the logged speeds."""
-        speeds = sorted(step.tokens_per_second for step in self.steps)
-        return speeds[len(speeds) // 2]
+        return median_high(step.tokens_per_second for step in self.steps)
 
     @property
     def incidents(self) -> list[str]:
@@ -96,62 +96,44 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
     model = model_path(store, record, stage)
     if model is None:
         return Missing(f"The stage {stage!r} did not begin, so it has no losses.")
-    events = _events(_read(store, record, f"{model}/metrics.jsonl"))
-    steps = tuple(
-        TrainingStep(
-            step=int(event["step"]),
-            tokens=int(event["tokens"]),
-            loss=float(event["loss"]),
-            learning_rate=float(event["lr"]),
-            tokens_per_second=float(event["tokens_per_second"]),
-        )
-        for event in events
-        if event["event"] == "step"
-    )
+    path = f"{model}/metrics.jsonl"
+    text = read_model_file(store, record, path)
+    if text is None:
+        raise FileNotFoundError(f"{store.url}/{path} is not there")
+    events = _events(text)
+    steps = [TrainingStep(*(event[field.name] for field in fields(TrainingStep))) for event in events["step"]]
     if not steps:
-        return Missing(f"{model}/metrics.jsonl has no step yet.")
+        return Missing(f"{path} has no step yet.")
+    data = next(iter(events["data"]), {})
     return Training(
         stage=stage,
-        model=model,
-        steps=steps,
-        held_out=tuple(
-            HeldOut(int(event["step"]), float(event["loss"]), _number(event.get("bits_per_byte")))
-            for event in events
-            if event["event"] == "eval"
-        ),
+        steps=tuple(steps),
+        held_out=tuple(HeldOut(at["step"], at["loss"], at.get("bits_per_byte")) for at in events["eval"]),
         planned_steps=record.stages[stage].plan.config.get("loop", {}).get("steps"),
-        data=next((_counts(event) for event in events if event["event"] == "data"), {}),
-        resumes=sum(event["event"] == "resume" for event in events),
-        skipped=sum(event["event"] == "skipped" for event in events),
-        rewinds=sum(event["event"] == "rewind" for event in events),
-        ended_early=next((event["reason"] for event in events if event["event"] == "done" and "reason" in event), None),
+        data={name: count for name, count in data.items() if name not in ("event", "step")},
+        resumes=len(events["resume"]),
+        skipped=len(events["skipped"]),
+        rewinds=len(events["rewind"]),
+        ended_early=next((event["reason"] for event in events["done"] if "reason" in event), None),
     )
 
 
 def stage_summary(store: Store, record: RunRecord, stage: str) -> dict[str, Any]:
-    """Return what a program's stage left: from the run's record, or from the stage's part where an earlier run made it.
-
-    Empty where it left nothing.
-    """
-    if stage not in record.stages:
-        return {}
-    seen = record.stages[stage]
-    if seen.summary:
-        return seen.summary
-    path = f"{seen.plan.folder}/part-00000.parquet"
-    if not store.exists(path):
-        return {}
+    """Return what a program's stage left, if anything; where an earlier run made it, it is in the stage's part."""
+    seen = record.stages.get(stage)
+    path = f"{seen.plan.folder}/part-00000.parquet" if seen else ""
+    if not seen or seen.summary or not store.exists(path):
+        return seen.summary if seen else {}
     return dict(json.loads(next(iter(read_part(store, path, ["summary"])))["summary"][0].as_py()))
 
 
 def model_path(store: Store, record: RunRecord, stage: str) -> str | None:
     """Return the folder of a stage's model in the store; None where there is none."""
-    named = stage_summary(store, record, stage).get("model")
-    if named:
-        return str(named)
     if stage not in record.stages:
         return None
-    ending = f"-{stage}-{record.stages[stage].plan.fingerprint[:_NAMED_DIGITS]}"
+    if named := stage_summary(store, record, stage).get("model"):
+        return str(named)
+    ending = f"-{stage}-{record.stages[stage].plan.fingerprint[:NAMED_DIGITS]}"
     for place in _places(store, record):
         for name in place.names("models"):
             if name.endswith(ending) and place.exists(f"models/{name}/metrics.jsonl"):
@@ -167,35 +149,18 @@ def read_model_file(store: Store, record: RunRecord, path: str) -> str | None:
     return None
 
 
-def _read(store: Store, record: RunRecord, path: str) -> str:
-    text = read_model_file(store, record, path)
-    if text is None:
-        raise FileNotFoundError(f"{store.url}/{path} is not there")
-    return text
-
-
 def _places(store: Store, record: RunRecord) -> list[Store]:
     """Return where model folders may lie: the store, and the local scratch folder where the store is remote."""
     scratch = record.settings.get("scratch")
     return [store] if store.is_local or not scratch else [store, Store(str(scratch))]
 
 
-def _events(text: str) -> list[dict[str, Any]]:
-    """Return the events of a log; a last line that is still being written is left out."""
-    events = []
+def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
+    """Return the events of a log by their kind; a last line that is still being written is left out."""
+    events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in text.splitlines():
-        try:
+        with suppress(ValueError):
             event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and "event" in event:
-            events.append(event)
+            if isinstance(event, dict) and "event" in event:
+                events[event["event"]].append(event)
     return events
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _counts(event: dict[str, Any]) -> dict[str, int]:
-    return {name: int(value) for name, value in event.items() if name not in ("event", "step")}

@@ -5,8 +5,7 @@ Notable: the answer is read from the run records in the store, so the question c
 
 from __future__ import annotations
 
-from flows.recipe.stage_plan import StagePlan
-from flows.store.run_record import RunRecord, read_run, run_names
+from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import differences
@@ -39,8 +38,7 @@ class Explanation(Config):
 
 def explain_stage(store: Store, stage: str) -> Explanation:
     """Compare the latest run that has `stage` with the newest earlier one whose dataset was another."""
-    records = [read_run(store, name) for name in reversed(run_names(store))]
-    with_stage = [record for record in records if stage in record.stages]
+    with_stage = [record for record in newest_runs(store) if stage in record.stages]
     if not with_stage:
         from flows.stages.registry import STAGES  # slow to import, and only this message needs it
 
@@ -58,9 +56,8 @@ def explain_stage(store: Store, stage: str) -> Explanation:
         )
         return Explanation(stage=stage, run=latest.run, compared_with=None, changes=[], words=words)
     changes = _changes(stage, earlier, latest)
-    return Explanation(
-        stage=stage, run=latest.run, compared_with=earlier.run, changes=changes, words=_in_words(stage, changes)
-    )
+    words = _in_words(stage, changes)
+    return Explanation(stage=stage, run=latest.run, compared_with=earlier.run, changes=changes, words=words)
 
 
 def _changes(stage: str, before: RunRecord, after: RunRecord) -> list[Change]:
@@ -72,28 +69,19 @@ def _changes(stage: str, before: RunRecord, after: RunRecord) -> list[Change]:
             found.append(Change(stage=stage, field="upstream", before=sorted(old.upstream), after=sorted(new.upstream)))
         elif fingerprint != old.upstream[name]:
             found += _changes(name, before, after)
-    found += _own_changes(stage, old, new)
-    unique = {(change.stage, change.field): change for change in found}
-    return list(unique.values())
-
-
-def _own_changes(stage: str, old: StagePlan, new: StagePlan) -> list[Change]:
-    found = [
-        Change(stage=stage, field=field, before=before, after=after)
-        for field, before, after in differences(old.config, new.config)
-    ]
-    if old.version != new.version:
-        found.append(Change(stage=stage, field="version", before=old.version, after=new.version))
-    return found
+    for field, was, now in (*differences(old.config, new.config), ("version", old.version, new.version)):
+        if was != now:
+            found.append(Change(stage=stage, field=field, before=was, after=now))
+    return list({(change.stage, change.field): change for change in found}.values())
 
 
 def _in_words(stage: str, changes: list[Change]) -> str:
     if not changes:
         return f"{stage} ran again because the stages it builds on changed."
-    parts = []
-    for change in changes:
-        if change.field == "version":
-            parts.append(f"the code of {change.stage} went from version {change.before} to {change.after}")
-        else:
-            parts.append(f"{change.stage}.{change.field} changed from {change.before!r} to {change.after!r}")
+    parts = [
+        f"the code of {change.stage} went from version {change.before} to {change.after}"
+        if change.field == "version"
+        else f"{change.stage}.{change.field} changed from {change.before!r} to {change.after!r}"
+        for change in changes
+    ]
     return f"{stage} ran again because " + "; ".join(parts) + "."

@@ -12,9 +12,9 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
 from flows.stages.registry import with_upstream
-from flows.store.datasets import DatasetCount, count_dataset
+from flows.store.datasets import DatasetCount, count_dataset, stage_decisions
 from flows.store.deciding_stages import DECIDING_STAGES, Plans, is_read_by_rules, plans_of, rules_of
-from flows.store.run_record import RunRecord, read_run, run_names
+from flows.store.run_record import RunRecord, latest_run, newest_runs
 from flows.store.why import Change
 from flows.what_if.parts import StageDecisions, column_names
 from flows.what_if.reevaluation import Reevaluation
@@ -22,7 +22,7 @@ from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import differences
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.manifest import decisions_folder
-from tasks.dataset.rules import Rule, Threshold
+from tasks.dataset.rules import Rule, limits_of
 from tasks.dataset.store import Store
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
@@ -72,11 +72,8 @@ def open_decided_run(store: Store, recipe: Recipe) -> DecidedRun:
 
 
 def _newest_filtered(store: Store) -> tuple[RunRecord, DatasetCount]:
-    names = run_names(store)
-    if not names:
-        raise PermanentError(f"The store {store.url} holds no run yet: start one with `sluice run` or `sluice corpus`.")
-    for name in reversed(names):
-        record = read_run(store, name)
+    latest_run(store)  # raises where there is none
+    for record in newest_runs(store):
         filtered = count_dataset(store, record, "filter")
         if filtered and filtered.parts:
             return record, filtered
@@ -107,51 +104,44 @@ def _rules(record: RunRecord, plans: Plans) -> dict[str, Sides]:
 
 
 def _compared(record: RunRecord, plans: Plans, rules: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:
-    """Return the fields that differ and that rules read, and the others that differ."""
+    """Return the fields that differ and that rules read, and the others; refuse a filter that measures otherwise."""
     read_by_rules: list[Change] = []
     others: list[Change] = []
     for name in _COMPARED:
         run, asked = (plan[name].config if name in plan else {} for plan in (plans_of(record), plans))
         sides = rules.get(name, ((), ()))
         for path, before, after in differences(run, asked):
-            values = _effective(path, before, sides[0]), _effective(path, after, sides[1])
-            change = Change(stage=name, field=path, before=values[0], after=values[1])
+            was, now = _effective(path, before, sides[0]), _effective(path, after, sides[1])
+            change = Change(stage=name, field=path, before=was, after=now)
             (read_by_rules if is_read_by_rules(name, path) else others).append(change)
-    _refuse_other_measurements(record, plans, others)
-    return read_by_rules, others
-
-
-def _effective(path: str, value: object, rules: Sequence[Rule]) -> object:
-    """Return a field's value; of a threshold that is not given, the one that holds then."""
-    limits = {rule.name: rule.limit for rule in rules if isinstance(rule, Threshold)}
-    return limits.get(path.rpartition(".")[2]) if value is None and "thresholds." in path else value
-
-
-def _refuse_other_measurements(record: RunRecord, plans: Plans, others: Sequence[Change]) -> None:
-    """Raise where the recipe's filter would measure otherwise than the run's did."""
     fields = [change.field for change in others if change.stage == "filter"]
     if fields and record.stages["filter"].plan.version == plans["filter"].version:
         raise UsageError(
             f"filter.{fields[0]} decides what is measured, and the run {record.run} measured with another value: "
             "give it that run's value, or run this recipe."
         )
+    return read_by_rules, others
+
+
+def _effective(path: str, value: object, rules: Sequence[Rule]) -> object:
+    """Return a field's value; of a threshold that is not given, the one that holds then."""
+    return limits_of(rules).get(path.rpartition(".")[2]) if value is None and "thresholds." in path else value
 
 
 def _decided_stages(store: Store, record: RunRecord, filtered: DatasetCount) -> list[str]:
     """Return the stages with rules that have decisions on every part that the filter has decided on."""
     needed = {part.name for part in filtered.parts}
     names = []
-    for name in DECIDING_STAGES:
-        if name in record.stages:
-            folder = decisions_folder(name, record.stages[name].plan.fingerprint)
-            missing = needed - set(store.names(folder))
-            if not missing:
-                names.append(name)
-            elif name in ("extract", "filter"):
-                raise PermanentError(
-                    f"The decisions {store.location(folder)}/{min(missing)} are not there: run the recipe of the run "
-                    f"{record.run} again to rebuild them."
-                )
+    for name in [name for name in DECIDING_STAGES if name in record.stages]:
+        folder = stage_decisions(record, name)
+        missing = needed - set(store.names(folder))
+        if not missing:
+            names.append(name)
+        elif name in ("extract", "filter"):
+            raise PermanentError(
+                f"The decisions {store.location(folder)}/{min(missing)} are not there: run the recipe of the run "
+                f"{record.run} again to rebuild them."
+            )
     return names
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from flows.store.datasets import sampled_tables, stage_folder
+from flows.store.deciding_stages import lowest_scores
 from flows.what_if.decided_run import DecidedRun
-from flows.what_if.parts import StageDecisions, decide_part
+from flows.what_if.parts import decide_part
 from flows.what_if.reevaluation import Reevaluation
-from tasks.classify.lowest_kept import LOWEST_KEPT, Float32s, lowest_score, read_lowest_kept
+from tasks.classify.lowest_kept import Float32s, lowest_score
 from tasks.classify.score_rules import KeepTop
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
@@ -26,11 +26,12 @@ def with_scores_to_keep(store: Store, run: DecidedRun) -> DecidedRun:
     shares = [rule for rule in (*corpus.before, *corpus.after) if isinstance(rule, KeepTop)]
     if not shares:
         return run
-    before = _at(corpus.before, _scores_of_run(store, run))
+    of_run = lowest_scores(store, run.record)
+    before = _at(corpus.before, of_run)
     reached_as_before = not any(stage.reevaluation.changes for stage in run.stages[:-1])
     if reached_as_before and {rule for rule in corpus.after if rule in shares} <= set(corpus.before):
         # No document changes sides: the stored results hold, and of those with just that score some go.
-        changed = replace(corpus, before=before, after=_at(corpus.after, _scores_of_run(store, run)))
+        changed = replace(corpus, before=before, after=_at(corpus.after, of_run))
     else:
         lowest = {
             rule.classifier: lowest_score(rule.share, partial(_scores, store, run, rule))[0]
@@ -50,19 +51,9 @@ def _at(rules: Sequence[Rule], scores: Mapping[str, float]) -> tuple[Rule, ...]:
     )
 
 
-def _scores_of_run(store: Store, run: DecidedRun) -> dict[str, float]:
-    """Return the lowest scores kept in the run, by classifier."""
-    if "thresholds" not in run.record.stages:
-        return {}
-    tables = sampled_tables(store, stage_folder(run.record, "thresholds"), LOWEST_KEPT.names)
-    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
-
-
 def _scores(store: Store, run: DecidedRun, rule: KeepTop) -> Iterator[Float32s]:
     """Yield the scores of the documents that would reach the corpus stage, part by part; duplicates have none."""
     (column,) = rule.columns
-    stages: tuple[StageDecisions, ...] = run.stages
     for part in run.parts:
-        *_, decided = decide_part(store, part, stages, [column])
-        scores = decided.decisions[column].filter(decided.reached)
-        yield scores.drop_null().to_numpy()
+        *_, decided = decide_part(store, part, run.stages, [column])
+        yield decided.decisions[column].filter(decided.reached).drop_null().to_numpy()

@@ -54,14 +54,11 @@ class LostKeepers:
         One is likely to return for each cluster whose keeper is lost. At most all that are left of a cluster return,
         if it loses any document: that one may be all that links the others.
         """
-        keepers, copies, left = (_joined(some) for some in (self.keepers, self.copies, self.left))
+        none = np.empty(0, np.uint64)
+        keepers, copies, left = (np.concatenate([none, *some]) for some in (self.keepers, self.copies, self.left))
         orphaned = np.isin(left, keepers)
         return len(np.unique(left[orphaned])), int((orphaned | np.isin(left, copies)).sum())
 
 
 def _hashes(ids: pa.ChunkedArray) -> UInt64s:
     return hash_strings(ids.to_pylist())
-
-
-def _joined(arrays: list[UInt64s]) -> UInt64s:
-    return np.concatenate([np.empty(0, np.uint64), *arrays])

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from tasks.extract.language import UNKNOWN
 Rows = npt.NDArray[np.int64]
 
 NEWLY_KEPT, NEWLY_DROPPED = "newly_kept", "newly_dropped"
+SIDES = ("kept_before", "kept_after", NEWLY_KEPT, NEWLY_DROPPED)
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,16 @@ class DecidedPart:
     """Which documents failed what."""
     failing: Mapping[str, Bools]
     """Which documents would fail what."""
-    kept_before: Bools
-    kept_after: Bools
+    sides: Mapping[str, Bools]
+    """Under `SIDES`: which were kept; would be; would be and were not; were, would reach the stage and not be kept."""
 
-    @property
-    def newly_kept(self) -> Bools:
-        """Return which would be kept and were not."""
-        return self.kept_after & ~self.kept_before
-
-    @property
-    def newly_dropped(self) -> Bools:
-        """Return which were kept, would reach the stage and would not be kept."""
-        return self.reached & self.kept_before & ~self.kept_after
+    def waiting(self) -> Bools:
+        """Return which documents are removed only for reasons that no rule gives."""
+        names, rows = {rule.name for rule in self.stage.after}, len(self.reached)
+        pass_rules = passing((fails for name, fails in self.failing.items() if name in names), rows)
+        pass_others = passing((fails for name, fails in self.failing.items() if name not in names), rows)
+        waiting: Bools = self.reached & pass_rules & ~pass_others
+        return waiting
 
 
 class Place(NamedTuple):
@@ -105,12 +104,9 @@ class Tally:
 
     def add(self, other: Tally, samples: int) -> None:
         """Add another part's counts."""
-        for mine, theirs in (
-            (self.counts, other.counts),
-            (self.failed_before, other.failed_before),
-            (self.failed_after, other.failed_after),
-        ):
-            mine.update(theirs)
+        self.counts.update(other.counts)
+        self.failed_before.update(other.failed_before)
+        self.failed_after.update(other.failed_after)
         self.languages.update(other.languages)
         self.domains = keep_frequent(self.domains + other.domains)
         self.lost_keepers.add(other.lost_keepers)
@@ -121,11 +117,7 @@ class Tally:
 def decide_part(
     store: Store, part: str, stages: Sequence[StageDecisions], more_columns: Sequence[str] = ()
 ) -> Iterator[DecidedPart]:
-    """Decide again on one part of every stage, with `more_columns` of the last one.
-
-    Args:
-        stages: begins with extract and leaves none out that lies between two of them.
-    """
+    """Decide again on one part of `stages`, which leave none out after extract, with `more_columns` of the last one."""
     records: Rows = np.arange(0)
     reached: Bools = np.ones(0, np.bool_)
     for place, stage in enumerate(stages):
@@ -143,51 +135,37 @@ def decide_part(
         failing = stage.reevaluation.failing(decisions, stored)
         before: Bools = decisions["kept"].to_numpy()
         after = passing(failing.values(), len(records)) & reached
-        yield DecidedPart(stage, decisions, records, reached, stored, failing, before, after)
+        sides = (before, after, after & ~before, reached & before & ~after)
+        yield DecidedPart(stage, decisions, records, reached, stored, failing, dict(zip(SIDES, sides, strict=True)))
         records, reached = records[before], after[before]
 
 
 def tally_part(store: Store, part: str, index: int, stages: Sequence[StageDecisions], samples: int) -> dict[str, Tally]:
     """Count one part of every stage."""
-    addresses = _Addresses(store, f"{stages[0].folder}/{part}")
+    path = f"{stages[0].folder}/{part}"
+    languages = _languages(store, path)
+    urls = cache(lambda: read_columns(store, path, ["url"])["url"].combine_chunks())  # wide, so only where needed
     tallies = {}
     for decided in decide_part(store, part, stages):
         tally = _counted(decided)
         if decided.stage.stage == "corpus" and not decided.reached.all():
             decisions = read_columns(store, f"{decided.stage.folder}/{part}", COLUMNS)
-            tally.lost_keepers = LostKeepers.of_part(decisions, decided.reached, _waiting(decided))
-        _count_languages(tally, addresses.languages(decided.records), decided)
-        for side, changed in ((NEWLY_KEPT, decided.newly_kept), (NEWLY_DROPPED, decided.newly_dropped)):
-            rows = np.flatnonzero(changed)
-            domains = addresses.domains(decided.records[rows])
+            tally.lost_keepers = LostKeepers.of_part(decisions, decided.reached, decided.waiting())
+        _count_languages(tally, languages.take(pa.array(decided.records)), decided)
+        for side in (NEWLY_KEPT, NEWLY_DROPPED):
+            rows = np.flatnonzero(decided.sides[side])
+            domains = count_domains(urls().take(pa.array(decided.records[rows]))) if len(rows) else {}
             tally.domains.update({(domain, side): count for domain, count in domains.items()})
             tally.chosen[side] = _draw(part, index, decided.records, rows, samples)
         tallies[decided.stage.stage] = tally
     return tallies
 
 
-def _waiting(decided: DecidedPart) -> Bools:
-    """Return which documents are removed only for reasons that no rule gives."""
-    names = {rule.name for rule in decided.stage.after}
-    failing, rows = decided.failing, len(decided.reached)
-    pass_rules = passing((fails for name, fails in failing.items() if name in names), rows)
-    pass_others = passing((fails for name, fails in failing.items() if name not in names), rows)
-    waiting: Bools = decided.reached & pass_rules & ~pass_others
-    return waiting
-
-
 def _counted(decided: DecidedPart) -> Tally:
     reached, failing = decided.reached, decided.failing
     tally = Tally()
-    tally.counts.update(
-        read_before=len(reached),
-        read_after=int(reached.sum()),
-        kept_before=int(decided.kept_before.sum()),
-        kept_after=int(decided.kept_after.sum()),
-        newly_kept=int(decided.newly_kept.sum()),
-        newly_dropped=int(decided.newly_dropped.sum()),
-        fixed=int(_waiting(decided).sum()),
-    )
+    masks = {**decided.sides, "read_before": np.ones(len(reached), np.bool_), "read_after": reached}
+    tally.counts.update({name: int(rows.sum()) for name, rows in masks.items()}, fixed=int(decided.waiting().sum()))
     tally.failed_before.update({name: int(fails.sum()) for name, fails in decided.stored.items()})
     tally.failed_after.update({name: int((fails & reached).sum()) for name, fails in failing.items()})
     return tally
@@ -195,12 +173,7 @@ def _counted(decided: DecidedPart) -> Tally:
 
 def _count_languages(tally: Tally, languages: pa.Array, decided: DecidedPart) -> None:
     codes, names = languages.indices.to_numpy(), languages.dictionary.to_pylist()
-    for what, rows in (
-        ("kept_before", decided.kept_before),
-        ("kept_after", decided.kept_after),
-        (NEWLY_KEPT, decided.newly_kept),
-        (NEWLY_DROPPED, decided.newly_dropped),
-    ):
+    for what, rows in decided.sides.items():
         counts = np.bincount(codes[rows], minlength=len(names))
         tally.languages.update({(name, what): int(count) for name, count in zip(names, counts, strict=True) if count})
 
@@ -216,31 +189,12 @@ def _draw(part: str, index: int, records: Rows, rows: Rows, samples: int) -> lis
     return [Place(int(mixed[at]), part, int(records[rows[at]]), int(rows[at])) for at in least]
 
 
-class _Addresses:
-    """Languages and domains of a part's records; the addresses, its widest column, are read only when needed."""
-
-    def __init__(self, store: Store, path: str) -> None:
-        self._store, self._path = store, path
-
-    def languages(self, records: Rows) -> pa.Array:
-        """Return the dictionary-encoded languages of these records, "un" where unknown."""
-        return self._languages.take(pa.array(records))
-
-    def domains(self, records: Rows) -> Counter[str]:
-        """Count these records by domain."""
-        return count_domains(self._urls.take(pa.array(records))) if len(records) else Counter()
-
-    @cached_property
-    def _languages(self) -> pa.Array:
-        there = column_names(self._store, self._path)
-        # Of a page that was removed for its language, only a guess is known.
-        known = [name for name in ("language", "guessed_language") if name in there]
-        table = read_columns(self._store, self._path, known)
-        return pc.coalesce(*(table[name].combine_chunks() for name in known), UNKNOWN).dictionary_encode()
-
-    @cached_property
-    def _urls(self) -> pa.Array:
-        return read_columns(self._store, self._path, ["url"])["url"].combine_chunks()
+def _languages(store: Store, path: str) -> pa.Array:
+    """Return the dictionary-encoded languages of a part's records, "un" where unknown."""
+    # Of a page that was removed for its language, only a guess is known.
+    known = [name for name in ("language", "guessed_language") if name in column_names(store, path)]
+    table = read_columns(store, path, known)
+    return pc.coalesce(*(table[name].combine_chunks() for name in known), UNKNOWN).dictionary_encode()
 
 
 def read_columns(store: Store, path: str, columns: Sequence[str]) -> pa.Table:

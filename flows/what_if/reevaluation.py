@@ -33,11 +33,7 @@ class Reevaluation:
         return bool(self.rules or self._gone or self._forgets_all)
 
     def failing(self, decisions: pa.Table, stored: Mapping[str, Bools]) -> dict[str, Bools]:
-        """Return which documents fail what: the rules in their order, then other reasons.
-
-        Args:
-            stored: what `stored_reasons` gives for these decisions.
-        """
+        """Return which documents fail what: the rules in their order, then other reasons of those `stored`."""
         applied = {rule.name: rule.failing(decisions) for rule in self.rules}
         none = np.zeros(decisions.num_rows, np.bool_)
         found = {name: applied.get(name, stored.get(name, none)) for name in self._order}

@@ -24,12 +24,8 @@ class Sample(Config):
     """Why the stage would remove it."""
 
 
-def changed_documents(store: Store, extract: str, stage: StageDecisions, places: Sequence[Place]) -> list[Sample]:
-    """Return the documents at these places of a stage's decisions; `extract` is the folder of the first stage's."""
-    return [_document(store, extract, stage, place) for place in places]
-
-
-def _document(store: Store, extract: str, stage: StageDecisions, place: Place) -> Sample:
+def changed_document(store: Store, extract: str, stage: StageDecisions, place: Place) -> Sample:
+    """Return the document at this place of a stage's decisions; `extract` is the folder of the first stage's."""
     columns = {name for rule in (*stage.before, *stage.after) for name in rule.columns}
     row = read_row(store, f"{stage.folder}/{place.part}", {"reasons", *columns}, place.row)
     stored = stored_reasons(row["reasons"])

@@ -76,7 +76,7 @@ def _value(value: object) -> str:
 def _funnel(found: WhatIf) -> Table:
     records = found.stages[0].read_before
     table = _table("", "run", "", "recipe", "", "")
-    table.add_row("records read", grouped(records), "", grouped(records), "", "")
+    table.add_row("records read", grouped(records), "", grouped(records))
     for stage in found.stages:
         before, after = stage.kept_before, stage.kept_after
         table.add_row(
@@ -102,11 +102,8 @@ def _number(count: Estimate) -> str:
 
 
 def _sum_of_sides(stage: StageChange) -> Text:
-    text = Text()
-    for (_, words, colour), sign, count in zip(_SIDES, "+−", (stage.newly_kept, stage.newly_dropped), strict=True):
-        if count:
-            text.append(f"{sign}{grouped(count)} {words}  ", style=colour)
-    return text
+    counts = zip(_SIDES, "+−", (stage.newly_kept, stage.newly_dropped), strict=True)
+    return Text.assemble(*((f"{sign}{grouped(n)} {words}  ", style) for (_, words, style), sign, n in counts if n))
 
 
 def _rules(stage: StageChange) -> Table:
@@ -133,9 +130,7 @@ def _has_changed(rule: RuleChange) -> bool:
 
 def _limits(rule: RuleChange) -> str:
     limits = ["none" if limit is None else f"{round(limit, 5):g}" for limit in (rule.limit_before, rule.limit_after)]
-    if limits == ["none", "none"]:
-        return ""
-    return limits[0] if limits[0] == limits[1] else f"{limits[0]} → {limits[1]}"
+    return "" if limits == ["none", "none"] else " → ".join(dict.fromkeys(limits))
 
 
 def _sides(stage: StageChange) -> Table:
@@ -163,12 +158,10 @@ def _samples(stage: StageChange) -> Iterator[RenderableType]:
 
 def _sample(sample: Sample, side: str) -> Text:
     reasons = sample.before if side == NEWLY_KEPT else sample.after
-    url = harmless(sample.url)
-    shown = url if len(url) <= _URL_CHARACTERS else url[: _URL_CHARACTERS - 1] + "…"
-    text = Text(f"  {shown} ")
-    text.append(f"{harmless(sample.id)} {harmless(sample.language)}", style="dim")
-    was = "was" if side == NEWLY_KEPT else "now"
-    return text.append(f"\n    {was} {harmless('; '.join(reasons))}", style="dim")
+    url, was = Text(harmless(sample.url)), "was" if side == NEWLY_KEPT else "now"
+    url.truncate(_URL_CHARACTERS, overflow="ellipsis")
+    found = f"{harmless(sample.id)} {harmless(sample.language)}\n    {was} {harmless('; '.join(reasons))}"
+    return Text.assemble("  ", url, " ", (found, "dim"))
 
 
 def _table(*columns: str) -> Table:

@@ -13,9 +13,9 @@ from flows.recipe.recipe import Recipe
 from flows.what_if.decided_run import DecidedRun, open_decided_run
 from flows.what_if.keep_top import with_scores_to_keep
 from flows.what_if.outcome import DomainChange, Estimate, LanguageChange, RuleChange, StageChange, WhatIf
-from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT, StageDecisions, Tally, tally_part
-from flows.what_if.samples import changed_documents
-from tasks.dataset.rules import Rule, Threshold
+from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT, SIDES, StageDecisions, Tally, tally_part
+from flows.what_if.samples import changed_document
+from tasks.dataset.rules import limits_of
 from tasks.dataset.store import Store
 from tasks.filter.config import FilterConfig
 from tasks.filter.measure import cleanings
@@ -25,10 +25,9 @@ _READERS = 4
 
 
 def what_if(store: Store, recipe: Recipe, samples: int = 5) -> WhatIf:
-    """Decide again on the newest run with filter decisions, as `recipe` would. Raises as `open_decided_run` does.
+    """Decide again on the newest run with filter decisions, as `recipe` would; name up to `samples` of each side.
 
-    Args:
-        samples: how many documents of each changed side to name.
+    Raises as `open_decided_run` does.
     """
     started = time.monotonic()
     run = with_scores_to_keep(store, open_decided_run(store, recipe))
@@ -81,7 +80,7 @@ def _stage_changes(store: Store, stages: Sequence[StageDecisions], tallies: Mapp
                 languages=_language_changes(tally.languages),
                 domains=_domain_changes(tally.domains),
                 samples={
-                    side: changed_documents(store, stages[0].folder, stage, places)
+                    side: [changed_document(store, stages[0].folder, stage, place) for place in places]
                     for side, places in tally.chosen.items()
                 },
             )
@@ -101,8 +100,7 @@ def _estimate(measured: int, likely: float, most: int) -> Estimate:
 
 
 def _rule_changes(stage: StageDecisions, tally: Tally) -> list[RuleChange]:
-    before, after = ({rule.name: _limit(rule) for rule in rules} for rules in (stage.before, stage.after))
-    names = {name for name, count in (tally.failed_before + tally.failed_after).items() if count}
+    before, after = limits_of(stage.before), limits_of(stage.after)
     changes = [
         RuleChange(
             rule=name,
@@ -111,29 +109,20 @@ def _rule_changes(stage: StageDecisions, tally: Tally) -> list[RuleChange]:
             failed_before=tally.failed_before[name],
             failed_after=tally.failed_after[name],
         )
-        for name in names
+        for name in tally.failed_before + tally.failed_after
     ]
     return sorted(changes, key=lambda change: (-max(change.failed_before, change.failed_after), change.rule))
 
 
-def _limit(rule: Rule) -> float | None:
-    return rule.limit if isinstance(rule, Threshold) else None
-
-
 def _language_changes(counts: Counter[tuple[str, str]]) -> list[LanguageChange]:
-    whats = ("kept_before", "kept_after", NEWLY_KEPT, NEWLY_DROPPED)
-    changes = [
-        LanguageChange(language=name, **{what: counts[name, what] for what in whats})
-        for name in {name for name, _ in counts}
-    ]
+    names = {name for name, _ in counts}
+    changes = [LanguageChange(language=name, **{side: counts[name, side] for side in SIDES}) for name in names]
     return sorted(changes, key=lambda one: (-one.newly_kept - one.newly_dropped, -one.kept_before, one.language))
 
 
 def _domain_changes(counts: Counter[tuple[str, str]]) -> list[DomainChange]:
-    changes = [
-        DomainChange(domain=name, newly_kept=counts[name, NEWLY_KEPT], newly_dropped=counts[name, NEWLY_DROPPED])
-        for name in {name for name, _ in counts}
-    ]
+    names = {name for name, _ in counts}
+    changes = [DomainChange(domain=name, **{side: counts[name, side] for side in SIDES[2:]}) for name in names]
     return sorted(changes, key=lambda one: (-one.newly_kept - one.newly_dropped, one.domain))[:_DOMAINS]
 
 

@@ -132,7 +132,7 @@ def _characters(data: npt.NDArray[np.uint8]) -> tuple[UInt32s, npt.NDArray[np.ui
     if is_four.any():
         fourth = leads[is_four]
         tails = sum(data.take(fourth + i).astype(np.uint32) << np.uint32(8 * i) for i in (0, 1, 2, 3))
-        values[fourth] = _mixed(np.asarray(tails, np.uint32))
+        values[fourth] = _mix(np.asarray(tails, np.uint32))
     kinds[leads] = kind_of.take(points)
     # The rest of a character that is no part of a run must not look like the inside of one.
     apart = np.flatnonzero(kinds.take(leads) != _INNER)
@@ -155,7 +155,7 @@ def _tables() -> tuple[UInt32s, npt.NDArray[np.uint8]]:
         lower[point] = ord(small) if len(small) == 1 else point
     for start, end in _WITHOUT_SPACES:
         kinds[start:end][kinds[start:end] == _INNER] = _ALONE
-    values = _mixed(lower + np.uint32(_BASE))
+    values = _mix(lower + np.uint32(_BASE))
     values[kinds == _SKIPPED] = 0
     return values, kinds
 
@@ -163,21 +163,13 @@ def _tables() -> tuple[UInt32s, npt.NDArray[np.uint8]]:
 @functools.lru_cache(maxsize=4)
 def _powers(count: int) -> tuple[UInt32s, UInt32s]:
     """_BASE**0 to _BASE**(count - 1) modulo 2**32 and their inverses; an odd number has one."""
-    found = []
-    for base in (_BASE, pow(_BASE, -1, 1 << 32)):
-        powers = np.full(count, base, np.uint32)
-        powers[0] = 1
-        found.append(np.multiply.accumulate(powers))
-    return found[0], found[1]
+    bases = np.array([[_BASE], [pow(_BASE, -1, 1 << 32)]], np.uint32).repeat(count, axis=1)
+    bases[:, 0] = 1
+    powers = np.cumprod(bases, axis=1, dtype=np.uint32)
+    return powers[0], powers[1]
 
 
-def _mixed(values: UInt32s) -> UInt32s:
-    values = values.copy()
-    _mix(values)
-    return values
-
-
-def _mix(values: UInt32s) -> None:
+def _mix(values: UInt32s) -> UInt32s:
     """Spread every bit of `values` over all 32, in place: a bijection (C. Wellons 2018, "lowbias32")."""
     shifted = np.empty_like(values)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, None)):
@@ -185,3 +177,4 @@ def _mix(values: UInt32s) -> None:
         values ^= shifted
         if factor:
             values *= np.uint32(factor)
+    return values

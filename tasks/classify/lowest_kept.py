@@ -7,7 +7,7 @@ how they are split into parts. The score is found by counting, in memory that do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,53 +28,13 @@ LOWEST_KEPT = pa.schema(
 """What the stage `thresholds` found."""
 
 
-@dataclass(frozen=True)
-class LowestKept:
+class LowestKept(NamedTuple):
     """Where a share to keep ends."""
 
     score: float
     """Documents with a lower score go."""
     last_id: str | None
     """Of the documents with just this score, those after this id go; None: none."""
-
-
-class ScoreCounts:
-    """Counts scores (0 to 1) in two passes to find the one at a place in their order, the highest first.
-
-    Floats from 0 up sort as their bits do: the first pass counts the high halves, the second the low halves of those
-    that share the high half looked for.
-    """
-
-    def __init__(self) -> None:
-        self._high = np.zeros(_BINS, np.int64)
-        self._low = np.zeros(_BINS, np.int64)
-        self._bin = 0
-        self._rest = 0
-
-    @property
-    def total(self) -> int:
-        """How many scores the first pass has seen."""
-        return int(self._high.sum())
-
-    def add(self, scores: Float32s) -> None:
-        """Count scores in the first pass."""
-        self._high += np.bincount(_bits(scores) >> np.uint32(16), minlength=_BINS)
-
-    def end_first_pass(self, share: float) -> None:
-        """Look for the last of this share of the scores from here on."""
-        place = max(round(share * self.total), 1) - 1
-        self._bin, self._rest = _from_the_top(self._high, place)
-
-    def add_again(self, scores: Float32s) -> None:
-        """Count the same scores in the second pass."""
-        bits = _bits(scores)
-        self._low += np.bincount(bits[bits >> np.uint32(16) == self._bin] & np.uint32(0xFFFF), minlength=_BINS)
-
-    def found(self) -> tuple[float, int]:
-        """Return the score, and how many places before it, among those with the very same score, are passed."""
-        low, rest = _from_the_top(self._low, self._rest)
-        bits = np.array([self._bin << 16 | low], np.uint32)
-        return float(bits.view(np.float32)[0]), rest
 
 
 def _bits(scores: Float32s) -> npt.NDArray[np.uint32]:
@@ -92,26 +52,25 @@ def _from_the_top(counts: npt.NDArray[np.int64], place: int) -> tuple[int, int]:
 def lowest_score(share: float, read: Callable[[], Iterable[Float32s]]) -> tuple[float, int]:
     """Return the last score of the highest `share`, and how many documents with just this score come before the last.
 
-    Args:
-        read: gives all scores; it is called twice.
+    Floats from 0 up sort as their bits do, so all scores (0 to 1) are read twice: the first pass counts the high halves
+    of their bits, the second the low halves of those that share the high half looked for.
     """
-    counts = ScoreCounts()
+    counts = np.zeros(_BINS, np.int64)
     for scores in read():
-        counts.add(scores)
-    if not counts.total:
+        counts += np.bincount(_bits(scores) >> np.uint32(16), minlength=_BINS)
+    if not (total := int(counts.sum())):
         return 0.0, 0
-    counts.end_first_pass(share)
+    high, place = _from_the_top(counts, max(round(share * total), 1) - 1)
+    counts = np.zeros(_BINS, np.int64)
     for scores in read():
-        counts.add_again(scores)
-    return counts.found()
+        bits = _bits(scores)
+        counts += np.bincount(bits[bits >> np.uint32(16) == high] & np.uint32(0xFFFF), minlength=_BINS)
+    low, place = _from_the_top(counts, place)
+    return float(np.array([high << 16 | low], np.uint32).view(np.float32)[0]), place
 
 
 def find_lowest_kept(share: float, column: str, read: Callable[[list[str]], Iterator[pa.Table]]) -> LowestKept:
-    """Return where the highest `share` of the scores in `column` ends.
-
-    Args:
-        read: gives the named columns of all documents' scores; it is called three times.
-    """
+    """Return where the highest `share` of the scores in `column` ends; `read` gives columns of all the scores."""
     score, place = lowest_score(share, lambda: (table[column].to_numpy() for table in read([column])))
     ties: list[str] = []
     for table in read(["id", column]):

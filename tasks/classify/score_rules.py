@@ -34,11 +34,7 @@ def scores_schema(classifiers: Iterable[str]) -> pa.Schema:
 def score_rules(
     configs: Mapping[str, ScoreRuleConfig], lowest: Mapping[str, LowestKept] | None = None
 ) -> tuple[Rule, ...]:
-    """Return a rule for each classifier.
-
-    Args:
-        lowest: the lowest score that each share to keep came to, by classifier, as far as known.
-    """
+    """Return a rule for each classifier; `lowest`: where each share to keep ends, by classifier, as far as known."""
     return tuple(_score_rule(name, config, (lowest or {}).get(name)) for name, config in configs.items())
 
 
@@ -96,7 +92,7 @@ class ClassifierCheck:
     """Removes documents whose score is on the wrong side of a threshold. `score_<classifier>`: the score."""
 
     def __init__(self, rules: Mapping[str, Rule], scores: pa.Table) -> None:
-        """Args: rules: by classifier. scores: of the documents that are no duplicates, as `scores_schema` has them."""
+        """Take the rules by classifier, and the scores of all documents but duplicates, as in `scores_schema`."""
         self._rules = rules
         self._scores = scores
         self.signals = scores_schema(rules).remove(0)

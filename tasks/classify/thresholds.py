@@ -21,7 +21,7 @@ def run(context: PartContext) -> Iterator[Output]:
     """Yield a row for each classifier of which a share is kept."""
     read = context.reader("scores")
     found = {name: find_lowest_kept(share, signal_name(name), read) for name, share in context.job.config.items()}
-    rows = [{"name": name, "score": lowest.score, "last_id": lowest.last_id} for name, lowest in found.items()]
+    rows = [{"name": name, **lowest._asdict()} for name, lowest in found.items()]
     yield Output(pa.Table.from_pylist(rows, schema=LOWEST_KEPT))
 
 

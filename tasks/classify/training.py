@@ -9,9 +9,8 @@ Notable:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +20,13 @@ from pydantic import Field, model_validator
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import hash_strings, mix64
-from tasks.classify.hashed_ngrams import HashedTexts, hashed_texts
+from tasks.classify.hashed_ngrams import HashedTexts, UInt32s, hashed_texts
 from tasks.classify.linear_model import (
     MAX_BUCKET_BITS,
     MAX_CHARS,
     MAX_NGRAM,
     MIN_BUCKET_BITS,
+    Float64s,
     LinearModel,
     logistic,
     score_texts,
@@ -91,9 +91,8 @@ class ScoreRuleConfig(Config):
     def _is_one(self) -> Self:
         given = [name for name in ScoreRuleConfig.model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of min_score, max_score and keep_top, not {' and '.join(given) or 'none'}"
-            )
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of min_score, max_score and keep_top, not {found}")
         return self
 
 
@@ -116,8 +115,7 @@ class Metrics(Config):
     none."""
 
 
-@dataclass(frozen=True)
-class Trained:
+class Trained(NamedTuple):
     """A classifier and how good it is."""
 
     model: LinearModel
@@ -130,10 +128,8 @@ def train_classifier(positives: list[str], negatives: list[str], config: Trainin
     Raises `PermanentError` where a side has no text to learn from.
     """
     sides = []
-    for side, texts in (
-        ("negative", _shuffled(negatives, config.seed)),
-        ("positive", _shuffled(positives, config.seed)),
-    ):
+    for side, unordered in (("negative", negatives), ("positive", positives)):
+        texts = _shuffled(unordered, config.seed)
         held = round(config.held_out * len(texts))
         if held >= len(texts):
             raise PermanentError(
@@ -188,24 +184,17 @@ def _trained_model(texts: list[str], negatives: int, config: TrainingConfig) -> 
     return LinearModel(weights.astype(np.float32), config.ngrams, config.max_chars)
 
 
-def _buckets_by_text(texts: HashedTexts, config: TrainingConfig) -> list[npt.NDArray[np.uint32]]:
+def _buckets_by_text(texts: HashedTexts, config: TrainingConfig) -> list[UInt32s]:
     """Return the bucket of each n-gram of each text."""
     orders = range(1, config.ngrams + 1)
     buckets = [texts.buckets(order, config.bucket_bits) for order in orders]
-    first = texts.first.tolist()
     return [
         np.concatenate([buckets[order - 1][start : max(end - order + 1, start)] for order in orders])
-        for start, end in pairwise(first)
+        for start, end in pairwise(texts.first.tolist())
     ]
 
 
-def _learn(
-    weights: npt.NDArray[np.float64],
-    squares: npt.NDArray[np.float64],
-    buckets: npt.NDArray[np.uint32],
-    label: bool,
-    importance: float,
-) -> None:
+def _learn(weights: Float64s, squares: Float64s, buckets: UInt32s, label: bool, importance: float) -> None:
     """One step of Adagrad on one text; `weights` and `squares` (the squared gradients so far) change in place."""
     if not len(buckets):
         return

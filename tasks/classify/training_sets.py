@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import IO
 
 import numpy as np
@@ -35,9 +36,7 @@ class TextSample:
     """The texts with the smallest keys, at most `limit` of them, whatever the order in which they come."""
 
     def __init__(self, limit: int, seed: int, max_chars: int) -> None:
-        self._limit = limit
-        self._seed = seed
-        self._max_chars = max_chars
+        self._limit, self._seed, self._max_chars = limit, seed, max_chars
         self._texts: dict[int, str] = {}
         self._largest = np.uint64(2**64 - 1)
 
@@ -110,9 +109,7 @@ def _line_texts(store: Store, file: str, text_field: str, where: str) -> Iterato
     try:
         with _opened(store, file) as stream:
             lines = gzip.GzipFile(fileobj=stream) if file.endswith(".gz") else stream
-            number = 0
-            while line := lines.readline(MAX_LINE_BYTES + 1):
-                number += 1
+            for number, line in enumerate(iter(partial(lines.readline, MAX_LINE_BYTES + 1), b""), 1):
                 if len(line) > MAX_LINE_BYTES:
                     raise PermanentError(f"{where}, line {number} has more than {MAX_LINE_BYTES:,} bytes.")
                 if not line.strip():

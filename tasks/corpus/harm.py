@@ -17,9 +17,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import pyarrow as pa
 from pydantic import Field, NonNegativeFloat
@@ -57,18 +55,14 @@ class HarmConfig(Config):
     hate, self_harm, bias. A category that is not here is scored, but removes nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+class _Term(NamedTuple):
     category: str
     weight: float
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Lexicon:
-    """Terms by their first word, the longer ones first."""
-
-    terms: Mapping[str, tuple[_Term, ...]]
+Lexicon = dict[str, tuple[_Term, ...]]
+"""Terms by their first word, the longer ones first."""
 
 
 def read_lexicon(content: bytes, name: str) -> Lexicon:
@@ -82,19 +76,13 @@ def read_lexicon(content: bytes, name: str) -> Lexicon:
         if line.strip() and not line.startswith("#"):
             term = _read_term(line, f"{name}, line {number}")
             terms[term.words[0]].add(term)
-    return Lexicon({first: tuple(sorted(some, key=_longest_first)) for first, some in terms.items()})
-
-
-def _longest_first(term: _Term) -> tuple[int, tuple[str, ...], str, float]:
-    return -len(term.words), term.words, term.category, term.weight
+    return {first: tuple(sorted(some, key=lambda term: (-len(term.words), term))) for first, some in terms.items()}
 
 
 def _read_term(line: str, where: str) -> _Term:
     fields = line.split("\t")
     if len(fields) != 3:
-        raise UsageError(
-            f"{where}: {len(fields)} fields separated by tabs; there must be three: category, weight, term."
-        )
+        raise UsageError(f"{where}: {len(fields)} fields separated by tabs, not three: category, weight, term.")
     category, weight_text, phrase = (field.strip() for field in fields)
     if category not in _TERM_CATEGORIES:
         raise UsageError(f'{where}: there is no category "{category}"; there are: {", ".join(_TERM_CATEGORIES)}.')
@@ -116,7 +104,8 @@ def score_harm(text: str, lexicon: Lexicon) -> dict[Category, float]:
     weights = dict.fromkeys(_TERM_CATEGORIES, 0.0)
     groups: list[int] = []  # places of words for groups of people
     derogatory: list[tuple[int, float]] = []  # places of derogatory words, and their weights
-    for place in _places(words, lexicon):
+    places = () if lexicon.keys().isdisjoint(words) else [place for place, word in enumerate(words) if word in lexicon]
+    for place in places:
         for term in _terms_at(words, place, lexicon):
             weights[term.category] += term.weight
             if term.category == "identity":
@@ -137,16 +126,10 @@ def harm_rules(config: HarmConfig) -> tuple[Threshold, ...]:
     )
 
 
-def _places(words: list[str], lexicon: Lexicon) -> list[int]:
-    """Return where a term may begin."""
-    firsts = lexicon.terms
-    return [place for place, word in enumerate(words) if word in firsts] if not firsts.keys().isdisjoint(words) else []
-
-
 def _terms_at(words: list[str], place: int, lexicon: Lexicon) -> list[_Term]:
     """Return the terms that begin here, of each category the longest."""
     found: dict[str, _Term] = {}
-    for term in lexicon.terms[words[place]]:
+    for term in lexicon[words[place]]:
         if term.category not in found and tuple(words[place : place + len(term.words)]) == term.words:
             found[term.category] = term
     return list(found.values())

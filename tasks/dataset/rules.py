@@ -103,6 +103,11 @@ def limit_in_32_bits(limit: float) -> float:
     return float(np.float32(limit))
 
 
+def limits_of(rules: Iterable[Rule]) -> dict[str, float | None]:
+    """Return the general limit of each rule by its name; None for a rule that is no threshold."""
+    return {rule.name: rule.limit if isinstance(rule, Threshold) else None for rule in rules}
+
+
 def is_one_of(column: pa.ChunkedArray, values: Sequence[str]) -> Bools:
     """Return where `column` holds one of `values`; null is none."""
     found: Bools = pc.is_in(column, value_set=pa.array(values, pa.string())).to_numpy()

@@ -12,9 +12,7 @@ Notable:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -32,14 +30,12 @@ MIN_LINE_WORDS = 3
 POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 """A line with one of these, in any case, is dropped."""
 
-SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        "c4_lorem_ipsum_lines": pa.int32(),
-        "c4_curly_bracket_lines": pa.int32(),
-        "c4_sentences": pa.int32(),  # of the kept lines
-        "c4_kept_lines_ratio": pa.float64(),
-    }
-)
+SIGNALS: Final = {
+    "c4_lorem_ipsum_lines": pa.int32(),
+    "c4_curly_bracket_lines": pa.int32(),
+    "c4_sentences": pa.int32(),  # of the kept lines
+    "c4_kept_lines_ratio": pa.float64(),
+}
 """What `clean_lines` measures, with the type of its column."""
 
 RULES: Final = (

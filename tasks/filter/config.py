@@ -49,10 +49,8 @@ class FilterConfig(Config):
     @model_validator(mode="after")
     def _thresholds_name_rules(self) -> Self:
         names = [rule.name for rule in published_rules(self.profiles)]
-        for field, thresholds in (
-            ("thresholds", self.thresholds),
-            *((f"language_thresholds.{language}", given) for language, given in self.language_thresholds.items()),
-        ):
+        of_languages = {f"language_thresholds.{language}": of for language, of in self.language_thresholds.items()}
+        for field, thresholds in {"thresholds": self.thresholds, **of_languages}.items():
             for name in thresholds:
                 if name not in names:
                     raise ValueError(_unknown_rule(field, name, names, self.profiles))

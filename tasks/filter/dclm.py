@@ -15,11 +15,9 @@ Notable, where it differs from `gopher_quality` and `gopher_repetition`:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import filterfalse, product
-from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -28,32 +26,30 @@ from tasks.filter.dclm_lines import count_words, remove_lines, strip_addresses
 from tasks.filter.gopher_repetition import DUPLICATE_NGRAM_SIZES, NGRAM_RULES, TOP_NGRAM_SIZES
 from tasks.filter.ngrams import NumberedWords, covered_characters, repeated_ngrams
 from tasks.filter.stop_words import GOPHER_STOP_WORDS
-from tasks.filter.text_units import TextUnits
+from tasks.filter.text_units import TextUnits, ratio
 
 STOP_WORDS = frozenset(
     "".join(letters) for word in GOPHER_STOP_WORDS for letters in product(*zip(word, word.upper(), strict=True))
 )
 """The stop words of Gopher, in every mixture of lower and upper case."""
 
-SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        "dclm_words": pa.int32(),  # words that begin with a letter or a digit
-        "dclm_mean_word_length": pa.float64(),  # of all words, their marks included
-        "dclm_symbol_ratio": pa.float64(),  # "#", "...", ". . ." and "…" for each word
-        "dclm_bullet_lines_ratio": pa.float64(),  # share of lines but blank ones that begin with a bullet
-        "dclm_ellipsis_lines_ratio": pa.float64(),  # share of lines but blank ones that end in an ellipsis
-        "dclm_non_alpha_words_ratio": pa.float64(),  # words without a letter
-        "dclm_stop_word_occurrences": pa.int32(),
-        "dclm_duplicate_lines_ratio": pa.float64(),  # repeated ones among all but blank ones
-        "dclm_duplicate_line_chars_ratio": pa.float64(),  # the same by length
-        "dclm_duplicate_paragraphs_ratio": pa.float64(),
-        "dclm_duplicate_paragraph_chars_ratio": pa.float64(),
-        # Characters of the most frequent n-gram, and of all repeated ones.
-        **{f"dclm_top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
-        **{f"dclm_duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
-        "dclm_removed_words_ratio": pa.float64(),  # share of the words in lines and phrases that are gone
-    }
-)
+SIGNALS: Final = {
+    "dclm_words": pa.int32(),  # words that begin with a letter or a digit
+    "dclm_mean_word_length": pa.float64(),  # of all words, their marks included
+    "dclm_symbol_ratio": pa.float64(),  # "#", "...", ". . ." and "…" for each word
+    "dclm_bullet_lines_ratio": pa.float64(),  # share of lines but blank ones that begin with a bullet
+    "dclm_ellipsis_lines_ratio": pa.float64(),  # share of lines but blank ones that end in an ellipsis
+    "dclm_non_alpha_words_ratio": pa.float64(),  # words without a letter
+    "dclm_stop_word_occurrences": pa.int32(),
+    "dclm_duplicate_lines_ratio": pa.float64(),  # repeated ones among all but blank ones
+    "dclm_duplicate_line_chars_ratio": pa.float64(),  # the same by length
+    "dclm_duplicate_paragraphs_ratio": pa.float64(),
+    "dclm_duplicate_paragraph_chars_ratio": pa.float64(),
+    # Characters of the most frequent n-gram, and of all repeated ones.
+    **{f"dclm_top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
+    **{f"dclm_duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
+    "dclm_removed_words_ratio": pa.float64(),  # share of the words in lines and phrases that are gone
+}
 """What `measure_dclm` gives, with the type of its column; 0 where there is nothing to divide by, but for the last."""
 
 RULES: Final = (
@@ -76,14 +72,11 @@ RULES: Final = (
 """The thresholds of n-grams are Gopher's."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredDclm:
-    """What DCLM measures, and the text that goes on."""
+class MeasuredDclm(NamedTuple):
+    """What DCLM measures, all of `SIGNALS`, and the text without addresses and without the lines that it removes."""
 
-    text: str
-    """Without addresses and without the lines that DCLM removes."""
     signals: dict[str, float]
-    """All of `SIGNALS`."""
+    text: str
 
 
 def measure_dclm(whole: TextUnits) -> MeasuredDclm:
@@ -97,20 +90,19 @@ def measure_dclm(whole: TextUnits) -> MeasuredDclm:
     without_letter = sum(not any(map(str.isalpha, word)) for word in others)
     bullets = sum(line.startswith(("●", "•", "*", "-")) for line in lines)
     ellipses = sum(line.endswith(("...", ". . .", "…")) for line in lines)
-    symbols = sum(map(text.count, ("#", "...", ". . .", "…")))
     kept = remove_lines(units)
     signals = {
         "dclm_words": n_words,
-        "dclm_mean_word_length": _ratio(len("".join(words)), len(words)),
-        "dclm_symbol_ratio": _ratio(symbols, len(words)),
-        "dclm_bullet_lines_ratio": _ratio(bullets, len(lines)),
-        "dclm_ellipsis_lines_ratio": _ratio(ellipses, len(lines)),
-        "dclm_non_alpha_words_ratio": _ratio(without_letter, len(words)),
+        "dclm_mean_word_length": ratio(len("".join(words)), len(words)),
+        "dclm_symbol_ratio": ratio(sum(map(text.count, ("#", "...", ". . .", "…"))), len(words)),
+        "dclm_bullet_lines_ratio": ratio(bullets, len(lines)),
+        "dclm_ellipsis_lines_ratio": ratio(ellipses, len(lines)),
+        "dclm_non_alpha_words_ratio": ratio(without_letter, len(words)),
         "dclm_stop_word_occurrences": len(list(filter(STOP_WORDS.__contains__, words))),
         **_measure_repetition(units, lines),
         "dclm_removed_words_ratio": kept.n_words_removed / n_words if n_words else 1.0,
     }
-    return MeasuredDclm(kept.text, signals)
+    return MeasuredDclm(signals, kept.text)
 
 
 def _measure_repetition(units: TextUnits, lines: list[str]) -> dict[str, float]:
@@ -118,8 +110,8 @@ def _measure_repetition(units: TextUnits, lines: list[str]) -> dict[str, float]:
     signals: dict[str, float] = {}
     for name, parts in (("line", lines), ("paragraph", _filled(units.text.split("\n\n")))):
         repeated, characters = _count_repeated(parts)
-        signals[f"dclm_duplicate_{name}s_ratio"] = _ratio(repeated, len(parts))
-        signals[f"dclm_duplicate_{name}_chars_ratio"] = _ratio(characters, sum(map(len, parts)) if characters else 1)
+        signals[f"dclm_duplicate_{name}s_ratio"] = ratio(repeated, len(parts))
+        signals[f"dclm_duplicate_{name}_chars_ratio"] = ratio(characters, sum(map(len, parts)) if characters else 1)
     words = NumberedWords(units.plain_words)
     starts = words.starts
     for ngrams in repeated_ngrams(words, range(2, DUPLICATE_NGRAM_SIZES[-1] + 1)):
@@ -128,7 +120,7 @@ def _measure_repetition(units: TextUnits, lines: list[str]) -> dict[str, float]:
             characters = count * int(max(starts[places + ngrams.size] - starts[places], default=0))
         else:
             name, characters = "duplicate", covered_characters(ngrams, words)
-        signals[f"dclm_{name}_{ngrams.size}_gram_ratio"] = _ratio(characters, int(starts[-1]))
+        signals[f"dclm_{name}_{ngrams.size}_gram_ratio"] = ratio(characters, int(starts[-1]))
     return signals
 
 
@@ -142,7 +134,3 @@ def _count_repeated(parts: list[str]) -> tuple[int, int]:
         return 0, 0
     repeated = [(part, count) for part, count in Counter(parts).items() if count > 1]
     return sum(count for _, count in repeated), sum(len(part) * count for part, count in repeated)
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

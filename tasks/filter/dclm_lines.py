@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tasks.base.top_level_domains import top_level_domains
 from tasks.filter.text_units import TextUnits
@@ -105,8 +105,7 @@ def _address_end(text: str, host: int, dot: int) -> int:
     return rest.end() if rest else end
 
 
-@dataclass(frozen=True, slots=True)
-class KeptLines:
+class KeptLines(NamedTuple):
     """What DCLM's line removers leave of a text."""
 
     text: str

@@ -35,18 +35,11 @@ def run(context: PartContext) -> Iterator[Output]:
 
 
 def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: StopWords | None = None) -> Output:
-    """Measure documents of which the language is known, then apply all rules to the columns of their signals.
-
-    Args:
-        documents: has at least id, text, text_hash, language and language_score.
-        stop_words: None counts those that come with Sluice, whatever the config says.
-    """
+    """Measure documents, then apply all rules to the columns of their signals; by default with our own stop words."""
     texts, languages = documents["text"].to_pylist(), documents["language"].to_pylist()
     measured = [measure(text, language, config, stop_words) for text, language in zip(texts, languages, strict=True)]
-    signals = {
-        name: pa.array([one.signals[name] for one in measured], kind, safe=False) for name, kind in SIGNALS.items()
-    }
-    columns = {name: documents[name] for name in ("id", "language", "language_score")} | signals
+    columns = {name: documents[name] for name in ("id", "language", "language_score")}
+    columns |= {name: pa.array([m.signals[name] for m in measured], kind, safe=False) for name, kind in SIGNALS.items()}
     failing = apply_rules(filter_rules(config), pa.table(columns))
     kept = passing(failing.values(), documents.num_rows)
     head = {

@@ -11,8 +11,6 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -20,7 +18,7 @@ import pyarrow as pa
 from tasks.dataset.rules import Threshold
 from tasks.filter.c4 import CleanedLines
 from tasks.filter.gopher_repetition import count_repeated
-from tasks.filter.text_units import TextUnits
+from tasks.filter.text_units import TextUnits, ratio
 
 SHORT_LINE_LENGTH = 30
 """A line of at most so many characters is short."""
@@ -40,33 +38,27 @@ _TERMINAL_CODE_POINTS = (
 )
 
 
-def _characters(code_points: str) -> tuple[str, ...]:
-    """Return the characters of "21 2e 61d-61f", ranges including both ends."""
-    spans = (span.split("-") for span in code_points.split())
-    return tuple(chr(point) for span in spans for point in range(int(span[0], 16), int(span[-1], 16) + 1))
-
-
-SENTENCE_TERMINALS = frozenset(_characters(_TERMINAL_CODE_POINTS))
+SENTENCE_TERMINALS = frozenset(
+    chr(point)
+    for span in _TERMINAL_CODE_POINTS.split()
+    for point in range(int(span.split("-")[0], 16), int(span.split("-")[-1], 16) + 1)
+)
 """What ends a line in datatrove's reading."""
 
-SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        "fineweb_terminal_lines_ratio": pa.float64(),  # share of lines that end in one of `TERMINAL_MARKS`
-        "fineweb_sentence_lines_ratio": pa.float64(),  # of lines but blank ones, that end in a `SENTENCE_TERMINALS`
-        "fineweb_short_lines_ratio": pa.float64(),  # share of lines of at most `SHORT_LINE_LENGTH` characters
-        "fineweb_duplicate_line_chars_ratio": pa.float64(),  # of repeated lines, in the text without its newlines
-        "fineweb_newlines_ratio": pa.float64(),  # for each word, punctuation marks counted as words
-    }
-)
+SIGNALS: Final = {
+    "fineweb_terminal_lines_ratio": pa.float64(),  # share of lines that end in one of `TERMINAL_MARKS`
+    "fineweb_sentence_lines_ratio": pa.float64(),  # of lines but blank ones, that end in a `SENTENCE_TERMINALS`
+    "fineweb_short_lines_ratio": pa.float64(),  # share of lines of at most `SHORT_LINE_LENGTH` characters
+    "fineweb_duplicate_line_chars_ratio": pa.float64(),  # of repeated lines, in the text without its newlines
+    "fineweb_newlines_ratio": pa.float64(),  # for each word, punctuation marks counted as words
+}
 """What `measure_fineweb` gives, with the type of its column; zeros where the cleaning left nothing."""
 
-FINEWEB2_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        "fineweb2_sentence_lines_ratio": pa.float64(),
-        "fineweb2_duplicate_line_chars_ratio": pa.float64(),
-        "fineweb2_newlines_ratio": pa.float64(),
-    }
-)
+FINEWEB2_SIGNALS: Final = {
+    "fineweb2_sentence_lines_ratio": pa.float64(),
+    "fineweb2_duplicate_line_chars_ratio": pa.float64(),
+    "fineweb2_newlines_ratio": pa.float64(),
+}
 """What `measure_fineweb2` gives: as above, but of the text as it is."""
 
 RULES: Final = (
@@ -112,11 +104,7 @@ def _line_ratios(text: str, lines: list[str], n_words: int) -> tuple[float, floa
     filled = [line for line in lines if line and not line.isspace()]
     n_newlines = len(lines) - 1
     return (
-        _share([line[-1] in SENTENCE_TERMINALS for line in filled]),
-        count_repeated(filled)[1] / (len(text) - n_newlines) if filled else 0.0,
-        n_newlines / n_words if n_words else 0.0,
+        ratio(sum(line[-1] in SENTENCE_TERMINALS for line in filled), len(filled)),
+        ratio(count_repeated(filled)[1], len(text) - n_newlines),
+        ratio(n_newlines, n_words),
     )
-
-
-def _share(held: list[bool]) -> float:
-    return sum(held) / len(held) if held else 0.0

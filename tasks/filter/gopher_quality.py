@@ -11,14 +11,13 @@ Notable:
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Set
-from types import MappingProxyType
+from collections.abc import Set
 from typing import Final
 
 import pyarrow as pa
 
 from tasks.dataset.rules import Threshold
-from tasks.filter.text_units import TextUnits
+from tasks.filter.text_units import TextUnits, ratio
 
 _CONTROL_CHARACTERS = "".join(map(chr, (*range(9), 11, 12, *range(13, 32), *range(127, 160))))
 _TYPOGRAPHIC = "«»´–—’“”„…►∶━"
@@ -26,19 +25,17 @@ _EAST_ASIAN = "、。〈〉《》「」【】！％（），．１：；？～"
 SYMBOLS = frozenset(string.punctuation + _CONTROL_CHARACTERS + _TYPOGRAPHIC + _EAST_ASIAN)
 """Characters that make no word by themselves (129 of them)."""
 
-SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        "words": pa.int32(),  # words that are more than symbols
-        "mean_word_length": pa.float64(),  # of these words, in characters
-        "hash_ratio": pa.float64(),  # "#" for each word, symbols counted as words
-        "ellipsis_ratio": pa.float64(),  # "..." or "…" for each word, symbols counted as words
-        "bullet_lines_ratio": pa.float64(),  # share of lines that begin with a bullet
-        "ellipsis_lines_ratio": pa.float64(),  # share of lines that end in an ellipsis
-        "alpha_words_ratio": pa.float64(),  # share of all words that have a letter
-        "stop_words": pa.int32(),  # distinct ones
-        "stop_word_occurrences": pa.int32(),  # all their occurrences
-    }
-)
+SIGNALS: Final = {
+    "words": pa.int32(),  # words that are more than symbols
+    "mean_word_length": pa.float64(),  # of these words, in characters
+    "hash_ratio": pa.float64(),  # "#" for each word, symbols counted as words
+    "ellipsis_ratio": pa.float64(),  # "..." or "…" for each word, symbols counted as words
+    "bullet_lines_ratio": pa.float64(),  # share of lines that begin with a bullet
+    "ellipsis_lines_ratio": pa.float64(),  # share of lines that end in an ellipsis
+    "alpha_words_ratio": pa.float64(),  # share of all words that have a letter
+    "stop_words": pa.int32(),  # distinct ones
+    "stop_word_occurrences": pa.int32(),  # all their occurrences
+}
 """What `measure_quality` gives, with the type of its column; a ratio to nothing is 0."""
 
 RULES: Final = (
@@ -75,16 +72,12 @@ def measure_quality(units: TextUnits, stop_words: Set[str]) -> dict[str, float]:
     ellipsis_ends = sum(line.rstrip().endswith(("...", "…")) for line in lines)
     return {
         "words": n_words - n_symbols,
-        "mean_word_length": _ratio(int(words.starts[-1]) - n_symbol_characters, n_words - n_symbols),
-        "hash_ratio": _ratio(text.count("#"), n_words),
-        "ellipsis_ratio": _ratio(text.count("...") + text.count("…"), n_words),
-        "bullet_lines_ratio": _ratio(bullets, n_lines),
-        "ellipsis_lines_ratio": _ratio(ellipsis_ends, n_lines),
-        "alpha_words_ratio": _ratio(n_words - n_without_letter, n_words),
+        "mean_word_length": ratio(int(words.starts[-1]) - n_symbol_characters, n_words - n_symbols),
+        "hash_ratio": ratio(text.count("#"), n_words),
+        "ellipsis_ratio": ratio(text.count("...") + text.count("…"), n_words),
+        "bullet_lines_ratio": ratio(bullets, n_lines),
+        "ellipsis_lines_ratio": ratio(ellipsis_ends, n_lines),
+        "alpha_words_ratio": ratio(n_words - n_without_letter, n_words),
         "stop_words": len(found),
         "stop_word_occurrences": sum(found),
     }
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

@@ -14,8 +14,7 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -23,33 +22,33 @@ import pyarrow as pa
 
 from tasks.dataset.rules import Threshold
 from tasks.filter.ngrams import Ints, NumberedWords, repeated_ngrams, where_repeated
-from tasks.filter.text_units import TextUnits
+from tasks.filter.text_units import TextUnits, ratio
 
-TOP_NGRAM_SIZES = (2, 3, 4)
+_TOP_LIMITS = {2: 0.20, 3: 0.18, 4: 0.16}
+TOP_NGRAM_SIZES = tuple(_TOP_LIMITS)
 """Sizes in words of which the most frequent n-gram is weighed."""
 
-DUPLICATE_NGRAM_SIZES = (5, 6, 7, 8, 9, 10)
+_DUPLICATE_LIMITS = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+DUPLICATE_NGRAM_SIZES = tuple(_DUPLICATE_LIMITS)
 """Sizes in words of which all repeated n-grams are weighed."""
 
 _PREFIX = 12  # characters by which n-grams are told apart first
 
-SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        # Repeated ones among all, and their characters in the text.
-        "duplicate_paragraphs_ratio": pa.float64(),
-        "duplicate_paragraph_chars_ratio": pa.float64(),
-        # Newlines in a row are one break.
-        "duplicate_lines_ratio": pa.float64(),
-        "duplicate_line_chars_ratio": pa.float64(),
-        # With blank lines as lines too, as when FineWeb was made.
-        "duplicate_all_lines_ratio": pa.float64(),
-        "duplicate_all_line_chars_ratio": pa.float64(),
-        # Characters of the most frequent n-gram, and of all repeated ones, in the text. An n-gram that overlaps itself
-        # counts some characters twice, so a top ratio can be above 1.
-        **{f"top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
-        **{f"duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
-    }
-)
+SIGNALS: Final = {
+    # Repeated ones among all, and their characters in the text.
+    "duplicate_paragraphs_ratio": pa.float64(),
+    "duplicate_paragraph_chars_ratio": pa.float64(),
+    # Newlines in a row are one break.
+    "duplicate_lines_ratio": pa.float64(),
+    "duplicate_line_chars_ratio": pa.float64(),
+    # With blank lines as lines too, as when FineWeb was made.
+    "duplicate_all_lines_ratio": pa.float64(),
+    "duplicate_all_line_chars_ratio": pa.float64(),
+    # Characters of the most frequent n-gram, and of all repeated ones, in the text. An n-gram that overlaps itself
+    # counts some characters twice, so a top ratio can be above 1.
+    **{f"top_{n}_gram_ratio": pa.float64() for n in TOP_NGRAM_SIZES},
+    **{f"duplicate_{n}_gram_ratio": pa.float64() for n in DUPLICATE_NGRAM_SIZES},
+}
 """What `measure_repetition` gives, with the type of its column; an empty text has zeros."""
 
 PARAGRAPH_RULES: Final = (
@@ -65,15 +64,11 @@ ALL_LINE_RULES: Final = (
     Threshold("gopher_duplicate_all_line_chars", "duplicate_all_line_chars_ratio", ">", 0.20),
 )
 NGRAM_RULES: Final = (
-    Threshold("gopher_top_2_gram", "top_2_gram_ratio", ">", 0.20),
-    Threshold("gopher_top_3_gram", "top_3_gram_ratio", ">", 0.18),
-    Threshold("gopher_top_4_gram", "top_4_gram_ratio", ">", 0.16),
-    Threshold("gopher_duplicate_5_gram", "duplicate_5_gram_ratio", ">", 0.15),
-    Threshold("gopher_duplicate_6_gram", "duplicate_6_gram_ratio", ">", 0.14),
-    Threshold("gopher_duplicate_7_gram", "duplicate_7_gram_ratio", ">", 0.13),
-    Threshold("gopher_duplicate_8_gram", "duplicate_8_gram_ratio", ">", 0.12),
-    Threshold("gopher_duplicate_9_gram", "duplicate_9_gram_ratio", ">", 0.11),
-    Threshold("gopher_duplicate_10_gram", "duplicate_10_gram_ratio", ">", 0.10),
+    *(Threshold(f"gopher_top_{n}_gram", f"top_{n}_gram_ratio", ">", most) for n, most in _TOP_LIMITS.items()),
+    *(
+        Threshold(f"gopher_duplicate_{n}_gram", f"duplicate_{n}_gram_ratio", ">", most)
+        for n, most in _DUPLICATE_LIMITS.items()
+    ),
 )
 
 
@@ -81,22 +76,14 @@ def measure_repetition(units: TextUnits) -> dict[str, float]:
     """Measure `SIGNALS` of a text."""
     text = units.text
     signals: dict[str, float] = {}
-    for name, parts in (
-        ("paragraph", units.paragraphs),
-        ("line", units.line_blocks),
-        ("all_line", units.lines),
-    ):
+    for name, parts in (("paragraph", units.paragraphs), ("line", units.line_blocks), ("all_line", units.lines)):
         repeated, characters = count_repeated(parts)
-        signals[f"duplicate_{name}s_ratio"] = repeated / len(parts) if parts else 0.0
-        signals[f"duplicate_{name}_chars_ratio"] = characters / len(text) if text else 0.0
-    top_characters = _top_ngram_characters(units.numbered_words)
-    duplicate_characters = _duplicate_ngram_characters(units.numbered_words)
-    for name, sizes, counted in (
-        ("top", TOP_NGRAM_SIZES, top_characters),
-        ("duplicate", DUPLICATE_NGRAM_SIZES, duplicate_characters),
-    ):
-        for n, characters in zip(sizes, counted, strict=True):
-            signals[f"{name}_{n}_gram_ratio"] = characters / len(text) if text else 0.0
+        signals[f"duplicate_{name}s_ratio"] = ratio(repeated, len(parts))
+        signals[f"duplicate_{name}_chars_ratio"] = ratio(characters, len(text))
+    for n, characters in zip(TOP_NGRAM_SIZES, _top_ngram_characters(units.numbered_words), strict=True):
+        signals[f"top_{n}_gram_ratio"] = ratio(characters, len(text))
+    for n, characters in zip(DUPLICATE_NGRAM_SIZES, _duplicate_ngram_characters(units.numbered_words), strict=True):
+        signals[f"duplicate_{n}_gram_ratio"] = ratio(characters, len(text))
     return signals
 
 

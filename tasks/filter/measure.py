@@ -10,8 +10,7 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tasks.filter.c4 import clean_lines
 from tasks.filter.config import FilterConfig
@@ -25,8 +24,7 @@ from tasks.filter.stop_words import StopWords, builtin_stop_words
 from tasks.filter.text_units import TextUnits
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """What measuring a text gives."""
 
     text_after: str
@@ -36,38 +34,28 @@ class Measured:
 
 
 def measure(text: str, language: str, config: FilterConfig, stop_words: StopWords | None = None) -> Measured:
-    """Measure all signals of `text` and clean it, in about 1 ms for 600 words.
-
-    Args:
-        stop_words: None counts those that come with Sluice, whatever the config says.
-    """
+    """Measure all signals of `text` and clean it, in about 1 ms for 600 words; by default with our own stop words."""
     units = TextUnits(text)
     cleaned = clean_lines(units)
-    dclm = measure_dclm(units)
+    of_dclm, dclm_text = measure_dclm(units)
     signals = {
         **measure_quality(units, (stop_words or builtin_stop_words()).of(language)),
         **measure_repetition(units),
         **cleaned.signals,
         **measure_fineweb(cleaned),
         **measure_fineweb2(units),
-        **dclm.signals,
+        **of_dclm,
     }
-    text_after = _text_after(text, {"c4": cleaned.text, "dclm": dclm.text}, config)
-    return Measured(text_after, {name: signals[name] for name in SIGNALS})
+    cleaned_once: dict[Cleaning, str] = {"c4": cleaned.text, "dclm": dclm_text}
+    for order, cleaning in enumerate(cleanings(config)):
+        text = _clean(text, cleaning) if order else cleaned_once[cleaning]
+    return Measured(text, {name: signals[name] for name in SIGNALS})
 
 
 def cleanings(config: FilterConfig) -> tuple[Cleaning, ...]:
     """Return what is done to the text of a kept document, in order."""
-    if not config.clean_lines:
-        return ()
-    return tuple(dict.fromkeys(CLEANINGS_OF[profile] for profile in config.profiles if profile in CLEANINGS_OF))
-
-
-def _text_after(text: str, cleaned: Mapping[Cleaning, str], config: FilterConfig) -> str:
-    """Return `text` as it goes on; `cleaned` has what each cleaning makes of `text` itself."""
-    for order, cleaning in enumerate(cleanings(config)):
-        text = _clean(text, cleaning) if order else cleaned[cleaning]
-    return text
+    profiles = config.profiles if config.clean_lines else ()
+    return tuple(dict.fromkeys(CLEANINGS_OF[profile] for profile in profiles if profile in CLEANINGS_OF))
 
 
 def _clean(text: str, cleaning: Cleaning) -> str:

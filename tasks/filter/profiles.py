@@ -17,7 +17,6 @@ Notable:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -28,15 +27,13 @@ from tasks.filter import c4, dclm, fineweb, gopher_quality, gopher_repetition
 ProfileName = Literal["gopher", "c4", "fineweb", "datatrove", "fineweb2", "dclm"]
 Cleaning = Literal["c4", "dclm"]
 
-SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        **gopher_quality.SIGNALS,
-        **gopher_repetition.SIGNALS,
-        **c4.SIGNALS,
-        **fineweb.SIGNALS,
-        **fineweb.FINEWEB2_SIGNALS,
-        **dclm.SIGNALS,
-    }
+SIGNALS: Final[Mapping[str, pa.DataType]] = (
+    gopher_quality.SIGNALS
+    | gopher_repetition.SIGNALS
+    | c4.SIGNALS
+    | fineweb.SIGNALS
+    | fineweb.FINEWEB2_SIGNALS
+    | dclm.SIGNALS
 )
 """Every signal that `measure` gives, with the type of its Parquet column, in column order."""
 
@@ -48,33 +45,29 @@ _GOPHER_RULES = (
     gopher_quality.STOP_WORDS_RULE,
 )
 
-PROFILES: Final[Mapping[ProfileName, tuple[Threshold, ...]]] = MappingProxyType(
-    {
-        "gopher": _GOPHER_RULES,
-        "c4": c4.RULES,
-        "fineweb": (
-            *gopher_repetition.PARAGRAPH_RULES,
-            *gopher_repetition.ALL_LINE_RULES,
-            *gopher_repetition.NGRAM_RULES,
-            *gopher_quality.RULES,
-            gopher_quality.STOP_WORD_OCCURRENCES_RULE,
-            *c4.RULES,
-            *fineweb.RULES,
-        ),
-        "datatrove": (*_GOPHER_RULES, *c4.RULES, *fineweb.DATATROVE_RULES),
-        "fineweb2": (
-            gopher_repetition.LINE_RULES[0],
-            *gopher_repetition.NGRAM_RULES,
-            *gopher_quality.RULES,
-            gopher_quality.STOP_WORDS_RULE,
-            *fineweb.FINEWEB2_RULES,
-        ),
-        "dclm": dclm.RULES,
-    }
-)
+PROFILES: Final[Mapping[ProfileName, tuple[Threshold, ...]]] = {
+    "gopher": _GOPHER_RULES,
+    "c4": c4.RULES,
+    "fineweb": (
+        *gopher_repetition.PARAGRAPH_RULES,
+        *gopher_repetition.ALL_LINE_RULES,
+        *gopher_repetition.NGRAM_RULES,
+        *gopher_quality.RULES,
+        gopher_quality.STOP_WORD_OCCURRENCES_RULE,
+        *c4.RULES,
+        *fineweb.RULES,
+    ),
+    "datatrove": (*_GOPHER_RULES, *c4.RULES, *fineweb.DATATROVE_RULES),
+    "fineweb2": (
+        gopher_repetition.LINE_RULES[0],
+        *gopher_repetition.NGRAM_RULES,
+        *gopher_quality.RULES,
+        gopher_quality.STOP_WORDS_RULE,
+        *fineweb.FINEWEB2_RULES,
+    ),
+    "dclm": dclm.RULES,
+}
 """The rules of each profile, by its name."""
 
-CLEANINGS_OF: Final[Mapping[ProfileName, Cleaning]] = MappingProxyType(
-    {"c4": "c4", "fineweb": "c4", "datatrove": "c4", "dclm": "dclm"}
-)
+CLEANINGS_OF: Final[Mapping[ProfileName, Cleaning]] = {"c4": "c4", "fineweb": "c4", "datatrove": "c4", "dclm": "dclm"}
 """Which profiles change the text of a document, and how: by C4's line cleaning, or by DCLM's."""

@@ -32,6 +32,11 @@ _SENTENCE_END = re.compile(
 )
 
 
+def ratio(part: float, whole: int) -> float:
+    """Return the quotient, 0 of nothing."""
+    return part / whole if whole else 0.0
+
+
 def count_sentences(lines: Sequence[str]) -> int:
     """Return how many sentences some lines hold, at least one each. No line may hold a newline."""
     ends = _SENTENCE_END.findall("\n".join((*lines, "")))
@@ -43,7 +48,6 @@ class TextUnits:
     """A text and its units, each split on first use and kept."""
 
     text: str
-    """The text as extracted."""
 
     @cached_property
     def lowered(self) -> str:

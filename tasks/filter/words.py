@@ -17,7 +17,7 @@ Notable:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from icu4py.breakers import WordBreaker
 
@@ -79,8 +79,7 @@ _PLAIN_WORD = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """The words of a text, split both ways."""
 
     words: list[str]
@@ -131,15 +130,9 @@ def split_pieces(pieces: list[str]) -> Words:
             both = _splitter[piece]
             words += both[0]
             plain += both[1]
-    return Words(_without_cannot(words) if "cannot" in words or "Cannot" in words else words, plain)
-
-
-def _without_cannot(words: list[str]) -> list[str]:
-    """Split the one contraction that has no mark."""
-    parted: list[str] = []
-    for word in words:
-        parted += (word[:3], word[3:]) if word in ("cannot", "Cannot") else (word,)
-    return parted
+    if "cannot" in words or "Cannot" in words:  # the one contraction that has no mark
+        words = [part for w in words for part in ((w[:3], w[3:]) if w in ("cannot", "Cannot") else (w,))]
+    return Words(words, plain)
 
 
 def split_words(text: str) -> list[str]:

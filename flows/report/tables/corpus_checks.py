@@ -6,25 +6,25 @@ with the crawl.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from flows.store.datasets import count_dataset, sampled_rows, sampled_tables, stage_folder
+from flows.store.datasets import count_dataset, sampled_rows, stage_folder
+from flows.store.deciding_stages import lowest_scores
 from flows.store.run_record import RunRecord
-from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.classify.score_rules import reason_name
-from tasks.classify.training import Metrics, ScoreRuleConfig
+from tasks.classify.training import Metrics
 from tasks.corpus.corpus import CorpusConfig
-from tasks.corpus.harm import CATEGORIES
+from tasks.corpus.harm import CATEGORIES, HarmConfig
 from tasks.dataset.store import Store
 from tasks.personal_data.check import TOO_MUCH
 from tasks.personal_data.placeholders import PLACEHOLDERS
 from tasks.personal_data.replacing import KINDS
 
 
-@dataclass(frozen=True)
-class PersonalDataKind:
+class PersonalDataKind(NamedTuple):
     """One kind of personal data."""
 
     kind: str
@@ -96,65 +96,43 @@ class CorpusChecks:
 def read_corpus_checks(store: Store, record: RunRecord) -> CorpusChecks:
     """Read what was counted, as far as the run came."""
     dataset = count_dataset(store, record, "corpus")
-    counters = dataset.counters if dataset else {}
+    counters = dataset.counters if dataset else Counter[str]()
     config = CorpusConfig.model_validate(record.stages["corpus"].plan.config)
     return CorpusChecks(
-        documents=counters.get("read", 0),
+        documents=counters["read"],
         personal_data=_personal_data(config, counters),
-        harm=tuple(_harm(config, counters)),
-        classifiers=tuple(_classifiers(store, record, config, counters)),
+        harm=tuple(_harm(config.harm, counters)) if config.harm else (),
+        classifiers=tuple(_classifiers(store, record, config, counters)) if config.classifiers else (),
     )
 
 
-def _personal_data(config: CorpusConfig, counters: Mapping[str, int]) -> PersonalData | None:
-    asked = config.personal_data
-    if not asked:
+def _personal_data(config: CorpusConfig, counters: Counter[str]) -> PersonalData | None:
+    if not (asked := config.personal_data):
         return None
-    kinds = (
-        PersonalDataKind(
-            kind, counters.get(f"personal_data.{kind}", 0), PLACEHOLDERS[kind] if kind in asked.replace else None
-        )
-        for kind in KINDS
-    )
-    rewritten, removed = counters.get("personal_data.documents", 0), counters.get(f"removed.{TOO_MUCH}", 0)
-    return PersonalData(tuple(kinds), rewritten, asked.max_per_document, removed)
+    replaced = {kind: PLACEHOLDERS[kind] if kind in asked.replace else None for kind in KINDS}
+    kinds = [PersonalDataKind(kind, counters[f"personal_data.{kind}"], mark) for kind, mark in replaced.items()]
+    removed = counters[f"removed.{TOO_MUCH}"]
+    return PersonalData(tuple(kinds), counters["personal_data.documents"], asked.max_per_document, removed)
 
 
-def _harm(config: CorpusConfig, counters: Mapping[str, int]) -> Iterator[HarmCategory]:
-    for category in CATEGORIES if config.harm else ():
-        found, removed = counters.get(f"harm.{category}", 0), counters.get(f"removed.harm_{category}", 0)
-        yield HarmCategory(category, found, config.harm.thresholds.get(category) if config.harm else None, removed)
+def _harm(config: HarmConfig, counters: Counter[str]) -> Iterator[HarmCategory]:
+    for category in CATEGORIES:
+        limit, removed = config.thresholds.get(category), counters[f"removed.harm_{category}"]
+        yield HarmCategory(category, counters[f"harm.{category}"], limit, removed)
 
 
-def _classifiers(
-    store: Store, record: RunRecord, config: CorpusConfig, counters: Mapping[str, int]
-) -> Iterator[Classifier]:
-    if "classifiers" not in record.stages:
-        return
+def _classifiers(store: Store, record: RunRecord, config: CorpusConfig, counters: Counter[str]) -> Iterator[Classifier]:
     scores = count_dataset(store, record, "scores")
-    lowest = _lowest_kept(store, record)
+    lowest = lowest_scores(store, record)
     for _, rows in sampled_rows(store, stage_folder(record, "classifiers"), ["name", "metrics"]):
         for row in rows:
             name = str(row["name"])
-            rule = config.classifiers[name]
-            fixed = rule.min_score if rule.min_score is not None else rule.max_score
+            rule = config.classifiers[name].model_dump(exclude_none=True)
             yield Classifier(
                 name=name,
-                metrics=Metrics.model_validate(json.loads(row["metrics"])),
-                rule=_in_words(rule),
-                threshold=lowest.get(name) if fixed is None else fixed,
+                metrics=Metrics.model_validate_json(row["metrics"]),
+                rule=", ".join(f"{field} {value:g}" for field, value in rule.items()),
+                threshold=rule.get("min_score", rule.get("max_score", lowest.get(name))),
                 scored=scores.counters["scored"] if scores else 0,
-                removed=counters.get(f"removed.{reason_name(name)}", 0),
+                removed=counters[f"removed.{reason_name(name)}"],
             )
-
-
-def _lowest_kept(store: Store, record: RunRecord) -> dict[str, float]:
-    """Return the lowest score that each share to keep came to, by classifier."""
-    if "thresholds" not in record.stages:
-        return {}
-    tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
-    return {name: lowest.score for name, lowest in read_lowest_kept(table for _, table in tables).items()}
-
-
-def _in_words(rule: ScoreRuleConfig) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in rule.model_dump(exclude_none=True).items())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.store.datasets import sampled_rows, stage_decisions
+from flows.store.datasets import most_frequent, sampled_rows, stage_decisions
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
@@ -58,45 +58,29 @@ class Distributions:
 
 def read_distributions(store: Store, record: RunRecord) -> Distributions:
     """Read the distributions over a bounded sample of the filter's decisions."""
-    kept_languages: Counter[str] = Counter()
-    removed_languages: Counter[str] = Counter()
-    unread = _unread_languages(store, record)
-    alone: Counter[str] = Counter()
-    words: tuple[list[int], list[int]] = ([], [])
-    folder = stage_decisions(record, "filter")
-    for _, rows in sampled_rows(store, folder, ["kept", "reasons", "language", "words"]):
-        for row in rows:
-            (kept_languages if row["kept"] else removed_languages)[row["language"]] += 1
-            words[0 if row["kept"] else 1].append(row["words"])
-            if len(row["reasons"]) == 1:
-                alone.update(row["reasons"])
+    kept, removed, alone = Counter[str](), Counter[str](), Counter[str]()
+    words: dict[bool, list[int]] = {True: [], False: []}
+    filtered = sampled_rows(store, stage_decisions(record, "filter"), ["kept", "reasons", "language", "words"])
+    for row in (row for _, rows in filtered for row in rows):
+        (kept if row["kept"] else removed)[row["language"]] += 1
+        words[row["kept"]].append(row["words"])
+        alone.update(row["reasons"] if len(row["reasons"]) == 1 else ())
+    extracted = sampled_rows(store, stage_decisions(record, "extract"), ["reasons", "guessed_language"])
+    guessed = (row for _, rows in extracted for row in rows if GuessedLanguage.name in row["reasons"])
+    unread = Counter(row.get("guessed_language") or UNKNOWN for row in guessed)
     return Distributions(
-        documents=kept_languages.total() + removed_languages.total(),
+        documents=kept.total() + removed.total(),
         unread=unread.total(),
-        languages=_language_counts(kept_languages, removed_languages, unread),
+        languages=_language_counts(kept, removed, unread),
         failed_alone=alone,
-        words_kept=tuple(words[0]),
-        words_removed=tuple(words[1]),
+        words_kept=tuple(words[True]),
+        words_removed=tuple(words[False]),
     )
 
 
-def _unread_languages(store: Store, record: RunRecord) -> Counter[str]:
-    """Count the guessed languages of pages that were dropped for them."""
-    languages: Counter[str] = Counter()
-    folder = stage_decisions(record, "extract")
-    for _, rows in sampled_rows(store, folder, ["reasons", "guessed_language"]):
-        guesses = (row.get("guessed_language") for row in rows if GuessedLanguage.name in row["reasons"])
-        languages.update(guess or UNKNOWN for guess in guesses)
-    return languages
-
-
-def _language_counts(kept: Counter[str], removed: Counter[str], unread: Counter[str]) -> tuple[LanguageCount, ...]:
-    counts = kept + removed + unread
-    names = sorted(counts, key=lambda name: (-counts[name], name))
-    shown = [LanguageCount(name, kept[name], removed[name], unread[name]) for name in names[:_LANGUAGES]]
-    rest = names[_LANGUAGES:]
-    if rest:
-        shown.append(
-            LanguageCount(OTHER_LANGUAGES, *(sum(side[name] for name in rest) for side in (kept, removed, unread)))
-        )
+def _language_counts(*sides: Counter[str]) -> tuple[LanguageCount, ...]:
+    names = [name for name, _ in most_frequent(sum(sides, Counter()))]
+    shown = [LanguageCount(name, *(side[name] for side in sides)) for name in names[:_LANGUAGES]]
+    if rest := names[_LANGUAGES:]:
+        shown.append(LanguageCount(OTHER_LANGUAGES, *(sum(side[name] for name in rest) for side in sides)))
     return tuple(shown)

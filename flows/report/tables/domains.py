@@ -18,7 +18,6 @@ from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 
 _SHOWN = 12
-_READ, _KEPT = "read", "kept"
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,18 @@ class Domains:
 def read_domains(store: Store, record: RunRecord) -> Domains:
     """Read the most frequent domains over a bounded sample of the records."""
     last = next((name for name in ("corpus", "filter") if record.stages[name].state == "done"), "extract")
-    counts: Counter[tuple[str, str]] = Counter()
+    read, kept = Counter[str](), Counter[str]()
     part, documents = "", pa.array([], pa.string())
     for name, table in sampled_tables(store, stage_decisions(record, "extract"), ["id", "url"]):
         if name != part:
             part, documents = name, read_column(store, f"{stage_folder(record, last)}/{name}", "id")
         stays = pc.is_in(table["id"], value_set=documents)
-        for what, urls in ((_READ, table["url"]), (_KEPT, table["url"].filter(stays))):
-            counts.update({(domain, what): count for domain, count in count_domains(urls).items()})
-        counts = keep_frequent(counts)
-    names = {domain for domain, what in counts if what == _READ}
-    found = [DomainCount(name, counts[name, _KEPT], counts[name, _READ] - counts[name, _KEPT]) for name in names]
+        read = keep_frequent(read + count_domains(table["url"]))
+        kept += count_domains(table["url"].filter(stays))
+    found = [DomainCount(name, kept[name], count - kept[name]) for name, count in read.items()]
     return Domains(
         records=sum(one.records for one in found),
-        domains=len(names),
+        domains=len(found),
         last_stage=last,
         most_read=tuple(sorted(found, key=lambda one: (-one.records, one.domain))[:_SHOWN]),
         most_kept=tuple(sorted(found, key=lambda one: (-one.kept, one.removed, one.domain))[:_SHOWN]),

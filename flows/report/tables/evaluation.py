@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
-from flows.store.training_log import model_path, read_model_file, stage_summary
+from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary
 from model.evaluation.results import Reply, Validation
 from tasks.dataset.store import Store
 
-_NAMED_DIGITS = 8
 SHOWCASE_GROUP = "held_out"
 """The group whose first question is the showcase: facts that finetuning never asked for."""
 
@@ -39,7 +38,6 @@ class Evaluation:
     groups: tuple[GroupAccuracy, ...]
     replies: tuple[Reply, ...]
     """In the order of the questions; empty where there is no file."""
-
     pretrained_bits_per_byte: float | None
     """Of the model before finetuning, on the documents that `pretrain.loop.evaluation_documents` allows; None where it
     was not finetuned or not measured."""
@@ -59,12 +57,13 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
     if not result:
         return Missing("The model has not been evaluated.")
     validation, questions = result.get("validation"), result.get("questions") or {}
+    finetuned = evaluated_stage(record) == "sft"
     return Evaluation(
         parameters=result.get("parameters"),
         validation=Validation(**validation) if validation else None,
         groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
         replies=_replies(store, record) if questions else (),
-        pretrained_bits_per_byte=_before_finetuning(store, record),
+        pretrained_bits_per_byte=stage_summary(store, record, "pretrain").get("bits_per_byte") if finetuned else None,
     )
 
 
@@ -73,13 +72,8 @@ def evaluated_stage(record: RunRecord) -> str:
     return "sft" if "sft" in record.stages else "pretrain"
 
 
-def _before_finetuning(store: Store, record: RunRecord) -> float | None:
-    value = stage_summary(store, record, "pretrain").get("bits_per_byte") if evaluated_stage(record) == "sft" else None
-    return None if value is None else float(value)
-
-
 def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
     model = model_path(store, record, evaluated_stage(record))
-    named = record.stages["evaluate"].plan.fingerprint[:_NAMED_DIGITS]
+    named = record.stages["evaluate"].plan.fingerprint[:NAMED_DIGITS]
     text = read_model_file(store, record, f"{model}/evaluation-{named}/replies.jsonl") if model else None
     return tuple(Reply(**json.loads(line)) for line in (text or "").splitlines() if line)

@@ -6,10 +6,11 @@ manifest a stage. `funnel_discrepancies` compares them with each other and with 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flows.store.datasets import DatasetCount, count_dataset, count_decisions
+from flows.store.datasets import DatasetCount, count_dataset, count_decisions, most_frequent
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.run_record import RunRecord
@@ -19,6 +20,8 @@ from tasks.tokenize.mixture import OWN
 
 _REMOVED = "removed."
 _FAILED_WARCS = 50
+_TOKENS = ("documents", "tokens", "train_tokens", "bytes")
+_PACKING = ("sequences", "tokens", "padding")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,6 @@ class FunnelStage:
     """Most frequent first. A document may have several, so they can add up to more than were removed."""
     parts: int
     expected: int | None
-    """Parts of the whole dataset, None where that is not known."""
     finished: bool
 
     @property
@@ -123,14 +125,15 @@ def read_funnel(store: Store, record: RunRecord) -> Funnel:
     counted = {name: count_dataset(store, record, name) for name in (*DECIDING_STAGES, "tokens", "packing")}
     stages = [_funnel_stage(name, dataset) for name in DECIDING_STAGES if (dataset := counted[name])]
     tokens, packing = counted["tokens"], counted["packing"]
+    of_warcs = fetched.counters if fetched else Counter()
     return Funnel(
         warcs=fetched.rows if fetched else 0,
-        warc_bytes=fetched.counters["bytes"] if fetched else 0,
-        failed_warcs=fetched.counters["failed"] if fetched else 0,
-        damaged_warcs=fetched.counters["damaged"] if fetched else 0,
+        warc_bytes=of_warcs["bytes"],
+        failed_warcs=of_warcs["failed"],
+        damaged_warcs=of_warcs["damaged"],
         stages=tuple(stages),
-        tokens=_token_count(tokens) if tokens else None,
-        packing=_packing_count(packing) if packing else None,
+        tokens=TokenCount(*map(tokens.counters.__getitem__, _TOKENS)) if tokens else None,
+        packing=PackingCount(*map(packing.counters.__getitem__, _PACKING)) if packing else None,
         compression=_compression(count_dataset(store, record, "compression")),
     )
 
@@ -144,25 +147,16 @@ def read_failed_warcs(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]
 
 def _funnel_stage(name: str, dataset: DatasetCount) -> FunnelStage:
     counters = dataset.counters
-    reasons = [
-        ReasonCount(counter.removeprefix(_REMOVED), count)
-        for counter, count in counters.items()
-        if counter.startswith(_REMOVED) and count
-    ]
+    reasons = {key.removeprefix(_REMOVED): n for key, n in counters.items() if key.startswith(_REMOVED)}
     return FunnelStage(
         stage=name,
         read=counters["read"],
         kept=counters["kept"],
-        reasons=tuple(sorted(reasons, key=lambda reason: (-reason.count, reason.reason))),
+        reasons=tuple(ReasonCount(*counted) for counted in most_frequent(reasons)),
         parts=len(dataset.parts),
         expected=dataset.expected,
         finished=dataset.finished,
     )
-
-
-def _token_count(dataset: DatasetCount) -> TokenCount:
-    counters = dataset.counters
-    return TokenCount(counters["documents"], counters["tokens"], counters["train_tokens"], counters["bytes"])
 
 
 def _compression(dataset: DatasetCount | None) -> tuple[Compression, ...]:
@@ -174,11 +168,6 @@ def _compression(dataset: DatasetCount | None) -> tuple[Compression, ...]:
         for name, count in sorted(tokens.items(), key=lambda item: (item[0] != OWN, item[0]))
         if count
     )
-
-
-def _packing_count(dataset: DatasetCount) -> PackingCount:
-    counters = dataset.counters
-    return PackingCount(counters["sequences"], counters["tokens"], counters["padding"])
 
 
 def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
@@ -194,12 +183,8 @@ def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
     damage = [dataset.damage for dataset in counted.values() if dataset.damage]
     datasets = {name: dataset for name, dataset in counted.items() if dataset.finished}
     decisions = {name: count_decisions(store, record, name) for name in DECIDING_STAGES if name in datasets}
-    between = _between_stages(datasets, _has_other_corpora(record))
+    between = *_between_stages(record, datasets), *_between_joins(datasets)
     return [*damage, *_within_stages(datasets, decisions), *between, *_in_tokens(record, datasets)]
-
-
-def _has_other_corpora(record: RunRecord) -> bool:
-    return "tokens" in record.stages and bool(record.stages["tokens"].plan.config.get("others"))
 
 
 def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, DatasetCount | None]) -> Iterator[str]:
@@ -224,7 +209,7 @@ def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, Datas
                 )
 
 
-def _between_stages(datasets: dict[str, DatasetCount], has_other_corpora: bool) -> Iterator[str]:
+def _between_stages(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator[str]:
     """Check that what one stage keeps is what the next one reads, part by part."""
     for before, after, counter in (
         ("extract", "filter", "read"),
@@ -236,11 +221,15 @@ def _between_stages(datasets: dict[str, DatasetCount], has_other_corpora: bool) 
             continue
         given = {part.name: part.rows for part in datasets[before].parts}
         taken = {part.name: part.counters.get(counter, 0) for part in datasets[after].parts}
-        if after == "tokens" and has_other_corpora:  # their parts come after the run's own
+        if after == "tokens" and record.stages[after].plan.config.get("others"):  # their parts come after the run's
             taken = {name: count for name, count in taken.items() if name in given}
         for name in sorted(given.keys() | taken.keys()):
             if given.get(name, 0) != taken.get(name, 0):
                 yield f"{name}: {before} gives {given.get(name, 0):,} documents, {after} takes {taken.get(name, 0):,}."
+
+
+def _between_joins(datasets: dict[str, DatasetCount]) -> Iterator[str]:
+    """Check that each WARC file has its part, and that the duplicates found are those removed."""
     if "fetch" in datasets and "extract" in datasets:
         files, failed = datasets["fetch"].rows, datasets["fetch"].counters["failed"]
         parts = len(datasets["extract"].parts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.store.datasets import count_dataset, part_schema, sampled_tables, stage_folder
+from flows.store.datasets import count_dataset, most_frequent, part_schema, sampled_tables, stage_folder, value_counts
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
@@ -64,7 +64,7 @@ def _declared_metadata(store: Store, record: RunRecord, stage: str) -> DeclaredM
     if not columns:
         return None
     declared: Counter[str] = Counter()
-    counts: dict[str, Counter[str]] = {name: Counter() for name in ("license", "robots", "years")}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("license", "robots", "published")}
     documents = other_language = 0
     for _, table in sampled_tables(store, folder, [*columns, "language"]):
         documents += table.num_rows
@@ -72,12 +72,12 @@ def _declared_metadata(store: Store, record: RunRecord, stage: str) -> DeclaredM
             column = table[name]
             has_any = pc.greater(pc.list_value_length(column), 0) if name == "robots" else pc.is_valid(column)
             declared[name] += pc.sum(has_any).as_py() or 0
-        if "license" in columns:
-            counts["license"].update(_counted(table["license"]))
-        if "robots" in columns:
-            counts["robots"].update(_counted(pc.list_flatten(table["robots"])))
-        if "published" in columns:
-            counts["years"].update(_counted(pc.utf8_slice_codeunits(table["published"].cast(pa.string()), 0, 4)))
+            if name == "robots":
+                column = pc.list_flatten(column)
+            elif name == "published":
+                column = pc.utf8_slice_codeunits(column.cast(pa.string()), 0, 4)
+            if name in counts:
+                counts[name].update(value_counts(column))
         if "declared_language" in columns:
             known = table.filter(pc.not_equal(table["language"], UNKNOWN))
             other_language += pc.sum(pc.not_equal(known["declared_language"], known["language"])).as_py() or 0
@@ -86,18 +86,10 @@ def _declared_metadata(store: Store, record: RunRecord, stage: str) -> DeclaredM
         documents,
         dict(declared),
         other_language,
-        _most_frequent(counts["license"]),
-        _most_frequent(counts["robots"]),
-        tuple(sorted(counts["years"].items(), reverse=True)),
+        most_frequent(counts["license"])[:_SHOWN],
+        most_frequent(counts["robots"])[:_SHOWN],
+        tuple(sorted(counts["published"].items(), reverse=True)),
     )
-
-
-def _counted(column: pa.ChunkedArray) -> dict[str, int]:
-    return {str(one["values"]): one["counts"].as_py() for one in pc.value_counts(column.drop_null())}
-
-
-def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN])
 
 
 def read_counted(store: Store, record: RunRecord) -> tuple[Counted, ...]:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as types
 
-from flows.store.datasets import part_schema, sampled_tables, stage_decisions, stage_folder
-from flows.store.deciding_stages import DECIDING_STAGES, plans_of, rules_of
+from flows.store.datasets import part_schema, sampled_tables, stage_decisions
+from flows.store.deciding_stages import DECIDING_STAGES, lowest_scores, plans_of, rules_of
 from flows.store.run_record import RunRecord
-from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.classify.score_rules import KeepTop
 from tasks.dataset.rules import Threshold
 from tasks.dataset.store import Store
@@ -81,8 +80,8 @@ def _stage_signals(store: Store, record: RunRecord, stage: str) -> StageSignals:
     schema = part_schema(store, folder)
     rules = [rule for rule in _thresholds(store, record, stage) if rule.signal in schema.names]
     # The recipe chooses the checks of the last stage, so whatever they measured is of interest.
-    others = [field.name for field in schema if _is_number(field.type)] if stage == "corpus" else []
-    signals = list(dict.fromkeys([*(rule.signal for rule in rules), *others]))
+    numbers = [field.name for field in schema if types.is_integer(field.type) or types.is_floating(field.type)]
+    signals = list(dict.fromkeys([*(rule.signal for rule in rules), *(numbers if stage == "corpus" else ())]))
     if not signals:
         return StageSignals(stage, 0, ())
     columns = dict.fromkeys(["kept", *signals, *(column for rule in rules for column in rule.columns)])
@@ -95,18 +94,12 @@ def _stage_signals(store: Store, record: RunRecord, stage: str) -> StageSignals:
 
 def _thresholds(store: Store, record: RunRecord, stage: str) -> Iterator[Threshold]:
     """Yield the stage's rules that are thresholds; where a share is kept, at its lowest score."""
+    lowest = lowest_scores(store, record)
     for rule in rules_of(stage, plans_of(record)):
         if isinstance(rule, Threshold):
             yield rule
-        elif isinstance(rule, KeepTop):
-            tables = sampled_tables(store, stage_folder(record, "thresholds"), LOWEST_KEPT.names)
-            lowest = read_lowest_kept(table for _, table in tables).get(rule.classifier)
-            if lowest:
-                yield rule.at(lowest.score)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(types.is_integer(kind) or types.is_floating(kind))
+        elif isinstance(rule, KeepTop) and rule.classifier in lowest:
+            yield rule.at(lowest[rule.classifier])
 
 
 def _histogram(signal: str, thresholds: Sequence[Threshold], rows: pa.Table) -> SignalHistogram | None:
@@ -121,16 +114,9 @@ def _histogram(signal: str, thresholds: Sequence[Threshold], rows: pa.Table) -> 
     edges, is_logarithmic = _edges(values[measured], limits, whole_numbers)
     inside = np.clip(values, edges[0], edges[-1])
     counts = [np.histogram(inside[measured & side], edges)[0] for side in (kept, ~kept)]
-    return SignalHistogram(
-        signal,
-        tuple(thresholds),
-        tuple(map(float, edges)),
-        tuple(map(int, counts[0])),
-        tuple(map(int, counts[1])),
-        is_logarithmic,
-        whole_numbers,
-        int(sum(rule.failing(rows).sum() for rule in thresholds)),
-    )
+    failing = int(sum(rule.failing(rows).sum() for rule in thresholds))
+    ends, kept_in, removed_in = (tuple(values.tolist()) for values in (edges, *counts))
+    return SignalHistogram(signal, tuple(thresholds), ends, kept_in, removed_in, is_logarithmic, whole_numbers, failing)
 
 
 def _edges(values: Floats, limits: Sequence[float], whole_numbers: bool) -> tuple[Floats, bool]:

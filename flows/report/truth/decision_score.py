@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flows.report.tables.funnel import ReasonCount
+from flows.store.datasets import most_frequent
 from flows.store.deciding_stages import DECIDING_STAGES
 from tasks.synthetic_web.truth import PageTruth
 
@@ -23,8 +25,7 @@ _COPIED = "original of a kept copy"
 _MISTAKES = 12
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a page."""
 
     removed_by: str | None
@@ -61,8 +62,7 @@ class StageScore:
         return self.right / due if due else None
 
 
-@dataclass(frozen=True)
-class ReasonScore:
+class ReasonScore(NamedTuple):
     """What became of the pages that should go for one reason."""
 
     reason: str
@@ -75,8 +75,7 @@ class ReasonScore:
     """Reasons that the pipeline gave, most frequent first; a page may have several."""
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(NamedTuple):
     """A page that should have been kept and was not, or the other way round."""
 
     id: str
@@ -102,12 +101,7 @@ class DecisionScore:
     @property
     def agreeing(self) -> float:
         """Return the share of the pages that were kept or removed as they should be."""
-        right = sum(
-            count
-            for expected, row in self.outcomes.items()
-            for outcome, count in row.items()
-            if outcome != LOST and (expected == KEEP) == (outcome == KEEP)
-        )
+        right = sum(n for wanted, row in self.outcomes.items() for was, n in row.items() if _agree(wanted, was))
         return right / self.pages if self.pages else 0.0
 
 
@@ -130,6 +124,10 @@ def _outcome(became: Outcome | None) -> str:
     return LOST if became is None else became.removed_by or KEEP
 
 
+def _agree(expected: str, outcome: str) -> bool:
+    return outcome != LOST and (expected == KEEP) == (outcome == KEEP)
+
+
 def _expectations(truth: Iterable[PageTruth], found: Mapping[str, Outcome]) -> dict[str, str]:
     """Return for each page `keep` or the stage that should remove it; the survivor of a cluster is the one to keep."""
     expected = {page.id: _STAGE_OF.get(page.expected, KEEP) for page in truth}
@@ -146,13 +144,13 @@ def _expectations(truth: Iterable[PageTruth], found: Mapping[str, Outcome]) -> d
 
 
 def _stage_score(stage: str, expected: Mapping[str, str], found: Mapping[str, Outcome]) -> StageScore:
-    order = {name: place for place, name in enumerate((*DECIDING_STAGES, KEEP))}
+    order = [*DECIDING_STAGES, KEEP].index
     counts: Counter[str] = Counter()
     for id, wanted in expected.items():
         outcome = _outcome(found.get(id))
-        if outcome == LOST or order[outcome] < order[stage]:
+        if outcome == LOST or order(outcome) < order(stage):
             continue
-        due = order[wanted] <= order[stage]
+        due = order(wanted) <= order(stage)
         if outcome == stage:
             counts["right" if due else "wrong" if wanted == KEEP else "early"] += 1
         elif due:
@@ -166,16 +164,14 @@ def _reason_scores(
 ) -> Iterator[ReasonScore]:
     by_reason: defaultdict[tuple[str, str], list[PageTruth]] = defaultdict(list)
     for page in truth:
-        # An original whose copy was kept in its place has no reason of its own.
-        reason = page.reason or _COPIED
         if expected[page.id] != KEEP:
-            by_reason[expected[page.id], reason].append(page)
-    order = {name: place for place, name in enumerate(DECIDING_STAGES)}
-    for (stage, reason), pages in sorted(by_reason.items(), key=lambda item: (order[item[0][0]], item[0][1])):
+            # An original whose copy was kept in its place has no reason of its own.
+            by_reason[expected[page.id], page.reason or _COPIED].append(page)
+    order = list(DECIDING_STAGES)
+    for (stage, reason), pages in sorted(by_reason.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
         by_stage = Counter(_outcome(found.get(page.id)) for page in pages)
         given = Counter(name for page in pages if page.id in found for name in found[page.id].reasons)
-        ordered = sorted(given.items(), key=lambda item: (-item[1], item[0]))
-        counts = tuple(ReasonCount(name, count) for name, count in ordered)
+        counts = tuple(ReasonCount(*counted) for counted in most_frequent(given))
         yield ReasonScore(reason, stage, len(pages), dict(by_stage), counts)
 
 
@@ -187,7 +183,7 @@ def _mistakes(
     for page in truth:
         became, wanted = found.get(page.id), expected[page.id]
         outcome = _outcome(became)
-        if outcome != LOST and (wanted == KEEP) == (outcome == KEEP):
+        if _agree(wanted, outcome):
             continue
         seen[page.kind, outcome] += 1
         if seen[page.kind, outcome] <= 2 and seen.total() <= _MISTAKES:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from statistics import fmean
+from typing import Any, NamedTuple
 
+from flows.store.datasets import most_frequent, rows_of_parts, stage_folder
 from flows.store.run_record import RunRecord
-from tasks.dataset.manifest import part_path, read_manifest
-from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 from tasks.synthetic_web.truth import PageTruth
 
 _WORD = re.compile(r"\w+")
 
 
-@dataclass(frozen=True)
-class TextScore:
+class TextScore(NamedTuple):
     """How well the text of some pages was extracted; means over the pages."""
 
     name: str
@@ -35,8 +33,7 @@ class TextScore:
     """Share of the pages whose title was extracted too."""
 
 
-@dataclass(frozen=True)
-class CharsetScore:
+class CharsetScore(NamedTuple):
     """How often pages of one charset were decoded correctly."""
 
     charset: str
@@ -45,8 +42,7 @@ class CharsetScore:
     right: int
 
 
-@dataclass(frozen=True)
-class LanguageScore:
+class LanguageScore(NamedTuple):
     """How often a language was recognised."""
 
     language: str
@@ -56,8 +52,7 @@ class LanguageScore:
     """What it was mistaken for, most frequent first."""
 
 
-@dataclass(frozen=True)
-class ExtractionScore:
+class ExtractionScore(NamedTuple):
     """All pages that have a text and got past the extraction."""
 
     overall: TextScore | None
@@ -67,27 +62,29 @@ class ExtractionScore:
     languages: tuple[LanguageScore, ...]
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(NamedTuple):
     truth: PageTruth
-    precision: float
-    recall: float
-    f1: float
-    has_title: bool
-    has_accents: bool
-    accents_right: bool
     language: str
+    measures: tuple[float, float, float, bool]
+    """Precision, recall, F1, and whether the title was extracted."""
+    accents_right: bool | None
+    """Whether all words beyond ASCII came out; None where there are none."""
 
 
 def score_extraction(store: Store, record: RunRecord, truth: Iterable[PageTruth]) -> ExtractionScore:
     """Compare the extracted documents of a run with the truth, by id."""
     texts = {page.id: page for page in truth if page.main_text}
-    pages = [_page(texts[row["id"]], row) for row in _documents(store, record) if row["id"] in texts]
+    rows = rows_of_parts(store, stage_folder(record, "extract"), ["id", "text", "language"])
+    pages = [_page(texts[row["id"]], row) for row in rows if row["id"] in texts]
+    accented = [page for page in pages if page.accents_right is not None]
     return ExtractionScore(
         overall=_text_score("all", pages) if pages else None,
         layouts=tuple(_text_score(name, group) for name, group in _grouped(pages, "layout")),
-        charsets=tuple(_charset_scores(pages)),
-        languages=tuple(_language_scores(pages)),
+        charsets=tuple(
+            CharsetScore(charset, len(group), sum(bool(page.accents_right) for page in group))
+            for charset, group in _grouped(accented, "charset")
+        ),
+        languages=tuple(_language_score(language, group) for language, group in _grouped(pages, "language")),
     )
 
 
@@ -100,25 +97,11 @@ def word_overlap(found: str, wanted: str) -> tuple[float, float, float]:
     return precision, recall, 2 * precision * recall / (precision + recall) if common else 0.0
 
 
-def _documents(store: Store, record: RunRecord) -> Iterator[Mapping[str, Any]]:
-    fingerprint = record.stages["extract"].plan.fingerprint
-    manifest = read_manifest(store, "extract", fingerprint)
-    for index in range(len(manifest.parts) if manifest else 0):
-        for table in read_part(store, part_path("extract", fingerprint, index), ["id", "text", "language"]):
-            yield from table.to_pylist()
-
-
 def _page(truth: PageTruth, row: Mapping[str, Any]) -> _Page:
-    title, _, paragraphs = truth.main_text.partition("\n")
+    text, (title, _, paragraphs) = row["text"], truth.main_text.partition("\n")
+    measures = *word_overlap(text, truth.main_text), title.casefold() in text.casefold()
     accented = {word for word in _words(paragraphs) if not word.isascii()}
-    return _Page(
-        truth,
-        *word_overlap(row["text"], truth.main_text),
-        has_title=title.casefold() in str(row["text"]).casefold(),
-        has_accents=bool(accented),
-        accents_right=accented <= set(_words(row["text"])),
-        language=str(row["language"]),
-    )
+    return _Page(truth, row["language"], measures, accented <= set(_words(text)) if accented else None)
 
 
 def _words(text: str) -> list[str]:
@@ -133,18 +116,10 @@ def _grouped(pages: Iterable[_Page], field: str) -> list[tuple[str, list[_Page]]
 
 
 def _text_score(name: str, pages: list[_Page]) -> TextScore:
-    n = len(pages)
-    means = (sum(getattr(page, field) for page in pages) / n for field in ("precision", "recall", "f1", "has_title"))
-    return TextScore(name, n, *means)
+    return TextScore(name, len(pages), *map(fmean, zip(*(page.measures for page in pages), strict=True)))
 
 
-def _charset_scores(pages: list[_Page]) -> Iterator[CharsetScore]:
-    for charset, group in _grouped([page for page in pages if page.has_accents], "charset"):
-        yield CharsetScore(charset, len(group), sum(page.accents_right for page in group))
-
-
-def _language_scores(pages: list[_Page]) -> Iterator[LanguageScore]:
-    for language, group in _grouped(pages, "language"):
-        others = Counter(page.language for page in group if page.language != language)
-        taken_for = tuple(name for name, _ in sorted(others.items(), key=lambda item: (-item[1], item[0])))
-        yield LanguageScore(language, len(group), len(group) - others.total(), taken_for)
+def _language_score(language: str, pages: list[_Page]) -> LanguageScore:
+    others = Counter(page.language for page in pages if page.language != language)
+    taken_for = tuple(name for name, _ in most_frequent(others))
+    return LanguageScore(language, len(pages), len(pages) - others.total(), taken_for)

@@ -13,11 +13,11 @@ from pathlib import Path
 from flows.report.truth.decision_score import DecisionScore, Outcome, score_decisions
 from flows.report.truth.duplicate_score import DuplicateScore, score_duplicates
 from flows.report.truth.extraction_score import ExtractionScore, score_extraction
+from flows.store.datasets import rows_of_parts, stage_decisions
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from tasks.dataset.manifest import read_manifest
-from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 from tasks.synthetic_web.generation import read_summary
 from tasks.synthetic_web.truth import PageTruth, read_truth
@@ -40,18 +40,20 @@ def read_truth_score(store: Store, record: RunRecord) -> TruthScore | Missing:
     folder = synthetic_web_folder(store, record)
     if read_summary(folder).config.model_dump(mode="json") != record.recipe["synthetic_web"]:
         return Missing(f"The synthetic web in {folder} is not the one that this run crawled.")
-    finished = [
-        stage for stage in DECIDING_STAGES if read_manifest(store, stage, record.stages[stage].plan.fingerprint)
-    ]
+    plans = {stage: record.stages[stage].plan for stage in DECIDING_STAGES}
+    finished = [stage for stage, plan in plans.items() if read_manifest(store, stage, plan.fingerprint)]
     if "extract" not in finished:
         return Missing("The extraction is not finished, so there is nothing to compare with the truth yet.")
     outcomes = _outcomes(store, record, finished)
     clipped = record.stages["fetch"].plan.config.get("bytes_per_warc") is not None
-    truth = _crawled(list(read_truth(folder)), outcomes, clipped)
+    truth = _crawled(read_truth(folder), outcomes, clipped)
+    # A cluster among those that reached the last stage is named by the document kept.
+    reached = {id: one for id, one in outcomes.items() if one.removed_by in (None, "corpus")}
+    clusters = {id: one.duplicate_of or id for id, one in reached.items()}
     return TruthScore(
         decisions=score_decisions(truth, outcomes, finished),
         extraction=score_extraction(store, record, truth),
-        duplicates=score_duplicates(truth, _clusters(outcomes)) if "corpus" in finished else None,
+        duplicates=score_duplicates(truth, clusters) if "corpus" in finished else None,
     )
 
 
@@ -65,31 +67,14 @@ def _outcomes(store: Store, record: RunRecord, finished: Iterable[str]) -> dict[
     """Read what became of each record from the decisions of the finished stages."""
     outcomes: dict[str, Outcome] = {}
     for stage in finished:
-        plan = record.stages[stage].plan
         columns = ["id", "kept", "reasons", *(["duplicate_of"] if stage == "corpus" else [])]
-        for part in store.names(f"decisions/{stage}/{plan.fingerprint}"):
-            if not part.endswith(".parquet"):
-                continue
-            for table in read_part(store, f"decisions/{stage}/{plan.fingerprint}/{part}", columns):
-                for row in table.to_pylist():
-                    outcomes[row["id"]] = Outcome(
-                        None if row["kept"] else stage, tuple(row["reasons"]), row.get("duplicate_of")
-                    )
+        for row in rows_of_parts(store, stage_decisions(record, stage), columns):
+            removed_by = None if row["kept"] else stage
+            outcomes[row["id"]] = Outcome(removed_by, tuple(row["reasons"]), row.get("duplicate_of"))
     return outcomes
 
 
-def _crawled(truth: list[PageTruth], outcomes: Mapping[str, Outcome], clipped: bool) -> list[PageTruth]:
+def _crawled(truth: Iterable[PageTruth], outcomes: Mapping[str, Outcome], clipped: bool) -> list[PageTruth]:
     """Return the truth about the records that the run set out to read."""
-    warcs = {_warc(id) for id in outcomes}
-    return [page for page in truth if page.id in outcomes or (_warc(page.id) in warcs and not clipped)]
-
-
-def _warc(id: str) -> str:
-    return id.rsplit(":", 1)[0]
-
-
-def _clusters(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
-    """Return the cluster of each document that reached the last stage, named by the one kept."""
-    return {
-        id: outcome.duplicate_of or id for id, outcome in outcomes.items() if outcome.removed_by in (None, "corpus")
-    }
+    warcs = set() if clipped else {id.rpartition(":")[0] for id in outcomes}
+    return [page for page in truth if page.id in outcomes or page.id.rpartition(":")[0] in warcs]

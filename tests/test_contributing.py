@@ -89,7 +89,7 @@ def run(tree: Path, store: Path, what: str) -> dict[str, Any]:
 
 
 def test_a_rule(tree: Path, tmp_path: Path) -> None:
-    assert carry_out(section("A rule"), tree) == ["tasks/filter/gopher_quality.py"]
+    assert carry_out(section("A rule"), tree) == ["tasks/filter/rules/gopher_quality.py"]
     decisions = run(tree, tmp_path / "store", "rule")["filter"]
     failing = sum("gopher_long_words" in decision["reasons"] for decision in decisions)
     assert 0 < failing < len(decisions)

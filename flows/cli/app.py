@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import inspecting, planning, recipes, running, talking
 from flows.cli.terminal import messages, output
+from flows.cli.verbs import inspecting, planning, recipes, running, talking
 from flows.display.safe_text import harmless
 from tasks.base.errors import SluiceError, UsageError
 

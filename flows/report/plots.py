@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from flows.display.numbers import short
 from flows.report.drawing import ACCENT, INK, KEPT, NARROW, REMOVED, WIDE, drawing, label_ends, log_ticks, scale
-from flows.report.tables.distributions import Distributions
-from flows.report.tables.signals import SignalHistogram
+from flows.report.readers.reasons import Distributions
+from flows.report.readers.signals import SignalHistogram
 from flows.store.training_log import Training
 
 _ACROSS, _PANEL_HEIGHT = 4, 1.12

@@ -1,6 +1,6 @@
 """The sections of the page, in its order, and the values that they show.
 
-Notable: to add a section, write a reader in `tables/`, a template `templates/sections/<id>.html.j2`, and an entry in
+Notable: to add a section, write a reader in `readers/`, a template `templates/sections/<id>.html.j2`, and an entry in
 `SECTIONS` and in `VALUES`. Any template may show any value.
 """
 
@@ -13,15 +13,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from flows.planning.ladder_result import newest_ladder
-from flows.report.tables.corpus_checks import read_corpus_checks
-from flows.report.tables.distributions import read_distributions
-from flows.report.tables.domains import read_domains
-from flows.report.tables.evaluation import read_evaluation
-from flows.report.tables.funnel import funnel_discrepancies, read_failed_warcs, read_funnel
-from flows.report.tables.model_card import read_model_card
-from flows.report.tables.page_metadata import read_counted, read_page_metadata
-from flows.report.tables.samples import duplicate_pairs, kept_samples, removed_samples, unreadable_samples
-from flows.report.tables.signals import read_signals
+from flows.report.readers.card import read_model_card
+from flows.report.readers.domains import read_domains
+from flows.report.readers.evaluation import read_evaluation
+from flows.report.readers.funnel import funnel_discrepancies, read_failed_warcs, read_funnel
+from flows.report.readers.page_metadata import read_counted, read_page_metadata
+from flows.report.readers.quality import read_corpus_checks
+from flows.report.readers.reasons import read_distributions
+from flows.report.readers.samples import duplicate_pairs, kept_samples, removed_samples, unreadable_samples
+from flows.report.readers.signals import read_signals
 from flows.report.truth.truth_score import read_truth_score
 from flows.store.datasets import count_dataset
 from flows.store.missing import attempt

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from flows.display.numbers import decimal, duration, grouped, share, short, size
 from flows.display.safe_text import harmless
+from flows.report.readers.evaluation import Evaluation
+from flows.report.readers.funnel import Funnel, FunnelStage
 from flows.report.sections import Report
-from flows.report.tables.evaluation import Evaluation
-from flows.report.tables.funnel import Funnel, FunnelStage
 from flows.report.truth.truth_score import TruthScore
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord

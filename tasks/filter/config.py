@@ -17,7 +17,7 @@ from tasks.base.language_codes import LanguageCode
 from tasks.dataset.data_files import DataFile
 from tasks.dataset.rules import OneOf, Rule, Threshold
 from tasks.filter.profiles import PROFILES, ProfileName
-from tasks.filter.stop_words import BUILTIN_STOP_WORDS
+from tasks.filter.stop_word_lists import BUILTIN_STOP_WORDS
 
 SCORE_TOLERANCE = 1e-6
 """Scores are stored as 32-bit floats; one at the minimum must pass before and after."""

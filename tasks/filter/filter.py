@@ -14,7 +14,7 @@ from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.filter.config import RULE_FIELDS, FilterConfig, filter_rules
 from tasks.filter.measure import measure
 from tasks.filter.profiles import SIGNALS
-from tasks.filter.stop_words import StopWords, parse_stop_words
+from tasks.filter.stop_word_lists import StopWords, parse_stop_words
 
 DECISIONS = decisions_schema(
     [

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tasks.filter.c4 import clean_lines
 from tasks.filter.config import FilterConfig
-from tasks.filter.dclm import measure_dclm
-from tasks.filter.dclm_lines import remove_lines, strip_addresses
-from tasks.filter.fineweb import measure_fineweb, measure_fineweb2
-from tasks.filter.gopher_quality import measure_quality
-from tasks.filter.gopher_repetition import measure_repetition
 from tasks.filter.profiles import CLEANINGS_OF, SIGNALS, Cleaning
-from tasks.filter.stop_words import StopWords, builtin_stop_words
+from tasks.filter.rules.c4 import clean_lines
+from tasks.filter.rules.dclm import measure_dclm
+from tasks.filter.rules.dclm_lines import remove_lines, strip_addresses
+from tasks.filter.rules.fineweb import measure_fineweb, measure_fineweb2
+from tasks.filter.rules.gopher_quality import measure_quality
+from tasks.filter.rules.gopher_repetition import measure_repetition
+from tasks.filter.stop_word_lists import StopWords, builtin_stop_words
 from tasks.filter.text_units import TextUnits
 
 

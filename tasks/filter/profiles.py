@@ -22,7 +22,7 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from tasks.dataset.rules import Threshold
-from tasks.filter import c4, dclm, fineweb, gopher_quality, gopher_repetition
+from tasks.filter.rules import c4, dclm, fineweb, gopher_quality, gopher_repetition
 
 ProfileName = Literal["gopher", "c4", "fineweb", "datatrove", "fineweb2", "dclm"]
 Cleaning = Literal["c4", "dclm"]

@@ -1,4 +1,4 @@
-"""Which class reads from an address: an HTTP mirror, or any place that fsspec knows. Another protocol is a line here."""
+"""Which class reads from an address: HTTP, or anything that fsspec knows. Another protocol is a line here."""
 
 from __future__ import annotations
 

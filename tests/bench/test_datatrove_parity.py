@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from tasks.filter.config import FilterConfig
-from tasks.filter.gopher_quality import measure_quality
-from tasks.filter.gopher_repetition import measure_repetition
 from tasks.filter.profiles import PROFILES
-from tasks.filter.stop_words import GOPHER_STOP_WORDS
+from tasks.filter.rules.gopher_quality import measure_quality
+from tasks.filter.rules.gopher_repetition import measure_repetition
+from tasks.filter.stop_word_lists import GOPHER_STOP_WORDS
 from tasks.filter.text_units import TextUnits
 from tasks.filter.words import Words
 from tests.bench.datatrove_environment import run_in_datatrove

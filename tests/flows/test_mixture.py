@@ -12,7 +12,7 @@ import pytest
 
 from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.recipe import Recipe
-from flows.report.tables.funnel import funnel_discrepancies
+from flows.report.readers.funnel import funnel_discrepancies
 from flows.stages.plan import plan_stages
 from flows.store.run_record import RunRecord
 from flows.store.why import explain_stage

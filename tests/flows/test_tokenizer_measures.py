@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from flows.report.page import write_report
-from flows.report.tables.funnel import read_funnel
+from flows.report.readers.funnel import read_funnel
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.store import Store

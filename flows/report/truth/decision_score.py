@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flows.report.tables.funnel import ReasonCount
+from flows.report.readers.funnel import ReasonCount
 from flows.store.datasets import most_frequent
 from flows.store.deciding_stages import DECIDING_STAGES
 from tasks.synthetic_web.truth import PageTruth

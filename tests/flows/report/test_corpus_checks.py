@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.report.page import render
+from flows.report.readers.quality import read_corpus_checks
 from flows.report.sections import Report
-from flows.report.tables.corpus_checks import read_corpus_checks
 from flows.store.failed_warcs import failed_warcs
 from flows.store.run_record import RunRecord
 from flows.store.status import failed_lines, store_status

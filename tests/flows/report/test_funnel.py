@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows.report.tables.funnel import funnel_discrepancies, read_funnel
+from flows.report.readers.funnel import funnel_discrepancies, read_funnel
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store

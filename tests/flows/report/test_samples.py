@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.report.tables.distributions import read_distributions
-from flows.report.tables.funnel import read_funnel
-from flows.report.tables.samples import (
+from flows.report.readers.funnel import read_funnel
+from flows.report.readers.reasons import read_distributions
+from flows.report.readers.samples import (
     duplicate_pairs,
     kept_samples,
     removed_samples,
     unreadable_samples,
 )
-from flows.report.tables.text_difference import mark_differences
+from flows.report.readers.text_difference import mark_differences
 from flows.store.datasets import MAX_GROUPS, MAX_PARTS, evenly_spaced, rows_by_id, sampled_rows
 from flows.store.run_record import RunRecord
 from tasks.dataset.parts import PartWriter, part_name, read_part

@@ -13,12 +13,12 @@ import pytest
 
 from flows.report.page import render
 from flows.report.plots import signals_plot
+from flows.report.readers.domains import read_domains
+from flows.report.readers.funnel import funnel_discrepancies
+from flows.report.readers.page_metadata import read_counted, read_page_metadata
+from flows.report.readers.samples import removed_samples
+from flows.report.readers.signals import SignalHistogram, read_signals
 from flows.report.sections import Report
-from flows.report.tables.domains import read_domains
-from flows.report.tables.funnel import funnel_discrepancies
-from flows.report.tables.page_metadata import read_counted, read_page_metadata
-from flows.report.tables.samples import removed_samples
-from flows.report.tables.signals import SignalHistogram, read_signals
 from flows.store.datasets import MAX_GROUPS, MAX_PARTS
 from flows.store.domain_counts import count_domains
 from flows.store.run_record import RunRecord

@@ -121,7 +121,7 @@ def test_one_process_out_of_memory_halves_the_rows_of_all(corpus: TinyCorpus, tm
         "import pytest\n"
         "from model.pretrain import pretrain\n"
         "from model.base.program import run_program\n"
-        "from tests.model.test_micro_batch import room_for\n"
+        "from tests.model.training.test_micro_batch import room_for\n"
         "rows = 2 if os.environ['RANK'] == '1' else 99\n"
         "with room_for(rows, pytest.MonkeyPatch()):\n"
         "    sys.exit(run_program(pretrain, sys.argv[1:], 'usage'))\n"

@@ -14,7 +14,7 @@ from tasks.dataset.schemas import DOCUMENTS
 from tasks.filter.config import SCORE_TOLERANCE, FilterConfig, filter_rules, published_rules
 from tasks.filter.filter import filter_documents
 from tasks.filter.profiles import SIGNALS
-from tasks.filter.stop_words import StopWords
+from tasks.filter.stop_word_lists import StopWords
 
 
 @dataclass(frozen=True)

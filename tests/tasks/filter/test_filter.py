@@ -17,7 +17,7 @@ from tasks.dataset.rules import Threshold
 from tasks.filter.config import FilterConfig, published_rules
 from tasks.filter.measure import measure
 from tasks.filter.profiles import PROFILES, SIGNALS, ProfileName
-from tasks.filter.stop_words import parse_stop_words
+from tasks.filter.stop_word_lists import parse_stop_words
 from tests.golden.make_filter_vectors import PAGE as GOOD
 from tests.tasks.filter.one_document import fails, filter_text, reasons_of
 

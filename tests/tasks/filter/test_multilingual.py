@@ -15,7 +15,7 @@ from tasks.dataset.rules import Threshold
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.page_to_document import page_to_document
 from tasks.filter.config import FilterConfig, filter_rules
-from tasks.filter.stop_words import GOPHER_STOP_WORDS, StopWords, builtin_stop_words
+from tasks.filter.stop_word_lists import GOPHER_STOP_WORDS, StopWords, builtin_stop_words
 from tasks.warc.reader import Page, ReadLimits, read_pages
 from tests.tasks.filter.one_document import filter_text
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.filter.c4 import CleanedLines
-from tasks.filter.fineweb import SENTENCE_TERMINALS, measure_fineweb, measure_fineweb2
+from tasks.filter.rules.c4 import CleanedLines
+from tasks.filter.rules.fineweb import SENTENCE_TERMINALS, measure_fineweb, measure_fineweb2
 from tasks.filter.text_units import TextUnits
 from tasks.filter.words import split_words
 

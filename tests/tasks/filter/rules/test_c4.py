@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.filter.c4 import clean_lines
+from tasks.filter.rules.c4 import clean_lines
 from tasks.filter.text_units import TextUnits
 from tasks.filter.words import split_words
 

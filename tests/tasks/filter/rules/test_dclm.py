@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.filter import dclm_lines
-from tasks.filter.dclm import STOP_WORDS, measure_dclm
-from tasks.filter.dclm_lines import remove_lines, strip_addresses
-from tasks.filter.stop_words import GOPHER_STOP_WORDS
+from tasks.filter.rules import dclm_lines
+from tasks.filter.rules.dclm import STOP_WORDS, measure_dclm
+from tasks.filter.rules.dclm_lines import remove_lines, strip_addresses
+from tasks.filter.stop_word_lists import GOPHER_STOP_WORDS
 from tasks.filter.text_units import TextUnits
 
 TEXTS = st.lists(

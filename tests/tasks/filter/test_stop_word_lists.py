@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.base.errors import UsageError
-from tasks.filter.stop_words import GOPHER_STOP_WORDS, builtin_stop_words, parse_stop_words
+from tasks.filter.stop_word_lists import GOPHER_STOP_WORDS, builtin_stop_words, parse_stop_words
 from tasks.filter.words import split_words
 
 LANGUAGES = [language for language in builtin_stop_words().languages if language != "en"]

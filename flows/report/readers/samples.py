@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from flows.report.tables.text_difference import Piece, mark_differences
+from flows.report.readers.text_difference import Piece, mark_differences
 from flows.store.datasets import most_frequent, rows_by_id, sampled_rows, stage_decisions, stage_folder
 from flows.store.deciding_stages import DECIDING_STAGES, decides_on, plans_of, rules_of
 from flows.store.run_record import RunRecord

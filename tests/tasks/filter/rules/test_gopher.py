@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.filter.gopher_quality import SYMBOLS, measure_quality
-from tasks.filter.gopher_repetition import count_repeated, measure_repetition
-from tasks.filter.stop_words import GOPHER_STOP_WORDS
+from tasks.filter.rules.gopher_quality import SYMBOLS, measure_quality
+from tasks.filter.rules.gopher_repetition import count_repeated, measure_repetition
+from tasks.filter.stop_word_lists import GOPHER_STOP_WORDS
 from tasks.filter.text_units import TextUnits
 
 TEXTS = st.lists(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows.report.tables.evaluation import evaluated_stage
+from flows.report.readers.evaluation import evaluated_stage
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import stage_summary

@@ -16,8 +16,8 @@ from typing import Final
 import pyarrow as pa
 
 from tasks.dataset.rules import Threshold
-from tasks.filter.c4 import CleanedLines
-from tasks.filter.gopher_repetition import count_repeated
+from tasks.filter.rules.c4 import CleanedLines
+from tasks.filter.rules.gopher_repetition import count_repeated
 from tasks.filter.text_units import TextUnits, ratio
 
 SHORT_LINE_LENGTH = 30

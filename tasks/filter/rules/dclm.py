@@ -22,10 +22,10 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from tasks.dataset.rules import Threshold
-from tasks.filter.dclm_lines import count_words, remove_lines, strip_addresses
-from tasks.filter.gopher_repetition import DUPLICATE_NGRAM_SIZES, NGRAM_RULES, TOP_NGRAM_SIZES
 from tasks.filter.ngrams import NumberedWords, covered_characters, repeated_ngrams
-from tasks.filter.stop_words import GOPHER_STOP_WORDS
+from tasks.filter.rules.dclm_lines import count_words, remove_lines, strip_addresses
+from tasks.filter.rules.gopher_repetition import DUPLICATE_NGRAM_SIZES, NGRAM_RULES, TOP_NGRAM_SIZES
+from tasks.filter.stop_word_lists import GOPHER_STOP_WORDS
 from tasks.filter.text_units import TextUnits, ratio
 
 STOP_WORDS = frozenset(

@@ -6,8 +6,6 @@ thirty times slower; a short spin costs a few per cent on an idle machine. The r
 torch is loaded, so it has to be set here.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")

@@ -3,8 +3,6 @@
 Without --message it reads one message a line until the input ends; an empty line forgets the conversation.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

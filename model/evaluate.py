@@ -8,8 +8,6 @@ Result: {"parameters", "validation": {"documents", "tokens", "text_bytes", "loss
 objective, is null, as is "validation" for a corpus too small to hold documents out.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys

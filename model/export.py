@@ -13,8 +13,6 @@ Report: {"identity", "parameters", "dtype", "own_max_difference", "transformers_
 this export.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Continue a text with an exported model: `python -m model.generate --model DIR --prompt TEXT`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -10,8 +10,6 @@ Notable:
 - Format: github.com/ggml-org/ggml, docs/gguf.md; written by the `gguf` package.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -3,8 +3,6 @@
 Notable: after a kill, the same command goes on from the newest valid checkpoint. Exit codes: model/base/program.py.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Notable: only what the assistant writes is in the loss, averaged over those toke
 exit codes are those of pretraining, since the loop is the same.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

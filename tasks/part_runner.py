@@ -4,8 +4,6 @@ Notable: decisions are committed before rows, and the rows' footer is what says 
 means that the part is built once more. A part that is already there with the right footer is left alone.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from contextlib import ExitStack
 

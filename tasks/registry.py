@@ -1,7 +1,5 @@
 """Every stage of the data half by name, in the order of the work."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from tasks.classify import classifiers, scores, thresholds

@@ -1,7 +1,5 @@
 """What the tests of all three halves share: where the real crawl pages are, a Prefect server, and `sluice` itself."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

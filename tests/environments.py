@@ -4,8 +4,6 @@ Notable: made on first use and kept under `.cache` in the repository, in a folde
 that is written last says that it is complete, so one whose making was cut short is made again.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

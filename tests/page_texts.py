@@ -1,7 +1,5 @@
 """The main text of a page's HTML, as the extract stage takes it out."""
 
-from __future__ import annotations
-
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.main_text import main_text, parse_page
 

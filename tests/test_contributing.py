@@ -1,7 +1,5 @@
 """CONTRIBUTING.md, carried out: its snippets put into a copy of the tree, which is then run."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The README's commands, run: each on the tiny recipe and a store of its own, where it names a shipped one."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

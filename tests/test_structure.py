@@ -1,7 +1,5 @@
 """The house: small rooms, short files, imports that run one way, and contracts that notice when they do not."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

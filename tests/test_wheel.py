@@ -1,7 +1,5 @@
 """The wheel: built, installed with nothing but its base dependencies, and started."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

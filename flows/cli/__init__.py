@@ -1,7 +1,5 @@
 """The command line: `sluice VERB`, a file for each group of verbs."""
 
-from __future__ import annotations
-
 
 def main() -> None:
     """Run the `sluice` command."""

@@ -8,8 +8,6 @@ Notable:
   data or the model half every verb that can work there does.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import metadata
 from typing import Annotated

@@ -4,8 +4,6 @@ Notable: this only listens to the flow's log records, which Prefect's UI shows a
 about terminals. Prefect's own messages about states are left to the UI.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

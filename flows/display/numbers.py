@@ -1,7 +1,5 @@
 """Numbers as text for people: grouped digits, sizes, times, shares."""
 
-from __future__ import annotations
-
 _SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 

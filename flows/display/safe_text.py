@@ -4,8 +4,6 @@ Notable: the template engine escapes HTML. This removes the characters that do h
 escape character, and a direction mark reverses all text after it.
 """
 
-from __future__ import annotations
-
 import re
 from typing import TypeVar
 

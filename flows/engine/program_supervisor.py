@@ -14,8 +14,6 @@ Notable:
 - Its exit code is the program's, 128 + n for a program killed by signal n.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -6,8 +6,6 @@ Notable:
 - The same numbers give the same bytes: no date, no random ids.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The plot of a ladder: each model's held-out loss over its tokens, and the fitted law for its size."""
 
-from __future__ import annotations
-
 from itertools import groupby
 
 import numpy as np

@@ -5,8 +5,6 @@ characters are taken out, addresses are shown and never linked, and the page's o
 anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

@@ -3,8 +3,6 @@
 Notable: a drawing has at most `_MAX_POINTS` points a line, whatever the length of training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

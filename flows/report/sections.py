@@ -4,8 +4,6 @@ Notable: to add a section, write a reader in `readers/`, a template `templates/s
 `SECTIONS` and in `VALUES`. Any template may show any value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

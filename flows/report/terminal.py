@@ -1,7 +1,5 @@
 """The report in a screenful of terminal: the funnel, the losses, the scores, one question and the model's answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 

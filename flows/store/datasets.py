@@ -4,8 +4,6 @@ Notable: a dataset without a manifest still counts by the parts that are there, 
 are read from at most `MAX_PARTS` parts and `MAX_GROUPS` row groups of each, whatever the size of the crawl.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The stages that decide on documents, and the rules over stored signals by which each of them does."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final

@@ -1,7 +1,5 @@
 """Counts of addresses by registered domain."""
 
-from __future__ import annotations
-
 from collections import Counter
 from functools import lru_cache
 from typing import TypeVar

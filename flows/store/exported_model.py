@@ -3,8 +3,6 @@
 Notable: the model half is started as a program, so this runs where torch is installed and says so where it is not.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

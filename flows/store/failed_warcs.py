@@ -3,8 +3,6 @@
 Notable: only the decisions of parts whose counters say so are read, and no more than are asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import pyarrow.parquet as pq

@@ -4,8 +4,6 @@ Notable: the run may have failed anywhere, and its store may be incomplete. So e
 itself, and one that cannot be made is replaced by the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar

@@ -4,8 +4,6 @@ Notable: the answer comes from the run's record and from the parts themselves, s
 kill and after parts were deleted by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from flows.display.safe_text import harmless

@@ -4,8 +4,6 @@ Notable: a model whose run failed is found by its name, which ends with the stag
 up to the failure are in the report.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from contextlib import suppress

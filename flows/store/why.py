@@ -3,8 +3,6 @@
 Notable: the answer is read from the run records in the store, so the question can be asked at any time.
 """
 
-from __future__ import annotations
-
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, UsageError

@@ -1,7 +1,5 @@
 """Which run is decided on again, by which rules, and which fields of the recipe need a new run."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Notable: the share is one of all documents, so the score is found in two passes 
 `thresholds` finds it. Documents that were never scored cannot count, and of those with just that score all stay.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What would change, as plain values: each stage before and after, and what the numbers leave open."""
 
-from __future__ import annotations
-
 from flows.store.why import Change
 from flows.what_if.samples import Sample
 from tasks.base.config import Config

@@ -4,8 +4,6 @@ Notable: the result of a rule that both configurations have is in the stored rea
 So is every reason that no rule gives, e.g. that a document is a duplicate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Some documents that change sides: where they are, and why they are removed on either side."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

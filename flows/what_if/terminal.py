@@ -1,7 +1,5 @@
 """What would change, in a screenful of terminal: both funnels, the rules, the documents that change sides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console, RenderableType

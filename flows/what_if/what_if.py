@@ -1,7 +1,5 @@
 """The whole way from a store and a recipe to what would change: each stage before and after, and what stays open."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter

@@ -8,8 +8,6 @@ Notable:
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

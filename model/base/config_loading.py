@@ -4,8 +4,6 @@ Notable: an unknown or missing field or one of a wrong type is an error that nam
 (`optimizer.muon_lr`) and, for an unknown one, the nearest known name. A misspelt field never becomes a default.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import types

@@ -1,7 +1,5 @@
 """The device that a program uses outside accelerate, and how a process uses the CPU's cores and memory."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -4,8 +4,6 @@ Notable: `BadInput` is for a person. It says what was wrong, where, and what to 
 (model/base/program.py), and the program should not be tried again. Any other exception is a crash, worth a retry.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,8 +4,6 @@ Notable: two trainings in one folder would remove each other's unfinished checkp
 the kernel's (flock), so it ends with the process, however that ends; the file `.lock` stays and means nothing.
 """
 
-from __future__ import annotations
-
 import errno
 import sys
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Notable: the error of a write to an open file does not name the file, and machin
 different disks. So every write happens inside `writing`, which names the file.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

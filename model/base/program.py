@@ -7,8 +7,6 @@ Notable:
 - A full disk counts as bad input: until someone makes room, every retry would end the same way.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

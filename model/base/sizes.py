@@ -1,7 +1,5 @@
 """Sizes that recipes and plans need without torch. A model's config.json holds its sizes, never their depth."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -9,8 +9,6 @@ Notable:
 - Sharded state can be read back on any number of processes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

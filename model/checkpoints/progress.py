@@ -1,7 +1,5 @@
 """What a checkpoint remembers besides weights and optimizer state: where the run stands, and what it was."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

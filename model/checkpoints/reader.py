@@ -4,8 +4,6 @@ Notable: torch stores the metadata and whatever is not a tensor (rates, flags) a
 function. Digests reveal damage, not who wrote a file, so only the names that a checkpoint needs are allowed here.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 from pathlib import Path

@@ -6,8 +6,6 @@ Notable:
 - Its errors are raised by the next `save` or `wait`, on every process.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Notable:
 - Packing is best-fit decreasing over the whole file; attention never crosses from one conversation into another.
 """
 
-from __future__ import annotations
-
 import bisect
 import json
 from dataclasses import dataclass

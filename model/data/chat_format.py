@@ -10,8 +10,6 @@ Notable:
   that the parsers of common servers read it; a result is a turn of its own, which is never trained on.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ Notable:
   decoder's input, which tells a model where to split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ Notable:
 - The ids that replace what is hidden are the topmost of the vocabulary, which no tokenizer may use.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

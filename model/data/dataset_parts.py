@@ -7,8 +7,6 @@ Notable:
   checked, and read from there; processes that share the folder share the copy.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import tempfile

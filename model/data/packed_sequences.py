@@ -11,8 +11,6 @@ Notable:
   process's memory, which would otherwise hold the whole dataset after an epoch.
 """
 
-from __future__ import annotations
-
 import mmap
 from dataclasses import dataclass
 from functools import lru_cache

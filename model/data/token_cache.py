@@ -8,8 +8,6 @@ Notable:
   checked against the digest in its manifest.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -4,8 +4,6 @@ Notable: the plan names each segment by part, row and offset. These become posit
 once; after that a batch is slices of one array (model/data/packed_sequences.py).
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

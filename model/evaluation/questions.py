@@ -4,8 +4,6 @@ Notable: a reply is right if it contains the normalised answer as whole words. T
 about phrasing. A reply that lists several candidates passes too, so every reply is kept for a person to read.
 """
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from collections import defaultdict

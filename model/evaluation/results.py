@@ -1,7 +1,5 @@
 """What evaluation leaves, as the report reads it back. Needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """The model under evaluation, as every evaluation task gets it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -4,8 +4,6 @@ Notable: each result stands beside that of a unigram model over the same tokens,
 a small corpus.
 """
 
-from __future__ import annotations
-
 import sys
 
 from model.data.token_cache import open_token_cache

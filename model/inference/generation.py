@@ -7,8 +7,6 @@ Notable:
 - Sequences that have ended leave the batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 

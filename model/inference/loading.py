@@ -1,7 +1,5 @@
 """Loading of a trained model: from a model folder's newest valid checkpoint, or from an export folder's safetensors."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

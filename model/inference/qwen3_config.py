@@ -4,8 +4,6 @@ Notable: `rope_theta` and `rope_scaling` are where transformers 4 and the server
 them too; what it writes itself (`rope_parameters`) can be read here.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

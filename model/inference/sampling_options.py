@@ -1,7 +1,5 @@
 """What the command lines of model.chat and model.generate share."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from pathlib import Path

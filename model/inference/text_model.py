@@ -1,7 +1,5 @@
 """An exported model with its tokenizer: text in, text out, piece by piece."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Notable: a GPU's peak is its datasheet's dense bfloat16 rate. A CPU has no such 
 so its utilization is a share of what that reaches.
 """
 
-from __future__ import annotations
-
 import timeit
 
 import torch

@@ -5,8 +5,6 @@ products, so the output head but no embedding; attention is counted as if it wer
 layer with a window, T is the window.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from model.base.config import ModelShape

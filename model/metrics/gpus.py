@@ -1,7 +1,5 @@
 """The GPUs that planning and the metrics log know, from one table with its sources (gpus.yaml). Needs no torch."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache

@@ -18,8 +18,6 @@ document boundaries included, left out where bytes are unknown: it moves with th
 the one to compare by.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import suppress

@@ -3,8 +3,6 @@
 Notable: the main process has a `RunLog`, every other one a `SilentLog`, so that the training loop need not distinguish.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 Notable: speed is counted from one step line to the next, without synchronising with the device.
 """
 
-from __future__ import annotations
-
 import math
 import resource
 import sys

@@ -6,8 +6,6 @@ Notable:
   rewind or a resume, TensorBoard hides the steps that are repeated, and W&B overwrites them as far as it can.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Grouped-query attention with normed queries and keys."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from model.base.config import ModelShape

@@ -7,8 +7,6 @@ Notable:
 - Padding is a segment like any other, so that a softmax over nothing, which would be NaN, never occurs.
 """
 
-from __future__ import annotations
-
 import importlib.util
 
 import torch

@@ -8,8 +8,6 @@ Notable:
   which in bfloat16 happens inside the matrix product.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

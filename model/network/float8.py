@@ -9,8 +9,6 @@ Notable:
 - A pass without gradients, such as an evaluation, and one whose rows are no multiple of 16 use the plain product.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The key-value cache: keys and values of earlier tokens, so that generation reads each token once."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

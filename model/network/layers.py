@@ -1,7 +1,5 @@
 """The layers that every part of a model is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

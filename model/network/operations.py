@@ -12,8 +12,6 @@ Notable:
 - All forms are tested against each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any

@@ -4,8 +4,6 @@ Notable: both ways of stretching give the numbers that transformers computes fro
 for YaRN, and llama.cpp from a GGUF file's header.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

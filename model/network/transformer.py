@@ -12,8 +12,6 @@ Notable:
   (model/training/parallelism.py).
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -6,8 +6,6 @@ Notable:
 - Cross-attention stays within a segment too, so packed documents do not affect each other.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -7,8 +7,6 @@ Notable:
 - Documents are divided among the processes and sums added up; the result does not depend on the number of processes.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Sequence

@@ -8,8 +8,6 @@ Notable:
   predict, so their loss is not the probability of a text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

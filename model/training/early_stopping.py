@@ -5,8 +5,6 @@ so a finished run that is started again ends at once, and one that is given more
 that is to be resumed gets SIGTERM instead (model/training/stop_signal.py).
 """
 
-from __future__ import annotations
-
 from model.base.config import LoopConfig
 from model.checkpoints.progress import EarlyStoppingState
 

@@ -9,8 +9,6 @@ Notable:
 - The state is part of the checkpoint, so a resumed run decides as an uninterrupted one would.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 

@@ -6,8 +6,6 @@ Notable:
   out of memory leaves no other one waiting. Then the processes compare, and all halve or none.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from accelerate import Accelerator

@@ -8,8 +8,6 @@ Notable:
   FSDP2 momentum and weights stay sharded, and only the updates are gathered (model/training/muon_shards.py).
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial

@@ -5,8 +5,6 @@ one process, which works on it as a single process would, and its rows are sent 
 matrices' size for a batch of them, and no work is done twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -4,8 +4,6 @@ Notable: to add one, write its builder, add it to `BUILDERS` and to `OptimizerNa
 what it keeps for each weight (flows/planning/memory.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

@@ -9,8 +9,6 @@ Notable:
 - Both give the losses of a single process, up to the rounding of sums, and read each other's checkpoints.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial

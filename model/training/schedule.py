@@ -5,8 +5,6 @@ up to how full the sequences are. A run that is extended to more steps takes the
 step: a finished decay is left, and the new one comes at the new end.
 """
 
-from __future__ import annotations
-
 import math
 
 from model.base.config import ScheduleConfig

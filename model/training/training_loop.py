@@ -11,8 +11,6 @@ Notable:
 - A thread makes the next batch while this one trains.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import time

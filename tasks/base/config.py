@@ -3,8 +3,6 @@
 Notable: a docstring under a field is its description in the recipe's help, its JSON schema and the Prefect UI's form.
 """
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

@@ -9,8 +9,6 @@ Notable:
 - Code inside a C call is not reached; the stall limit of `tasks.workers.worker_process` covers that.
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from types import FrameType, TracebackType

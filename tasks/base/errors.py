@@ -1,7 +1,5 @@
 """The errors of the data half, of two kinds, because a caller has two choices: to try again or not."""
 
-from __future__ import annotations
-
 
 class SluiceError(Exception):
     """An error to report to a person; its message is written for that person."""

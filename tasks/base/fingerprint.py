@@ -4,8 +4,6 @@ Notable: the version is raised by a developer when a stage's output changes; the
 machine stay out of a fingerprint.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Seeded 64-bit hashes over whole columns, so that no choice depends on order, parts or the number of workers."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Names of hosts as they are compared: in ASCII, as browsers write them."""
 
-from __future__ import annotations
-
 import idna
 
 _MAX_LABEL = 63

@@ -1,7 +1,5 @@
 """Language codes: two letters in recipes and documents (ISO 639-1), three letters in crawl indexes (ISO 639-3)."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints

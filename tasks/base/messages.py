@@ -1,7 +1,5 @@
 """Text from elsewhere: what it seems to be, and its beginning, fit for a message."""
 
-from __future__ import annotations
-
 import re
 
 

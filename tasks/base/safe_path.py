@@ -4,8 +4,6 @@ Notable: `python -m` and `python -c` put the current folder first on the path, a
 in theirs, which must not run in place of our packages of these names.
 """
 
-from __future__ import annotations
-
 import os
 import site
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The top-level domains of the Internet, from the public suffix list that `tld` ships."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import resources
 

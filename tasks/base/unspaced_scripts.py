@@ -1,7 +1,5 @@
 """The scripts that are written without spaces between words."""
 
-from __future__ import annotations
-
 from typing import Final
 
 UNSPACED_BLOCKS: Final = (

@@ -4,8 +4,6 @@ Notable: this crawl's filtered documents are read only where a classifier takes 
 builds on nothing but the recipe's files, and a classifier is trained once for all crawls.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Protocol
 

@@ -9,8 +9,6 @@ Notable:
   characters that one version of Python knows and another does not yet can make a difference.
 """
 
-from __future__ import annotations
-
 import functools
 import unicodedata
 from collections.abc import Iterator

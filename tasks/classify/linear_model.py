@@ -8,8 +8,6 @@ Notable:
 - A model file is validated before any of its numbers is used, and nothing is unpickled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Notable: the share is exact. Documents with one and the same score are told apar
 how they are split into parts. The score is found by counting, in memory that does not grow with the crawl.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 

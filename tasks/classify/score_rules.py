@@ -1,7 +1,5 @@
 """The rules on classifiers' scores, and the check that applies them to the stored scores."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """scores: every classifier's score of every document that is no duplicate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pyarrow as pa

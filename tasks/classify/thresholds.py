@@ -4,8 +4,6 @@ Notable: a stage of its own, of one part, since a share is one of all documents:
 parts of the corpus that each looked for it would each read the scores of all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Protocol
 

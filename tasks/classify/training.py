@@ -7,8 +7,6 @@ Notable:
 - The same texts give the same bytes: one thread, a fixed order, exactly rounded operations.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import NamedTuple, Self
 

@@ -6,8 +6,6 @@ Notable:
 - Files are read as streams, and only the sample is held.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

@@ -3,8 +3,6 @@
 Notable: duplicates are always removed, and their decisions name the document kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Protocol
 

@@ -12,8 +12,6 @@ Notable:
   examples, with a threshold on its score. It needs examples, and knows more than single words.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter, defaultdict

@@ -10,8 +10,6 @@ Notable:
   Standard's prescan, so comments, scripts and other elements' attributes do not count.
 """
 
-from __future__ import annotations
-
 import codecs
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a recipe says about extraction: which pages are read, and how their text is found."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

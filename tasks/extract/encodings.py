@@ -6,8 +6,6 @@ sequences; and an invalid sequence takes as many bytes as the standard says. Of 
 two of Big5 still differ: a slash and a backslash that the codec gives in their wide forms.
 """
 
-from __future__ import annotations
-
 import codecs
 import re
 from collections.abc import Callable, Mapping

@@ -6,8 +6,6 @@ in `job.skip` and is decided on without being decoded again. What is not told is
 grows with its length alone and its memory is bounded, so no record should break a limit there.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol

@@ -13,8 +13,6 @@ Notable:
   near 1.
 """
 
-from __future__ import annotations
-
 import unicodedata
 
 import pycld2

@@ -12,8 +12,6 @@ Notable:
 - 0.3 ms a page, where the extractor takes 12.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Collection

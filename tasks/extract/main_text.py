@@ -12,8 +12,6 @@ Notable:
   texts for images or comments 0.82 and 0.835; trafilatura 0.898.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import unicodedata

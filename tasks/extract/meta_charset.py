@@ -4,8 +4,6 @@ Notable: the search is the standard's prescan, over the beginning of the page in
 browser that finds a later meta tag starts again with it. What scripts, styles and titles contain is no tag.
 """
 
-from __future__ import annotations
-
 import re
 
 _SEARCHED_BYTES = 1 << 15

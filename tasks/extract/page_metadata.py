@@ -8,8 +8,6 @@ Notable:
   says which of them to heed (`drop_robots`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

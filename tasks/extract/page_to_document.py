@@ -10,8 +10,6 @@ Notable:
   the extract stage and the supervisor of its process add reasons of their own (see `REASONS`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

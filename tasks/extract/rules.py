@@ -3,8 +3,6 @@
 Notable: what this stage decides otherwise, such as that a page has no text, no rule here says again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

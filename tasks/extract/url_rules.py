@@ -11,8 +11,6 @@ Notable:
 - Measured: 20 microseconds an address, the same with a million domains, which take 1 s to read and 8 MB.
 """
 
-from __future__ import annotations
-
 import re
 from array import array
 from bisect import bisect_left

@@ -6,8 +6,6 @@ Notable:
 - A wrong byte is noticed: Common Crawl's pages are gzip streams, which carry a checksum; all else is read twice.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Iterator, Sequence

@@ -7,8 +7,6 @@ Notable:
 - A base without collinfo.json (the bucket itself, a plain folder) is listed instead.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import json

@@ -6,8 +6,6 @@ Notable:
   run may go on without it, and a later run asks for it again.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol

@@ -7,8 +7,6 @@ Notable:
 - A sample is drawn by a hash of each record's address, so a smaller sample is part of every larger one.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from functools import reduce

@@ -7,8 +7,6 @@ Notable:
   damaged at the source stays, and the reader decides about it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import io

@@ -7,8 +7,6 @@ Notable:
   bits and then sorting those that share the deciding ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any

@@ -3,8 +3,6 @@
 Notable: the sample that `max_pages` asks for is drawn in `wanted`, so another size of it does not read the index again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

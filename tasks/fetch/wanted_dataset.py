@@ -1,7 +1,5 @@
 """What the stages after `wanted` read of its dataset: one row for each WARC file of which some records are fetched."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Where a WARC file lies once it was fetched: in the store, or where the source has it."""
 
-from __future__ import annotations
-
 from pathlib import Path, PurePosixPath
 
 from tasks.base.fingerprint import digest

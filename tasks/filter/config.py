@@ -4,8 +4,6 @@ Notable: `filter_rules` is the only place where a recipe's thresholds, general o
 place of the published ones.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Self

@@ -1,7 +1,5 @@
 """filter: which documents are kept, with every signal measured and every rule failed for each of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pyarrow as pa

@@ -8,8 +8,6 @@ Notable:
 - Which stop words are counted depends on the document's language.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from tasks.filter.config import FilterConfig

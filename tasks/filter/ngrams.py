@@ -7,8 +7,6 @@ Notable:
   Only words of more than a thousand characters, made for the purpose, can differ and have equal hashes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 

@@ -14,8 +14,6 @@ Notable:
 - Ratios are 64-bit floats, so that a decision from a stored signal is the decision from the text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final, Literal
 

@@ -4,8 +4,6 @@ Notable: English has Gopher's eight words. A language without a list is held to 
 fail; a recipe that keeps such a language gives a list with its words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources

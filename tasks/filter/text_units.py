@@ -3,8 +3,6 @@
 Notable: sentences are counted and never materialised: the only rule on them asks how many there are.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

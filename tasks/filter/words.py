@@ -14,8 +14,6 @@ Notable:
   regular expression, and other pieces are cached. 1,000 words take 0.2 ms, one regular expression 0.6.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

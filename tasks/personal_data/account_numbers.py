@@ -5,8 +5,6 @@ Notable: one 16-digit number in ten passes Luhn's check, so a card must also beg
 be as long as theirs, and be written as cards are: in one piece, or in the usual groups with one kind of separator.
 """
 
-from __future__ import annotations
-
 import re
 
 from tasks.personal_data.placeholders import WORD, Spans, is_word

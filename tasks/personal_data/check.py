@@ -1,7 +1,5 @@
 """The check for personal data: replaces what the recipe names, removes documents that hold too much of it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ Notable:
   `.example` too, which the synthetic web uses. A word that lost its space (`me@there.orgWrite`) is taken too.
 """
 
-from __future__ import annotations
-
 import re
 
 from tasks.base.top_level_domains import top_level_domains

@@ -8,8 +8,6 @@ Notable:
   more, and a third too unless one is at least 100. Of all addresses, less than 1% look like that.
 """
 
-from __future__ import annotations
-
 import re
 from ipaddress import AddressValueError, IPv6Address, ip_network
 

@@ -10,8 +10,6 @@ Notable:
   costs one quick scan. What is rejected is passed over as a whole, never searched for a shorter one in its middle.
 """
 
-from __future__ import annotations
-
 import re
 
 from tasks.personal_data.placeholders import WORD, Spans, is_word

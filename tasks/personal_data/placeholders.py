@@ -1,7 +1,5 @@
 """What replaces personal data, and which characters may not stand beside it."""
 
-from __future__ import annotations
-
 import re
 
 Spans = list[tuple[int, int]]  # where something was found, as (start, end), in order and without overlaps

@@ -4,8 +4,6 @@ Notable: only forms with a prefix or a frame of their own are found, since these
 random-looking string (`password = ...`) is not: on web pages most of those are examples and checksums.
 """
 
-from __future__ import annotations
-
 import re
 
 from tasks.personal_data.placeholders import Spans

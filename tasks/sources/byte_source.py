@@ -1,7 +1,5 @@
 """Which class reads from an address: HTTP, or anything that fsspec knows. Another protocol is a line here."""
 
-from __future__ import annotations
-
 from tasks.sources.file_source import FileSource
 from tasks.sources.http_source import HttpSource
 from tasks.sources.transfer import ByteSource, TransferConfig

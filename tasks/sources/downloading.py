@@ -7,8 +7,6 @@ Notable:
   damaged twice in the same way is damaged at the source, and accepted: the reader decides on what it cost.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

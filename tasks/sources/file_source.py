@@ -6,8 +6,6 @@ Notable:
 - Requests to s3:// are unsigned where this machine has no credentials, so that a public bucket needs no account.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import errno

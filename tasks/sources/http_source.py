@@ -6,8 +6,6 @@ Notable:
 - 403 is a rate rule at Common Crawl, so it is worth another try.
 """
 
-from __future__ import annotations
-
 import contextlib
 import email.utils
 import functools

@@ -9,8 +9,6 @@ Notable:
   recipe must make them small enough.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

@@ -6,8 +6,6 @@ Notable:
 - From the first damage on the content is uncertain, so from there the digest covers the bytes of the file.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Iterator

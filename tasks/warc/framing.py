@@ -9,8 +9,6 @@ Notable:
   with a `Doubt`, and their payload digests decide.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import Counter

@@ -6,8 +6,6 @@ Notable:
 - A bomb is recognised by its ratio, once it has unpacked to more than a record may have.
 """
 
-from __future__ import annotations
-
 import contextlib
 import zlib
 from collections.abc import Generator, Iterator

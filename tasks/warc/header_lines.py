@@ -4,8 +4,6 @@ Notable: fastwarc's parser ends the file with an error at a head over some 32 kB
 reads any head; the caller limits its length.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -6,8 +6,6 @@ Notable:
 - A payload digest may be that of the body as stored, of the joined chunks or of the decoded page; any match counts.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """How much of a record is read."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from tasks.base.config import Config

@@ -9,8 +9,6 @@ Notable:
   does to the process can be attributed to that record.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext

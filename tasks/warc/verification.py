@@ -6,8 +6,6 @@ Notable:
   fault, to be decided with the record, and not the file's.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -10,8 +10,6 @@ Notable:
   another process that was given the same id.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import faulthandler

@@ -4,8 +4,6 @@ Notable: datatrove reaches for the network in its language and URL steps and in 
 used here: its English words and sentences come from spaCy's blank pipeline.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

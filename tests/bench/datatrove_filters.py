@@ -6,8 +6,6 @@ Notable: otherwise a filter that fails does not end a text's way, so that each i
 gets the lines that C4's leaves, as in FineWeb; where C4's drops a text it leaves none, and FineWeb's is not asked.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -8,8 +8,6 @@ texts depend on the pages before, and the extractor's second by the clock, which
 random. Imports and the loading of spaCy are not counted.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import sys

@@ -3,8 +3,6 @@
 Notable: a batch's time is that of a long reply less that of one token, so reading the prompt is left out on both sides.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -3,8 +3,6 @@
 Notable: steps are told apart by the last kernel of AdamW in each, so that starting up and compiling are left out.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable

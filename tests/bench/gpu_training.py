@@ -11,8 +11,6 @@ Notable:
   ended and says so. FOLDER/log.txt has what the processes wrote.
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import json

@@ -1,7 +1,5 @@
 """One way of training, measured in this process (see gpu_training.py), and the optimizers' steps alone."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """Training from scratch on a store's packed tokens, to the loss on its held-out documents."""
 
-from __future__ import annotations
-
 import tempfile
 from itertools import islice
 from pathlib import Path

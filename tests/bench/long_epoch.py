@@ -5,8 +5,6 @@ of this process's processor time, and MiB of memory, all of it and what is not a
 twenty points of the epoch.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

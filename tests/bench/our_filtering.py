@@ -3,8 +3,6 @@
 Notable: what is counted is the worker's processor time and that of watching it; parts are written as in a run.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from pathlib import Path

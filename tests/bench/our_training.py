@@ -1,7 +1,5 @@
 """The project's training loop as a worker to be measured: the whole of `train`, with its loader and its log."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A tokens dataset and its packing plan for measuring: random tokens in documents as long as web pages are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

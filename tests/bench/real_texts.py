@@ -1,7 +1,5 @@
 """Texts of the real pages, as our extractor takes them out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from tasks.extract.charset import decode

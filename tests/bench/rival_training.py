@@ -4,8 +4,6 @@ Notable: both get what ours gets: bfloat16, torch's fused AdamW, gradient clippi
 `model.base.device.keep_freed_memory` does, which is for the whole process; alone they would be slower, never faster.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Notable: only ratios leave this module. Seconds of one machine say nothing on another, nor on the same one tomorrow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from statistics import median
 

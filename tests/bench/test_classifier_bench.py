@@ -4,8 +4,6 @@ Notable: processor time of this thread. Documents a second are printed too, with
 for one machine only.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import random

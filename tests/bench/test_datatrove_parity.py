@@ -5,8 +5,6 @@ difference counts as explained where our rules come to datatrove's decision once
 where it hangs on the number of sentences alone. Every difference is printed with its class.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ load from the network and are left out. Where ours is to keep English only, data
 language step, so that its filters see every page, and with a perfect one that costs nothing, which it does not have.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import time

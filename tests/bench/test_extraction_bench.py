@@ -4,8 +4,6 @@ Notable: processor time of this thread, since nothing here waits; each page goes
 changes from page to page, for whoever comes second finds warm caches.
 """
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator

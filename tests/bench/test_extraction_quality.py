@@ -1,7 +1,5 @@
 """How much of the main text comes out, and how little else: word-4-gram F1 on the gold texts, by their sources."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean

@@ -1,7 +1,5 @@
 """The program that measures training on a GPU, at its tiny size on the CPU: that it runs, not how fast."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.bench.gpu_kernels import Kernel, times_of

@@ -1,7 +1,5 @@
 """The loader beside the training step that it feeds, its memory over a long epoch, and the tokens stage's encoding."""
 
-from __future__ import annotations
-
 import json
 import random
 import subprocess

@@ -3,8 +3,6 @@
 Notable: every AdamW has the rate that was best for it of those tried (docs/log.md).
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -4,8 +4,6 @@ Notable: ours with `compile` is what a user of a CPU would take; the rivals are 
 several times slower here (docs/log.md). Ours also runs eager, so that both differences can be seen.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

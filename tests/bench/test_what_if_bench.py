@@ -1,7 +1,5 @@
 """Deciding again by columns, from a part as the filter stage writes it, beside deciding on each document by itself."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The real extract stage on an archive of the test's own, in a worker process, with what it cost."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field
 from pathlib import Path

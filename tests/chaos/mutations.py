@@ -4,8 +4,6 @@ Notable: a mutated record keeps its place in the file, so a test can look for wh
 function of a draw and a capture, named in `MUTATIONS`; the same seed gives the same bytes.
 """
 
-from __future__ import annotations
-
 import gzip
 import re
 import zlib

@@ -1,7 +1,5 @@
 """Bad input: a message that says what, where and what to do, the right exit code, and a store that can go on."""
 
-from __future__ import annotations
-
 import gzip
 import shutil
 import subprocess

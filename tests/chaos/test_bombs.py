@@ -4,8 +4,6 @@ Whatever is in it, the record ends as a document or a decision, the pages around
 more processor time and memory than is said here.
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Callable

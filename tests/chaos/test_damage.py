@@ -1,7 +1,5 @@
 """Files deleted, damaged or left over: what is missing is rebuilt, what is foreign is not taken for ours."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

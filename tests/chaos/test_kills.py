@@ -1,7 +1,5 @@
 """kill -9 in the middle: what was finished stays, nothing is orphaned, and the next run ends where it would have."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -4,8 +4,6 @@ Whatever a record was turned into: the worker lives, the record ends as a docume
 the good pages around it come out, no page takes more time than is allowed, and every text is UTF-8.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from itertools import islice

@@ -1,7 +1,5 @@
 """kill -9 of one training process of two, then of all: every loss is the one of a run that nothing disturbed."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A worker's memory over a whole WARC of a gigabyte: bounded, and flat from the first pages to the last."""
 
-from __future__ import annotations
-
 import gzip
 import random
 from itertools import chain, cycle, islice

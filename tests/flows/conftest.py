@@ -1,7 +1,5 @@
 """What tests of readers of a store share: a store in which the real stages have run."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Stores to report on: the real stages over a small synthetic web, and the files a trained model would have left."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Classifiers in a real run: trained, applied, explained; and recipes without them are what they were."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

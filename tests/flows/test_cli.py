@@ -1,7 +1,5 @@
 """The command line: what it prints about itself and about recipes, and what it needs for that."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

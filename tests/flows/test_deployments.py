@@ -1,7 +1,5 @@
 """prefect.yaml: deployed as it stands, carried out by a process worker, its recipe checked by the server."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The ladder: which models it has, what is left out, that it goes on after a kill, and that a plan uses its law."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

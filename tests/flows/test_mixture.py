@@ -1,7 +1,5 @@
 """A run that trains on two corpora: what is drawn of each, what is held out, and where every token comes from."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

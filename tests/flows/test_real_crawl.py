@@ -1,7 +1,5 @@
 """Real pages: the same corpus, byte for byte, from a folder and a mirror that misbehaves, on few workers and many."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import shutil

@@ -1,7 +1,5 @@
 """A store in S3-compatible object storage: the whole way, and the same rows as on a local disk."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

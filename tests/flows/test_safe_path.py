@@ -1,7 +1,5 @@
 """Modules of the current folder are never imported in place of ours or of anybody's that a verb needs."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A deployment with a schedule: the server's scheduler makes its runs and they start, on the locked versions."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A recipe that selects pages: the same documents however their bytes come, and their cost before they do."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import subprocess

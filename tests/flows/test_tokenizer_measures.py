@@ -1,7 +1,5 @@
 """What the store says of a tokenizer: the bytes of its tokens, and how it compresses text that it never saw."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The whole way on a tiny synthetic web: every stage real, every count adding up, every claim of the store checked."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The data half's stages built one after the other in this process, without Prefect."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from flows.engine.finished_dataset import finished_manifest

@@ -7,8 +7,6 @@ Notable: a text is kept as [[string, repetitions], ...]. For each rule a family 
 are its members on both sides of where the decision changes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -8,8 +8,6 @@ the same record.
 Notable: no text of a page is kept, only its length and digest.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

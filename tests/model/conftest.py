@@ -1,7 +1,5 @@
 """Fixtures of the model half's tests."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

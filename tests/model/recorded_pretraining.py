@@ -3,8 +3,6 @@
 Beside the model folder lies `seen-<world size>-<rank>.jsonl`, a line for each batch: [step, digests of its rows].
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

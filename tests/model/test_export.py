@@ -1,7 +1,5 @@
 """From a finetuned checkpoint to an export that transformers loads, an evaluation, and a chat."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

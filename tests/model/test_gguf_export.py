@@ -1,7 +1,5 @@
 """One file for llama.cpp: what is in it, and that llama.cpp says what our own code says."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil

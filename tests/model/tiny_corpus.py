@@ -1,7 +1,5 @@
 """A corpus small enough to train on within a test: tokens, packing plan, tokenizer, conversations and questions."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

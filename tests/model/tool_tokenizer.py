@@ -1,7 +1,5 @@
 """A tokenizer with tokens for tools, over the tiny corpus's words."""
 
-from __future__ import annotations
-
 from tokenizers import AddedToken, Tokenizer
 
 from model.data.chat_format import TOOL_TOKENS

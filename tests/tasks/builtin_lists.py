@@ -1,7 +1,5 @@
 """The lists that come with Sluice, read as a stage reads them."""
 
-from __future__ import annotations
-
 from tasks.dataset.data_files import read_data_file
 from tasks.dataset.store import Store
 

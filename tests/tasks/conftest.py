@@ -1,7 +1,5 @@
 """What tests of fetching share: a mirror of a small crawl. A test file with another crawl has a mirror of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A small crawl in Common Crawl's layout and a real HTTP server for it whose misbehaviour a test writes down."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import gzip

@@ -1,7 +1,5 @@
 """A small crawl with a columnar index, in Common Crawl's layout: request, response and metadata records by turns."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """The list of stages: in the order of the work, and each in a file of its own that knows no other stage's."""
 
-from __future__ import annotations
-
 import ast
 from importlib.util import find_spec
 from pathlib import Path

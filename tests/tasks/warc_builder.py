@@ -1,7 +1,5 @@
 """Small WARC files for tests: records in bytes, one gzip member each unless the test says otherwise."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

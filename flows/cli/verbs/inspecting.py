@@ -1,7 +1,5 @@
 """The verbs that read a store: status, why, evaluate, report."""
 
-from __future__ import annotations
-
 import typer
 from rich.table import Table
 

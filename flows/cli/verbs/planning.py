@@ -1,7 +1,5 @@
 """The verbs that look ahead: plan and what-if."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

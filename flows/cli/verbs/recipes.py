@@ -1,7 +1,5 @@
 """`sluice recipes`: which recipes there are, what one says in full, and what a recipe can say."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

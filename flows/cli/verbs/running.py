@@ -1,7 +1,5 @@
 """The verbs that run a flow: run, corpus, pretrain, finetune, ladder."""
 
-from __future__ import annotations
-
 import os
 import pkgutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The verbs that use the exported model: chat, generate, export."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What the model is and what it was made from, for the model card; its template adds the numbers of other tables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flows.report.readers.evaluation import evaluated_stage

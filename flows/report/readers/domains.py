@@ -4,8 +4,6 @@ Notable: a sampled part of the crawl is followed from its records to the last fi
 even where only some parts are read; memory holds one part's addresses at a time.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

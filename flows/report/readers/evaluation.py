@@ -1,7 +1,5 @@
 """How good the finished model is: bits per byte beside a unigram baseline, and its answers to questions."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Notable: all numbers come from the counters that stages leave in their parts, so
 manifest a stage. `funnel_discrepancies` compares them with each other and with the decisions: nothing may disappear.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Notable: what a page declares is unverified. It is counted over a bounded sample of the documents.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

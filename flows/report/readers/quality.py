@@ -4,8 +4,6 @@ Notable: all counts come from the counters of manifests and from the rows of sma
 with the crawl.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Notable: the languages also count pages that were dropped before extraction for 
 are read, of a bounded number of row groups; `documents` says how many.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

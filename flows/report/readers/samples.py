@@ -5,8 +5,6 @@ smallest hash of their id. A removed document's text is in the dataset before th
 the same name.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple

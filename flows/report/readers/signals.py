@@ -3,8 +3,6 @@
 Notable: only decisions are read, of a bounded number of row groups; `documents` says how many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

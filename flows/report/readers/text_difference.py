@@ -1,7 +1,5 @@
 """Where two texts differ, word by word."""
 
-from __future__ import annotations
-
 import re
 from difflib import SequenceMatcher
 from typing import NamedTuple

@@ -6,8 +6,6 @@ Notable:
 - Of a cluster of copies one page should be kept, and whichever survives counts as that one.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

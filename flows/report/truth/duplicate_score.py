@@ -1,7 +1,5 @@
 """The duplicates that were found against those of the synthetic web, pair by pair."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ and banners are extracted too, recall where text is lost. A page's charset was d
 ASCII of its paragraphs came out; its title is no sign of the charset, since the extractor may leave it out.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,6 @@ Notable: the synthetic web is small, so here, and only here, whole datasets are 
 the run did not ask for is left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Notable: libxml2 stops at a depth of 256, and with it ends the page's text. What
 never closed, such as a font tag for each paragraph, so the tags beyond a depth are left out and their text stays.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

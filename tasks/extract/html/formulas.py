@@ -5,8 +5,6 @@ without it is written in a line: a/b, x^2, √(x). Digits that stand high or low
 10<sup>6</sup> is no 106; letters that do so in abbreviations and ordinals stay as they are.
 """
 
-from __future__ import annotations
-
 import re
 
 from lxml import etree

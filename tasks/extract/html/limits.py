@@ -5,8 +5,6 @@ reaches: 100,000 attributes take minutes. It reports the tags themselves in line
 costs half as much as parsing, so only pages that are long enough to do harm are measured.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sized
 
 from lxml import etree

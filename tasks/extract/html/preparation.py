@@ -6,8 +6,6 @@ rules drop; tables that lay out a page. Characters that it removes although they
 joiners of Persian and of emoji, go through it as letters of a dead script.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -9,8 +9,6 @@ Notable:
 - Blank lines are dropped, so the cleaned text has no paragraphs.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -12,8 +12,6 @@ Notable, where it differs from `gopher_quality` and `gopher_repetition`:
 - What the line removers take is measured as a share of the words; a text without a word has lost all.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from itertools import filterfalse, product

@@ -10,8 +10,6 @@ Notable:
 - Lines of white space alone go, empty ones stay. Lines of digits alone need no test: they have fewer than two words.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Iterable

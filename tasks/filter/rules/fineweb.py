@@ -9,8 +9,6 @@ Notable:
 - The newline rule is in the released code only, not in the paper.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import pyarrow as pa

@@ -8,8 +8,6 @@ Notable:
   case-sensitively.
 """
 
-from __future__ import annotations
-
 import string
 from collections.abc import Set
 from typing import Final

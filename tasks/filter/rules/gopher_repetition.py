@@ -12,8 +12,6 @@ Notable:
 - Every ratio of characters is to the length of the whole text, white space included.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

@@ -1,7 +1,5 @@
 """A stand-in for a training program: it says when it is ready, and saves something when it is asked to end."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

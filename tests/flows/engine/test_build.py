@@ -1,7 +1,5 @@
 """Stages are built in order, a fused pair part by part, and a lost WARC ends only a run that allows none."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from pathlib import Path

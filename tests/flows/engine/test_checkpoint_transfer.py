@@ -1,7 +1,5 @@
 """Checkpoints outlive the machine: training goes on from the store on a machine that has none of its files."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

@@ -1,7 +1,5 @@
 """When a dataset is finished, its folder holds its parts and nothing that earlier runs left."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from flows.engine.finished_dataset import finished_manifest

@@ -1,7 +1,5 @@
 """Programs say what they have to say and end when they should, with all their processes."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

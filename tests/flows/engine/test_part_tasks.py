@@ -1,7 +1,5 @@
 """Parts as tasks: what is temporary is tried again, what is permanent is not, what kills a worker is set aside."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

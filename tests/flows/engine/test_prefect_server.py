@@ -1,7 +1,5 @@
 """A run without a configured server gets a real one that records everything, and leaves no process behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sqlite3

@@ -1,7 +1,5 @@
 """A training that is broken off again and again is carried to its end, as long as every try gets somewhere."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Fitting a scaling law: it finds the law that points were made by, says how sure it is, and refuses too few."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

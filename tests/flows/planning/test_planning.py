@@ -1,7 +1,5 @@
 """The planner: laws, budgets, memory, yields, and how they become a plan whose numbers agree with each other."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from functools import partial

@@ -1,7 +1,5 @@
 """Every field of a recipe is listed with its type, default and meaning."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """What a recipe says of its model: the depth, the objective, and what names a run."""
 
-from __future__ import annotations
-
 import pytest
 
 from flows.recipe.loading import RecipeError, load_recipe

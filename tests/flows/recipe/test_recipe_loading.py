@@ -1,7 +1,5 @@
 """Recipes: what is wrong is named, with the nearest right name; what is right gives one frozen model."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The checks of the corpus in the report, and failed WARC files: every count is that of the store."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

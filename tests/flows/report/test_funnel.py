@@ -1,7 +1,5 @@
 """The funnel of a run, and the check that nothing disappears: it holds for the real stages and finds tampering."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

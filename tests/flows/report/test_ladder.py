@@ -1,7 +1,5 @@
 """The report's section on the scaling law: there where a ladder is, with its plot, and nowhere else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

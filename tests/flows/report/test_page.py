@@ -1,7 +1,5 @@
 """The report's page: whole and self-contained, honest about what is missing, harmless whatever it shows."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The texts that the report shows: the store's own, with reasons that hold; a large store is only dipped into."""
 
-from __future__ import annotations
-
 import operator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Signals, domains and page metadata in the report: whole counts of a small crawl, thresholds in place, bounds kept."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The report in the terminal: a screenful, complete, and deaf to what a page or a model would tell the terminal."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

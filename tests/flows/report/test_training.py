@@ -1,7 +1,5 @@
 """What befell a training is told wherever its losses are shown."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

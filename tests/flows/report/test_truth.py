@@ -1,7 +1,5 @@
 """The score against the truth: of a real run, and of invented outcomes of every kind, right and wrong."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from itertools import combinations

@@ -1,7 +1,5 @@
 """The plan: what a fingerprint covers and what it does not, and that the deployments' recipe is the shipped one."""
 
-from __future__ import annotations
-
 import pytest
 import yaml
 

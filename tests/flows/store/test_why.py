@@ -1,7 +1,5 @@
 """One threshold changed: what builds on it runs again, nothing else, and `sluice why` says which field it was."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Duplicates whose kept document goes: one of each such cluster is likely to return, others may."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 

@@ -1,7 +1,5 @@
 """Deciding again on stored decisions: as the filter itself would, and nothing read that need not be."""
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any
 

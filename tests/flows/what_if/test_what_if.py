@@ -1,7 +1,5 @@
 """What-if: the decisions that a real run makes, bounds where nothing was measured, errors that say what to do."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from io import StringIO

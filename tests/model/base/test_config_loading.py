@@ -1,7 +1,5 @@
 """Configs are read strictly, and without torch."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import subprocess

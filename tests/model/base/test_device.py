@@ -1,7 +1,5 @@
 """Which type activations have on which device."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """How programs end when the disk is full."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """One dial for all sizes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from typing import Any

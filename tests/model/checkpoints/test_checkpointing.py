@@ -1,7 +1,5 @@
 """Checkpoints are whole or passed over, and come back bit for bit."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

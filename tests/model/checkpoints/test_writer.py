@@ -1,7 +1,5 @@
 """Checkpoints written in the background are those written at once, and a failure there is not lost."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Conversations become sequences in which only the assistant's words are targets."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

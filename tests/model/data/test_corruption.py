@@ -1,7 +1,5 @@
 """What is hidden from an encoder, and that nothing of it depends on how a step is divided."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Batches are a pure function of plan, seed, step and place; padding is never learnt."""
 
-from __future__ import annotations
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

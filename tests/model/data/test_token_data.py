@@ -1,7 +1,5 @@
 """Token parts and packing plans become batches, and damaged ones become clear messages."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

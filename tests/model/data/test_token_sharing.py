@@ -1,7 +1,5 @@
 """One cache folder for many: processes at once, kills, damage, and datasets that lie in an object store."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

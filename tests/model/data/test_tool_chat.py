@@ -1,7 +1,5 @@
 """Tools in conversations: calls are learnt, results are not, and transformers renders the same ids."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

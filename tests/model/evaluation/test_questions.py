@@ -1,7 +1,5 @@
 """How replies are checked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

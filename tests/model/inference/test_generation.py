@@ -1,7 +1,5 @@
 """Sampling filters, and generation alone and in company."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The metrics log never holds a step twice."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from model.metrics.metrics_log import MetricsLog

@@ -1,8 +1,6 @@
 """What the planner says a model costs, against the real model: its parameters, torch's count of its operations, and the
 bytes that training it holds."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import get_args
 

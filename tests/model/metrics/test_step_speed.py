@@ -1,7 +1,5 @@
 """What a step costs and how fast it went, against counts made by others."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Trackers get the numbers of the metrics log, and cost nothing where they are not asked for."""
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Masks: every form says the same, and says what its words say."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

@@ -1,7 +1,5 @@
 """Float8 products are near the exact ones, forward and backward, and train as well (a CPU has them, slowly)."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

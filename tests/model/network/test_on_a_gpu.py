@@ -1,7 +1,5 @@
 """What takes another path on a GPU, beside the plain formulas there. Skipped where there is none."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """The written-out operations against their plain formulas, and their derivatives against finite differences."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 

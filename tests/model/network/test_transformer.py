@@ -1,7 +1,5 @@
 """The decoder against transformers' Qwen3, against its own cache, and against documents read alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Held-out scores against sums made by hand."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 

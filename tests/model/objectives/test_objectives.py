@@ -1,7 +1,5 @@
 """An encoder and an encoder-decoder, trained by the real program on documents that count upwards."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A run may end before its last step: it is done then, not broken off."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

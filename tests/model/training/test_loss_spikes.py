@@ -1,7 +1,5 @@
 """Steps that would harm the model are skipped, and where that does not help training goes back and past them."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

@@ -1,7 +1,5 @@
 """The search for the largest micro-batch that fits keeps the global batch, and all processes agree."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Muon orthogonalises, and every parameter is trained by exactly one optimizer."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import pytest

@@ -1,7 +1,5 @@
 """Several processes train as one does: real processes under accelerate, joined by gloo."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections import defaultdict

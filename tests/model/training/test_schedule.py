@@ -1,7 +1,5 @@
 """Golden learning-rate schedules."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import pytest

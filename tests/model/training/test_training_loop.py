@@ -1,7 +1,5 @@
 """Training as it is really run: processes, kills, resumes, one process and two."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

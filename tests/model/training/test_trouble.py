@@ -1,7 +1,5 @@
 """Trouble on the way: what is wrong is told, the last good checkpoint stays, and training goes on from it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The deadline interrupts what spins, whatever it swallows, and leaves no trace of itself."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

@@ -1,7 +1,5 @@
 """Fingerprints: equal meanings, equal names; another meaning, another name."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 

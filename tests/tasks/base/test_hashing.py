@@ -1,7 +1,5 @@
 """The hashes by which deterministic choices are made."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import xxhash

@@ -1,7 +1,5 @@
 """Names of hosts: what browsers make of them, and what is none."""
 
-from __future__ import annotations
-
 import pytest
 
 from tasks.base.hosts import ascii_host

@@ -1,7 +1,5 @@
 """Hashed n-grams: what a word is, and that whole columns are hashed as a loop over characters would do it."""
 
-from __future__ import annotations
-
 import unicodedata
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The linear model: scores of a batch are those of its texts, files are checked before they are believed."""
 
-from __future__ import annotations
-
 import json
 import math
 import pickle

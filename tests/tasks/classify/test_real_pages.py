@@ -1,7 +1,5 @@
 """The classifier on real pages: main texts apart from what else stands on the page, with the numbers we state."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

@@ -1,7 +1,5 @@
 """Rules on scores over a whole crawl: exactly the share that is asked for stays, whatever the parts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

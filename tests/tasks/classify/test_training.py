@@ -1,7 +1,5 @@
 """Training: what is separable is learnt, the same texts give the same bytes, and bad recipes say what to do."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Training sets: every format read alike, samples that hang on nothing but the texts, errors that name the place."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

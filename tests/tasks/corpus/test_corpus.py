@@ -1,7 +1,5 @@
 """The corpus stage: duplicates go, texts are rewritten, the signals of every check are in the decisions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Scores of harmful content and bias: what counts, how much, and what a lexicon file may hold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pyarrow as pa

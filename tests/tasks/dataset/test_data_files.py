@@ -1,7 +1,5 @@
 """Files named in a recipe: their content decides, wherever they lie."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

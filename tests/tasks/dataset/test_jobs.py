@@ -1,7 +1,5 @@
 """From a planned stage to its jobs: how many parts, and what the digest of each part's inputs covers."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Parts: done when their footer says so, whole or absent, the same bytes for the same rows."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

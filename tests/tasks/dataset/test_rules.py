@@ -1,7 +1,5 @@
 """Rules over columns: what they fail, how they explain it, and reasons to a column and back."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest

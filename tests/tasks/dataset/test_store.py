@@ -1,7 +1,5 @@
 """The store: whole files or none, on a disk, in memory and on an S3-compatible server."""
 
-from __future__ import annotations
-
 import errno
 from pathlib import Path
 

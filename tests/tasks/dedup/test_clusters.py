@@ -1,7 +1,5 @@
 """Clusters of duplicates: equal to a plain union-find, whatever the order, the tables or the partitions."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Signatures and band keys: golden vectors, the curve of FineWeb, and texts too short or without spaces."""
 
-from __future__ import annotations
-
 from itertools import count, islice
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Character sets: whose word is believed, headers that lie, and bytes that are nothing."""
 
-from __future__ import annotations
-
 import codecs
 
 import pytest

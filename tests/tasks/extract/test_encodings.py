@@ -1,7 +1,5 @@
 """Decoders: what browsers read where Python's codecs stop or read something else."""
 
-from __future__ import annotations
-
 import codecs
 
 import pytest

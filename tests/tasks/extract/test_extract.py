@@ -1,7 +1,5 @@
 """The extract stage: each record is told before it is decoded, those that broke a worker are decided on unread."""
 
-from __future__ import annotations
-
 from itertools import accumulate
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Trafilatura's searches in Python: the elements that XPath finds, in its order, for every expression it has."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path

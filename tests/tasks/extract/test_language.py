@@ -1,7 +1,5 @@
 """Languages: plain ones, an invented country's English, mixtures, and texts that the detector refuses."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

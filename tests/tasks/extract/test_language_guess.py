@@ -1,7 +1,5 @@
 """The guess before the extraction: what it reads, and that it only ever says "surely not"."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from gzip import open as open_gzip

@@ -1,7 +1,5 @@
 """Main text: what is taken and left, that no page depends on another, and pages made to hurt."""
 
-from __future__ import annotations
-
 import pytest
 import trafilatura
 from hypothesis import given, settings

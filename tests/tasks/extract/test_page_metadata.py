@@ -1,7 +1,5 @@
 """What pages say about themselves: where it is found, in which form it is kept, and what is not believed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any

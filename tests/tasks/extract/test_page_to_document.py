@@ -1,7 +1,5 @@
 """From a page to a document or all its reasons."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any

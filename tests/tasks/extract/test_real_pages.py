@@ -3,8 +3,6 @@
 Skipped where the shared crawl is not beside the repository.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

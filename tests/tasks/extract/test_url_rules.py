@@ -1,7 +1,5 @@
 """Rules on addresses: FineWeb's, quirk by quirk, with every rule that fails named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The columnar index is read as far as it is needed, over any source, and what is wrong with it is said."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterator

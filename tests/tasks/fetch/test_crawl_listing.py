@@ -1,7 +1,5 @@
 """Crawls and WARC files are found by the source's own listings; what is wrong with a listing is said."""
 
-from __future__ import annotations
-
 import gzip
 import socket
 from collections.abc import Iterator

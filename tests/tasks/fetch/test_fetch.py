@@ -1,7 +1,5 @@
 """Each WARC asked for has a decision; one that cannot be had ends the run, or is left out by a recipe that says so."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any

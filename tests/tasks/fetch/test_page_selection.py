@@ -1,7 +1,5 @@
 """Conditions on pages: the index's rows that meet them are those a person would name, and no row group is lost."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Chosen records of a WARC arrive whole however the mirror behaves, and the stored file is always the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Requests for wanted records: all of them are covered, nothing twice, no gap beyond the one allowed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

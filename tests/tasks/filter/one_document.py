@@ -1,7 +1,5 @@
 """The filter on a single document, where a test is about one text or one set of signals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import ge, gt, le, lt

@@ -1,7 +1,5 @@
 """Profiles and rules: golden vectors for every rule, strictness at each threshold, what a threshold must never do."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

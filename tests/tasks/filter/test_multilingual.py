@@ -1,7 +1,5 @@
 """The multilingual recipe: what it asks of each language, and what is kept of real pages that are not English."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Stop words: the lists that come with Sluice, and what a list of one's own must look like."""
 
-from __future__ import annotations
-
 import pytest
 
 from tasks.base.errors import UsageError

@@ -1,7 +1,5 @@
 """Lines, paragraphs and sentences: golden vectors, and what must hold for any text."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

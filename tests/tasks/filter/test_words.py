@@ -1,7 +1,5 @@
 """Words: golden vectors, what must hold for any text, one regular expression as an oracle for splitting by pieces."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

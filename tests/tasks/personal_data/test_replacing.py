@@ -1,7 +1,5 @@
 """Personal data: what is found and what is not, frozen; replacing is stable, local, and linear in a text's length."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Whatever the mirror does, the file arrives whole or the error says what to do, and what arrived is kept."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """A crawl in an object store: signed or not, in large requests that keep to the shared limits."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Workers that know nothing of each other keep few connections, a steady pace, and pause together."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """The synthetic country's chat data: what finetuning sees, what evaluation asks, and the starter chat."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """The synthetic pages meet the pipeline's real parts: extraction, filters and near-duplicate detection."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import BinaryIO, cast

@@ -1,7 +1,5 @@
 """The synthetic web as files: the same bytes each time, in Common Crawl's layout, with a truth that fits."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

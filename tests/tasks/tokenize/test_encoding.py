@@ -1,7 +1,5 @@
 """Documents into tokens: round trips on any text, the columns of the contract, and the split."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How often a document counts: exact shares, stable choices, steps by duplicates and quality."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

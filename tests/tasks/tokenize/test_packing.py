@@ -1,7 +1,5 @@
 """The packing plan: each token a target once, no row over its capacity, little padding, always the same plan."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Training the tokenizer: the same sample and the same file every time, and clear words about a small corpus."""
 
-from __future__ import annotations
-
 import os
 import random
 import subprocess

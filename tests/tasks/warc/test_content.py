@@ -1,7 +1,5 @@
 """A WARC's content is the same stream, with the same digest, however it is read and whatever gzip does not protect."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import struct

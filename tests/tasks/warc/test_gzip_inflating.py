@@ -1,7 +1,5 @@
 """Inflating bodies of one member and of many: all of it, no more than allowed, and in linear time."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 

@@ -1,7 +1,5 @@
 """Chunks, content codings and digests, well-formed, lying and broken off."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -8,8 +8,6 @@
 Skipped where the archives are not beside the repository.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from pathlib import Path

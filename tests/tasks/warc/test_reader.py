@@ -1,7 +1,5 @@
 """Reading WARC files: what a page is, what damage costs, and that nothing disappears."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import time

@@ -1,7 +1,5 @@
 """Damage is found wherever it is, and told from truncation and from faults of the source."""
 
-from __future__ import annotations
-
 import gzip
 import io
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """Workers: results and errors come back, every kind of death is named, nothing is left behind."""
 
-from __future__ import annotations
-
 import errno
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Jobs that the tests of tasks.workers.worker_process give to workers: good ones and every kind of bad one."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import logging

@@ -1,7 +1,5 @@
 """The prepared tree: what a reader sees stays, what no reader sees goes, and other pages do not change."""
 
-from __future__ import annotations
-
 import pytest
 
 from tasks.extract.config import ExtractionConfig

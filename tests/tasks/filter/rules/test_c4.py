@@ -1,7 +1,5 @@
 """C4's line cleaning: which line goes, in which order the tests come, and what condemns a page."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """DCLM's reading of the rules: each trap as a test, slow readings of the repetition rule and of what an address is."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 

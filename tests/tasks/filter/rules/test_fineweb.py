@@ -1,7 +1,5 @@
 """FineWeb's own signals, in both readings of what ends a line."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

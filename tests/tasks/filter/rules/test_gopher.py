@@ -1,7 +1,5 @@
 """Gopher's signals, each trap of the published rules as a test, and a slow reading of the rules as an oracle."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

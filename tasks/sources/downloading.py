@@ -165,7 +165,7 @@ def _first_suspect(check: WarcCheck, whole: bool) -> int | None:
 
 
 def _verified(file: Path, address: str) -> WarcCheck:
-    """Verify a file; the error for one that is no WARC names its address."""
+    """Verify a file; the error for one that is not a WARC file names its address."""
     try:
         return verify_warc(file)
     except NotAWarc as error:

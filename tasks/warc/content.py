@@ -80,12 +80,12 @@ class WarcContent:
         return self._digest.hexdigest()
 
     def is_other_text(self) -> bool:
-        """Whether the file is text of another kind or empty, and so no WARC that was damaged at its beginning."""
+        """Whether the file is text of another kind or empty, and so not a WARC file damaged at its beginning."""
         return self.start is None and _is_text(self._head)
 
     def refusal(self) -> NotAWarc:
         """Return the error for a file without an archive in it."""
-        return NotAWarc(f"this is no WARC but {_describe(self._head)}; look at its address and fetch it again")
+        return NotAWarc(f"this is not a WARC file but {_describe(self._head)}; look at its address and fetch it again")
 
     def _find_archive(self) -> tuple[int | None, bool]:
         if self._head and GZIP_MAGIC.startswith(self._head[: len(GZIP_MAGIC)]):
@@ -138,7 +138,7 @@ def refuse_other_content(piece: Piece) -> None:
     """Raise NotAWarc where a file's first gzip member is sound and holds something else."""
     begins = piece.data[: len(RECORD_BEGIN)]
     if piece.first and not piece.damage and not RECORD_BEGIN.startswith(begins):
-        raise NotAWarc(f"this is no WARC but, inside gzip, {_describe(piece.data)}; look at its address")
+        raise NotAWarc(f"this is not a WARC file but, inside gzip, {_describe(piece.data)}; look at its address")
 
 
 def _file_bytes(stream: BinaryIO) -> int | None:
@@ -151,7 +151,7 @@ def _file_bytes(stream: BinaryIO) -> int | None:
 
 
 def _describe(head: bytes) -> str:
-    """Return in words what a file that is no WARC seems to be."""
+    """Return in words what a file that is not a WARC file seems to be."""
     if not head:
         return "an empty file"
     for beginning, name in _KNOWN_BEGINNINGS.items():

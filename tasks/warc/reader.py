@@ -98,7 +98,7 @@ def read_pages(
         counts.unreadable += isinstance(item, Unreadable)
         yield item
     if not framer.heads and not counts.clipped:
-        raise NotAWarc("this is no WARC: no record could be found in it; fetch the file again")
+        raise NotAWarc("this is not a WARC file: no record could be found in it; fetch the file again")
 
 
 def _read_unless_declined(

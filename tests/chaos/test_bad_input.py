@@ -58,7 +58,7 @@ def test_a_warc_that_is_an_error_page(sluice: Sluice, tiny_recipe: Path, tmp_pat
     page = b"<html><body><h1>503 Please slow down</h1></body></html>"
     folder = crawl_folder(tmp_path / "crawl", {"a.warc.gz": page})
     done = sluice("corpus", str(tiny_recipe), "--store", str(tmp_path / "s"), *from_folder(folder), expect=1)
-    assert "no WARC file" in done.stderr and "503 Please slow down" in done.stderr and "a.warc.gz" in done.stderr
+    assert "not a WARC file" in done.stderr and "503 Please slow down" in done.stderr and "a.warc.gz" in done.stderr
 
 
 def test_an_empty_crawl(sluice: Sluice, tiny_recipe: Path, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class _StepOutcome:
     fault: str | None
     """Why the step was skipped."""
     stopping: bool
-    """Whether a process was told to stop."""
+    """Whether a process was asked to stop."""
     out_of_time: bool
 
 

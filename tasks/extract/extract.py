@@ -1,9 +1,10 @@
 """extract: every response record of a WARC becomes a document or a decision that says why not.
 
-Notable: decoding a page and extracting its text have limits of processor time here, and the process around them has
-limits of memory and of standing still. A record is told before it is decoded, so one that breaks even those comes back
-in `job.skip` and is decided on without being decoded again. What is not told is finding where a record ends: its time
-grows with its length alone and its memory is bounded, so no record should break a limit there.
+Notable: decoding a page and extracting its text are limited in processor time here, and the worker process around
+them in memory and in time without progress. A record is reported before it is decoded, so one that breaks even those
+limits comes back in `job.skip` and becomes a decision without being decoded again. Finding where a record ends is not
+reported: its time grows with the record's length alone and its memory is bounded, so no record should break a limit
+there.
 """
 
 from collections import Counter

@@ -34,8 +34,8 @@ def first_reason(step: Any, document: Document) -> str | None:
     return None if result else "dropped"
 
 
-def judge(text: str) -> dict[str, Any]:
-    """All filters' verdicts, the text that C4's leaves, and the words that datatrove sees."""
+def decide(text: str) -> dict[str, Any]:
+    """All filters' decisions, the text that C4's leaves, and the words that datatrove sees."""
     document = Document(text=text, id="")
     found: dict[str, Any] = {
         "repetition": first_reason(REPETITION, document),
@@ -57,7 +57,7 @@ def time_filters(text: str) -> dict[str, Any]:
 
 def main() -> None:
     """From standard input to standard output."""
-    say = time_filters if "--timed" in sys.argv else judge
+    say = time_filters if "--timed" in sys.argv else decide
     say("Loads the splitter.")
     for line in sys.stdin:
         print(json.dumps(say(json.loads(line)["text"])))

@@ -1,4 +1,4 @@
-"""Small files that swell, and pages made to be slow: each through the real extract stage, in a worker's process.
+"""Small files that inflate, and pages made to be slow: each through the real extract stage, in a worker's process.
 
 Whatever is in it, the record ends as a document or a decision, the pages around it come out, and the worker has used no
 more processor time and memory than is said here.

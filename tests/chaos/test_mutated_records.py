@@ -114,7 +114,7 @@ def test_mutated_records_are_documents_or_decisions(seed: int, synthetic_web: li
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_ten_thousand_mutated_records(synthetic_web: list[Capture], tmp_path: Path) -> None:
-    """Made-up pages, and real ones where they are to be had."""
+    """Pages of our own, and real ones where they are at hand."""
     real = [capture(found.url, found.payload) for found in islice(html_pages(COMMON_CRAWL / "crawl-data"), 0, None, 9)]
     sources = synthetic_web + [one for one in real if len(one.body) < 60_000]
     for seed in range(100, 120):

@@ -56,16 +56,16 @@ def test_a_run_with_classifiers(sluice: Sluice, tmp_path: Path) -> None:
     assert all(stages[name].state == "done" for name in names)
     passed = rows(two, "datasets", "filter", names["filter"])
     scored = {row["id"]: row for row in rows(two, "datasets", "scores", names["scores"])}
-    judged = rows(two, "decisions", "corpus", names["corpus"])
-    assert [row["id"] for row in judged] == [row["id"] for row in passed]
-    for row in judged:
+    decided = rows(two, "decisions", "corpus", names["corpus"])
+    assert [row["id"] for row in decided] == [row["id"] for row in passed]
+    for row in decided:
         assert (row["id"] in scored) == (row["duplicate_of"] is None)
         assert row["score_quality"] == scored.get(row["id"], {}).get("score_quality")
         assert ("classifier_spam" in row["reasons"]) == ((row["score_spam"] or 0) > 0.3)
-    good = [row for row in judged if row["duplicate_of"] is None and "classifier_quality" not in row["reasons"]]
+    good = [row for row in decided if row["duplicate_of"] is None and "classifier_quality" not in row["reasons"]]
     assert len(good) == round(0.5 * len(scored))
     assert min(row["score_quality"] for row in good) >= max(
-        row["score_quality"] for row in judged if "classifier_quality" in row["reasons"]
+        row["score_quality"] for row in decided if "classifier_quality" in row["reasons"]
     )
     for row in rows(two, "datasets", "classifiers", names["classifiers"]):
         read_model(row["model"], row["name"])

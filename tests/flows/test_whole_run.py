@@ -45,13 +45,13 @@ def test_no_record_disappears(finished_store: Path, stages: dict[str, dict[str, 
     read = decisions(finished_store, stages, "extract")
     assert len(read) == known == len({row["id"] for row in read})
     for before, after in (("extract", "filter"), ("filter", "corpus")):
-        judged = decisions(finished_store, stages, after)
-        assert [row["id"] for row in judged] == [row["id"] for row in rows(stages, before)]
+        decided = decisions(finished_store, stages, after)
+        assert [row["id"] for row in decided] == [row["id"] for row in rows(stages, before)]
     for name in ("extract", "filter", "corpus"):
-        judged = decisions(finished_store, stages, name)
-        assert [row["id"] for row in judged if row["kept"]] == [row["id"] for row in rows(stages, name)]
-        assert all(row["kept"] == (row["reasons"] == []) for row in judged)
-        assert any(not row["kept"] for row in judged)
+        decided = decisions(finished_store, stages, name)
+        assert [row["id"] for row in decided if row["kept"]] == [row["id"] for row in rows(stages, name)]
+        assert all(row["kept"] == (row["reasons"] == []) for row in decided)
+        assert any(not row["kept"] for row in decided)
 
 
 def test_every_document_is_encoded_and_every_training_token_is_a_target_once(

@@ -181,7 +181,7 @@ def test_which_candidates_are_compared_does_not_depend_on_their_order() -> None:
 def test_an_empty_corpus_and_one_without_duplicates() -> None:
     assert decided(signed([]), DuplicatesConfig()) == {}
     lonely = decided(signed([("a:0", "alone in the world of words"), ("a:1", "")]), DuplicatesConfig())
-    assert all(verdict == (True, None, None) for verdict in lonely.values())
+    assert all(decision == (True, None, None) for decision in lonely.values())
 
 
 @settings(max_examples=50, deadline=None)

@@ -78,11 +78,11 @@ def test_odd_charsets_are_read_but_for_single_letters(extracted: list[tuple[Page
 def test_articles_pass_every_filter_and_all_else_is_caught(extracted: list[tuple[PageTruth, str]]) -> None:
     config = FilterConfig()
     for page, text in extracted:
-        verdict = filter_text(text, page.language or "un", 1.0, config)
+        decision = filter_text(text, page.language or "un", 1.0, config)
         if page.expected in ("keep", "duplicates"):
-            assert verdict.kept, (page.kind, verdict.reasons, text)
+            assert decision.kept, (page.kind, decision.reasons, text)
         else:
-            assert not verdict.kept, (page.kind, text)
+            assert not decision.kept, (page.kind, text)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_digests_are_read_in_every_writing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("digest", "verdict"), [("crc32:1234", None), ("", None), ("sha1:??", False), ("sha1:", False)]
+    ("digest", "decision"), [("crc32:1234", None), ("", None), ("sha1:??", False), ("sha1:", False)]
 )
-def test_digests_that_cannot_be_checked(digest: str, verdict: bool | None) -> None:
-    assert digest_agrees(digest, HTML) is verdict
+def test_digests_that_cannot_be_checked(digest: str, decision: bool | None) -> None:
+    assert digest_agrees(digest, HTML) is decision

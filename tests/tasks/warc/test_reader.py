@@ -128,10 +128,10 @@ def test_header_names_and_line_ends_are_read_as_written(newline: bytes) -> None:
 
 def test_a_digest_is_checked_against_the_body_as_stored_or_decoded() -> None:
     packed = gzip.compress(HTML)
-    for digest, verdict in ((sha1(packed), True), (sha1(HTML), True), (sha1(b"else"), False), ("", None)):
+    for digest, decision in ((sha1(packed), True), (sha1(HTML), True), (sha1(b"else"), False), ("", None)):
         found = one_page(http_response(packed, Content_Encoding="gzip"), WARC_Payload_Digest=digest)
         assert found.payload == HTML
-        assert found.digest_ok is verdict
+        assert found.digest_ok is decision
 
 
 def test_a_blank_line_too_many_is_no_part_of_the_page() -> None:

@@ -101,7 +101,7 @@ def compare(text: str, theirs: dict[str, Any]) -> list[Difference]:
         same = theirs[step] in {REASONS[name] for name in filtered.reasons} if step == "c4" and ours else False
         if ours != theirs[step] and not same:
             found.append(Difference(text, step, ours, theirs[step], kind_of(text, step, ours, theirs)))
-    if theirs["c4"] is None and "c4_sentences" not in filtered.reasons and filtered.text != theirs["cleaned"]:
+    if theirs["c4"] is None and filtered.text not in (None, theirs["cleaned"]):
         found.append(Difference(text, "cleaned text", "", "", "unexplained"))
     return found
 

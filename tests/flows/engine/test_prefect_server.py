@@ -92,7 +92,7 @@ def test_everything_is_recorded_and_the_server_ends_with_the_run(data_dir: Path,
     assert answers(api_url)
     assert "<title>" in httpx.get(api_url.removesuffix("/api"), trust_env=False, follow_redirects=True).text
     assert says(run, "total") == "1770"
-    assert run.wait(300) == 0
+    assert run.wait(60) == 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run") == {"first COMPLETED": 1}
     assert states(data_dir, "task_run") == {"part COMPLETED": 60}
@@ -115,7 +115,7 @@ def test_a_killed_run_and_an_interrupted_one_leave_no_server_and_are_marked(data
     api_url = says(run, "server")
     says(run, "total")
     run.send_signal(signal.SIGINT)
-    assert run.wait(300) != 0
+    assert run.wait(60) != 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run").items() >= {"killed CRASHED": 1, "interrupted CRASHED": 1}.items()
 

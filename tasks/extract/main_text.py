@@ -45,7 +45,7 @@ def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: Extracti
     """
     if config.extractor == "resiliparse":
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
-    has_stand_ins = prepare(tree, html)
+    has_stand_ins = prepare(tree, html, layout_tables=not config.fast)
     with fast_searches():
         text = _by_trafilatura(tree, url, config)
     return restore(text) if has_stand_ins else text

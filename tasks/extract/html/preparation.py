@@ -42,10 +42,11 @@ _MIN_ANNOUNCEMENT_CHARS = 20
 _HEADINGS_AND_TEXT = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"))
 
 
-def prepare(tree: etree._Element, html: str) -> bool:
+def prepare(tree: etree._Element, html: str, layout_tables: bool = True) -> bool:
     """Change a page's tree, of which `html` is the source, for the extractor.
 
-    Returns whether the extracted text needs `restore`.
+    Returns whether the extracted text needs `restore`. Without `layout_tables` these stay tables: among the boxes that
+    they become, trafilatura's own search can choose wrongly, and only its comparison with a second extractor mends it.
     """
     found: dict[str, list[etree._Element]] = {tag: [] for tag in _CHANGED_TAGS}
     for element in tree.iter(*_CHANGED_TAGS):
@@ -53,7 +54,7 @@ def prepare(tree: etree._Element, html: str) -> bool:
     _drop_unseen(tree, found["template"], html)
     write_formulas(found["script"], found["math"], [*found["sup"], *found["sub"]])
     _write_quotation_marks(found["q"])
-    for table in found["table"]:
+    for table in found["table"] if layout_tables else ():
         if _lays_out(table):
             _make_boxes(table)
     _lists_in_cells_become_paragraphs(found["table"])

@@ -3,6 +3,8 @@
 import pytest
 
 from tasks.extract.config import ExtractionConfig
+from tasks.extract.html.preparation import prepare
+from tasks.extract.main_text import parse_page
 from tests.golden.make_filter_vectors import LINES
 from tests.page_texts import text_of
 from tests.tasks.extract.test_main_text import page
@@ -145,6 +147,15 @@ def test_a_table_that_lays_out_the_page_is_none() -> None:
         f"<html><body><table><tr>{menu}<td><table><tr><td>{article}</td></tr></table></td></tr></table></body></html>"
     )
     assert text_of(html, URL).split("\n") == list(LINES)
+
+
+@pytest.mark.parametrize(("layout_tables", "tables"), [(True, 0), (False, 2)])
+def test_layout_tables_stay_tables_where_no_second_extractor_is_compared(layout_tables: bool, tables: int) -> None:
+    html = f"<table><tr><td>News</td><td><table><tr><td>{LINES[0]}</td></tr></table></td></tr></table>"
+    tree = parse_page(html, ExtractionConfig())
+    assert tree is not None
+    prepare(tree, html, layout_tables)
+    assert len(tree.findall(".//table")) == tables
 
 
 def test_a_table_of_data_stays_one() -> None:

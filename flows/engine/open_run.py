@@ -20,7 +20,7 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.stages.plan import plan_stages
-from flows.store.run_record import Recorder, read_run, run_names
+from flows.store.run_record import Recorder, newest_runs
 from tasks.base.errors import UsageError
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.store import Store
@@ -68,8 +68,7 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
     if source.crawl != "latest":
         return source.crawl
-    records = (read_run(store, name) for name in reversed(run_names(store)))
-    before = next((record.crawl for record in records if record.recipe.get("name") == recipe.name), None)
+    before = next((record.crawl for record in newest_runs(store) if record.recipe.get("name") == recipe.name), None)
     if goes_on and before:
         return before
     crawl = resolve_crawl(source)

@@ -137,22 +137,18 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-def run_names(store: Store) -> list[str]:
-    """Return the names of the runs in the store, oldest first."""
-    return [name.removesuffix(".json") for name in store.names("runs") if name.endswith(".json")]
-
-
-def read_run(store: Store, run: str) -> RunRecord:
-    """Return one run's record. Raises `PermanentError` where it is damaged."""
-    try:
-        return RunRecord.model_validate_json(store.read_bytes(f"runs/{run}.json"))
-    except ValueError as error:
-        raise PermanentError(f"The run record {store.url}/runs/{run}.json is damaged: {error}") from error
-
-
 def newest_runs(store: Store) -> Iterator[RunRecord]:
-    """Yield the runs' records, newest first."""
-    yield from (read_run(store, name) for name in reversed(run_names(store)))
+    """Yield the runs' records, newest first. Raises `PermanentError` at one that is damaged."""
+    for name in reversed(store.names("runs")):
+        if name.endswith(".json"):
+            yield _read_run(store, f"runs/{name}")
+
+
+def _read_run(store: Store, path: str) -> RunRecord:
+    try:
+        return RunRecord.model_validate_json(store.read_bytes(path))
+    except ValueError as error:
+        raise PermanentError(f"The run record {store.url}/{path} is damaged: {error}") from error
 
 
 def latest_run(store: Store) -> RunRecord:

@@ -158,7 +158,8 @@ def _whole(checkpoints: Path) -> list[str]:
 def _as_its_digests_say(folder: Path) -> bool:
     try:
         digests: dict[str, Any] = json.loads((folder / _DIGESTS).read_text())
-        return all(_digest(folder / name) == digest for name, digest in digests.items())
+        names = {file.name for file in folder.iterdir()}
+        return names >= digests.keys() and all(_digest(folder / name) == digest for name, digest in digests.items())
     except (OSError, ValueError):
         return False
 

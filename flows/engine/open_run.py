@@ -17,6 +17,7 @@ from prefect.runtime import flow_run
 from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.engine.run import Logger, Run, synthetic_web_folder, working_folder
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_paths import named_paths
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.stages.plan import plan_stages
@@ -45,6 +46,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
     source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
     _name_flow_run(recipe.source.crawl, source.crawl)
+    for field, address in named_paths(recipe):
+        logger.info("the recipe reads %s (%s)", address, field)
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(pin_data_files(recipe.model_copy(update={"source": source}), store), store)

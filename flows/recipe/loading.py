@@ -4,10 +4,7 @@ Notable: an error reports every wrong field, each with the file, its dotted path
 the nearest one that does.
 """
 
-import dataclasses
 import re
-import types
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from flows.recipe.field_types import annotations, model_in
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_paths import anchored
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
@@ -50,6 +49,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
+    if is_recipe_file(name_or_path):
+        values = anchored(values, Path(name_or_path).absolute().parent)
     for override in overrides:
         apply_override(values, override)
     return validated(values, where)
@@ -91,9 +92,15 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     return "\n".join(f"  {field}: {'; or '.join(messages)}" for field, messages in said.items())
 
 
+def is_recipe_file(name_or_path: str) -> bool:
+    """Return whether this is the path of a recipe's file, and no shipped recipe's name."""
+    path = Path(name_or_path)
+    return path.suffix in (".yaml", ".yml") or path.is_file()
+
+
 def _read(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if is_recipe_file(name_or_path):
         try:
             return str(path), path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -132,22 +139,6 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     current: Any = model
     for key in location:
-        if (annotation := _annotations(current).get(key)) is not None:
-            current = _model_in(annotation)
-    return sorted(_annotations(current))
-
-
-def _annotations(model: Any) -> dict[str, Any]:
-    """Return the fields of a pydantic model or a dataclass with their types."""
-    if dataclasses.is_dataclass(model):
-        return typing.get_type_hints(model)
-    return {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
-
-
-def _model_in(annotation: Any) -> Any:
-    """Return the model or dataclass inside an optional, a union or a container, None if there is none."""
-    if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        return annotation
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
-    return None
+        if (annotation := annotations(current).get(key)) is not None:
+            current = model_in(annotation)
+    return sorted(annotations(current))

@@ -93,9 +93,11 @@ def _run_flow(
     Of the `given` settings, those that are None keep their defaults.
     """
     from flows.recipe.loading import load_recipe
+    from flows.recipe.recipe_paths import refuse_missing_paths
     from flows.recipe.settings import RunSettings
 
     recipe = load_recipe(recipe_name, overrides or ())
+    refuse_missing_paths(recipe)
     settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
     if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
         raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")

@@ -1,7 +1,7 @@
 """The Prefect server's application as a run of our own serves it, for this user's programs on this machine only.
 
-Notable: a web page can reach loopback through a name of its own that resolves there. Prefect has no setting that refuses
-such a Host header, so the application is wrapped here.
+Notable: a web page can reach loopback through a name of its own that resolves there. Prefect has no setting that
+refuses such a Host header, so the application is wrapped here.
 """
 
 import os

@@ -18,6 +18,6 @@ def measured_speed(store: Store, recipe: str) -> tuple[float, str] | None:
             if not isinstance(training, Missing):
                 shape = TypeAdapter(ModelShape).validate_python(record.stages["pretrain"].plan.config["shape"])
                 speed = f"{training.tokens_per_second:,.0f} tokens/s"
-                source = f"as the run {record.run} trained on {record.host}: {speed}"
+                source = f"as the run {record.run} trained on {record.process.host}: {speed}"
                 return training.tokens_per_second * flop_per_token(shape), source
     return None

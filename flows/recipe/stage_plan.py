@@ -14,7 +14,6 @@ from tasks.dataset.manifest import Manifest, dataset_folder
 from tasks.dataset.stage import DatasetContext
 from tasks.dataset.store import Store
 
-
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 """A name that becomes a part of a path in the store: records in a shared store may be somebody else's."""
 

@@ -1,7 +1,7 @@
 """Secrets in URLs: recipes and settings are recorded, reported and shown, so none may hold a password or a signature.
 
-Notable: a user name alone is none, but for HTTP, where it may be a token. A password may hold an unescaped slash, as the
-secret keys of S3 do.
+Notable: a user name alone is none, but for HTTP, where it may be a token. A password may hold an unescaped slash, as
+the secret keys of S3 do.
 """
 
 import re

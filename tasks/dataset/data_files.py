@@ -7,7 +7,6 @@ and a few kinds of URL are read, and only this user can read the copies.
 """
 
 import re
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -75,14 +74,14 @@ def _read(value: str, field: str) -> bytes:
     if value.startswith(_BUILTIN):
         return _read_builtin(value.removeprefix(_BUILTIN), field)
     path = value.removeprefix("file://")
-    if not is_local(path) and path.partition("://")[0] not in _PROTOCOLS or "::" in path:
+    if (not is_local(path) and path.partition("://")[0] not in _PROTOCOLS) or "::" in path:
         raise UsageError(
             f"{field}: the file {value} cannot be read: give a path, or a URL of {', '.join(_PROTOCOLS)}, without `::`."
         )
     if is_local(path) and Path(path).exists() and not Path(path).is_file():
         raise UsageError(f"{field}: {value} is not a file.")
     try:
-        with open(path, "rb") if is_local(path) else fsspec.open(path, "rb") as file:
+        with Path(path).open("rb") if is_local(path) else fsspec.open(path, "rb") as file:
             content: bytes = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise UsageError(f"{field}: there is no file {value}.") from error

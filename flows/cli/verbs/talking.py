@@ -60,9 +60,10 @@ def export(
     from flows.store.exported_model import copying_model, run_on_model
 
     with copying_model(open_store(store), destination) as folder:
-        options = ["--output", str(folder / "model.gguf"), "--precision", gguf]
-        if gguf and (code := run_on_model("model.gguf_export", folder, options)):
-            sys.exit(code)
+        if gguf:
+            options = ["--output", str(folder / "model.gguf"), "--precision", gguf]
+            if code := run_on_model("model.gguf_export", folder, options):
+                sys.exit(code)
     print_text(str(destination))
 
 

@@ -127,8 +127,8 @@ def test_the_server_answers_this_run_only(data_dir: Path, started: Any) -> None:
     run = started("alone", 600)
     api_url, password = says(run, "server"), says(run, "password")
     says(run, "total")
-    url, user = f"{api_url}/flow_runs/filter", tuple(password.split(":"))
-    with httpx.Client(trust_env=False, auth=user) as known, httpx.Client(trust_env=False) as unknown:
+    url, (user, _, secret) = f"{api_url}/flow_runs/filter", password.partition(":")
+    with httpx.Client(trust_env=False, auth=(user, secret)) as known, httpx.Client(trust_env=False) as unknown:
         assert known.post(url, json={}).status_code == 200
         assert unknown.post(url, json={}).status_code == 401
         assert unknown.post(url, json={}, auth=("sluice", "guessed")).status_code == 401

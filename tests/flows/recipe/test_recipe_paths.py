@@ -1,4 +1,4 @@
-"""A recipe's paths are relative to its file, are there before a run starts, and lead to one place without a password."""
+"""A recipe's paths are relative to its file, are there before a run starts, and lead to one place, openly."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ RECIPE = """
 name: moved
 source: {base: crawl, crawl: CC-MAIN-2026-46}
 extract: {urls: {blocked_domains: ["builtin:url-blocked-domains.txt", lists/domains.txt]}}
-classifiers: {essays: {positive: [good.jsonl, "https://host.example/good.jsonl"], negative: [bad.jsonl], min_score: 0.5}}
+classifiers:
+  essays: {positive: [good.jsonl, "https://host.example/good.jsonl"], negative: [bad.jsonl], min_score: 0.5}
 mixture: {others: {older: {store: ../older}}}
 pretrain: {shape: {depth: 2}, loop: {steps: 2, global_batch_size: 1}}
 sft: {conversations: chat.jsonl, loop: {steps: 2, global_batch_size: 1}}

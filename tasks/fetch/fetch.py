@@ -42,7 +42,7 @@ SIGNALS = [
 def run(context: PartContext) -> Iterator[Output]:
     """Fetch the WARC file that the job names."""
     source, path = job_source(context.job)
-    destination = f"{context.store.url}/{stored_path(source, path)}"
+    destination = context.store.location(stored_path(source, path))
     records = wanted_records(context.store, context.job)
     try:
         if records is not None and source.select is not None:

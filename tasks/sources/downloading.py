@@ -14,7 +14,6 @@ import logging
 import os
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import fsspec
 import xxhash
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.private_folder import private_folder
 from tasks.dataset.store import explaining_full_disk
 from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import (
@@ -266,8 +266,9 @@ def _discard(partial: Path) -> None:
 def landing(destination: str | Path) -> Iterator[Path]:
     """Give the place where the file arrives before it gets its name: beside it, or a scratch folder for a URL."""
     is_remote = "://" in str(destination)
-    remote_scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
-    scratch = remote_scratch if is_remote else Path(destination).parent
+    scratch = Path(destination).parent
+    if is_remote:
+        scratch = private_folder("downloads") / xxhash.xxh3_64_hexdigest(str(destination))
     with explaining_full_disk(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")

@@ -22,7 +22,7 @@ def stage(*upstream: Upstream, **fields: object) -> Stage:
 
 
 def manifest(name: str, *digests: str) -> Manifest:
-    parts = [ManifestPart(path="", rows=0, bytes=0, digest=digest, inputs="", counters={}) for digest in digests]
+    parts = [ManifestPart(path="part-00000.parquet", rows=0, bytes=0, digest=digest, inputs="", counters={}) for digest in digests]
     whole = {"rows": 0, "bytes": 0, "digest": "".join(digests), "counters": {}}
     return Manifest.model_validate(
         {"stage": name, "fingerprint": "f", "version": 1, "config": {}, "upstream": {}, "parts": parts} | whole

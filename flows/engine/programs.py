@@ -29,6 +29,7 @@ from flows.stages.program import RESULT, ProgramContext, ProgramStage
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
+from tasks.base.plain_data import parse_json_lines
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
 from tasks.dataset.store import explaining_full_disk
@@ -191,14 +192,12 @@ def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) 
 
 def _newest_step(metrics: Path) -> dict[str, Any] | None:
     """Return the last whole step line of a metrics log, read from its end."""
-    lines: list[str] = []
+    tail = b""
     with contextlib.suppress(OSError), metrics.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - _TAIL_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    for line in reversed(lines):
-        with contextlib.suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict) and event.get("event") == "step":
-                return event
+        tail = file.read()
+    for event in reversed(list(parse_json_lines(tail, skip_bad=True))):
+        if isinstance(event, dict) and event.get("event") == "step":
+            return event
     return None

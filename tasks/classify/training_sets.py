@@ -128,7 +128,7 @@ def _text(line: bytes, text_field: str | None, where: str) -> str:
     """Return the text in one line, which is an object of JSON where there is a `text_field`."""
     try:
         if text_field is None:
-            return line.decode().strip()
+            return line.decode("utf-8-sig").strip()
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise PermanentError(f"{where} is not {'UTF-8' if text_field is None else 'JSON'}: {error}.") from error

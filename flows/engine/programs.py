@@ -26,10 +26,10 @@ from flows.engine.run import Run, working_folder
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
+from model.base.json_lines import logged_objects
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
-from tasks.base.plain_data import parse_json_lines
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
 from tasks.dataset.store import explaining_full_disk
@@ -197,7 +197,5 @@ def _newest_step(metrics: Path) -> dict[str, Any] | None:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - _TAIL_BYTES))
         tail = file.read()
-    for event in reversed(list(parse_json_lines(tail, skip_bad=True))):
-        if isinstance(event, dict) and event.get("event") == "step":
-            return event
-    return None
+    steps = [event for event in logged_objects(tail.decode(errors="replace")) if event.get("event") == "step"]
+    return steps[-1] if steps else None

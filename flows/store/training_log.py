@@ -12,7 +12,7 @@ from typing import Any
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
-from tasks.base.plain_data import parse_json_lines
+from model.base.json_lines import logged_objects
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 
@@ -156,7 +156,7 @@ def _places(store: Store, record: RunRecord) -> list[Store]:
 def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
     """Return the events of a log by their kind; a last line that is still being written is left out."""
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for event in parse_json_lines(text.encode(), skip_bad=True):
-        if isinstance(event, dict) and "event" in event:
+    for event in logged_objects(text):
+        if "event" in event:
             events[event["event"]].append(event)
     return events

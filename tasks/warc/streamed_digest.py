@@ -8,8 +8,7 @@ class StreamedDigest:
     """Compares a record's digest with its bytes: of a response the payload's, as stored, else the block's."""
 
     def __init__(self, headers: HeaderLines, head_bytes: int, is_response: bool) -> None:
-        found = hash_and_value(headers.get(f"WARC-{'Payload' if is_response else 'Block'}-Digest") or "")
-        self._hash, self._wanted = found or (None, None)
+        self._found = hash_and_value(headers.get(f"WARC-{'Payload' if is_response else 'Block'}-Digest") or "")
         self._unread = head_bytes  # of the record's own head, which no digest covers
         self._http_head: bytearray | None = bytearray() if is_response else None
 
@@ -18,15 +17,15 @@ class StreamedDigest:
         skipped = min(self._unread, len(data))
         self._unread -= skipped
         data = data[skipped:]
-        if self._hash is None or not data:
+        if self._found is None or not data:
             return
         if self._http_head is not None:
             self._http_head += data
             if len(self._http_head) < MAX_HTTP_HEAD_BYTES:
                 return
             data, self._http_head = split_http(memoryview(bytes(self._http_head)))[1], None
-        self._hash.update(data)
+        self._found[0].update(data)
 
     def agrees(self) -> bool | None:
         """Whether the digest is that of all bytes taken; None where there is none, or none that is known."""
-        return self._hash.digest() == self._wanted if self._hash else None
+        return self._found[0].digest() == self._found[1] if self._found else None

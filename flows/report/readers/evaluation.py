@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary
+from model.base.json_lines import logged_objects
 from model.evaluation.results import Reply, Validation
-from tasks.base.plain_data import parse_json_lines
 from tasks.dataset.store import Store
 
 SHOWCASE_GROUP = "held_out"
@@ -74,4 +74,4 @@ def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
     model = model_path(store, record, evaluated_stage(record))
     named = record.stages["evaluate"].plan.fingerprint[:NAMED_DIGITS]
     text = read_model_file(store, record, f"{model}/evaluation-{named}/replies.jsonl") if model else None
-    return tuple(Reply(**row) for row in parse_json_lines((text or "").encode()))
+    return tuple(Reply(**reply) for reply in logged_objects(text or ""))

@@ -18,7 +18,7 @@ from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, talking
 from flows.display.safe_text import harmless
 from tasks.base.errors import SluiceError, UsageError
-from tasks.base.secrets_in_addresses import redacted
+from tasks.dataset.secrets_in_addresses import redacted
 
 GROUPS = (running, planning, inspecting, talking, recipes)
 """The modules that declare verbs, in the order of the help."""

@@ -21,7 +21,7 @@ from flows.recipe.stage_plan import PlainName, StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.processes import ProcessName, this_process
-from tasks.base.secrets_in_addresses import redacted
+from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")

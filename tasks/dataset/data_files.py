@@ -39,7 +39,7 @@ DataFile = Annotated[str, _NamesFile()]
 
 def is_local(value: str) -> bool:
     """Return whether a value of the recipe is a path on this machine."""
-    return not (value.startswith(_BUILTIN) or _PINNED.fullmatch(value) or "://" in value or "::" in value)
+    return not (value.startswith(_BUILTIN) or is_pinned(value) or "://" in value or "::" in value)
 
 
 def data_file_fields(model: Any) -> frozenset[str]:
@@ -47,9 +47,14 @@ def data_file_fields(model: Any) -> frozenset[str]:
     return frozenset(name for name, field in getattr(model, "model_fields", {}).items() if _is_marked(field))
 
 
+def is_pinned(value: str) -> bool:
+    """Return whether a file is named by its address in the store."""
+    return bool(_PINNED.fullmatch(value))
+
+
 def read_data_file(store: Store, value: str) -> bytes:
     """Return the bytes of a file as the recipe names it, or of an address in the store; `UsageError` without one."""
-    return store.read_bytes(value) if _PINNED.fullmatch(value) else _read(value, value)
+    return store.read_bytes(value) if is_pinned(value) else _read(value, value)
 
 
 def pin_data_files(model: M, store: Store) -> M:
@@ -58,7 +63,7 @@ def pin_data_files(model: M, store: Store) -> M:
 
 
 def _pin(store: Store, field: str, value: str) -> str:
-    if _PINNED.fullmatch(value):
+    if is_pinned(value):
         return value
     content = _read(value, field)
     suffixes = "".join(re.findall(r"\.[A-Za-z0-9]+", PurePosixPath(value.removeprefix(_BUILTIN)).name)[-2:])

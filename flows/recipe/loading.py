@@ -11,12 +11,12 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError, read_recipe_values
 from model.base.errors import did_you_mean
+from tasks.base.plain_data import parse_yaml
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
 
@@ -58,8 +58,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     if not separator or not all(keys):
         raise RecipeError(f"--set {override!r} is not of the form field.path=value.")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from error
     target = values
     for key in keys[:-1]:

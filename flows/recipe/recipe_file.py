@@ -1,27 +1,23 @@
 """The values that a recipe's YAML holds: of a shipped recipe, a file, or a URL.
 
-Notable: a recipe may come from anywhere, so its size, its protocol and what its aliases expand to are limited, and a
-URL is no chain of fsspec's.
+Notable: a recipe may come from anywhere, so its size and its protocol are limited, and a URL is no chain of fsspec's.
 """
 
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from model.base.errors import did_you_mean
 from tasks.base.errors import PermanentError, UsageError
+from tasks.base.plain_data import parse_yaml
 
 PROTOCOLS = ("https", "http", "s3")
 """Where a recipe is read from by URL."""
 SUFFIXES = (".yaml", ".yml")
 """How the names of recipe files end."""
 MAX_BYTES = 1 << 20
-"""Size of the largest recipe."""
-MAX_NODES = 100_000
-"""Values and keys of the largest recipe, with all aliases written out."""
+"""Size of the largest file that is read; `parse_yaml` takes half of it."""
 
 
 class RecipeError(UsageError):
@@ -37,13 +33,11 @@ def read_recipe_values(name: str) -> tuple[str, dict[str, Any]]:
     if len(content) > MAX_BYTES:
         raise RecipeError(f"The recipe {where} has more than {MAX_BYTES:,} bytes.")
     try:
-        values = _parsed(content.decode("utf-8")) or {}
+        values = parse_yaml(content.decode("utf-8")) or {}
     except UnicodeDecodeError as error:
         raise RecipeError(f"The recipe {where} is not UTF-8 text: {error}.") from error
-    except (yaml.YAMLError, ValueError) as error:  # of a number or date that there is not
+    except ValueError as error:
         raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
-    except RecursionError as error:
-        raise RecipeError(f"The recipe {where} is nested too deeply.") from error
     if not isinstance(values, dict):
         raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
     return where, values
@@ -92,33 +86,3 @@ def _read_url(url: str) -> bytes:
         return read_small(base, file, TransferConfig(attempts=3, connect_attempts=2), bytes, MAX_BYTES)
     except PermanentError as error:
         raise RecipeError(f"The recipe {url} cannot be read. {error}") from error
-
-
-def _parsed(text: str) -> Any:
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _count(node, {})
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _count(node: yaml.Node, counts: dict[int, int]) -> int:
-    """Return how many nodes there are at and below `node`; a few aliases of aliases may stand for billions."""
-    if (known := counts.get(id(node))) is not None:
-        if not known:
-            raise yaml.YAMLError("an alias inside what it stands for")
-        return known
-    counts[id(node)] = 0
-    below: list[yaml.Node] = []
-    if isinstance(node, yaml.SequenceNode):
-        below = node.value
-    elif isinstance(node, yaml.MappingNode):
-        below = [part for pair in node.value for part in pair]
-    count = counts[id(node)] = 1 + sum(_count(part, counts) for part in below)
-    if count > MAX_NODES:
-        raise yaml.YAMLError(f"more than {MAX_NODES:,} values")
-    return count

@@ -28,6 +28,7 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
 from model.base.json_lines import logged_objects
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
+from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
@@ -140,8 +141,7 @@ def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage
 
 def newest_checkpoint(folder: Path) -> int:
     """Return the step of the newest checkpoint in a model's folder; 0 without one."""
-    names = (path.name.removeprefix("step-") for path in folder.glob("checkpoints/step-*"))
-    return max((int(name) for name in names if name.isdigit()), default=0)
+    return max(map(step_of, checkpoint_folders(folder / "checkpoints")), default=0)
 
 
 def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int) -> None:

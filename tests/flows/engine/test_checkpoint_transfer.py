@@ -91,9 +91,7 @@ def test_a_machine_does_not_start_over_where_all_checkpoints_are_damaged(
     transfer.send()
     for name in names(store):
         store.write_bytes(f"{PLACE}/checkpoints/{name}/training.json", b"{}")
-    with pytest.raises(
-        PermanentError, match=r"All checkpoints in .*models/tiny/checkpoints are damaged: put"
-    ):
+    with pytest.raises(PermanentError, match=r"All checkpoints in .*models/tiny/checkpoints are damaged: put"):
         CheckpointTransfer(store, PLACE, tmp_path / "elsewhere" / "tiny", LOGGER).restore()
     assert transfer.restore() is None, "those of this machine are intact"
 

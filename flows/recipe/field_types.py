@@ -18,7 +18,7 @@ def annotations(model: Any) -> dict[str, Any]:
 
 def model_in(annotation: Any) -> Any:
     """Return the model or dataclass inside an optional, a union or a container, None if there is none."""
-    if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+    if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel)):
         return annotation
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
         return next(filter(None, map(model_in, typing.get_args(annotation))), None)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe.loading import RecipeError, load_recipe
-from flows.recipe.recipe_paths import named_paths, refuse_missing_paths
+from flows.recipe.loading import load_recipe
+from flows.recipe.named_files import named_paths, require_named_files
+from flows.recipe.recipe_file import RecipeError
+from flows.recipe.settings import RunSettings
 from tasks.base.errors import UsageError
 
 RECIPE = """
@@ -47,7 +49,7 @@ def test_paths_are_relative_to_the_recipe(recipe: Path, tmp_path: Path, monkeypa
         )
         assert found.sft and found.sft.conversations == str(recipe.parent / "chat.jsonl")
         assert found.mixture and Path(str(found.mixture.others["older"].store)).resolve() == tmp_path / "older"
-        refuse_missing_paths(found)
+        require_named_files(found, RunSettings(store="store"))
 
 
 def test_a_path_of_the_command_line_is_relative_to_the_folder_it_is_typed_in(recipe: Path) -> None:
@@ -70,7 +72,7 @@ def test_all_that_is_missing_is_said_at_once(recipe: Path) -> None:
         (recipe.parent / name).unlink()
     (recipe.parent / "crawl").rmdir()
     with pytest.raises(UsageError) as refusal:
-        refuse_missing_paths(load_recipe(str(recipe)))
+        require_named_files(load_recipe(str(recipe)), RunSettings(store="store"))
     assert str(refusal.value).splitlines() == [
         f"source.base: there is no folder {recipe.parent}/crawl.",
         f"extract.urls.blocked_domains.1: there is no file {recipe.parent}/lists/domains.txt.",

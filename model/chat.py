@@ -4,6 +4,7 @@ Without --message it reads one message a line until the input ends; an empty lin
 """
 
 import argparse
+import io
 import sys
 
 from model.data.chat_format import Message
@@ -25,6 +26,8 @@ def _chat(model: TextModel, sampling: Sampling, options: argparse.Namespace) -> 
     if options.message is not None:
         _answer(model, [*scene, Message("user", options.message)], sampling)
         return
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a terminal may send another encoding
     messages = list(scene)
     while (line := _read_line()) is not None:
         if not line.strip():

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from model.base.json_lines import without_surrogates
 from model.inference.generation import Sampling
 from model.inference.sampling_options import run_on_text_model
 from model.inference.text_model import TextModel
@@ -17,7 +18,7 @@ def generate_text(arguments: list[str]) -> int:
 
 def _continue(model: TextModel, sampling: Sampling, options: argparse.Namespace) -> None:
     pieces = model.continuation(options.prompt, sampling)
-    print(options.prompt, end="")
+    print(without_surrogates(options.prompt), end="")
     for piece in pieces:
         print(piece, end="", flush=True)
     print()

@@ -6,24 +6,29 @@ Notable: it is rewritten whole after every stage, so a killed run still says how
 
 from __future__ import annotations
 
-import os
 import platform
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from flows.recipe.settings import RunSettings
-from flows.recipe.stage_plan import StagePlan
+from flows.recipe.stage_plan import PlainName, StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
+from tasks.base.processes import ProcessName, this_process
+from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
+
+
+INTERRUPTED = "interrupted"
+"""State of a run whose process ended without a word."""
 
 
 class StageRecord(Config):
@@ -31,7 +36,7 @@ class StageRecord(Config):
 
     plan: StagePlan
     state: str = "planned"
-    """planned | running | done | failed"""
+    """planned | waiting | running | done | failed"""
     parts_expected: int | None = None
     """Parts the finished dataset has; None until the stage is reached."""
     parts_built: int = 0
@@ -45,22 +50,24 @@ class StageRecord(Config):
 class RunRecord(Config):
     """One recipe carried out in one store."""
 
-    run: str
+    run: PlainName
     """`<start in UTC>-<recipe name>`: sorts by time."""
     recipe: dict[str, Any]
     crawl: str
     settings: dict[str, Any]
     versions: dict[str, str]
-    host: str
-    """Name of the machine that the run was started on."""
-    pid: int
-    """Its process there."""
+    process: ProcessName
+    """The process that carries it out."""
     started: str
     finished: str | None = None
     state: str = "running"
-    """running | completed | failed"""
+    """running | completed | failed | interrupted"""
     error: str | None = None
-    stages: dict[str, StageRecord] = Field(default_factory=dict)
+    stages: dict[PlainName, StageRecord] = Field(default_factory=dict)
+
+    def working_folder(self, store: Store) -> Path:
+        """Return the folder of what had to be on a local disk: the store, or the scratch folder of a remote one."""
+        return store.local("") if store.is_local else Path(str(self.settings.get("scratch", ""))).resolve()
 
     @property
     def seconds(self) -> float | None:
@@ -71,14 +78,7 @@ class RunRecord(Config):
 
     def state_now(self) -> str:
         """Return the state, or `interrupted` where the process of a running run is gone."""
-        if self.state != "running" or self.host != socket.gethostname():
-            return self.state
-        with suppress(PermissionError):  # the process of another user
-            try:
-                os.kill(self.pid, 0)
-            except ProcessLookupError:
-                return "interrupted"
-        return self.state
+        return INTERRUPTED if self.state == "running" and self.process.is_gone else self.state
 
 
 class Recorder:
@@ -101,8 +101,7 @@ class Recorder:
             crawl=crawl,
             settings=settings.model_dump(mode="json"),
             versions=installed_versions(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
+            process=this_process(),
             started=now.isoformat(timespec="seconds"),
             stages={name: StageRecord(plan=plan) for name, plan in plans.items()},
         )
@@ -120,7 +119,7 @@ class Recorder:
         """Write how the run ended."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         state = "failed" if error else "completed"
-        self._save(state=state, error=str(error) if error else None, finished=finished)
+        self._save(state=state, error=redacted(str(error)) if error else None, finished=finished)
 
     def _save(self, **changes: Any) -> None:
         """Change fields of the record and write the whole of it."""
@@ -137,22 +136,26 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-def run_names(store: Store) -> list[str]:
-    """Return the names of the runs in the store, oldest first."""
-    return [name.removesuffix(".json") for name in store.names("runs") if name.endswith(".json")]
-
-
-def read_run(store: Store, run: str) -> RunRecord:
-    """Return one run's record. Raises `PermanentError` where it is damaged."""
-    try:
-        return RunRecord.model_validate_json(store.read_bytes(f"runs/{run}.json"))
-    except ValueError as error:
-        raise PermanentError(f"The run record {store.url}/runs/{run}.json is damaged: {error}") from error
-
-
 def newest_runs(store: Store) -> Iterator[RunRecord]:
-    """Yield the runs' records, newest first."""
-    yield from (read_run(store, name) for name in reversed(run_names(store)))
+    """Yield the runs' records, newest first. Raises `PermanentError` at one that is damaged."""
+    for name in reversed(store.names("runs")):
+        if name.endswith(".json"):
+            yield _read_run(store, f"runs/{name}")
+
+
+def _read_run(store: Store, path: str) -> RunRecord:
+    try:
+        return RunRecord.model_validate_json(store.read_bytes(path))
+    except ValueError as error:
+        raise PermanentError(f"The run record {store.url}/{path} is damaged: {error}") from error
+
+
+def mark_interrupted(store: Store, run: str) -> None:
+    """Write into a run's record that its process ended without a word, if the record still says that it runs."""
+    path = f"runs/{run}.json"
+    if store.exists(path) and (record := _read_run(store, path)).state == "running":
+        ended = record.model_copy(update={"state": INTERRUPTED})
+        store.write_bytes(path, ended.model_dump_json(indent=1).encode())
 
 
 def latest_run(store: Store) -> RunRecord:

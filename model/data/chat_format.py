@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 from model.base.config import ModelShape
 from model.base.errors import BadInput
+from model.base.json_lines import without_surrogates
 
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
@@ -180,7 +181,7 @@ class ChatFormat:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of plain text, without any special token."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self._tokenizer.encode(without_surrogates(text), add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 import os
 import pkgutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,6 @@ from flows.cli.terminal import (
     output,
     print_json,
 )
-from tasks.base.errors import UsageError
 
 verbs = typer.Typer()
 
@@ -29,6 +29,9 @@ WorkerMemoryOption = Annotated[
     float | None, typer.Option("--worker-memory", min=0.1, help="GiB at which a worker is ended; default: 4.")
 ]
 ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Training processes, usually one a GPU.")]
+NoWaitOption = Annotated[
+    bool, typer.Option("--no-wait", help="End where another run is building on the store what this one needs.")
+]
 AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
 
 
@@ -41,11 +44,13 @@ def run(
     worker_memory: WorkerMemoryOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
+    no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to chat model; without a recipe, the offline demo."""
-    settings = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
     settings |= {"processes": processes, "accelerate_config": accelerate}
+    settings["when_busy"] = "refuse" if no_wait else None
     _run_flow("flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
 
 
@@ -56,10 +61,12 @@ def corpus(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     worker_memory: WorkerMemoryOption = None,
+    no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to packed tokens."""
-    settings = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings["when_busy"] = "refuse" if no_wait else None
     _run_flow("flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
 
@@ -73,9 +80,11 @@ def _training_verb(name: str, flow: str, words: str) -> None:
         overrides: SetOption = None,
         processes: ProcessesOption = 1,
         accelerate: AccelerateOption = None,
+        no_wait: NoWaitOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        settings = {"store": store, "processes": processes, "accelerate_config": accelerate}
+        settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
+        settings["when_busy"] = "refuse" if no_wait else None
         _run_flow(flow, recipe, overrides, settings, as_json)
 
 
@@ -92,18 +101,20 @@ def _run_flow(
     Of the `given` settings, those that are None keep their defaults.
     """
     from flows.recipe.loading import load_recipe
+    from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
-    if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
-        raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")
+    require_named_files(recipe, settings)
     _quieten_prefect()
     from flows.display.console import showing_progress
     from flows.engine.prefect_server import prefect_api
 
-    with prefect_api(Path.home() / ".sluice" / "prefect") as server:
-        messages.print(f"Prefect UI: {server.ui_url}")
+    # A database that a newer Prefect has migrated is of no use to an older one.
+    with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         function = pkgutil.resolve_name(flow)
         try:
             with showing_progress(messages):

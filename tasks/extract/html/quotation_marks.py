@@ -24,7 +24,7 @@ def write_quotation_marks(quotations: list[etree._Element]) -> None:
     for quotation in quotations:
         marks = _marks_of(quotation)
         inner = 2 * (sum(1 for _ in quotation.iterancestors("q")) % 2)
-        start, end = marks[inner : inner + 2]
+        start, end = marks[inner], marks[inner + 1]
         quotation.text = start + (quotation.text or "").lstrip()
         if len(quotation):
             quotation[-1].tail = (quotation[-1].tail or "").rstrip() + end

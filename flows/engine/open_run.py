@@ -46,7 +46,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     require_named_files(recipe, settings)
     logger = get_run_logger()
     for field, address in named_paths(recipe):
-        logger.info("the recipe reads %s (%s)", address, field)
+        if field != "source.base":
+            logger.info("the recipe reads %s (%s)", address, field)
     store = Store(settings.store)
     recipe_of_store = pin_data_files(recipe, store)
     source = recipe_of_store.source

@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s, hash_strings, mix64

@@ -48,6 +48,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     for field, address in named_paths(recipe):
         logger.info("the recipe reads %s (%s)", address, field)
     store = Store(settings.store)
+    for written in ("runs", "reports", "files"):
+        store.remove_abandoned(written)
     recipe_of_store = pin_data_files(recipe, store)
     source = recipe_of_store.source
     if recipe.synthetic_web:

@@ -43,11 +43,11 @@ def new_run(base: str, folder: Path, max_failed_share: float = 0.0) -> Run:
     source = SourceConfig(base=base, crawl=CRAWL, warcs="all", max_failed_share=max_failed_share, transfer=QUICK)
     recipe, settings = Recipe(name="built", source=source), RunSettings(store=str(folder / "store"), workers=2)
     plans = plan_stages(recipe, CRAWL, {})
-    recorder = Recorder.start(recipe.model_dump(mode="json"), CRAWL, settings, plans)
+    recorder = Recorder.start("building", recipe.model_dump(mode="json"), CRAWL, settings, plans)
     logger = logging.getLogger("test_build")
     store = Store(settings.store)
     leases = Leases(store, Holder(run=recorder.record.run, process=this_process()))
-    return Run(recipe, settings, store, source, plans, {}, recorder, leases, logger)
+    return Run(recipe, settings, store, source, plans, {}, logger, recorder, leases)
 
 
 def built(run: Run, server: str) -> Run:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
+from tasks.base.plain_data import parse_yaml
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
 
@@ -45,8 +45,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     where, text = _read(name_or_path)
     try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        values = parse_yaml(text) or {}
+    except ValueError as error:
         raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
@@ -70,8 +70,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     if not separator or not all(keys):
         raise RecipeError(f"--set {override!r} is not of the form field.path=value.")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from error
     target = values
     for key in keys[:-1]:

@@ -34,9 +34,14 @@ DataFile = Annotated[str, _NamesFile()]
 """A file's path, a URL that fsspec knows, or `builtin:NAME` for one that comes with Sluice."""
 
 
+def is_pinned(value: str) -> bool:
+    """Return whether a file is named by its address in the store."""
+    return value.startswith(_PINNED)
+
+
 def read_data_file(store: Store, value: str) -> bytes:
     """Return the bytes of a file as the recipe names it, or of an address in the store; `UsageError` without one."""
-    return store.read_bytes(value) if value.startswith(_PINNED) else _read(value, value)
+    return store.read_bytes(value) if is_pinned(value) else _read(value, value)
 
 
 def pin_data_files(model: M, store: Store) -> M:
@@ -45,7 +50,7 @@ def pin_data_files(model: M, store: Store) -> M:
 
 
 def _pin(store: Store, field: str, value: str) -> str:
-    if value.startswith(_PINNED):
+    if is_pinned(value):
         return value
     content = _read(value, field)
     suffixes = "".join(PurePosixPath(value.removeprefix(_BUILTIN)).suffixes[-2:])

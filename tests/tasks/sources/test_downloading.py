@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
@@ -329,6 +330,29 @@ def test_any_fsspec_url_is_a_source_and_a_destination(mirror: Mirror, whole: byt
     assert place.read_bytes() == whole
     assert again.digest == fetched.digest
     memory.rm("/downloads", recursive=True)
+
+
+def test_what_goes_to_a_url_lands_in_a_folder_that_no_other_user_can_prepare(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
+    for folder in (shared, elsewhere):
+        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    fetch_warc(mirror.base, PATH, f"memory://downloads/{PATH}", QUICK)
+    (own,) = [folder for folder in shared.iterdir() if "rate-limits" not in folder.name]
+    assert own.stat().st_mode & 0o077 == 0
+    own.rmdir()
+    own.symlink_to(elsewhere)
+    with pytest.raises(PermanentError, match="not this user's own folder"):
+        fetch_warc(mirror.base, PATH, f"memory://downloads/{PATH}", QUICK)
+    own.unlink()
+    own.mkdir(mode=0o777)
+    own.chmod(0o777)
+    with pytest.raises(PermanentError, match="not this user's own folder"):
+        fetch_warc(mirror.base, PATH, f"memory://downloads/{PATH}", QUICK)
+    assert list(elsewhere.iterdir()) == list(own.iterdir()) == []
+    fsspec.filesystem("memory").rm("/downloads", recursive=True)
 
 
 @pytest.mark.skipif(not COMMON_CRAWL.exists(), reason="the shared crawl is not here")

@@ -19,9 +19,9 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.store.run_record import Recorder, mark_interrupted
-from tasks.base.processes import this_process
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
+from tasks.workers.process_name import this_process
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
-from tasks.base.processes import ProcessName, this_process
 from tasks.dataset.store import Store
+from tasks.workers.process_name import ProcessName, this_process
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
 

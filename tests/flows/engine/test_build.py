@@ -18,13 +18,13 @@ from flows.stages.plan import plan_stages
 from flows.stages.registry import STAGES
 from flows.store.run_record import Recorder
 from tasks.base.errors import PermanentError
-from tasks.base.processes import this_process
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.sources.transfer import TransferConfig
+from tasks.workers.process_name import this_process
 from tests.tasks.crawl_mirror import CRAWL, Mirror, running_mirror, warc_path, write_crawl
 
 QUICK = TransferConfig(requests_per_second=10_000, first_pause_seconds=0.001, longest_pause_seconds=0.01)

@@ -13,8 +13,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from flows.engine.planned_run import Logger, plan_run
 from flows.engine.run import Run
+from flows.prepare.planned_run import Logger, plan_run
+from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
@@ -30,7 +31,10 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
 
     For a run that `goes_on` from a corpus in the store, `latest` is the crawl of the recipe's newest run there.
     """
+    require_named_files(recipe, settings)
     logger = get_run_logger()
+    for field, address in named_paths(recipe):
+        logger.info("the recipe reads %s (%s)", address, field)
     planned = plan_run(recipe, settings, goes_on, logger)
     _name_flow_run(recipe.source.crawl, planned.crawl)
     recorder = Recorder.start(

@@ -4,9 +4,9 @@ dropped.
 Notable: so the disk holds as many WARC files as there are workers, not the crawl.
 """
 
-from flows.engine.finished_dataset import Pair, PairFooters, done_pairs
 from flows.engine.part_tasks import build_missing, build_part, part_task
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import Pair, PairFooters, done_pairs
 from flows.recipe.settings import RunSettings
 from flows.stages.registry import STAGES
 from tasks.dataset.jobs import fed

@@ -14,8 +14,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.engine.finished_dataset import done_parts
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import done_parts
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.parts import PartFooter

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from flows.engine.planned_run import PlannedRun
+from flows.prepare.planned_run import PlannedRun
 from flows.recipe.stage_plan import StagePlan
 from flows.store.run_record import Recorder
 from tasks.dataset.leases import Leases

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.engine.mixed_corpora import pin_mixture
+from flows.prepare.mixed_corpora import pin_mixture
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.stages.plan import plan_stages

@@ -1,5 +1,6 @@
 """Whatever the mirror does, the file arrives whole or the error says what to do, and what arrived is kept."""
 
+import base64
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,26 @@ QUICK = TransferConfig(
     read_timeout_seconds=2,
 )
 PATH = warc_path(2)
+
+
+def test_a_mirrors_password_comes_from_netrc(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes
+) -> None:
+    """Not from the recipe, which is recorded and reported."""
+    sent: list[str | None] = []
+
+    def note(handler: Handler) -> None:
+        sent.append(handler.headers.get("Authorization"))
+        crawl_mirror.serve(handler)
+
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login crawler password hunter2\n")
+    (tmp_path / "netrc").chmod(0o600)
+    for number, path in enumerate([tmp_path / "netrc", tmp_path / "gone"]):
+        monkeypatch.setenv("NETRC", str(path))
+        mirror.faults.append(note)
+        fetch_warc(mirror.base, PATH, tmp_path / f"{number}.warc.gz", QUICK)
+        assert (tmp_path / f"{number}.warc.gz").read_bytes() == whole
+    assert sent == ["Basic " + base64.b64encode(b"crawler:hunter2").decode(), None]
 
 
 @pytest.fixture

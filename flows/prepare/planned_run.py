@@ -11,8 +11,9 @@ from pathlib import Path
 
 import xxhash
 
-from flows.engine.finished_dataset import Pair, done_pairs, done_parts, done_program
-from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
+from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
+from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
+from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
@@ -20,7 +21,6 @@ from flows.stages.plan import plan_stages
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.registry import STAGES
 from flows.store.run_record import newest_runs
-from tasks.base.errors import UsageError
 from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.jobs import following_jobs, part_jobs
@@ -116,7 +116,8 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
-    source = recipe.source
+    recipe_of_store = pin_data_files(recipe, store)
+    source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
@@ -124,7 +125,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
-    pinned = pin_mixture(pin_data_files(recipe.model_copy(update={"source": source}), store), store)
+    pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
     return PlannedRun(recipe, settings, store, pinned.source, plans, chat, logger)
@@ -145,23 +146,17 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
     """Return the local paths of the conversations and the questions that the recipe names."""
-    asked = {
-        "conversations": recipe.sft.conversations if recipe.sft else None,
-        "questions": recipe.evaluate.questions if recipe.pretrain else None,
-    }
-    made_up = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
+    made_by_the_web = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
     files: dict[str, Path] = {}
-    for kind, name in asked.items():
+    for where, name in chat_files(recipe).items():
+        kind = where.rpartition(".")[2]
         if name == "synthetic_web":
-            files[kind] = synthetic_web_folder(store, settings) / made_up[kind]
-        elif name == "starter" and kind == "conversations":
+            files[kind] = synthetic_web_folder(store, settings) / made_by_the_web[kind]
+        elif name in MADE_BY_THE_RUN[where]:
             files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
             write_starter_chat(files[kind])
-        elif name is not None:
+        else:
             files[kind] = Path(name).resolve()
-            if not files[kind].is_file():
-                section = "sft" if kind == "conversations" else "evaluate"
-                raise UsageError(f"{section}.{kind}: there is no file {files[kind]}.")
     return files
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.engine.planned_run import is_done_already
+from flows.prepare.planned_run import is_done_already
 from flows.recipe.loading import load_recipe
 from flows.recipe.settings import RunSettings
 from tests.conftest import sluice_command, sluice_environment

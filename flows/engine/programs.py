@@ -26,6 +26,7 @@ from flows.engine.run import Run, working_folder
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
+from model.base.json_lines import logged_objects
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
@@ -191,14 +192,10 @@ def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) 
 
 def _newest_step(metrics: Path) -> dict[str, Any] | None:
     """Return the last whole step line of a metrics log, read from its end."""
-    lines: list[str] = []
+    tail = b""
     with contextlib.suppress(OSError), metrics.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - _TAIL_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    for line in reversed(lines):
-        with contextlib.suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict) and event.get("event") == "step":
-                return event
-    return None
+        tail = file.read()
+    steps = [event for event in logged_objects(tail.decode(errors="replace")) if event.get("event") == "step"]
+    return steps[-1] if steps else None

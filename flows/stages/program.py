@@ -4,7 +4,6 @@ Notable: the two halves meet only in files. A program gets one JSON config with 
 log, checkpoints, a result) is read back here as plain JSON.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from flows.recipe.stage_plan import StagePlan
 from model.base.config import deciding_fields
+from model.base.json_lines import logged_objects
 from tasks.dataset.stage import Output, PartContext, Stage
 from tasks.dataset.store import Store
 from tasks.tokenize.tokenizer_files import tokenizer_path
@@ -114,7 +114,7 @@ class ProgramStage(Stage):
 def training_summary(context: ProgramContext) -> dict[str, Any]:
     """Return what a training came to, from its metrics log."""
     log = context.model_folder(context.plan.name) / "metrics.jsonl"
-    events = [json.loads(line) for line in log.read_text().splitlines()]
+    events = list(logged_objects(log.read_text(encoding="utf-8")))
     of = {kind: [event for event in events if event["event"] == kind] for kind in ("step", "eval", "skipped", "done")}
     end = of["done"][-1]
     found = {"model": context.model_path(context.plan.name), "steps": end["step"], "tokens": end["tokens"]}

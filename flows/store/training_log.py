@@ -6,13 +6,13 @@ up to the failure are in the report.
 
 import json
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from statistics import median_high
 from typing import Any
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
+from model.base.json_lines import logged_objects
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 
@@ -156,9 +156,7 @@ def _places(store: Store, record: RunRecord) -> list[Store]:
 def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
     """Return the events of a log by their kind; a last line that is still being written is left out."""
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in text.splitlines():
-        with suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict) and "event" in event:
-                events[event["event"]].append(event)
+    for event in logged_objects(text):
+        if "event" in event:
+            events[event["event"]].append(event)
     return events

@@ -15,7 +15,8 @@ from typing import Any, get_args
 import numpy as np
 import xxhash
 
-from model.base.errors import BadInput, text_lines
+from model.base.errors import BadInput
+from model.base.json_lines import read_json_lines
 from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
 from model.data.packed_sequences import PackedSequences, Packing
 
@@ -86,12 +87,11 @@ def read_conversations(path: Path) -> list[list[Message]]:
 
     Raises BadInput if the file is missing or a line is malformed.
     """
-    return [_conversation(line, where) for where, line in text_lines(path, "conversations")]
+    return [_conversation(values, where) for where, values in read_json_lines(path, "conversations", _EXPECTED)]
 
 
-def _conversation(line: str, where: str) -> list[Message]:
+def _conversation(values: Any, where: str) -> list[Message]:
     try:
-        values = json.loads(line)
         found = [_message(message) for message in values["messages"]]
         tools = values.get("tools") or []
         if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):

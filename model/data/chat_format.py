@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 from model.base.config import ModelShape
 from model.base.errors import BadInput
+from model.base.json_lines import without_surrogates
 
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
@@ -179,9 +180,8 @@ class ChatFormat:
         return [*self.conversation(messages)[0], self.start_of_turn, *self.encode("assistant\n")]
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of plain text, without any special token; half a surrogate pair counts as U+FFFD."""
-        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        ids: list[int] = self._tokenizer.encode(whole, add_special_tokens=False).ids
+        """Return the ids of plain text, without any special token."""
+        ids: list[int] = self._tokenizer.encode(without_surrogates(text), add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

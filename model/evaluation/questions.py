@@ -4,7 +4,6 @@ Notable: a reply is right if it contains the normalised answer as whole words. T
 about phrasing. A reply that lists several candidates passes too, so every reply is kept for a person to read.
 """
 
-import json
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,14 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.base.errors import BadInput, text_lines
+from model.base.errors import BadInput
 from model.base.full_disk import writing
+from model.base.json_lines import json_lines, read_json_lines
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.evaluation.results import Reply
 from model.evaluation.subject import Subject
 from model.inference.generation import Sampling, generate
 from model.inference.loading import require_decoder
 from model.network.transformer import Transformer
+
+_EXPECTED = "needs id, question, answer and group"
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,19 @@ def ask_questions(subject: Subject) -> dict[str, dict[str, Any]] | None:
     chat.check_vocabulary(model.shape)
     replies = ask(model, chat, read_questions(Path(config.questions)), config.max_new_tokens, config.batch)
     config.replies.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(asdict(reply), ensure_ascii=False) for reply in replies)
     with writing(config.replies):
-        config.replies.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        config.replies.write_text(json_lines(map(asdict, replies)), encoding="utf-8")
     return accuracy_by_group(replies)
 
 
 def read_questions(path: Path) -> list[Question]:
     """Return the questions of a JSONL file, in order; raises BadInput if there is none or a line lacks a field."""
     questions = []
-    for where, line in text_lines(path, "questions"):
+    for where, values in read_json_lines(path, "questions", _EXPECTED):
         try:
-            values = json.loads(line)
             questions.append(Question(*(str(values[name]) for name in ("id", "question", "answer", "group"))))
         except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{where}: needs id, question, answer and group: {error!r}") from error
+            raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
     if not questions:
         raise BadInput(f"{path} holds no questions")
     return questions

@@ -18,13 +18,12 @@ document boundaries included, left out where bytes are unknown: it moves with th
 the one to compare by.
 """
 
-import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from model.base.full_disk import writing
+from model.base.json_lines import json_lines, logged_objects
 
 
 class MetricsLog:
@@ -33,7 +32,7 @@ class MetricsLog:
     def __init__(self, path: Path, resumed_step: int) -> None:
         """Open the log and cut off what came after `resumed_step`; 0 starts a new log."""
         self._path = path
-        kept = "".join(_lines_up_to(resumed_step, path) if resumed_step else ())
+        kept = json_lines(_events_up_to(resumed_step, path) if resumed_step else ())
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.tmp")
         with writing(path):
@@ -44,7 +43,7 @@ class MetricsLog:
     def write(self, event: str, step: int, **values: Any) -> None:
         """Append one event."""
         with writing(self._path):
-            self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
+            self._file.write(json_lines([{"event": event, "step": step, **values}]))
             self._file.flush()
 
     def close(self) -> None:
@@ -53,11 +52,8 @@ class MetricsLog:
             self._file.close()
 
 
-def _lines_up_to(step: int, path: Path) -> Iterator[str]:
+def _events_up_to(step: int, path: Path) -> Iterator[dict[str, Any]]:
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.splitlines(keepends=True):
-        with suppress(ValueError):  # what a kill left incomplete is no JSON
-            event = json.loads(line)
-            whole = line.endswith("\n") and isinstance(event, dict)
-            if whole and event.get("event") != "done" and event.get("step", 0) <= step:
-                yield line
+    for event in logged_objects(text):
+        if event.get("event") != "done" and event.get("step", 0) <= step:
+            yield event

@@ -234,6 +234,21 @@ def test_texts_that_begin_with_a_dash_are_accepted(trained: Path) -> None:
     assert done.stdout.startswith("--x -y")
 
 
+def test_text_in_another_encoding_is_read_as_well_as_it_can_be(trained: Path) -> None:
+    """A terminal that sends Latin-1, or half of a surrogate pair on the command line, is no reason to crash."""
+    model, latin = ["--model", str(trained / "export"), "--max-new-tokens", "2"], "caf\u00e9?".encode("latin-1")
+    said: list[tuple[list[str | bytes], bytes]] = [
+        (["model.chat", "--message", latin], b""),
+        (["model.chat"], latin + b"\n"),
+        (["model.generate", "--prompt", latin], b""),
+    ]
+    for arguments, text in said:
+        command = [sys.executable, "-m", *arguments, *model]
+        done = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().startswith("caf\N{REPLACEMENT CHARACTER}?")
+
+
 def test_damaged_exports_and_wrong_options_exit_with_2(trained: Path, tmp_path: Path) -> None:
     missing = run_module("model.chat", "--model", str(tmp_path / "none"), "--message", "?")
     assert (missing.returncode, "there is no folder" in missing.stderr) == (2, True)

@@ -1,11 +1,11 @@
 """How good the finished model is: bits per byte beside a unigram baseline, and its answers to questions."""
 
-import json
 from dataclasses import dataclass
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary
+from model.base.json_lines import logged_objects
 from model.evaluation.results import Reply, Validation
 from tasks.dataset.store import Store
 
@@ -74,4 +74,4 @@ def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:
     model = model_path(store, record, evaluated_stage(record))
     named = record.stages["evaluate"].plan.fingerprint[:NAMED_DIGITS]
     text = read_model_file(store, record, f"{model}/evaluation-{named}/replies.jsonl") if model else None
-    return tuple(Reply(**json.loads(line)) for line in (text or "").splitlines() if line)
+    return tuple(Reply(**reply) for reply in logged_objects(text or ""))

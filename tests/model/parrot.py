@@ -15,7 +15,14 @@ from model.inference.qwen3_config import qwen3_config
 from model.network.transformer import Transformer, initialise
 
 SHAPE = ModelShape(
-    vocab_size=384, layers=1, hidden_size=64, heads=2, kv_heads=1, intermediate_size=64, context=64, tied_embeddings=False
+    vocab_size=384,
+    layers=1,
+    hidden_size=64,
+    heads=2,
+    kv_heads=1,
+    intermediate_size=64,
+    context=64,
+    tied_embeddings=False,
 )
 
 

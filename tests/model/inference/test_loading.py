@@ -82,7 +82,7 @@ def test_an_index_cannot_name_files_elsewhere(sharded: Path, name: Any) -> None:
         load_export(sharded, torch.float32)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"weight_map": []}', '{"weight_map": {}}', "[" * 200_000, "\xff"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"weight_map": [1]}', '{"weight_map": {}}', "[" * 200_000])
 def test_a_damaged_index_is_named(sharded: Path, content: str) -> None:
     (sharded / INDEX).write_text(content, encoding="latin-1")
     with pytest.raises(BadInput, match=INDEX):
@@ -228,6 +228,7 @@ def test_a_weight_of_another_size_or_name_is_named(export: Path) -> None:
     save_file({**weights, UP: torch.zeros(64, 63)}, export / WEIGHTS)
     with pytest.raises(BadInput, match=rf"{UP} is \(64, 63\), and should be \(64, 64\)"):
         load_export(export, torch.float32)
-    save_file({**{name: weights[name] for name in weights if name != UP}, "extra": weights[UP].clone()}, export / WEIGHTS)
+    weights["extra"] = weights.pop(UP)
+    save_file(weights, export / WEIGHTS)
     with pytest.raises(BadInput, match=f"{UP} is missing"):
         load_export(export, torch.float32)

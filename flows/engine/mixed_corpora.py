@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
-from flows.store.run_record import read_run, run_names
+from flows.store.run_record import newest_runs
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
@@ -46,8 +46,7 @@ def _pinned(name: str, other: OtherCorpus, own: Store) -> OtherCorpus:
 
 
 def _newest(name: str, other: OtherCorpus, store: Store) -> str:
-    for run in reversed(run_names(store)):
-        record = read_run(store, run)
+    for record in newest_runs(store):
         planned = record.stages.get("corpus")
         if planned is None or (other.crawl and record.crawl != other.crawl):
             continue

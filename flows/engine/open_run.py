@@ -5,14 +5,19 @@ asks for one, resolves `latest`, and takes the digests of the chat files. From t
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import xxhash
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
+from prefect.states import Crashed
 
 from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.engine.run import Logger, Run, synthetic_web_folder, working_folder
@@ -20,9 +25,11 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.stages.plan import plan_stages
-from flows.store.run_record import Recorder, read_run, run_names
+from flows.store.run_record import Recorder, mark_interrupted, newest_runs
 from tasks.base.errors import UsageError
+from tasks.base.processes import this_process
 from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
@@ -53,8 +60,10 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     refuse_own_corpus(plans)
     recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
     logger.info("run %s in %s", recorder.record.run, store.url)
+    holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
     try:
-        yield Run(recipe, settings, store, source, plans, chat, recorder, logger)
+        with Leases(store, holder, partial(_mark_killed, store, logger)) as leases:
+            yield Run(recipe, settings, store, source, plans, chat, recorder, leases, logger)
     except BaseException as error:
         recorder.finish(error)
         raise
@@ -68,8 +77,7 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
     if source.crawl != "latest":
         return source.crawl
-    records = (read_run(store, name) for name in reversed(run_names(store)))
-    before = next((record.crawl for record in records if record.recipe.get("name") == recipe.name), None)
+    before = next((record.crawl for record in newest_runs(store) if record.recipe.get("name") == recipe.name), None)
     if goes_on and before:
         return before
     crawl = resolve_crawl(source)
@@ -84,6 +92,21 @@ def _name_flow_run(asked: str, crawl: str) -> None:
     if identity and name and asked != crawl:
         with get_client(sync_client=True) as client:
             client.update_flow_run(UUID(identity), name=name.replace(asked, crawl, 1))
+
+
+def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
+    """Say of a run that left a dataset unfinished, in its record and to Prefect, that it runs no more."""
+    logger.warning("%s ended without a word; going on from what it finished", holder.in_words)
+    mark_interrupted(store, holder.run)
+    if not holder.flow_run:
+        return
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # it ran under another server
+        identity = UUID(holder.flow_run)
+        state = client.read_flow_run(identity).state
+        if state and not state.is_final():
+            message = f"{holder.in_words} ended without a word; another run has taken over its work."
+            crashed: State[Any] = Crashed(message=message)
+            client.set_flow_run_state(identity, crashed, force=True)
 
 
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:

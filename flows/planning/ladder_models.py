@@ -12,7 +12,7 @@ from flows.display.numbers import short
 from flows.planning.learning_rules import carried_over
 from flows.planning.scaled_shape import scaled_shape
 from flows.recipe.ladder_config import LadderConfig
-from model.base.config import ModelShape, PretrainSection, deciding_fields
+from model.base.config import ModelShape, PretrainSection
 from model.base.config_loading import config_as_json
 from model.metrics.flops import count_parameters, flop_per_token
 
@@ -35,11 +35,6 @@ class PlannedLadderModel:
     def name(self) -> str:
         """Its name in a log."""
         return f"{short(self.parameters)} parameters, {self.tokens_per_parameter:g} tokens each"
-
-    @property
-    def meaning(self) -> dict[str, Any]:
-        """The fields that decide the result."""
-        return deciding_fields(self.config)
 
     @property
     def flop(self) -> float:

@@ -5,7 +5,7 @@ was measured on this corpus and vocabulary.
 """
 
 from flows.planning.scaling_law import ScalingLaw
-from flows.store.run_record import read_run, run_names
+from flows.store.run_record import newest_runs
 from tasks.base.config import Config
 from tasks.dataset.store import Store
 
@@ -115,8 +115,7 @@ def ladder_path(recipe: str, fingerprint: str) -> str:
 
 def newest_ladder(store: Store, recipe: str) -> LadderResult | None:
     """Return the newest finished ladder of a recipe of this name; None where there is none."""
-    for name in reversed(run_names(store)):
-        record = read_run(store, name)
+    for record in newest_runs(store):
         stage = record.stages.get("ladder")
         if stage and record.recipe.get("name") == recipe:
             path = ladder_path(recipe, stage.plan.fingerprint)

@@ -7,7 +7,7 @@ says how many files it was measured on.
 import math
 
 from flows.recipe.recipe import Recipe
-from flows.store.run_record import RunRecord, read_run, run_names
+from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.config import Config
 from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.store import Store
@@ -46,8 +46,7 @@ def token_yield(store: Store, recipe: Recipe) -> TokenYield:
     The yield of the synthetic web says nothing about a real one, so they never stand in for each other.
     """
     others: TokenYield | None = None
-    for name in reversed(run_names(store)):
-        record = read_run(store, name)
+    for record in newest_runs(store):
         if bool(record.recipe.get("synthetic_web")) != bool(recipe.synthetic_web):
             continue
         is_same = record.recipe.get("name") == recipe.name

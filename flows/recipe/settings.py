@@ -5,6 +5,7 @@ bytes.
 """
 
 import os
+from typing import Literal
 
 from pydantic import Field
 
@@ -28,3 +29,5 @@ class RunSettings(Config):
     """Training processes on this machine: usually one a GPU."""
     accelerate_config: str | None = None
     """An accelerate config file (see infra/accelerate), which then decides the processes instead."""
+    when_busy: Literal["wait", "refuse"] = "wait"
+    """Where another run on the store is building a dataset that this one needs: wait for it, or end with its name."""

@@ -6,9 +6,7 @@ Notable: it is rewritten whole after every stage, so a killed run still says how
 
 from __future__ import annotations
 
-import os
 import platform
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,9 +19,14 @@ from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
+from tasks.base.processes import ProcessName, this_process
 from tasks.dataset.store import Store
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
+
+
+INTERRUPTED = "interrupted"
+"""State of a run whose process ended without a word."""
 
 
 class StageRecord(Config):
@@ -31,7 +34,7 @@ class StageRecord(Config):
 
     plan: StagePlan
     state: str = "planned"
-    """planned | running | done | failed"""
+    """planned | waiting | running | done | failed"""
     parts_expected: int | None = None
     """Parts the finished dataset has; None until the stage is reached."""
     parts_built: int = 0
@@ -51,14 +54,12 @@ class RunRecord(Config):
     crawl: str
     settings: dict[str, Any]
     versions: dict[str, str]
-    host: str
-    """Name of the machine that the run was started on."""
-    pid: int
-    """Its process there."""
+    process: ProcessName
+    """The process that carries it out."""
     started: str
     finished: str | None = None
     state: str = "running"
-    """running | completed | failed"""
+    """running | completed | failed | interrupted"""
     error: str | None = None
     stages: dict[str, StageRecord] = Field(default_factory=dict)
 
@@ -71,14 +72,7 @@ class RunRecord(Config):
 
     def state_now(self) -> str:
         """Return the state, or `interrupted` where the process of a running run is gone."""
-        if self.state != "running" or self.host != socket.gethostname():
-            return self.state
-        with suppress(PermissionError):  # the process of another user
-            try:
-                os.kill(self.pid, 0)
-            except ProcessLookupError:
-                return "interrupted"
-        return self.state
+        return INTERRUPTED if self.state == "running" and self.process.is_gone else self.state
 
 
 class Recorder:
@@ -101,8 +95,7 @@ class Recorder:
             crawl=crawl,
             settings=settings.model_dump(mode="json"),
             versions=installed_versions(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
+            process=this_process(),
             started=now.isoformat(timespec="seconds"),
             stages={name: StageRecord(plan=plan) for name, plan in plans.items()},
         )
@@ -137,22 +130,26 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-def run_names(store: Store) -> list[str]:
-    """Return the names of the runs in the store, oldest first."""
-    return [name.removesuffix(".json") for name in store.names("runs") if name.endswith(".json")]
-
-
-def read_run(store: Store, run: str) -> RunRecord:
-    """Return one run's record. Raises `PermanentError` where it is damaged."""
-    try:
-        return RunRecord.model_validate_json(store.read_bytes(f"runs/{run}.json"))
-    except ValueError as error:
-        raise PermanentError(f"The run record {store.url}/runs/{run}.json is damaged: {error}") from error
-
-
 def newest_runs(store: Store) -> Iterator[RunRecord]:
-    """Yield the runs' records, newest first."""
-    yield from (read_run(store, name) for name in reversed(run_names(store)))
+    """Yield the runs' records, newest first. Raises `PermanentError` at one that is damaged."""
+    for name in reversed(store.names("runs")):
+        if name.endswith(".json"):
+            yield _read_run(store, f"runs/{name}")
+
+
+def _read_run(store: Store, path: str) -> RunRecord:
+    try:
+        return RunRecord.model_validate_json(store.read_bytes(path))
+    except ValueError as error:
+        raise PermanentError(f"The run record {store.url}/{path} is damaged: {error}") from error
+
+
+def mark_interrupted(store: Store, run: str) -> None:
+    """Write into a run's record that its process ended without a word, if the record still says that it runs."""
+    path = f"runs/{run}.json"
+    if store.exists(path) and (record := _read_run(store, path)).state == "running":
+        ended = record.model_copy(update={"state": INTERRUPTED})
+        store.write_bytes(path, ended.model_dump_json(indent=1).encode())
 
 
 def latest_run(store: Store) -> RunRecord:

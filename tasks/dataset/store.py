@@ -102,6 +102,23 @@ class Store:
         with self.writing(path) as temporary:
             temporary.write_bytes(data)
 
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a small file where none is; return False where there is one. Of several writers one succeeds.
+
+        Unlike all other files of a store, a reader may see it half written.
+        """
+        try:
+            if self.is_local:
+                final = Path(self.full(path))
+                final.parent.mkdir(parents=True, exist_ok=True)
+                with final.open("xb") as file:
+                    file.write(data)
+            else:
+                self.fs.pipe_file(self.full(path), data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
         """Yield a local temporary path to write; on leaving without error it becomes `path`, whole.

@@ -9,10 +9,13 @@ Notable: the folder appears complete or not at all, and an existing one of the s
     FOLDER/truth.jsonl.gz  FOLDER/chat/train.jsonl  FOLDER/chat/questions.jsonl  FOLDER/synthetic_web.json
 """
 
+import fcntl
 import json
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -66,18 +69,36 @@ def generate_synthetic_web(folder: str | Path, config: SyntheticWebConfig | None
     config = config or SyntheticWebConfig()
     target = Path(folder).resolve()
     name = digest({"version": VERSION, "config": config.model_dump(mode="json")})
-    existing = _existing(target)
-    if existing is not None and existing.digest == name:
-        return existing
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir(parents=True)
-        summary = _write(scratch, config, name)
-        _swap(scratch, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with _only_writer(target) as (new, old):
+        existing = _existing(target)
+        if existing is not None and existing.digest == name:
+            return existing
+        new.mkdir()
+        summary = _write(new, config, name)
+        if target.exists():
+            target.replace(old)
+        new.replace(target)
     return summary
+
+
+@contextmanager
+def _only_writer(target: Path) -> Iterator[tuple[Path, Path]]:
+    """Wait until no other process writes the folder; yield where to write the new one and to put the old one.
+
+    Both are removed at the end, and at the start if a killed process left them.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (target.with_name(f".{target.name}.{kind}") for kind in ("new", "old"))
+    parent = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(parent, fcntl.LOCK_EX)
+        for path in (new, old):
+            shutil.rmtree(path, ignore_errors=True)
+        yield new, old
+    finally:
+        for path in (new, old):
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(parent)
 
 
 def read_summary(folder: str | Path) -> SyntheticWebSummary:
@@ -97,15 +118,6 @@ def _existing(target: Path) -> SyntheticWebSummary | None:
         ) from error
     except ValueError:
         return None
-
-
-def _swap(scratch: Path, target: Path) -> None:
-    """Put the finished folder in its place, then remove the one that was there before."""
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.replace(old)
-    scratch.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(folder: Path, config: SyntheticWebConfig, name: str) -> SyntheticWebSummary:

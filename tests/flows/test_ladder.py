@@ -12,6 +12,7 @@ from flows.planning.ladder_models import ladder_models
 from flows.planning.ladder_result import LadderResult
 from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.loading import RecipeError, load_recipe
+from flows.stages.ladder import STAGE
 from model.base.config import PretrainSection
 from tests.chaos.test_kills import kill_when, start
 from tests.conftest import Sluice
@@ -69,7 +70,7 @@ def test_pace_names_no_model(section: PretrainSection) -> None:
     assert slower
     config = LadderConfig(sizes=(0.5,), tokens_per_parameter=(1.0,))
     (one,), (other,) = (ladder_models(each, config, TARGETS, SEQUENCES)[0] for each in (section, slower))
-    assert one.meaning == other.meaning
+    assert STAGE.meaning(one.config) == STAGE.meaning(other.config)
     assert one.config != other.config
 
 

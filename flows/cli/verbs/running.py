@@ -29,6 +29,9 @@ WorkerMemoryOption = Annotated[
     float | None, typer.Option("--worker-memory", min=0.1, help="GiB at which a worker is ended; default: 4.")
 ]
 ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Training processes, usually one a GPU.")]
+NoWaitOption = Annotated[
+    bool, typer.Option("--no-wait", help="End where another run is building on the store what this one needs.")
+]
 AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
 
 
@@ -41,11 +44,13 @@ def run(
     worker_memory: WorkerMemoryOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
+    no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to chat model; without a recipe, the offline demo."""
-    settings = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
     settings |= {"processes": processes, "accelerate_config": accelerate}
+    settings["when_busy"] = "refuse" if no_wait else None
     _run_flow("flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
 
 
@@ -56,10 +61,12 @@ def corpus(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     worker_memory: WorkerMemoryOption = None,
+    no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to packed tokens."""
-    settings = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings["when_busy"] = "refuse" if no_wait else None
     _run_flow("flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
 
@@ -73,9 +80,11 @@ def _training_verb(name: str, flow: str, words: str) -> None:
         overrides: SetOption = None,
         processes: ProcessesOption = 1,
         accelerate: AccelerateOption = None,
+        no_wait: NoWaitOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        settings = {"store": store, "processes": processes, "accelerate_config": accelerate}
+        settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
+        settings["when_busy"] = "refuse" if no_wait else None
         _run_flow(flow, recipe, overrides, settings, as_json)
 
 

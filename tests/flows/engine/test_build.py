@@ -18,6 +18,8 @@ from flows.stages.plan import plan_stages
 from flows.stages.registry import STAGES
 from flows.store.run_record import Recorder
 from tasks.base.errors import PermanentError
+from tasks.base.processes import this_process
+from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import Store
@@ -43,7 +45,9 @@ def new_run(base: str, folder: Path, max_failed_share: float = 0.0) -> Run:
     plans = plan_stages(recipe, CRAWL, {})
     recorder = Recorder.start(recipe.model_dump(mode="json"), CRAWL, settings, plans)
     logger = logging.getLogger("test_build")
-    return Run(recipe, settings, Store(settings.store), source, plans, {}, recorder, logger)
+    store = Store(settings.store)
+    leases = Leases(store, Holder(run=recorder.record.run, process=this_process()))
+    return Run(recipe, settings, store, source, plans, {}, recorder, leases, logger)
 
 
 def built(run: Run, server: str) -> Run:

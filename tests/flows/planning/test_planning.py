@@ -90,7 +90,7 @@ def test_every_gpu_of_the_table_has_a_source() -> None:
     for gpu in known_gpus().values():
         assert gpu.source
         assert 50e12 < gpu.flop_per_second < 1e16
-        assert 10e9 < gpu.memory_bytes < 1e12
+        assert 15e9 < gpu.memory_bytes < 1e12
 
 
 def test_a_gpu_may_be_described() -> None:

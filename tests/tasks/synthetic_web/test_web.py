@@ -5,7 +5,10 @@ import gzip
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -211,3 +214,21 @@ def test_draws_are_the_same_everywhere() -> None:
 
 def sha1(data: bytes) -> str:
     return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
+
+
+def test_what_a_killed_writer_left_is_removed_and_writers_take_turns(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from tasks.synthetic_web import generation\n"
+        "def write(folder, *rest): (folder / 'half').touch(); print('writing', flush=True); time.sleep(600)\n"
+        "generation._write = write\n"
+        "generation.generate_synthetic_web(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "web")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout and killed.stdout.readline() == "writing\n"
+        assert (tmp_path / ".web.new" / "half").exists()
+        killed.kill()
+    with ThreadPoolExecutor() as threads:
+        one, other = threads.map(generate_synthetic_web, [tmp_path / "web"] * 2, [SMALL] * 2)
+    assert one == other == read_summary(tmp_path / "web")
+    assert [path.name for path in tmp_path.iterdir()] == ["web"]

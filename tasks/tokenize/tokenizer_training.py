@@ -139,7 +139,7 @@ def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
 def _with_visible_tools(tokenizer: Tokenizer) -> Tokenizer:
     """Return the tokenizer with the tokens of tools as none of the special ones, as the trainer makes them all.
 
-    Servers and pipelines leave special tokens out of what a model says, and would lose what tells a call from an answer.
+    Servers and pipelines leave special tokens out of what a model says, and would lose what tells a call from the rest.
     """
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in TOOL_TOKENS])
     # What was special once stays so in memory.

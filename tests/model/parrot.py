@@ -55,5 +55,6 @@ def _token_of_byte(tokenizer: Path, byte: int) -> int:
     shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [value for value in range(0x100) if value not in shown]
     letter = chr(byte) if byte in shown else chr(0x100 + others.index(byte))
-    found: int = Tokenizer.from_file(str(tokenizer)).token_to_id(letter)
+    found = Tokenizer.from_file(str(tokenizer)).token_to_id(letter)
+    assert found is not None
     return found

@@ -1,18 +1,25 @@
 """The export as its users run it: with transformers' generation, pipelines and templates, and lm-evaluation-harness."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from model.data.chat_format import Message
+from model.evaluate import evaluate
 from model.export import export
 from model.inference.generation import Sampling
 from model.inference.text_model import load_text_model
 from model.pretrain import pretrain
 from model.sft import finetune
-from tests.model.test_export import export_config
-from tests.model.tiny_corpus import TinyCorpus, write_json
+from tests.environments import environment_with
+from tests.model.test_export import evaluate_config, export_config
+from tests.model.tiny_corpus import CONTEXT, TinyCorpus, write_json, write_tokens
 from tests.model.tool_tokenizer import tool_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -50,8 +57,6 @@ def asked(question: str) -> list[dict[str, str]]:
 
 def own_reply(exported: Path, question: str) -> str:
     """What our own program answers."""
-    from model.data.chat_format import Message
-
     said = load_text_model(exported).reply([Message("user", question)], Sampling(max_new_tokens=NEW))
     return "".join(said)
 
@@ -113,7 +118,7 @@ def test_pipelines_show_the_calls_that_a_model_makes(exported: Path, corpus: Tin
 TASK = """
 task: held_out
 dataset_path: json
-dataset_kwargs: {data_files: {test: %s}}
+dataset_kwargs: {data_files: {test: FILE}}
 test_split: test
 output_type: loglikelihood_rolling
 doc_to_text: ""
@@ -128,5 +133,35 @@ from lm_eval.tasks import TaskManager
 model = HFLM(pretrained=sys.argv[1], dtype="float32", device="cpu", batch_size=4)
 tasks = TaskManager(include_path=sys.argv[2], include_defaults=False)
 found = simple_evaluate(model=model, tasks=["held_out"], task_manager=tasks, bootstrap_iters=0)
-print(json.dumps({"bits_per_byte": found["results"]["held_out"]["bits_per_byte,none"]}))
+print(json.dumps(found["results"]["held_out"]["bits_per_byte,none"]))
 """
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_harness_measures_our_own_bits_per_byte(
+    corpus: TinyCorpus, exported: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    python = environment_with("harness", ["lm_eval==0.4.13"], with_ours=True)
+    # Longer documents are read in windows, which the harness lays elsewhere.
+    rows = [row for row in pq.read_table(corpus.tokens).to_pylist() if len(row["tokens"]) <= CONTEXT]
+    write_tokens(tmp_path / "tokens", [rows])
+    cut = {"tokens": str(tmp_path / "tokens"), "cache": str(tmp_path / "cache"), "questions": None}
+    assert evaluate(evaluate_config(corpus, exported, tmp_path, **cut)) == 0
+    ours = json.loads((tmp_path / "result.json").read_text())["validation"]
+    held_out = [tokenizer.decode(row["tokens"][1:-1]) for row in rows if row["split"] == "validation"]
+    assert ours["documents"] == len(held_out) > 5
+    lines = [json.dumps({"text": text}) for text in held_out]
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "held_out.jsonl").write_text("\n".join(lines))
+    (tmp_path / "tasks" / "held_out.yaml").write_text(TASK.replace("FILE", str(tmp_path / "tasks" / "held_out.jsonl")))
+    command = [str(python), "-c", HARNESS, str(exported), str(tmp_path / "tasks")]
+    offline = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=os.environ | offline)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(ours["bits_per_byte"], rel=1e-4)

@@ -1,4 +1,7 @@
-"""Names of hosts as they are compared: in ASCII, as browsers write them."""
+"""Names of hosts as they are compared, in ASCII, as browsers write them; and the top-level domains that end them."""
+
+from functools import cache
+from importlib import resources
 
 import idna
 
@@ -18,3 +21,14 @@ def ascii_host(name: str) -> str:
     if not all(0 < len(label) <= _MAX_LABEL for label in name.split(".")):
         raise UnicodeError("a label between its dots is empty or longer than 63 characters")
     return name
+
+
+@cache
+def top_level_domains() -> frozenset[str]:
+    """Return all of the Internet, from the public suffix list that `tld` ships.
+
+    In lower case, without a dot; those of other scripts as they are written.
+    """
+    listed = resources.files("tld") / "res" / "effective_tld_names_public_only.dat.txt"
+    suffixes = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines())
+    return frozenset(words[0].rpartition(".")[2] for words in suffixes if words and not words[0].startswith("//"))

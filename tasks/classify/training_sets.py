@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s, hash_strings, mix64
-from tasks.dataset.data_files import read_data_file
+from tasks.dataset.data_files import is_pinned, read_data_file
 from tasks.dataset.store import Store
 
 MAX_LINE_BYTES = 64 << 20
@@ -78,7 +78,7 @@ def read_set(store: Store, files: Iterable[str], text_field: str, field: str, sa
 @contextmanager
 def _opened(store: Store, file: str) -> Iterator[IO[bytes]]:
     """Give the file as a stream where it is in the store, as it is in a run."""
-    if store.exists(file):
+    if is_pinned(file):
         with store.open(file) as stream:
             yield stream
     else:
@@ -128,7 +128,7 @@ def _text(line: bytes, text_field: str | None, where: str) -> str:
     """Return the text in one line, which is an object of JSON where there is a `text_field`."""
     try:
         if text_field is None:
-            return line.decode().strip()
+            return line.decode("utf-8-sig").strip()
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise PermanentError(f"{where} is not {'UTF-8' if text_field is None else 'JSON'}: {error}.") from error

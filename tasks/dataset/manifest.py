@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.fingerprint import digest
@@ -19,7 +21,7 @@ from tasks.dataset.store import Store
 class ManifestPart(Config):
     """One part, as the manifest lists it."""
 
-    path: str
+    path: str = Field(pattern=r"^part-[0-9]{5,9}\.parquet$")
     rows: int
     bytes: int
     digest: str

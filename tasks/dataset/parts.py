@@ -17,6 +17,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
+from pydantic import TypeAdapter
 
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.store import Store
@@ -45,6 +46,9 @@ class PartFooter:
     def failed(self) -> bool:
         """Whether the part is without what it should be made from, such as a WARC file that the source lacks."""
         return self.counters.get("failed", 0) > 0
+
+
+_FOOTER = TypeAdapter(PartFooter)
 
 
 def part_name(index: int) -> str:
@@ -144,8 +148,8 @@ def read_footer(store: Store, path: str) -> PartFooter | None:
     try:
         with store.open(path) as file:
             metadata = pq.read_metadata(file).metadata or {}
-        return PartFooter(**json.loads(metadata[_KEY]))
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
+        return _FOOTER.validate_json(metadata[_KEY])
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValueError):
         return None
     except OSError as error:
         _raise_if_temporary(store, path, error)

@@ -17,7 +17,9 @@ from typing import BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.base.errors import PermanentError
+from tasks.base.errors import PermanentError, UsageError
+from tasks.base.foreign_names import is_plain_path, path_below
+from tasks.dataset.secrets_in_addresses import refuse_secret
 
 
 @contextmanager
@@ -43,6 +45,10 @@ class Store:
 
     def __init__(self, url: str) -> None:
         try:
+            refuse_secret(url, "--store (settings.store)")
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+        try:
             self.fs, root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
             raise PermanentError(
@@ -54,7 +60,9 @@ class Store:
         self.url = self.root if self.is_local else url.rstrip("/")
 
     def full(self, path: str) -> str:
-        """Return the path as the filesystem takes it."""
+        """Return the path as the filesystem takes it. Raises PermanentError for one that may lead out of the store."""
+        if path and not is_plain_path(path):
+            raise PermanentError(f"{path[:200]!r} is not a path within the store {self.url}.")
         return f"{self.root}/{path}"
 
     def location(self, path: str) -> str:
@@ -65,7 +73,7 @@ class Store:
         """Return the path on this machine's disk; only local stores have one."""
         if not self.is_local:
             raise PermanentError(f"{self.url}/{path} is not on a local disk; this step needs a local folder.")
-        return Path(self.root) / path
+        return Path(self.full(path))
 
     def exists(self, path: str) -> bool:
         """Return whether a file or folder is there."""
@@ -84,13 +92,16 @@ class Store:
         return cast(bytes, self.fs.cat_file(self.full(path)))
 
     def names(self, folder: str) -> list[str]:
-        """Return the base names in a folder, sorted; none where the folder is missing."""
+        """Return the base names in a folder, sorted; none where the folder is missing.
+
+        Left out are names that no path within a store has, which others can give to the objects of a shared bucket.
+        """
         self.fs.invalidate_cache()
         try:
             entries = self.fs.ls(self.full(folder), detail=False)
         except FileNotFoundError:
             return []
-        return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+        return sorted(filter(is_plain_path, (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)))
 
     def remove(self, path: str) -> None:
         """Delete a file, if it is there."""
@@ -144,9 +155,15 @@ class Store:
                 self._put(temporary, path)
 
     def download_folder(self, path: str, folder: Path) -> None:
-        """Copy a folder of the store to a local folder; local files of the same size are kept."""
-        for name in self.fs.find(self.full(path)):
-            target = folder / str(name)[len(self.full(path)) :].lstrip("/")
+        """Copy a folder of the store to a local folder; local files of the same size are kept.
+
+        Raises PermanentError for a name that would lead out of the local folder.
+        """
+        inside = f"{self.full(path)}/"
+        for name in map(str, self.fs.find(inside[:-1])):
+            if name == inside:
+                continue  # an object store's mark for the folder itself
+            target = path_below(folder, name.removeprefix(inside))
             if not target.exists() or target.stat().st_size != self.fs.size(name):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self.fs.get_file(name, str(target))

@@ -9,7 +9,6 @@ Notable:
 
 import contextlib
 import difflib
-import json
 import logging
 import re
 import zlib
@@ -23,6 +22,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
+from tasks.base.plain_data import parse_json
 from tasks.fetch.page_selection import SelectConfig
 from tasks.sources.byte_source import byte_source
 from tasks.sources.downloading import read_small
@@ -36,7 +36,11 @@ OFFICIAL_INDEX = "https://index.commoncrawl.org"
 """The list of crawls is published beside the data, on a host of its own."""
 
 _MOST_LISTING_BYTES = 64 << 20
-_CRAWL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MOST_CRAWLS_BYTES = 4 << 20
+_MOST_CRAWLS = 10_000
+_MAX_NAME_CHARS = 200  # of a crawl or a WARC file; endings of ours come after it
+_MAX_PATH_CHARS = 1_000
+_CRAWL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_MAX_NAME_CHARS - 1}}}")
 _USUAL_NAME = re.compile(r"CC-MAIN-[0-9]{4}.*")
 _WARC_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.warc(\.gz)?")
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -59,7 +63,7 @@ class SourceConfig(Config):
 
     base: str = Field(default=OFFICIAL_BASE, min_length=1)
     """Address with Common Crawl's layout: https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder."""
-    crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_MAX_NAME_CHARS)
     """A crawl's name, such as CC-MAIN-2026-46, or "latest"."""
     warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] | WarcSample = 1
     """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of places,
@@ -119,9 +123,11 @@ def known_crawls(config: SourceConfig) -> list[str]:
     """Return the names of the source's crawls; [] where it does not list them."""
     index = OFFICIAL_INDEX if config.base.rstrip("/") == OFFICIAL_BASE else config.base
     try:
-        names = read_small(index, "collinfo.json", config.transfer, _crawl_names, _MOST_LISTING_BYTES, False)
+        names = read_small(index, "collinfo.json", config.transfer, _crawl_names, _MOST_CRAWLS_BYTES, False)
     except NotFound:
         names = byte_source(config.base, config.transfer).folders("crawl-data")
+    if len(names) > _MOST_CRAWLS:
+        raise PermanentError(f"{index}: {len(names):,} crawls are listed; at most {_MOST_CRAWLS:,} are expected.")
     return [name for name in names if _CRAWL_NAME.fullmatch(name)]
 
 
@@ -149,7 +155,8 @@ def listed_paths(config: SourceConfig, path: str, pattern: re.Pattern[str]) -> l
     """Return the paths in the listing at `path` below the base. Raises PermanentError for one not like `pattern`."""
     paths = read_small(config.base, path, config.transfer, _lines, _MOST_LISTING_BYTES)
     for number, line in enumerate(paths, 1):
-        if not pattern.fullmatch(line) or ".." in line:
+        is_long = len(line) > _MAX_PATH_CHARS or len(PurePosixPath(line).name) > _MAX_NAME_CHARS
+        if is_long or not pattern.fullmatch(line) or ".." in line:
             where = byte_source(config.base, config.transfer).address(path)
             raise PermanentError(f"{where}, line {number}: {line[:200]!r} is not the path of such a file.")
     return paths
@@ -203,7 +210,7 @@ def _refuse_pages(body: bytes) -> None:
 def _crawl_names(body: bytes) -> list[str]:
     _refuse_pages(body)
     try:
-        return [str(entry["id"]) for entry in json.loads(body)]
+        return [str(entry["id"]) for entry in parse_json(body)]
     except (ValueError, TypeError, KeyError) as error:
         raise TemporaryError(f"collinfo.json is not a list of crawls with an id ({error}).") from error
 
@@ -213,7 +220,7 @@ def _lines(body: bytes) -> list[str]:
     _refuse_pages(body)
     try:
         listing = inflate(body, GZIP, _MOST_LISTING_BYTES + 1)
-        lines = listing.data.decode("ascii").splitlines()
+        lines = listing.data.decode("ascii").split("\n")
     except (zlib.error, UnicodeDecodeError) as error:
         raise TemporaryError(f"The listing arrived damaged ({error}).") from error
     if len(listing.data) > _MOST_LISTING_BYTES:

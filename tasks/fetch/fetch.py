@@ -21,7 +21,7 @@ from tasks.fetch.wanted_dataset import fetch_cost, wanted_paths, wanted_records
 from tasks.fetch.warc_files import drop_warc, is_at_hand, job_source, stored_path
 from tasks.sources.downloading import DamagedWarc, fetch_warc
 from tasks.sources.transfer import NotFound
-from tasks.synthetic_web.generation import VERSION as SYNTHETIC_WEB_VERSION
+from tasks.synthetic_web.texts.config import VERSION as SYNTHETIC_WEB_VERSION
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.warc.content import NotAWarc
 
@@ -42,7 +42,7 @@ SIGNALS = [
 def run(context: PartContext) -> Iterator[Output]:
     """Fetch the WARC file that the job names."""
     source, path = job_source(context.job)
-    destination = f"{context.store.url}/{stored_path(source, path)}"
+    destination = context.store.location(stored_path(source, path))
     records = wanted_records(context.store, context.job)
     try:
         if records is not None and source.select is not None:

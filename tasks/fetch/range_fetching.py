@@ -23,6 +23,7 @@ import xxhash
 
 from tasks.base.errors import PermanentError
 from tasks.base.messages import first_words
+from tasks.base.plain_data import parse_json
 from tasks.dataset.store import explaining_full_disk
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
@@ -218,7 +219,7 @@ def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
 def _recall(partial: Path, identity: str) -> str | None:
     """Return the tag of the file whose records `partial` begins with; `partial` is removed where they are others."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        note = json.loads(note_beside(partial).read_text())
+        note = parse_json(note_beside(partial).read_bytes())
         if note["records"] == identity:
             return str(note["tag"]) if note["tag"] is not None else None
     partial.unlink(missing_ok=True)

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-import yaml
-
 from tasks.base.errors import UsageError
+from tasks.base.plain_data import parse_yaml
 
 BUILTIN_STOP_WORDS = "builtin:stop-words.yaml"
 """The lists that come with Sluice."""
@@ -38,8 +37,8 @@ class StopWords:
 def parse_stop_words(content: bytes, name: str) -> StopWords:
     """Return the lists in a YAML file of `language: word word ...`. Raises UsageError that names the file `name`."""
     try:
-        lists = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        lists = parse_yaml(content)
+    except ValueError as error:
         raise UsageError(f"The stop words in {name} are not YAML: {error}.") from error
     if not isinstance(lists, dict):
         raise UsageError(f"The stop words in {name} must be lines like `de: der die und`.")

@@ -14,7 +14,6 @@ import logging
 import os
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ import fsspec
 import xxhash
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.plain_data import parse_json
+from tasks.base.private_folder import private_folder
 from tasks.dataset.store import explaining_full_disk
 from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import (
@@ -102,9 +103,11 @@ def read_small(
     """Return what `parse` makes of the file at `path`, of at most `limit` bytes.
 
     It is fetched again where `parse` raises a TemporaryError; without a checksum of its own it must arrive twice alike.
+    Raises PermanentError where what arrives twice alike cannot be parsed.
     """
     source = byte_source(base, transfer)
     seen: set[bytes] = set()
+    refused: set[bytes] = set()
 
     def once() -> bytes:
         with source.read(path, 0, None, None) as reply:
@@ -119,7 +122,13 @@ def read_small(
 
     def attempt() -> Parsed:
         body = once()
-        parsed = parse(body)
+        try:
+            parsed = parse(body)
+        except TemporaryError as error:
+            if has_checksum or body not in refused:
+                refused.add(body)
+                raise
+            raise PermanentError(f"{source.address(path)}: {error} It arrives so each time: look at it.") from error
         if not has_checksum and body not in seen and source.local(path) is None:
             seen.add(body)
             if (again := once()) not in seen:
@@ -246,7 +255,7 @@ def note_beside(partial: Path) -> Path:
 def _recall(partial: Path) -> tuple[int | None, str | None] | None:
     """Return the length and tag of the file that `partial` is the beginning of; None if they are not known."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        note = json.loads(note_beside(partial).read_text())
+        note = parse_json(note_beside(partial).read_bytes())
         return note["total"], note["tag"]
     return None
 
@@ -266,8 +275,9 @@ def _discard(partial: Path) -> None:
 def landing(destination: str | Path) -> Iterator[Path]:
     """Give the place where the file arrives before it gets its name: beside it, or a scratch folder for a URL."""
     is_remote = "://" in str(destination)
-    remote_scratch = Path(tempfile.gettempdir()) / f"sluice-{xxhash.xxh3_64_hexdigest(str(destination))}"
-    scratch = remote_scratch if is_remote else Path(destination).parent
+    scratch = Path(destination).parent
+    if is_remote:
+        scratch = private_folder("downloads") / xxhash.xxh3_64_hexdigest(str(destination))
     with explaining_full_disk(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")

@@ -9,10 +9,12 @@ Notable:
 import contextlib
 import email.utils
 import functools
+import os
 import re
 import ssl
 import time
 from collections.abc import Iterator
+from netrc import NetrcParseError
 from pathlib import Path
 from urllib.parse import quote
 
@@ -56,7 +58,9 @@ class HttpSource:
         one = httpx.Limits(max_connections=1)
         with (
             self._rate_limiter.connection(),
-            httpx.Client(timeout=self._timeout, limits=one, verify=_trust(), follow_redirects=False) as client,
+            httpx.Client(
+                timeout=self._timeout, limits=one, verify=_trust(), follow_redirects=False, auth=_credentials()
+            ) as client,
         ):
             yield client
 
@@ -116,6 +120,14 @@ class HttpSource:
 def _trust() -> ssl.SSLContext:
     """Return the trusted certificates, loaded once for this process because that takes long."""
     return httpx.create_ssl_context()
+
+
+def _credentials() -> httpx.NetRCAuth | None:
+    """Return the user's ~/.netrc, for mirrors that want a password; None where there is none."""
+    try:
+        return httpx.NetRCAuth(os.environ.get("NETRC"))
+    except (OSError, NetrcParseError):
+        return None
 
 
 def _beginning(response: httpx.Response) -> str:

@@ -14,16 +14,13 @@ import fcntl
 import json
 import os
 import random
-import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import xxhash
 
-from tasks.base.errors import PermanentError
+from tasks.base.private_folder import private_folder
 from tasks.sources.transfer import TransferConfig
 
 _POLL_SECONDS = 0.05
@@ -47,7 +44,7 @@ class RateLimiter:
 
     def __init__(self, place: str, limits: TransferConfig) -> None:
         self._limits = limits
-        self._folder = _runtime_folder() / xxhash.xxh3_64_hexdigest(place)
+        self._folder = private_folder("rate-limits") / xxhash.xxh3_64_hexdigest(place)
         self._folder.mkdir(exist_ok=True)
 
     @contextlib.contextmanager
@@ -124,13 +121,3 @@ class RateLimiter:
                 file.write(after)
                 file.truncate()
                 file.flush()
-
-
-def _runtime_folder() -> Path:
-    """Return a folder that only this user of this machine can write to."""
-    folder = Path(tempfile.gettempdir()) / f"sluice-rate-limits-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermanentError(f"{folder} is not this user's own folder: remove it, or set TMPDIR to another place.")
-    return folder

@@ -23,14 +23,11 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.fingerprint import digest
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE, conversations, json_lines, questions
-from tasks.synthetic_web.texts.config import SyntheticWebConfig
+from tasks.synthetic_web.texts.config import VERSION, SyntheticWebConfig
 from tasks.synthetic_web.texts.country import Country, invent_country
 from tasks.synthetic_web.truth import TRUTH_FILE, truth_line
 from tasks.synthetic_web.web.warc_writing import WarcFile, gzip_member, write_warc
 from tasks.synthetic_web.web.web import invent_web
-
-VERSION = 1
-"""Raised when the same configuration gives other bytes than before."""
 
 _SUMMARY_FILE = "synthetic_web.json"
 _HOURS_PER_WARC = 3

@@ -20,6 +20,7 @@ from tasks.warc.content import WarcContent, refuse_other_content
 from tasks.warc.gzip_members import Piece
 from tasks.warc.header_lines import HEAD_END, RECORD_BEGIN, RECORD_LINE, HeaderLines
 from tasks.warc.limits import ReadLimits
+from tasks.warc.streamed_digest import StreamedDigest
 
 _LONGEST_RECORD_LINE = 64
 _LINE_ENDS = re.compile(rb"[\r\n]*")
@@ -80,6 +81,8 @@ class RecordFramer:
     def __init__(self, content: WarcContent, limits: ReadLimits) -> None:
         self.others: Counter[str] = Counter()  # records so far that are no responses, by WARC-Type
         self.heads = 0  # records so far whose head could be read
+        self.skipped_digests: dict[int, bool] = {}
+        """Of the records so far that are too long to be held, whether each one's digest is right, by offset."""
         self._content = content
         self._compressed = content.compressed
         self._file_bytes = sys.maxsize if content.compressed or content.file_bytes is None else content.file_bytes
@@ -93,6 +96,7 @@ class RecordFramer:
         self._start: int | None = None  # offset of the record being read
         self._head: _Head | None = None
         self._skip = 0  # bytes of the present record still to skip
+        self._skipped_digest = StreamedDigest(HeaderLines(), 0, False)  # of that record
         self._lost = False  # looking for a line that begins a record
         self._reported = False  # the record being skipped was already yielded as unreadable
 
@@ -180,9 +184,12 @@ class RecordFramer:
     def _skip_over(self) -> bool:
         """Drop what belongs to a record that is skipped; return False while there is more of it to come."""
         skipped = min(self._skip, self._left)
+        self._skipped_digest.update(memoryview(self._buffer)[self._at : self._at + skipped])
         self._drop(skipped)
         self._skip -= skipped
         if not self._skip:
+            if self._start is not None and (agrees := self._skipped_digest.agrees()) is not None:
+                self.skipped_digests[self._start] = agrees
             self._start = self._head = None
             self._reported = False
         return not self._skip
@@ -227,6 +234,7 @@ class RecordFramer:
         if self._position + head.total > self._file_bytes:
             return "wrong_length", "the record is shorter than its Content-Length", 1
         self._skip = head.total
+        self._skipped_digest = StreamedDigest(headers, size, kind == RESPONSE)
         if kind != RESPONSE:
             self.others[kind] += 1
             return None

@@ -84,17 +84,25 @@ def decode_content(body: bytes, coding: str, max_bytes: int) -> Body:
     return Body(body[:max_bytes], complete, len(body) > max_bytes)
 
 
-def digest_agrees(digest: str, *bodies: bytes | memoryview) -> bool | None:
-    """Whether a digest such as `sha1:BASE32` is that of one of the bodies; None where its algorithm is not known."""
+def hash_and_value(digest: str) -> tuple[Any, bytes | None] | None:
+    """Return an empty hash for a digest such as `sha1:BASE32`, and the digest's bytes, None where they are unreadable.
+
+    Return None where the algorithm is not known.
+    """
     algorithm, _, value = digest.strip().partition(":")
     algorithm = algorithm.strip().lower().replace("-", "")
     if algorithm not in _DIGESTS:
         return None
-    wanted = _digest_bytes(value.strip(), _DIGESTS[algorithm])
-    if wanted is None:
-        return False
-    different = {id(body): body for body in bodies}.values()  # where nothing was to undo, they are one object
-    return any(hashlib.new(algorithm, body, usedforsecurity=False).digest() == wanted for body in different)
+    return hashlib.new(algorithm, usedforsecurity=False), _digest_bytes(value.strip(), _DIGESTS[algorithm])
+
+
+def digest_agrees(digest: str, *bodies: bytes | memoryview) -> bool | None:
+    """Whether a digest such as `sha1:BASE32` is that of one of the bodies; None where its algorithm is not known."""
+    if (found := hash_and_value(digest)) is None:
+        return None
+    empty, wanted = found
+    different = {id(body): body for body in bodies}.values() if wanted else ()  # where nothing was to undo, one object
+    return any(hashlib.new(empty.name, body, usedforsecurity=False).digest() == wanted for body in different)
 
 
 def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:

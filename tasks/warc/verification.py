@@ -49,6 +49,8 @@ def verify_warc(path: str | Path) -> WarcCheck:
                 cut_at = item.offset
             elif isinstance(item, Unreadable) and item.reason != "too_large" and broken_at is None:
                 broken_at = item.offset
+        verified += sum(framer.skipped_digests.values())
+        wrong = sorted([*wrong, *(at for at, fits in framer.skipped_digests.items() if not fits)])
         if content.compressed:
             # A fault inside an intact gzip member is a record's.
             broken_at, cut_at = content.broken_at, content.cut_at

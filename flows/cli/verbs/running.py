@@ -3,6 +3,7 @@
 import os
 import pkgutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,6 @@ from flows.cli.terminal import (
     output,
     print_json,
 )
-from tasks.base.errors import UsageError
 
 verbs = typer.Typer()
 
@@ -101,18 +101,20 @@ def _run_flow(
     Of the `given` settings, those that are None keep their defaults.
     """
     from flows.recipe.loading import load_recipe
+    from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
-    if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
-        raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")
+    require_named_files(recipe, settings)
     _quieten_prefect()
     from flows.display.console import showing_progress
     from flows.engine.prefect_server import prefect_api
 
-    with prefect_api(Path.home() / ".sluice" / "prefect") as server:
-        messages.print(f"Prefect UI: {server.ui_url}")
+    # A database that a newer Prefect has migrated is of no use to an older one.
+    with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         function = pkgutil.resolve_name(flow)
         try:
             with showing_progress(messages):

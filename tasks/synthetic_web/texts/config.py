@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 
 from tasks.base.config import Config
 
+VERSION = 1
+"""Of the generator; raised when the same configuration gives other bytes than before."""
+
 
 class SyntheticWebConfig(Config):
     """The synthetic web of the offline demo. The same values give the same bytes on every machine."""

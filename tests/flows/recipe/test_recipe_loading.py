@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe.loading import RENAMED, RecipeError, apply_override, load_recipe
+from flows.recipe.loading import RENAMED, apply_override, load_recipe
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_file import RecipeError
 from flows.recipe.shipped import shipped_recipes
 
 
@@ -123,3 +124,17 @@ def test_a_recipe_is_read_where_torch_is_not() -> None:
     """The data half runs without torch: reading a recipe must not import it."""
     code = "import sys, flows.recipe.recipe; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("override", ["name=2026-02-30", "name=" + "[" * 2000, "name=!!timestamp soon", "name=&a [*a]"])
+def test_an_override_that_yaml_cannot_read_is_refused_in_words(override: str) -> None:
+    with pytest.raises(RecipeError, match="the value is not valid YAML"):
+        load_recipe("demo", [override])
+
+
+def test_a_recipe_whose_aliases_multiply_is_refused(tmp_path: Path) -> None:
+    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    laughs += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+    (tmp_path / "laughs.yaml").write_text(laughs)
+    with pytest.raises(RecipeError, match="aliases"):
+        load_recipe(str(tmp_path / "laughs.yaml"))

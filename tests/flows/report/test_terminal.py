@@ -69,3 +69,11 @@ def test_what_the_model_says_cannot_steer_the_terminal(finished: tuple[Store, Ru
     text = shown(Store(str(tmp_path / "store")), finished[1])
     assert "\x1b]0;" not in text and "\x07" not in text
     assert "[red]x[/red]" in text
+
+
+def test_a_reply_may_hold_the_line_ends_of_unicode(finished: tuple[Store, RunRecord], tmp_path: Path) -> None:
+    shutil.copytree(finished[0].root, tmp_path / "store")
+    replies = next((tmp_path / "store").rglob("replies.jsonl"))
+    lines = [json.loads(line) | {"reply": "one\u2028two\x85three"} for line in replies.read_text().split("\n") if line]
+    replies.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    assert "three" in shown(Store(str(tmp_path / "store")), finished[1])

@@ -22,7 +22,8 @@ def stage(*upstream: Upstream, **fields: object) -> Stage:
 
 
 def manifest(name: str, *digests: str) -> Manifest:
-    parts = [ManifestPart(path="", rows=0, bytes=0, digest=digest, inputs="", counters={}) for digest in digests]
+    part = {"path": "part-00000.parquet", "rows": 0, "bytes": 0, "inputs": "", "counters": {}}
+    parts = [ManifestPart.model_validate(part | {"digest": digest}) for digest in digests]
     whole = {"rows": 0, "bytes": 0, "digest": "".join(digests), "counters": {}}
     return Manifest.model_validate(
         {"stage": name, "fingerprint": "f", "version": 1, "config": {}, "upstream": {}, "parts": parts} | whole

@@ -1,8 +1,10 @@
 """Parts: done when their footer says so, whole or absent, the same bytes for the same rows."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,3 +90,20 @@ def test_a_damaged_manifest_is_named(store: Store) -> None:
     with pytest.raises(PermanentError, match=r"datasets/extract/ffff/manifest.json is damaged"):
         read_manifest(store, "extract", "ffff")
     assert read_manifest(store, "extract", "0000") is None
+
+
+@pytest.mark.parametrize("footer", ["[" * 100_000, "[]", '{"stage": 1}', '{"counters": {"kept": "many"}}', "\ud800"])
+def test_a_footer_that_is_none_is_no_footer(store: Store, tmp_path: Path, footer: str) -> None:
+    table = pa.table({"id": ["a"]}).replace_schema_metadata({"sluice": footer.encode(errors="surrogatepass")})
+    pq.write_table(table, tmp_path / "part")
+    assert read_footer(store, "part") is None
+
+
+@pytest.mark.parametrize("path", ["../part-00000.parquet", "part-1.parquet", "/etc/part-00000.parquet", ""])
+def test_a_manifest_lists_parts_of_its_own_folder(store: Store, path: str) -> None:
+    footer = write(store, part_path("extract", "f" * 16, 0), ["a"])
+    written = write_manifest(store, "extract", "f" * 16, 1, {}, {}, [footer]).model_dump()
+    written["parts"][0]["path"] = path
+    store.write_bytes(f"datasets/extract/{'f' * 16}/manifest.json", json.dumps(written).encode())
+    with pytest.raises(PermanentError, match=r"manifest .* is damaged"):
+        read_manifest(store, "extract", "f" * 16)

@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 
 import pytest
+from fsspec.implementations import memory
 
 from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store, explaining_full_disk
@@ -55,6 +56,68 @@ def test_folders_travel_both_ways(store: Store, tmp_path: Path) -> None:
         if p.is_file()
     }
     assert copied == {"deep/one": b"1", "two": b"22"}
+
+
+HOSTILE_NAMES = [
+    "../out",
+    "a/../../out",
+    "a//b",
+    "./a",
+    "..\\out",
+    "C:\\out",
+    "C:/out",
+    "/out",
+    "a/..",
+    "nul\x00",
+    "line\nend",
+    "long" * 100,
+]
+
+
+@pytest.mark.parametrize("key", HOSTILE_NAMES)
+def test_a_name_that_leads_out_of_the_folder_is_not_written(tmp_path: Path, key: str) -> None:
+    store = Store(f"memory://{tmp_path.name}")
+    memory.MemoryFileSystem.store[f"/{tmp_path.name}/models/m/{key}"] = file = memory.MemoryFile(path=key)
+    file.write(b"hostile")
+    folder = tmp_path / "deep" / "copy"
+    with pytest.raises(PermanentError, match="not the name of a file below"):
+        store.download_folder("models/m", folder)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_key_of_a_bucket_that_leads_out_of_the_folder_is_not_written(s3_bucket: str, tmp_path: Path) -> None:
+    store = Store(s3_bucket)
+    store.fs.pipe_file(f"{store.root}/models/m/../../../out", b"hostile")
+    with pytest.raises(PermanentError, match=r"'../../../out' is not the name"):
+        store.download_folder("models/m", tmp_path / "a" / "b" / "c")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_link_in_the_local_folder_is_not_followed(tmp_path: Path) -> None:
+    store = Store(f"memory://{tmp_path.name}")
+    store.write_bytes("models/m/a/file", b"hostile")
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "copy" / "a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermanentError, match="not the name of a file below"):
+        store.download_folder("models/m", tmp_path / "copy")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", HOSTILE_NAMES)
+def test_no_path_leads_out_of_the_store(store: Store, path: str) -> None:
+    for use in (store.full, store.read_bytes, store.exists, store.remove):
+        with pytest.raises(PermanentError, match="not a path within the store"):
+            use(path)
+    with pytest.raises(PermanentError, match="not a path within the store"):
+        store.write_bytes(path, b"")
+
+
+def test_names_that_no_path_has_are_left_out(tmp_path: Path) -> None:
+    store = Store(f"memory://{tmp_path.name}")
+    store.write_bytes("runs/one.json", b"")
+    memory.MemoryFileSystem.store[f"/{tmp_path.name}/runs/..\\x.json"] = memory.MemoryFile(path="x")
+    assert store.names("runs") == ["one.json"]
 
 
 def test_an_unknown_protocol_is_refused_by_name() -> None:

@@ -1,6 +1,7 @@
 """Crawls and WARC files are found by the source's own listings; what is wrong with a listing is said."""
 
 import gzip
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,12 +125,41 @@ def test_a_source_without_crawls_is_an_error(tmp_path: Path) -> None:
         resolve_crawl(config(str(tmp_path)))
 
 
-@pytest.mark.parametrize("line", ["../../etc/passwd", "/etc/x.warc.gz", "a/../b.warc.gz", "page.html", "a b.warc.gz"])
+LONG_NAMES = [f"crawl-data/{'n' * 300}.warc.gz", f"{'f/' * 600}x.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    "line", ["../../etc/passwd", "/etc/x.warc.gz", "a/../b.warc.gz", "page.html", "a b.warc.gz", "a.\x0b", *LONG_NAMES]
+)
 def test_lines_that_are_no_warc_paths_are_refused(mirror: Mirror, line: str) -> None:
     listing = mirror.root / "crawl-data" / CRAWL / "warc.paths.gz"
     listing.write_bytes(gzip.compress(f"{warc_path(0)}\n{line}\n".encode()))
     with pytest.raises(PermanentError, match="line 2"):
         list_warcs(config(mirror.base))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 200_000, "nested too deeply"),
+        ('{"a":' * 200_000, "nested too deeply"),
+        (f'[{{"id": {"9" * 5000}}}]', "not a list of crawls"),
+        ('[{"name": "x"}]', "not a list of crawls"),
+        (json.dumps([{"id": f"C{number}"} for number in range(10_001)]), "10,001 crawls are listed"),
+        (json.dumps([{"id": f"CC-MAIN-{number}"} for number in range(400_000)]), "larger than"),
+        (json.dumps([{"id": "n" * 300}]), "no crawl is listed"),
+    ],
+)
+def test_a_list_of_crawls_that_none_is_ends_in_words(mirror: Mirror, content: str, message: str) -> None:
+    (mirror.root / "collinfo.json").write_text(content)
+    with pytest.raises(PermanentError, match=message):
+        resolve_crawl(config(mirror.base))
+    assert len(mirror.asked) <= 2
+
+
+def test_a_crawls_name_is_no_longer_than_a_folders() -> None:
+    with pytest.raises(ValidationError, match="crawl"):
+        SourceConfig(crawl="n" * 300)
 
 
 def test_a_busy_source_is_asked_again(mirror: Mirror) -> None:

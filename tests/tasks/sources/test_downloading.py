@@ -1,7 +1,9 @@
 """Whatever the mirror does, the file arrives whole or the error says what to do, and what arrived is kept."""
 
+import base64
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
@@ -41,6 +43,26 @@ QUICK = TransferConfig(
     read_timeout_seconds=2,
 )
 PATH = warc_path(2)
+
+
+def test_a_mirrors_password_comes_from_netrc(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes
+) -> None:
+    """Not from the recipe, which is recorded and reported."""
+    sent: list[str | None] = []
+
+    def note(handler: Handler) -> None:
+        sent.append(handler.headers.get("Authorization"))
+        crawl_mirror.serve(handler)
+
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login crawler password hunter2\n")
+    (tmp_path / "netrc").chmod(0o600)
+    for number, path in enumerate([tmp_path / "netrc", tmp_path / "gone"]):
+        monkeypatch.setenv("NETRC", str(path))
+        mirror.faults.append(note)
+        fetch_warc(mirror.base, PATH, tmp_path / f"{number}.warc.gz", QUICK)
+        assert (tmp_path / f"{number}.warc.gz").read_bytes() == whole
+    assert sent == ["Basic " + base64.b64encode(b"crawler:hunter2").decode(), None]
 
 
 @pytest.fixture
@@ -329,6 +351,29 @@ def test_any_fsspec_url_is_a_source_and_a_destination(mirror: Mirror, whole: byt
     assert place.read_bytes() == whole
     assert again.digest == fetched.digest
     memory.rm("/downloads", recursive=True)
+
+
+def test_what_goes_to_a_url_lands_in_a_folder_that_no_other_user_can_prepare(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
+    for folder in (shared, elsewhere):
+        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    fetch_warc(mirror.base, PATH, f"memory://downloads/{PATH}", QUICK)
+    (own,) = [folder for folder in shared.iterdir() if "rate-limits" not in folder.name]
+    assert own.stat().st_mode & 0o077 == 0
+    own.rmdir()
+    own.symlink_to(elsewhere)
+    with pytest.raises(PermanentError, match="not this user's own folder"):
+        fetch_warc(mirror.base, PATH, f"memory://downloads/{PATH}", QUICK)
+    own.unlink()
+    own.mkdir(mode=0o777)
+    own.chmod(0o777)
+    with pytest.raises(PermanentError, match="not this user's own folder"):
+        fetch_warc(mirror.base, PATH, f"memory://downloads/{PATH}", QUICK)
+    assert list(elsewhere.iterdir()) == list(own.iterdir()) == []
+    fsspec.filesystem("memory").rm("/downloads", recursive=True)
 
 
 @pytest.mark.skipif(not COMMON_CRAWL.exists(), reason="the shared crawl is not here")

@@ -106,6 +106,20 @@ def test_a_large_page_is_sound_and_so_is_the_file(tmp_path: Path) -> None:
         assert check.records == 3 * len(RECORDS) + 2
 
 
+@pytest.mark.parametrize("kind", ["response", "resource"])
+def test_the_digest_of_a_record_too_long_to_be_held_is_verified(tmp_path: Path, kind: str) -> None:
+    page = Random(0).randbytes(ReadLimits().max_record_bytes)
+    block, part = (http_response(page), "Payload") if kind == "response" else (page, "Block")
+    content_type = {} if kind == "response" else {"Content_Type": "application/octet-stream"}
+    digest = {f"WARC_{part}_Digest": sha1(page)}
+    data = RECORDS[0] + record(block, kind, **content_type, **digest)
+    check = verify_warc(write(tmp_path, data + RECORDS[1]))
+    assert (check.records, check.verified, check.wrong_digests, check.broken_at) == (3, 2, (), None)
+    at = len(data) - 1000
+    check = verify_warc(write(tmp_path, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] + RECORDS[1]))
+    assert (check.records, check.verified, check.wrong_digests) == (3, 1, (len(RECORDS[0]),))
+
+
 def test_records_after_damage_are_verified_too(tmp_path: Path) -> None:
     spoilt = MEMBERS[2][:60] + b"????" + MEMBERS[2][64:]
     check = verify_warc(write(tmp_path, b"".join([*MEMBERS[:2], spoilt, *MEMBERS[3:]])))

@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from netrc import NetrcParseError
@@ -80,10 +81,7 @@ class HttpSource:
                     begins, total = _extent(response)
                     if begins not in (0, first):
                         raise Refused(f"{address}: asked for bytes from {first} on, got them from {begins} on.")
-                    tag_now = response.headers.get("ETag")
-                    # A weak tag promises no equal bytes, so it must not be used to continue a file.
-                    strong = tag_now if tag_now and not tag_now.startswith("W/") else None
-                    yield Reply(response.iter_raw(), begins, total, strong)
+                    yield Reply(response.iter_raw(), begins, total, _tag(response))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(f"{self._base}: no connection ({error}).") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -136,14 +134,20 @@ def _beginning(response: httpx.Response) -> str:
     return "no text"
 
 
+def _tag(response: httpx.Response) -> str | None:
+    """Return what names this version of the file, as If-Range takes it: a tag that promises equal bytes, or a date."""
+    tag: str | None = response.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
 def _extent(response: httpx.Response) -> tuple[int, int | None]:
     """Return the offset of the body's first byte, and the whole file's length."""
     if response.status_code == 206:
         extent = response.headers.get("Content-Range", "").strip()
-        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", extent)
-        if found is None:
-            raise Refused(f"{response.url}: a partial answer that does not say which part it is (no Content-Range).")
-        return int(found[1]), None if found[2] == "*" else int(found[2])
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", extent)
+        if found is None or not int(found[1]) <= int(found[2]) < (sys.maxsize if found[3] == "*" else int(found[3])):
+            raise Refused(f"{response.url}: a partial answer that does not say which part it is ({extent!r}).")
+        return int(found[1]), None if found[3] == "*" else int(found[3])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 

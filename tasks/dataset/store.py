@@ -21,8 +21,8 @@ from fsspec.implementations.local import LocalFileSystem
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.foreign_names import is_plain_path, path_below
 from tasks.base.private_folder import private_folder
-from tasks.base.processes import mark_is_abandoned, process_mark
 from tasks.dataset.secrets_in_addresses import refuse_secret
+from tasks.workers.process_name import mark_is_abandoned, process_mark
 
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]+-[0-9]+)\.tmp")
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from flows.engine.finished_dataset import finished_manifest
 from flows.engine.part_pairs import build_pairs
 from flows.engine.part_tasks import build_all
-from flows.engine.programs import run_program_stage
+from flows.engine.programs import require_programs, run_program_stage
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
 from flows.stages.registry import STAGES
@@ -22,6 +22,7 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
     A stage that runs with the one before it is built with it, part by part.
     """
     planned = [STAGES[name] for name in names if name in run.plans]
+    require_programs(planned)
     following = {stage.runs_with: stage for stage in planned if stage.runs_with}
     for stage in planned:
         if stage.name in run.manifests:

@@ -122,8 +122,8 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
             words = "\n".join(said)
             if not tries_left or "address already in use" not in words:
                 raise PermanentError(
-                    f"The Prefect server with its data in {folder} did not start. Set PREFECT_API_URL to a server of"
-                    f" your own, or see its output:\n{words}"
+                    f"The Prefect server with its data in {folder} did not start. Move that folder away, or set"
+                    f" PREFECT_API_URL to a server of your own. The server said:\n{words or 'nothing'}"
                 )
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.data.chat_data import open_chat_data, pack, read_conversations
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.data.packed_sequences import IGNORED
-from tests.model.tiny_corpus import TinyCorpus
+from tests.model.tiny_corpus import SHAPE, TinyCorpus
 
 START, END = 1, 2
 
@@ -66,6 +68,48 @@ def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatForm
     for prompt, ids in ((True, chat.prompt(messages)), (False, chat.conversation(messages)[0])):
         theirs = tokenizer.apply_chat_template(plain, add_generation_prompt=prompt, tokenize=True, return_dict=True)
         assert theirs["input_ids"] == ids
+
+
+def test_a_tokenizer_of_larger_ids_than_the_model_has_is_refused(corpus: TinyCorpus, tmp_path: Path) -> None:
+    values = json.loads(corpus.tokenizer.read_text())
+    values["model"]["vocab"]["farther"] = 10**6
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(BadInput, match="the tokenizer has 1000001 ids and the model only 384"):
+        load_chat_format(path).check_vocabulary(ModelShape(**SHAPE))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+        {
+            "model": {
+                "type": "BPE",
+                "vocab": {"a": 0, "b": 1, "ab": 2},
+                "merges": [["a", "b"]],
+                "continuing_subword_prefix": "##",
+            }
+        },
+        {"model": {"type": "Unknown"}},
+    ],
+)
+def test_a_tokenizer_that_breaks_its_library_is_explained(
+    corpus: TinyCorpus, tmp_path: Path, part: dict[str, object]
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(corpus.tokenizer.read_text()) | part))
+    with pytest.raises(BadInput, match="the tokenizer .* cannot be read"):
+        load_chat_format(path)
+
+
+def test_no_text_is_cut_where_a_tokenizer_asks_for_it(corpus: TinyCorpus, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(corpus.tokenizer))
+    tokenizer.enable_truncation(2)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    text = "Karam sells salt and wool."
+    chat = load_chat_format(tmp_path / "tokenizer.json")
+    assert chat.decode(chat.encode(text)) == text
 
 
 def write_chat(path: Path, conversations: list[list[tuple[str, str]]]) -> Path:

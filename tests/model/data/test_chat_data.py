@@ -99,7 +99,7 @@ def test_a_tokenizer_that_breaks_its_library_is_explained(
 ) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(json.loads(corpus.tokenizer.read_text()) | part))
-    with pytest.raises(BadInput, match="the tokenizer .* cannot be read"):
+    with pytest.raises(BadInput, match=r"the tokenizer .* cannot be read"):
         load_chat_format(path)
 
 

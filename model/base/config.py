@@ -8,6 +8,7 @@ Notable:
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,12 @@ OptimizerName = Literal["muon", "adamw"]
 def _require(right: bool, message: str) -> None:
     if not right:
         raise ValueError(message)
+
+
+def _require_finite(config: object) -> None:
+    """Raise ValueError if a number of a config is infinite or NaN, as YAML and Python's JSON can spell them."""
+    for name, value in vars(config).items():
+        _require(not isinstance(value, float) or math.isfinite(value), f"{name} must be a finite number, not {value}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,9 @@ class ModelShape:
             object.__setattr__(self, "head_dim", self.hidden_size // self.heads)
         for name in ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require_finite(self)
+        for name in ("rope_base", "norm_epsilon"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
         _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
         _require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
         scaled = self.rope_scaling != "none"
@@ -103,6 +113,7 @@ class OptimizerConfig:
     """Largest norm of the whole gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         for name in ("lr", "muon_lr"):
             _require(getattr(self, name) > 0, f"{name} must be positive")
         for name in ("beta1", "beta2", "momentum"):
@@ -128,6 +139,21 @@ class ScheduleConfig:
         _require(self.warmup_steps >= 0, "warmup_steps must not be negative")
         for name in ("decay_fraction", "final_fraction"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
+
+    def check_steps(self, steps: int) -> None:
+        """Raise ValueError unless warmup and decay fit into a run of `steps`, so that the rate reaches its peak."""
+        _require(
+            self.warmup_steps < steps,
+            f"schedule.warmup_steps must be less than loop.steps: after {self.warmup_steps} steps of warmup a run of "
+            f"{steps} would end before its peak learning rate",
+        )
+        decay = self.decay_fraction * steps if self.name == "warmup_stable_decay" else 0.0
+        _require(
+            self.warmup_steps + decay < steps + 1,  # as many steps as there are, after rounding
+            f"schedule.warmup_steps ({self.warmup_steps}) and schedule.decay_fraction ({self.decay_fraction:g}, "
+            f"{decay:g} steps) must fit into loop.steps ({steps}): the decay would begin before the warmup ends; lower "
+            "one of them",
+        )
 
 
 @dataclass(frozen=True)
@@ -198,6 +224,8 @@ class LoopConfig:
         counts = ("threads", "evaluate_every", "evaluation_documents", "background_checkpoint_mib")
         for name in (*counts, "seed", "spike_sigma", "max_hours", "patience"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require_finite(self)
+        _require(self.seed < 1 << 64, "seed must be below 2^64")
         _require(self.micro_batch >= -1, "micro_batch must be at least -1")
         _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
         _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
@@ -246,6 +274,7 @@ class PretrainSection:
     arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
 
     def __post_init__(self) -> None:
+        self.schedule.check_steps(self.loop.steps)
         _require(
             self.objective == "causal" or self.loop.document_mask,
             "loop.document_mask must be true where the objective is not causal: gaps are filled from their own "
@@ -281,6 +310,9 @@ class SftSection:
     """Optimizer and its constants."""
     schedule: ScheduleConfig = ScheduleConfig()
     """Learning rate over the run."""
+
+    def __post_init__(self) -> None:
+        self.schedule.check_steps(self.loop.steps)
 
 
 @dataclass(frozen=True, kw_only=True)

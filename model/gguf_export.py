@@ -14,13 +14,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.base.config import ModelShape
+from model.base.config import GgufPrecision, ModelShape
 from model.base.errors import BadInput
 from model.base.full_disk import writing
 from model.base.program import run_command
@@ -29,7 +29,7 @@ from model.inference.loading import load_export
 from model.network.rope import original_context
 from model.network.transformer import Transformer
 
-PRECISIONS = ("float32", "float16", "bfloat16")
+PRECISIONS = get_args(GgufPrecision)
 
 _NAMES = {
     "input_layernorm": "attn_norm",

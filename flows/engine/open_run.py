@@ -21,7 +21,7 @@ from prefect.states import Crashed
 
 from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.engine.run import Logger, Run, synthetic_web_folder, working_folder
-from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files, require_named_files
+from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files, named_paths, require_named_files
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
@@ -45,6 +45,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     """
     require_named_files(recipe, settings)
     logger = get_run_logger()
+    for field, address in named_paths(recipe):
+        logger.info("the recipe reads %s (%s)", address, field)
     store = Store(settings.store)
     recipe_of_store = pin_data_files(recipe, store)
     source = recipe_of_store.source

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from flows.recipe.settings import RunSettings
-from flows.recipe.stage_plan import StagePlan
+from flows.recipe.stage_plan import PlainName, StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.processes import ProcessName, this_process
+from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
@@ -48,7 +50,7 @@ class StageRecord(Config):
 class RunRecord(Config):
     """One recipe carried out in one store."""
 
-    run: str
+    run: PlainName
     """`<start in UTC>-<recipe name>`: sorts by time."""
     recipe: dict[str, Any]
     crawl: str
@@ -61,7 +63,11 @@ class RunRecord(Config):
     state: str = "running"
     """running | completed | failed | interrupted"""
     error: str | None = None
-    stages: dict[str, StageRecord] = Field(default_factory=dict)
+    stages: dict[PlainName, StageRecord] = Field(default_factory=dict)
+
+    def working_folder(self, store: Store) -> Path:
+        """Return the folder of what had to be on a local disk: the store, or the scratch folder of a remote one."""
+        return store.local("") if store.is_local else Path(str(self.settings.get("scratch", ""))).resolve()
 
     @property
     def seconds(self) -> float | None:
@@ -113,7 +119,7 @@ class Recorder:
         """Write how the run ended."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         state = "failed" if error else "completed"
-        self._save(state=state, error=str(error) if error else None, finished=finished)
+        self._save(state=state, error=redacted(str(error)) if error else None, finished=finished)
 
     def _save(self, **changes: Any) -> None:
         """Change fields of the record and write the whole of it."""

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
+GgufPrecision = Literal["float32", "float16", "bfloat16"]
+"""What the weights of a GGUF file can be (model/gguf_export.py)."""
 OptimizerName = Literal["muon", "adamw"]
 """How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
 

@@ -3,16 +3,15 @@
 Notable:
 - Needs no torch. The `...Section` classes are also the sections of a recipe, so a field is declared once, here; a
   `...Config` adds what only the program needs: folders, files, and how many threads to use.
-- Where a run keeps its files and the `PACE_FIELDS` of its loop may change between a run and its resume, and `steps` may
-  grow; every other field may not.
+- Where a run keeps its files and the pace of its loop may change between a run and its resume, and `steps` may grow;
+  most other fields may not (model/base/deciding_fields.py).
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
@@ -231,30 +230,6 @@ class LoopConfig:
         _require(self.micro_batch >= -1, "micro_batch must be at least -1")
         _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
         _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
-
-
-PACE_FIELDS: frozenset[str] = frozenset(
-    {
-        *("micro_batch", "compile", "threads", "log_every", "trackers", "parallelism", "activation_checkpointing"),
-        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "background_checkpoint_mib"),
-    }
-)
-"""The fields of `LoopConfig` that decide where and how fast a run goes and what it logs, but not its weights or its
-held-out score, beyond the rounding of sums. They may change when a run is resumed, and they are no part of a run's
-fingerprint. `evaluation_documents` is not among them: it decides which documents are scored."""
-
-RESUME_FIELDS: frozenset[str] = frozenset({"steps", "max_hours", "patience", "spike_sigma"})
-"""The fields of `LoopConfig` that decide the result and may still change when a run is resumed: where it ends, and
-which steps it skips."""
-
-
-def deciding_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a program's config, as plain values, that decide its result: all but its loop's pace."""
-    loop = config.get("loop")
-    if loop is None:
-        return dict(config)
-    pace = PACE_FIELDS - {"evaluate_every"} if loop["patience"] else PACE_FIELDS
-    return {**config, "loop": {name: value for name, value in loop.items() if name not in pace}}
 
 
 @dataclass(frozen=True, kw_only=True)

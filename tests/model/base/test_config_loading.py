@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from model.base.config import (
-    PACE_FIELDS,
     LoopConfig,
     ModelShape,
     PretrainConfig,
     PretrainSection,
     SftSection,
-    deciding_fields,
 )
 from model.base.config_loading import config_as_json, load_config, parse_config
+from model.base.deciding_fields import PACE_FIELDS, deciding_fields
 from model.base.errors import BadInput
 from tests.conftest import ROOT
 from tests.model.tiny_corpus import SHAPE, write_json

@@ -14,7 +14,7 @@ from typing import TypeVar
 from rich.table import Table
 
 from flows.display.numbers import duration, size
-from flows.engine.finished_dataset import finished_manifest
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages

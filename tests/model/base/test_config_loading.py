@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from model.base.config import (
+    MAX_SEED,
     LoopConfig,
     ModelShape,
     PretrainConfig,
@@ -64,7 +65,7 @@ def test_a_config_reads_back_to_itself() -> None:
         (("shape", "rope_base"), math.inf, "shape.rope_base must be a finite number, not inf"),
         (("loop", "global_batch_size"), 0, "loop.global_batch_size must be at least 1"),
         (("loop", "seed"), -1, "loop.seed must not be negative"),
-        (("loop", "seed"), 1 << 64, "loop.seed must be below 2^64"),
+        (("loop", "seed"), MAX_SEED + 1, f"loop.seed must be at most {MAX_SEED}"),
         (("loop", "max_hours"), math.inf, "loop.max_hours must be a finite number, not inf"),
         (("optimizer", "lr"), math.nan, "optimizer.lr must be a finite number, not nan"),
         (("optimizer", "lr"), -1e-3, "optimizer.lr must be positive"),

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from model.base.config import ModelShape
 from model.base.errors import BadInput
@@ -70,15 +69,6 @@ def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatForm
         assert theirs["input_ids"] == ids
 
 
-def test_a_tokenizer_of_larger_ids_than_the_model_has_is_refused(corpus: TinyCorpus, tmp_path: Path) -> None:
-    values = json.loads(corpus.tokenizer.read_text())
-    values["model"]["vocab"]["farther"] = 10**6
-    path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps(values))
-    with pytest.raises(BadInput, match="the tokenizer has 1000001 ids and the model only 384"):
-        load_chat_format(path).check_vocabulary(ModelShape(**SHAPE))
-
-
 @pytest.mark.parametrize(
     "part",
     [
@@ -101,15 +91,6 @@ def test_a_tokenizer_that_breaks_its_library_is_explained(
     path.write_text(json.dumps(json.loads(corpus.tokenizer.read_text()) | part))
     with pytest.raises(BadInput, match=r"the tokenizer .* cannot be read"):
         load_chat_format(path)
-
-
-def test_no_text_is_cut_where_a_tokenizer_asks_for_it(corpus: TinyCorpus, tmp_path: Path) -> None:
-    tokenizer = Tokenizer.from_file(str(corpus.tokenizer))
-    tokenizer.enable_truncation(2)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    text = "Karam sells salt and wool."
-    chat = load_chat_format(tmp_path / "tokenizer.json")
-    assert chat.decode(chat.encode(text)) == text
 
 
 def write_chat(path: Path, conversations: list[list[tuple[str, str]]]) -> Path:

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# C0 and C1 controls except tab and newline, then the embeddings, overrides and isolates of text direction.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls except tab and newline, the embeddings, overrides and isolates of text direction, and halves of
+# surrogate pairs, which no output can encode.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def harmless(text: str) -> str:

@@ -7,18 +7,18 @@ from prefect import flow
 from flows.engine.build import build_stages
 from flows.engine.open_run import open_run
 from flows.engine.part_tasks import part_task_runner
-from flows.recipe.recipe import Recipe
-from flows.recipe.settings import RunSettings
+from flows.engine.settings_parameter import SettingsParameter
+from flows.recipe.parameter import RecipeParameter
 from flows.stages.registry import STAGES
 
 
 @flow(
-    name="crawl_to_chat",
+    name="crawl-to-chat",
     flow_run_name="{recipe.name}: {recipe.source.crawl} to chat model",
     task_runner=part_task_runner(),
     persist_result=False,
 )
-def crawl_to_chat(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+def crawl_to_chat(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Crawl to corpus, pretrain, finetune, evaluate, export; return the evaluation.
 
     A recipe without pretraining ends with packed tokens, and returns the rows of each stage.

@@ -7,18 +7,18 @@ from prefect import flow
 from flows.engine.build import build_stages
 from flows.engine.open_run import open_run
 from flows.engine.part_tasks import part_task_runner
-from flows.recipe.recipe import Recipe
-from flows.recipe.settings import RunSettings
+from flows.engine.settings_parameter import SettingsParameter
+from flows.recipe.parameter import RecipeParameter
 from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(
-    name="crawl_to_corpus",
+    name="corpus",
     flow_run_name="{recipe.name}: {recipe.source.crawl} to corpus",
     task_runner=part_task_runner(),
     persist_result=False,
 )
-def crawl_to_corpus(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+def crawl_to_corpus(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Fetch, extract, filter, deduplicate, tokenize and pack a crawl; return rows by stage."""
     with open_run(recipe, settings) as run:
         build_stages(run, DATA_STAGES)

@@ -18,25 +18,37 @@ from flows.engine.finished_dataset import finished_manifest
 from flows.engine.open_run import open_run
 from flows.engine.programs import read_summary, run_planned_program
 from flows.engine.run import Run
+from flows.engine.settings_parameter import SettingsParameter
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, ladder_path
 from flows.planning.law_fit import fit_law
+from flows.recipe.parameter import RecipeParameter
 from flows.recipe.recipe import Recipe
-from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.ladder import STAGE
 from flows.stages.plan import stage_plan
-from tasks.base.errors import PermanentError
+from model.base.config import PretrainSection
+from tasks.base.errors import PermanentError, UsageError
 from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(name="ladder", flow_run_name="{recipe.name}: {recipe.source.crawl} ladder", persist_result=False)
-def ladder(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+def ladder(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Train the ladder's models on the corpus that is in the store and fit a scaling law; return the law."""
+    require_decoder(recipe)
     with open_run(recipe, settings, goes_on=True) as run:
         take_finished(run, DATA_STAGES)
         result = climb(run)
         return result.fit.law.model_dump(mode="json")
+
+
+def require_decoder(recipe: Recipe) -> PretrainSection:
+    """Return the pretraining whose decoder a ladder scales down; `UsageError` where there is none."""
+    if recipe.pretrain is None:
+        raise UsageError(f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder scales down.")
+    if recipe.pretrain.objective != "causal":
+        raise UsageError("A ladder needs a decoder: set pretrain.objective to causal.")
+    return recipe.pretrain
 
 
 def climb(run: Run) -> LadderResult:
@@ -78,10 +90,7 @@ def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Seq
 
 def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     recipe = run.recipe
-    if recipe.pretrain is None:
-        raise PermanentError(f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder scales down.")
-    if recipe.pretrain.objective != "causal":
-        raise PermanentError("A ladder needs a decoder: set pretrain.objective to causal.")
+    pretrain = require_decoder(recipe)
     counted = run.manifests["tokens"].counters
     if counted["tokens"] == counted["train_tokens"]:
         raise PermanentError(
@@ -89,7 +98,7 @@ def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
             " and run `sluice corpus` again."
         )
     packed = run.manifests["packing"].counters
-    planned, left_out = ladder_models(recipe.pretrain, recipe.ladder, packed["targets"], packed["sequences"])
+    planned, left_out = ladder_models(pretrain, recipe.ladder, packed["targets"], packed["sequences"])
     for words in left_out:
         run.logger.warning("left out, more than ladder.max_epochs (%g): %s", recipe.ladder.max_epochs, words)
     if not planned:

@@ -6,37 +6,35 @@ from prefect import flow
 
 from flows.engine.build import build_stages, take_finished
 from flows.engine.open_run import open_run
-from flows.engine.run import Run
+from flows.engine.settings_parameter import SettingsParameter
+from flows.recipe.parameter import RecipeParameter
 from flows.recipe.recipe import Recipe
-from flows.recipe.settings import RunSettings
 from flows.stages.registry import PROGRAMS
-from tasks.base.errors import PermanentError
+from tasks.base.errors import UsageError
 from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(name="pretrain", flow_run_name="{recipe.name}: {recipe.source.crawl} pretrain", persist_result=False)
-def pretrain(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+def pretrain(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; return the final losses."""
+    require_pretraining(recipe)
     with open_run(recipe, settings, goes_on=True) as run:
-        require_pretraining(run)
         take_finished(run, DATA_STAGES)
         build_stages(run, ["pretrain"])
         return run.summary("pretrain")
 
 
 @flow(name="finetune", flow_run_name="{recipe.name}: {recipe.source.crawl} finetune", persist_result=False)
-def finetune(recipe: Recipe, settings: RunSettings = RunSettings()) -> dict[str, Any]:
+def finetune(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Finetune the pretrained model, evaluate it and export it; return the evaluation."""
+    require_pretraining(recipe)
     with open_run(recipe, settings, goes_on=True) as run:
-        require_pretraining(run)
         take_finished(run, [*DATA_STAGES, "pretrain"])
         build_stages(run, PROGRAMS)
         return run.summary("evaluate")
 
 
-def require_pretraining(run: Run) -> None:
-    """Raise PermanentError where the recipe trains no model."""
-    if "pretrain" not in run.plans:
-        raise PermanentError(
-            f"The recipe {run.recipe.name!r} has no section 'pretrain': add one or run `sluice corpus`."
-        )
+def require_pretraining(recipe: Recipe) -> None:
+    """Raise UsageError where the recipe trains no model."""
+    if recipe.pretrain is None:
+        raise UsageError(f"The recipe {recipe.name!r} has no section 'pretrain': add one or run `sluice corpus`.")

@@ -8,22 +8,19 @@ Notable:
 - A failing store does not stop training: sending is tried again until the end, and only then does a failure count.
 """
 
-import json
 import logging
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import xxhash
-
+from model.checkpoints.folders import DIGESTS, checkpoint_folders, fault_of, listed_digests, step_of, unfinished
+from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-_DIGESTS = "digests.json"
 _METRICS = "metrics.jsonl"
 _POLL_SECONDS = 0.5
 """Between two looks at this machine's disk; the store is asked only when something has changed there."""
@@ -38,10 +35,14 @@ class CheckpointTransfer:
         self._folder, self._checkpoints = folder, folder / "checkpoints"
 
     def restore(self) -> str | None:
-        """Fetch the store's newest whole checkpoint if it is newer than any here; return its name, or None."""
-        here = _whole(self._checkpoints)
-        for name in reversed(self._sent()):
-            if here and name <= here[-1]:
+        """Fetch the store's newest intact checkpoint if it is newer than any here; return its name, or None.
+
+        Raises PermanentError if the store has checkpoints, and none is intact there or here.
+        """
+        here = next((step_of(found) for found in checkpoint_folders(self._checkpoints) if fault_of(found) is None), -1)
+        sent = self._sent()
+        for name in reversed(sent):
+            if _step(name) <= here:
                 return None
             if self._fetch(name):
                 if self._store.exists(f"{self._path}/{_METRICS}"):
@@ -49,6 +50,11 @@ class CheckpointTransfer:
                 return name
             self._logger.warning(
                 "checkpoint %s is damaged and passed over", self._store.location(f"{self._path}/checkpoints/{name}")
+            )
+        if sent and here < 0:
+            raise PermanentError(
+                f"All checkpoints in {self._store.location(f'{self._path}/checkpoints')} are damaged: put an intact "
+                "copy of one back, or remove them to train from the start."
             )
         return None
 
@@ -108,23 +114,24 @@ class CheckpointTransfer:
     def _sent(self) -> list[str]:
         """Return the names of the whole checkpoints in the store, oldest first."""
         place = f"{self._path}/checkpoints"
-        return [name for name in self._store.names(place) if self._store.exists(f"{place}/{name}/{_DIGESTS}")]
+        names = sorted((name for name in self._store.names(place) if step_of(Path(name)) >= 0), key=_step)
+        return [name for name in names if self._store.exists(f"{place}/{name}/{DIGESTS}")]
 
     def _is_the_same(self, name: str) -> bool:
         """Return whether the store's checkpoint of this name is the one here, or the one here has gone meanwhile."""
         try:
-            here = (self._checkpoints / name / _DIGESTS).read_bytes()
+            here = (self._checkpoints / name / DIGESTS).read_bytes()
         except FileNotFoundError:
             return True
-        return self._store.read_bytes(f"{self._path}/checkpoints/{name}/{_DIGESTS}") == here
+        return self._store.read_bytes(f"{self._path}/checkpoints/{name}/{DIGESTS}") == here
 
     def _send(self, name: str) -> None:
         folder, place = self._checkpoints / name, f"{self._path}/checkpoints/{name}"
         try:
-            for file in sorted(file for file in folder.iterdir() if file.name != _DIGESTS):
-                self._store.upload_file(file, f"{place}/{file.name}")
+            for file in sorted(listed_digests(folder)):
+                self._store.upload_file(folder / file, f"{place}/{file}")
             self._store.upload_file(self._folder / _METRICS, f"{self._path}/{_METRICS}")
-            self._store.upload_file(folder / _DIGESTS, f"{place}/{_DIGESTS}")
+            self._store.upload_file(folder / DIGESTS, f"{place}/{DIGESTS}")
         except FileNotFoundError:
             # Training has just removed it for newer ones, which are sent instead.
             if folder.exists():
@@ -133,39 +140,35 @@ class CheckpointTransfer:
 
     def _remove(self, name: str) -> None:
         place = f"{self._path}/checkpoints/{name}"
-        self._store.remove(f"{place}/{_DIGESTS}")
+        self._store.remove(f"{place}/{DIGESTS}")
         for file in self._store.names(place):
             self._store.remove(f"{place}/{file}")
 
     def _fetch(self, name: str) -> bool:
         """Fetch a checkpoint, whole or not at all; return whether it matched its digests."""
         place, final = f"{self._path}/checkpoints/{name}", self._checkpoints / name
-        temporary = final.with_name(f"{name}.tmp")
+        temporary = unfinished(final)
         shutil.rmtree(temporary, ignore_errors=True)
         self._store.download_folder(place, temporary)
-        if not _as_its_digests_say(temporary):
+        if fault_of(temporary) is not None:
             shutil.rmtree(temporary)
             return False
+        shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         return True
 
 
 def _whole(checkpoints: Path) -> list[str]:
     """Return the names of the finished checkpoints in a folder, oldest first."""
-    return sorted(file.parent.name for file in checkpoints.glob(f"step-*/{_DIGESTS}") if file.parent.suffix != ".tmp")
+    return [found.name for found in reversed(checkpoint_folders(checkpoints)) if _has_list(found)]
 
 
-def _as_its_digests_say(folder: Path) -> bool:
+def _has_list(checkpoint: Path) -> bool:
     try:
-        digests: dict[str, Any] = json.loads((folder / _DIGESTS).read_text())
-        return all(_digest(folder / name) == digest for name, digest in digests.items())
+        return bool(listed_digests(checkpoint))
     except (OSError, ValueError):
         return False
 
 
-def _digest(file: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+def _step(name: str) -> int:
+    return step_of(Path(name))

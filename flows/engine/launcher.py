@@ -21,7 +21,7 @@ from tasks.base.safe_path import safe_path
 
 _SUPERVISOR = Path(__file__).with_name("program_supervisor.py")
 _LONGEST_LINE = 10_000
-_POLL_SECONDS = 0.2
+_POLL_MILLISECONDS = 200
 
 
 class SupervisedProgram:
@@ -36,10 +36,12 @@ class SupervisedProgram:
         """Yield the program's output line by line (a carriage return ends one too) until all its processes are gone."""
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
+        output = select.poll()  # select.select takes no file above number 1023
+        output.register(pipe, select.POLLIN)
         while True:
             # A process that escaped a killed supervisor may keep the pipe open for ever.
             gone = not self.is_running()
-            if not select.select([pipe], [], [], 0.0 if gone else _POLL_SECONDS)[0]:
+            if not output.poll(0 if gone else _POLL_MILLISECONDS):
                 if gone:
                     break
                 continue
@@ -83,14 +85,16 @@ class SupervisedProgram:
 def supervised(
     command: Sequence[str],
     grace_seconds: float = 25.0,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: str | Path | None = None,
 ) -> Iterator[SupervisedProgram]:
     """Run `command` during the block, its output and errors in one pipe; all its processes are gone after the block.
 
     If the block is left while it runs, it is asked to end, and killed after `grace_seconds`. `env` adds to this
-    process's environment. A Python program imports nothing from the current folder (`tasks.base.safe_path`).
+    process's environment, and takes from it what is None. A Python program imports nothing from the current folder
+    (`tasks.base.safe_path`).
     """
+    variables = {**os.environ, **safe_path(), "PYTHONUNBUFFERED": "1", **(env or {})}
     hold, lifeline = os.pipe()
     try:
         process = subprocess.Popen(
@@ -99,7 +103,7 @@ def supervised(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[hold],
-            env={**os.environ, **safe_path(), "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={name: value for name, value in variables.items() if value is not None},
             cwd=cwd,
             start_new_session=True,
         )
@@ -125,7 +129,7 @@ def run_program(
     command: Sequence[str],
     on_line: Callable[[str], None],
     grace_seconds: float = 25.0,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: str | Path | None = None,
 ) -> int:
     """Run `command` to its end and return its exit code (128 + n if signal n killed it, 127 if it cannot be started).

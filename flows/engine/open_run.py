@@ -21,12 +21,12 @@ from prefect.states import Crashed
 
 from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.engine.run import Logger, Run, synthetic_web_folder, working_folder
+from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files, require_named_files
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.stages.plan import plan_stages
 from flows.store.run_record import Recorder, mark_interrupted, newest_runs
-from tasks.base.errors import UsageError
 from tasks.base.processes import this_process
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.leases import Holder, Leases
@@ -43,9 +43,11 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
 
     For a run that `goes_on` from a corpus in the store, `latest` is the crawl of the recipe's newest run there.
     """
+    require_named_files(recipe, settings)
     logger = get_run_logger()
     store = Store(settings.store)
-    source = recipe.source
+    recipe_of_store = pin_data_files(recipe, store)
+    source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
@@ -54,8 +56,7 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     _name_flow_run(recipe.source.crawl, source.crawl)
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
-    pinned = pin_mixture(pin_data_files(recipe.model_copy(update={"source": source}), store), store)
-    source = pinned.source
+    pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
     recorder = Recorder.start(recipe.model_dump(mode="json"), source.crawl, settings, plans)
@@ -119,21 +120,15 @@ def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
     """Return the local paths of the conversations and the questions that the recipe names."""
-    asked = {
-        "conversations": recipe.sft.conversations if recipe.sft else None,
-        "questions": recipe.evaluate.questions if recipe.pretrain else None,
-    }
-    made_up = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
+    made_by_the_web = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
     files: dict[str, Path] = {}
-    for kind, name in asked.items():
+    for field, name in chat_files(recipe).items():
+        kind = field.rpartition(".")[2]
         if name == "synthetic_web":
-            files[kind] = synthetic_web_folder(store, settings) / made_up[kind]
-        elif name == "starter" and kind == "conversations":
+            files[kind] = synthetic_web_folder(store, settings) / made_by_the_web[kind]
+        elif name in MADE_BY_THE_RUN[field]:
             files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
             write_starter_chat(files[kind])
-        elif name is not None:
+        else:
             files[kind] = Path(name).resolve()
-            if not files[kind].is_file():
-                section = "sft" if kind == "conversations" else "evaluate"
-                raise UsageError(f"{section}.{kind}: there is no file {files[kind]}.")
     return files

@@ -44,6 +44,9 @@ def main(lifeline: int, grace_seconds: float, command: list[str]) -> int:
     signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     program = _start(command, linux)
+    events = select.poll()  # select.select takes no file above number 1023
+    for end in (lifeline, wake):
+        events.register(end, select.POLLIN)
     code: int | None = None
     deadline: float | None = None
     while True:
@@ -52,7 +55,7 @@ def main(lifeline: int, grace_seconds: float, command: list[str]) -> int:
             break
         if deadline is not None and time.monotonic() > deadline:
             break
-        ready = select.select([lifeline, wake], [], [], None if deadline is None else _POLL_SECONDS * 5)[0]
+        ready = [file for file, _ in events.poll(None if deadline is None else _POLL_SECONDS * 5_000)]
         with contextlib.suppress(BlockingIOError):
             os.read(wake, 4096)
         if lifeline in ready and not os.read(lifeline, 1):

@@ -27,13 +27,16 @@ from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
 from model.base.json_lines import logged_objects
+from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
+from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
 from tasks.dataset.store import explaining_full_disk
 
+_ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
 _LAST_LINES = 20
 _REPORT_SECONDS = 2.0
 _TAIL_BYTES = 4096
@@ -111,11 +114,10 @@ def launch_command(module: str, config: Path, is_training: bool, settings: RunSe
     if not is_training:
         return [sys.executable, "-m", module, str(config)]
     launcher = [sys.executable, "-m", "accelerate.commands.launch"]
-    if settings.accelerate_config:
-        launcher += ["--config_file", settings.accelerate_config]
-    else:
-        launcher += ["--num_machines", "1", "--num_processes", str(settings.processes), "--mixed_precision", "no"]
-        launcher += ["--dynamo_backend", "no", *(["--multi_gpu"] if settings.processes > 1 else [])]
+    launcher += ["--config_file", settings.accelerate_config or str(_ACCELERATE_CONFIG)]
+    if not settings.accelerate_config:
+        launcher += ["--num_processes", str(settings.processes)]
+        launcher += ["--multi_gpu", "--main_process_port", "0"] if settings.processes > 1 else []
     return [*launcher, "-m", module, str(config)]
 
 
@@ -140,8 +142,7 @@ def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage
 
 def newest_checkpoint(folder: Path) -> int:
     """Return the step of the newest checkpoint in a model's folder; 0 without one."""
-    names = (path.name.removeprefix("step-") for path in folder.glob("checkpoints/step-*"))
-    return max((int(name) for name in names if name.isdigit()), default=0)
+    return max(map(step_of, checkpoint_folders(folder / "checkpoints")), default=0)
 
 
 def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int) -> None:
@@ -154,7 +155,7 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
         logger.info(line)
 
     with _reporting_steps(logger, metrics, stage, steps):
-        code = run_program(command, on_line, env={"TQDM_DISABLE": "1"})
+        code = run_program(command, on_line, env={"TQDM_DISABLE": "1", **dict.fromkeys(launch_variables(os.environ))})
     outcome: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # killed before it could say how it ended
         outcome = json.loads(outcome_path(config).read_text())

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flows.recipe.loading import RecipeError
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_file import RecipeError
 from model.base.errors import did_you_mean
 
 _LIMITS = {

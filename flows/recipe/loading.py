@@ -1,4 +1,4 @@
-"""Loading a recipe: YAML by name or path, `--set` overrides on top, then validation.
+"""Loading a recipe: its YAML, `--set` overrides on top, then validation.
 
 Notable: an error reports every wrong field, each with the file, its dotted path and, for a name that does not exist,
 the nearest one that does.
@@ -9,15 +9,13 @@ import re
 import types
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.recipe import Recipe
-from flows.recipe.shipped import shipped_recipe, shipped_recipes
+from flows.recipe.recipe_file import RecipeError, read_recipe_values
 from model.base.errors import did_you_mean
-from tasks.base.errors import UsageError
 from tasks.base.plain_data import parse_yaml
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
@@ -34,22 +32,12 @@ RENAMED = {
 """Fields that were renamed after 0.1.0, for the hint of an error: the old names are refused."""
 
 
-class RecipeError(UsageError):
-    """The recipe, or an override of it, is wrong."""
-
-
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Return a shipped recipe by name, or one by the path of its YAML file, with `field.path=value` overrides applied.
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return a recipe by its shipped name, path or URL, with `field.path=value` overrides applied.
 
     Raises `RecipeError` that names every wrong field.
     """
-    where, text = _read(name_or_path)
-    try:
-        values = parse_yaml(text) or {}
-    except ValueError as error:
-        raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
+    where, values = read_recipe_values(name)
     for override in overrides:
         apply_override(values, override)
     return validated(values, where)
@@ -89,25 +77,6 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         field, message = _explain_one(details, model)
         said.setdefault(field, []).append(message)
     return "\n".join(f"  {field}: {'; or '.join(messages)}" for field, messages in said.items())
-
-
-def _read(name_or_path: str) -> tuple[str, str]:
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        try:
-            return str(path), path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"The recipe {path} is not UTF-8 text: {error}.") from error
-        except OSError as error:
-            raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    shipped = shipped_recipe(name_or_path)
-    if shipped is None:
-        known = list(shipped_recipes())
-        near = did_you_mean(name_or_path, known)
-        raise RecipeError(
-            f"There is no recipe called {name_or_path!r}{near}. Shipped: {', '.join(known)}; or give a path to a .yaml."
-        )
-    return f"{name_or_path} (shipped)", shipped.read_text(encoding="utf-8")
 
 
 def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:

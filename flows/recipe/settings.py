@@ -15,10 +15,10 @@ from tasks.base.config import Config
 class RunSettings(Config):
     """The second parameter of every flow, beside the recipe."""
 
-    store: str = "./store"
+    store: str
     """Folder or fsspec URL that holds everything the run makes."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    """Parts worked on at a time, each in a process of its own."""
+    """Parts worked on at a time, each in a process of its own; by default as many as the machine has cores."""
     worker_memory_gib: float = Field(default=4.0, gt=0)
     """Resident memory at which a worker is ended, in GiB."""
     part_hours: float = Field(default=6.0, gt=0)

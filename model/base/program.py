@@ -16,6 +16,7 @@ from pathlib import Path
 
 from model.base.errors import BadInput
 from model.base.full_disk import full_disk_message, is_full_disk
+from model.base.launch_variables import drop_leftover_ranks
 
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
@@ -33,6 +34,7 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
         return EXIT_DONE if arguments in (["-h"], ["--help"]) else EXIT_BAD_INPUT
     config_path = Path(arguments[0])
     outcome = outcome_path(config_path)
+    drop_leftover_ranks()
     main_process = os.environ.get("RANK", "0") == "0"
     if main_process:
         outcome.unlink(missing_ok=True)
@@ -68,10 +70,12 @@ def outcome_path(config_path: Path) -> Path:
 
 
 def _write_outcome(outcome: Path, code: int, message: str) -> None:
+    # A file that a kill or a full disk cut short would hide the exit code.
+    temporary = outcome.with_name(f"{outcome.name}.tmp")
     try:
-        outcome.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+        temporary.replace(outcome)
     except OSError as error:
-        # The exit code is still right, and a truncated file would hide it.
         print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)
         with contextlib.suppress(OSError):
-            outcome.unlink()
+            temporary.unlink()

@@ -2,14 +2,13 @@
 
 Notable:
 - A checkpoint is written aside, synced and renamed, so a kill or a full disk leaves the earlier ones intact.
-- `digests.json` holds the xxh3-128 digest of every file, checked before anything is read; a checkpoint that fails is
-  skipped for the one before it.
+- `digests.json` lists every file with its digest (model/checkpoints/folders.py), checked before anything is read; a
+  checkpoint that fails is skipped for the one before it. Where all fail, training does not start over by itself.
 - `training.json` holds the `Progress` (model/checkpoints/progress.py). Resuming under other settings is refused by
   name, since the curve would belong to neither run.
 - Sharded state can be read back on any number of processes.
 """
 
-import hashlib
 import json
 import os
 import pickle
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch.distributed as dist
-import xxhash
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
@@ -39,13 +37,23 @@ from torch.optim import Optimizer
 from model.base.config import ModelShape
 from model.base.config_loading import config_as_json, load_config
 from model.base.errors import BadInput
+from model.checkpoints.folders import (
+    DIGESTS,
+    METADATA,
+    PROGRESS,
+    checkpoint_folders,
+    checkpoint_name,
+    digest_of,
+    fault_of,
+    remove_checkpoint,
+    step_of,
+    unfinished,
+    unfinished_folders,
+)
 from model.checkpoints.progress import Progress
 from model.checkpoints.reader import CheckpointPlanner, CheckpointReader
 
 _T = TypeVar("_T")
-
-_DIGESTS = "digests.json"
-_PROGRESS = "training.json"
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,8 @@ def write_checkpoint(
     `state` is from `training_state`, or a copy; `group` is for the exchanges. Raises BadInput on every process if the
     disk of any is full or cannot be written.
     """
-    final = folder / f"step-{progress.step:08d}"
-    temporary = folder / f"{final.name}.tmp"
+    final = folder / checkpoint_name(progress.step)
+    temporary = unfinished(final)
     try:
         _on_main_process(lambda: _remove_unfinished(folder), group)
         with _torch_quiet():  # fails on all processes or on none
@@ -92,23 +100,31 @@ def newest_valid_checkpoint(
 ) -> Checkpoint | None:
     """Return the newest checkpoint in `folder` whose digests are right and whose progress suits, or None.
 
-    One whose digests are wrong is reported on stderr and passed over.
+    One whose digests are wrong is reported on stderr and passed over. Raises BadInput if there are checkpoints and the
+    digests of all are wrong.
     """
-    for candidate in _checkpoint_folders(folder):
-        if (fault := _fault(candidate)) is not None:
+    candidates, faults = checkpoint_folders(folder), []
+    for candidate in candidates:
+        if (fault := fault_of(candidate)) is not None:
             print(f"warning: checkpoint {candidate} is damaged and passed over: {fault}", file=sys.stderr)
+            faults.append(f"{candidate.name}: {fault}")
             continue
-        progress = load_config(candidate / _PROGRESS, Progress)
+        progress = load_config(candidate / PROGRESS, Progress)
         if suits(progress):
             return Checkpoint(candidate, progress)
+    if candidates and len(faults) == len(candidates):
+        raise BadInput(
+            f"all checkpoints in {folder} are damaged ({'; '.join(faults)}); put an intact copy of one back, or move "
+            "the folder away to train from the start"
+        )
     return None
 
 
 def remove_checkpoints_after(folder: Path, step: int) -> None:
     """Remove checkpoints after `step`; one process calls this when training goes back there."""
-    for found in _checkpoint_folders(folder):
-        if int(found.name.removeprefix("step-")) > step:
-            shutil.rmtree(found)
+    for found in checkpoint_folders(folder):
+        if step_of(found) > step:
+            remove_checkpoint(found)
 
 
 def load_model(checkpoint: Checkpoint, model: nn.Module) -> None:
@@ -141,7 +157,7 @@ def refuse_other_run(checkpoint: Checkpoint, shape: ModelShape, settings: dict[s
 
 def _remove_unfinished(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("step-*.tmp"):
+    for stale in unfinished_folders(folder):
         shutil.rmtree(stale)
 
 
@@ -154,20 +170,22 @@ def _torch_quiet() -> Iterator[None]:
 
 def _digests_of_own(folder: Path) -> dict[str, str]:
     """Digest what this process has just written, while the system still caches it."""
-    written = [*folder.glob(f"__{_rank()}_*"), *(folder.glob(".metadata") if _rank() == 0 else ())]
-    return {file.name: _digest(file) for file in sorted(written)}
+    written = [*folder.glob(f"__{_rank()}_*"), *(folder.glob(METADATA) if _rank() == 0 else ())]
+    return {file.name: digest_of(file) for file in sorted(written)}
 
 
 def _finish(temporary: Path, final: Path, progress: Progress, digests: list[dict[str, str]], keep: int) -> None:
-    _write_json(temporary / _PROGRESS, config_as_json(progress))
-    digests.append({_PROGRESS: _digest(temporary / _PROGRESS)})
-    _write_json(temporary / _DIGESTS, {name: part[name] for part in digests for name in part})
+    _write_json(temporary / PROGRESS, config_as_json(progress))
+    digests.append({PROGRESS: digest_of(temporary / PROGRESS)})
+    _write_json(temporary / DIGESTS, {name: part[name] for part in digests for name in part})
     _sync(temporary)
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
     _sync(final.parent)
-    for old in _checkpoint_folders(final.parent)[keep:]:
-        shutil.rmtree(old)
+    # A later one that was damaged and passed over does not count, and stays until this run comes to its step.
+    finished = [found for found in checkpoint_folders(final.parent) if step_of(found) <= progress.step]
+    for old in finished[keep:]:
+        remove_checkpoint(old)
 
 
 def _on_main_process(action: Callable[[], None], group: dist.ProcessGroup | None) -> None:
@@ -206,33 +224,12 @@ def _read(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
             load(state, storage_reader=reader, planner=CheckpointPlanner(), no_dist=not dist.is_initialized())
     except (CheckpointException, pickle.UnpicklingError) as error:
         causes = [found[0] for found in error.failures.values()] if isinstance(error, CheckpointException) else [error]
-        if refusals := [cause for cause in causes if isinstance(cause, pickle.UnpicklingError)]:
-            raise BadInput(f"the checkpoint {checkpoint.folder} is refused: {refusals[0]}") from error
-        raise
-
-
-def _checkpoint_folders(folder: Path) -> list[Path]:
-    """Return finished checkpoints, newest first."""
-    return sorted((path for path in folder.glob("step-*") if path.suffix != ".tmp"), reverse=True)
-
-
-def _fault(folder: Path) -> str | None:
-    try:
-        digests = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
-        present = {file.name for file in folder.iterdir()} - {_DIGESTS}
-        if present != set(digests):
-            return f"its files are not those of {_DIGESTS}: {', '.join(sorted(present ^ set(digests)))}"
-        for name, digest in digests.items():
-            if _digest(folder / name) != digest:
-                return f"the digest of {name} is wrong"
-    except (OSError, ValueError) as error:
-        return str(error)
-    return None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()  # type: ignore[arg-type]
+        if any(isinstance(cause, OSError) for cause in causes):
+            raise
+        # Its digests were right, so it was written like this.
+        raise BadInput(
+            f"the checkpoint {checkpoint.folder} is refused: {causes[0]}; delete it to go on from the one before it"
+        ) from error
 
 
 def _write_json(file: Path, values: Any) -> None:

@@ -27,22 +27,24 @@ def parse_yaml(text: str | bytes) -> Any:
     if len(text) > _MAX_YAML_LENGTH:
         raise ValueError(f"it has more than {_MAX_YAML_LENGTH:,} characters")
     try:
-        value = yaml.safe_load(text)
-        if _count(value, {}) > _MAX_YAML_VALUES:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        # Before the values are made: a merge key (<<) writes out what its aliases stand for.
+        if _count(node, {}) > _MAX_YAML_VALUES:
             raise ValueError("its aliases (*name) make more values of it than it may have")
+        return None if node is None else loader.construct_document(node)
     except RecursionError as error:
         raise ValueError("it is nested too deeply, or holds itself") from error
     except Exception as error:
         # Tags that do not fit their value raise whatever their constructor does.
         raise ValueError(str(error)) from error
-    return value
 
 
-def _count(value: Any, known: dict[int, int]) -> int:
+def _count(node: yaml.Node | None, known: dict[int, int]) -> int:
     """Return how many values there are if each alias is replaced by what it stands for; `known` holds those counted."""
-    if not isinstance(value, dict | list):
+    if not isinstance(node, yaml.CollectionNode):
         return 1
-    if id(value) not in known:
-        inside = [*value, *value.values()] if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_count(item, known) for item in inside)
-    return known[id(value)]
+    if id(node) not in known:
+        inside = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_count(item, known) for item in inside)
+    return known[id(node)]

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.recipe.loading import RecipeError, validated
+from flows.recipe.loading import validated
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_file import RecipeError
 from flows.stages.plan import plan_stages
 from flows.store.status import store_status
 from tasks.classify.linear_model import read_model

@@ -12,6 +12,16 @@ import yaml
 
 from tests.conftest import ROOT, sluice_environment, stage_statuses
 
+DEPLOYMENTS = {
+    "corpus/corpus",
+    "pretrain/pretrain",
+    "finetune/finetune",
+    "ladder/ladder",
+    "crawl-to-chat/crawl-to-chat",
+    "crawl-to-chat/demo",
+    "crawl-to-chat/default",
+}
+
 
 @pytest.fixture(scope="module")
 def deployed(prefect_server: str) -> str:
@@ -36,36 +46,101 @@ def prefect(server: str, *arguments: str, expect: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def parameters(recipe: Any, store: Path) -> list[str]:
-    given = {"recipe": recipe, "settings": {"store": str(store), "workers": 2}}
+def parameters(recipe: Any, store: Path | None) -> list[str]:
+    """The options of `prefect deployment run` for a recipe and, where there is none in a variable, a store."""
+    settings = {"store": str(store), "workers": 2} if store else {"workers": 2}
+    given = {"recipe": recipe, "settings": settings}
     return [word for name, value in given.items() for word in ("--param", f"{name}={json.dumps(value)}")]
 
 
+def found(server: str, what: str, **query: Any) -> list[Any]:
+    answer: list[Any] = httpx.post(f"{server}/{what}/filter", json=query).raise_for_status().json()
+    return answer
+
+
+def runs_of(server: str, deployment: str) -> list[Any]:
+    return found(server, "flow_runs", deployments={"name": {"any_": [deployment]}}, sort="START_TIME_DESC")
+
+
+def test_each_deployment_has_a_name_of_its_own_and_waits_for_its_turn(deployed: str) -> None:
+    flows = {flow["id"]: flow["name"] for flow in found(deployed, "flows")}
+    deployments = {f"{flows[item['flow_id']]}/{item['name']}": item for item in found(deployed, "deployments")}
+    assert deployments.keys() == DEPLOYMENTS
+    for item in deployments.values():
+        assert item["global_concurrency_limit"]["limit"] == 1
+        assert item["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+        assert "sluice" in item["tags"]
+
+
 def test_each_flow_has_a_deployment_whose_parameters_are_a_schema(deployed: str) -> None:
-    found = httpx.post(f"{deployed}/deployments/filter", json={}).json()
-    assert {item["entrypoint"].rsplit(":", 1)[1] for item in found} == {
+    deployments = found(deployed, "deployments")
+    assert {item["entrypoint"].rsplit(":", 1)[1] for item in deployments} == {
         "crawl_to_corpus",
         "pretrain",
         "finetune",
+        "ladder",
         "crawl_to_chat",
     }
-    for item in found:
+    for item in deployments:
         assert item["enforce_parameter_schema"]
         assert "filter" in item["parameter_openapi_schema"]["definitions"]["Recipe"]["properties"]
 
 
+def test_nothing_of_the_deploying_machine_is_in_a_deployment(deployed: str) -> None:
+    """The worker's own cores and the store of the user's choice count, not those of the machine that deployed."""
+    for item in found(deployed, "deployments"):
+        settings = item["parameter_openapi_schema"]["definitions"]["RunSettings"]
+        assert item["parameters"]["settings"] == {}
+        assert "default" not in item["parameter_openapi_schema"]["properties"]["settings"]
+        assert "default" not in settings["properties"]["workers"]
+        assert "default" not in settings["properties"]["store"]
+        assert "required" not in settings
+
+
 def test_a_worker_carries_a_deployment_out(deployed: str, tiny_recipe: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    recipe = yaml.safe_load(tiny_recipe.read_text())
-    prefect(deployed, "deployment", "run", "crawl_to_corpus/default", *parameters(recipe, store))
+    """An object as the recipe, a store that is given; and a file as the recipe, the store of the Prefect variable."""
+    prefect(deployed, "variable", "set", "sluice_store", str(tmp_path / "variable"))
+    given, recipe = tmp_path / "given", yaml.safe_load(tiny_recipe.read_text())
+    over_demo = {"recipe": "demo", "set": recipe | {"name": "over", "pretrain": None, "sft": None}}
+    prefect(deployed, "deployment", "run", "corpus/corpus", *parameters(recipe, given))
+    prefect(deployed, "deployment", "run", "crawl-to-chat/default", *parameters(over_demo, None))
     prefect(deployed, "worker", "start", "--pool", "sluice", "--run-once")
-    assert stage_statuses(deployed, store)["packing"]["state"] == "done"
-    runs = httpx.post(f"{deployed}/flow_runs/filter", json={"flows": {"name": {"any_": ["crawl_to_corpus"]}}}).json()
-    assert "COMPLETED" in {run["state"]["type"] for run in runs}
-    assert "tiny: CC-MAIN-2026-45 to corpus" in {run["name"] for run in runs}
+    assert stage_statuses(deployed, given)["packing"]["state"] == "done"
+    assert stage_statuses(deployed, tmp_path / "variable")["packing"]["state"] == "done"
+    for deployment, name in (
+        ("corpus", "tiny: CC-MAIN-2026-45 to corpus"),
+        ("default", "over: CC-MAIN-2026-45 to chat"),
+    ):
+        [run] = runs_of(deployed, deployment)
+        assert run["state"]["type"] == "COMPLETED"
+        assert run["name"].startswith(name)
 
 
 def test_a_wrong_recipe_is_refused_before_it_runs(deployed: str, tmp_path: Path) -> None:
     wrong = {"name": "wrong", "filter": {"min_language_score": 7}}
-    said = prefect(deployed, "deployment", "run", "crawl_to_corpus/default", *parameters(wrong, tmp_path), expect=1)
-    assert "min_language_score" in said
+    said = prefect(deployed, "deployment", "run", "corpus/corpus", *parameters(wrong, tmp_path), expect=1)
+    assert "recipe.filter.min_language_score" in said and "7 is greater than the maximum of 1" in said
+    said = prefect(deployed, "deployment", "run", "crawl-to-chat/default", "--param", "recipe=dmeo", expect=1)
+    assert "'dmeo' does not match" in said
+    relative = ["--param", 'settings={"store": "./store"}']
+    said = prefect(deployed, "deployment", "run", "crawl-to-chat/demo", *relative, expect=1)
+    assert "'./store' does not match" in said
+
+
+def test_what_the_server_cannot_see_is_refused_where_the_flow_starts(deployed: str, tmp_path: Path) -> None:
+    across = {"recipe": "demo", "set": {"pretrain": None}}
+    no_model = {"recipe": "demo", "set": {"pretrain": None, "sft": None}}
+    no_file = {"recipe": "demo", "set": {"evaluate.questions": "/nowhere/questions.jsonl"}}
+    prefect(deployed, "deployment", "run", "crawl-to-chat/crawl-to-chat", *parameters(across, tmp_path / "store"))
+    prefect(deployed, "deployment", "run", "pretrain/pretrain", *parameters(no_model, tmp_path / "store"))
+    prefect(deployed, "deployment", "run", "crawl-to-chat/demo", *parameters(no_file, tmp_path / "store"))
+    prefect(deployed, "worker", "start", "--pool", "sluice", "--run-once")
+    for deployment, message in (
+        ("crawl-to-chat", "sft needs a pretrain section"),
+        ("pretrain", "has no section 'pretrain'"),
+        ("demo", "evaluate.questions: there is no file /nowhere/questions.jsonl"),
+    ):
+        [run] = runs_of(deployed, deployment)
+        assert run["state"]["type"] == "FAILED"
+        assert message in run["state"]["message"]
+    assert not (tmp_path / "store").exists()

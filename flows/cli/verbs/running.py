@@ -18,7 +18,6 @@ from flows.cli.terminal import (
     output,
     print_json,
 )
-from tasks.base.errors import UsageError
 
 verbs = typer.Typer()
 
@@ -101,12 +100,12 @@ def _run_flow(
     Of the `given` settings, those that are None keep their defaults.
     """
     from flows.recipe.loading import load_recipe
+    from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
-    if settings.accelerate_config and not Path(settings.accelerate_config).is_file():
-        raise UsageError(f"--accelerate: there is no file {settings.accelerate_config}.")
+    require_named_files(recipe, settings)
     _quieten_prefect()
     from flows.display.console import showing_progress
     from flows.engine.prefect_server import prefect_api

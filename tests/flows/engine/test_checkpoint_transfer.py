@@ -13,7 +13,9 @@ import xxhash
 
 from flows.engine import checkpoint_transfer
 from flows.engine.checkpoint_transfer import CheckpointTransfer
+from model.checkpoints.folders import fault_of
 from model.pretrain import pretrain
+from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
 from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus, read_metrics
 from tests.model.training.test_training_loop import losses
@@ -80,6 +82,36 @@ def test_a_damaged_checkpoint_in_the_store_is_passed_over(
     assert CheckpointTransfer(store, PLACE, fresh, LOGGER).restore() == "step-00000010"
     assert "step-00000015 is damaged and passed over" in caplog.text
     assert [folder.name for folder in (fresh / "checkpoints").iterdir()] == ["step-00000010"]
+
+
+def test_a_machine_does_not_start_over_where_all_checkpoints_are_damaged(
+    machine: Path, store: Store, tmp_path: Path
+) -> None:
+    transfer = CheckpointTransfer(store, PLACE, machine, LOGGER)
+    transfer.send()
+    for name in names(store):
+        store.write_bytes(f"{PLACE}/checkpoints/{name}/training.json", b"{}")
+    with pytest.raises(PermanentError, match=r"All checkpoints in .*models/tiny/checkpoints are damaged: put"):
+        CheckpointTransfer(store, PLACE, tmp_path / "elsewhere" / "tiny", LOGGER).restore()
+    assert transfer.restore() is None, "those of this machine are intact"
+
+
+def test_one_that_is_damaged_here_is_fetched_anew(machine: Path, store: Store) -> None:
+    transfer = CheckpointTransfer(store, PLACE, machine, LOGGER)
+    transfer.send()
+    (machine / "checkpoints" / "step-00000015" / "training.json").write_text("{}")
+    assert transfer.restore() == "step-00000015"
+    assert fault_of(machine / "checkpoints" / "step-00000015") is None
+
+
+def test_strays_beside_checkpoints_stay_where_they_are(machine: Path, store: Store) -> None:
+    (machine / "checkpoints" / "step-00000015" / ".ipynb_checkpoints").mkdir()
+    shutil.copytree(machine / "checkpoints" / "step-00000015", machine / "checkpoints" / "step-00000015.bak")
+    store.write_bytes(f"{PLACE}/checkpoints/step-00000010.bak/digests.json", b"{}")
+    transfer = CheckpointTransfer(store, PLACE, machine, LOGGER)
+    transfer.send()
+    assert names(store) == ["step-00000005", "step-00000010", "step-00000010.bak", "step-00000015"]
+    assert transfer.restore() is None
 
 
 def test_one_that_was_not_sent_to_its_end_is_not_seen(machine: Path, store: Store, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Programs say what they have to say and end when they should, with all their processes."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -78,6 +79,35 @@ def test_environment_and_folder_are_the_callers(tmp_path: Path) -> None:
     script = "import os; print(os.environ['SLUICE_TEST'], 'PATH' in os.environ, os.getcwd())"
     run_program([sys.executable, "-c", script], lines.append, env={"SLUICE_TEST": "set"}, cwd=tmp_path)
     assert lines == [f"set True {tmp_path}"]
+
+
+def test_a_variable_can_be_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_TEST", "set")
+    lines: list[str] = []
+    script = "import os; print('SLUICE_TEST' in os.environ)"
+    run_program([sys.executable, "-c", script], lines.append, env={"SLUICE_TEST": None})
+    assert lines == ["False"]
+
+
+def test_a_flow_may_have_many_files_open() -> None:
+    """Parts, sockets and logs: select.select, in the flow or in the supervisor, takes no file above number 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1300:
+        pytest.skip("no more files are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1300), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    lines: list[str] = []
+    try:
+        assert run_program([sys.executable, "-c", "print('done')"], lines.append) == 0
+        with supervised([sys.executable, "-c", "import time; print('up'); time.sleep(60)"]) as program:
+            assert next(program.lines()) == "up"
+            program.ask_to_end()
+            assert program.wait() == 128 + signal.SIGTERM
+    finally:
+        for file in held:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert lines == ["done"]
 
 
 @pytest.mark.parametrize(

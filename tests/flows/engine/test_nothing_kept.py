@@ -12,7 +12,7 @@ def manifest(rows: int, parts: int = 1, **counters: int) -> Manifest:
     """A finished dataset of which only the counts matter here."""
     names = {"stage": "s", "fingerprint": "f", "version": 1, "config": {}, "upstream": {}, "digest": "d", "bytes": 0}
     counters = {name.replace("removed_", "removed."): count for name, count in counters.items()}
-    part = ManifestPart(path="p", rows=rows, bytes=0, digest="d", inputs="i", counters=counters)
+    part = ManifestPart(path="part-00000.parquet", rows=rows, bytes=0, digest="d", inputs="i", counters=counters)
     return Manifest.model_validate(names | {"parts": [part] * parts, "rows": rows, "counters": counters})
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from flows.recipe.field_reference import fields_under, recipe_fields
-from flows.recipe.loading import RecipeError
+from flows.recipe.recipe_file import RecipeError
 
 FIELDS = {field.path: field for field in recipe_fields()}
 

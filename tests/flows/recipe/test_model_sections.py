@@ -2,8 +2,9 @@
 
 import pytest
 
-from flows.recipe.loading import RecipeError, load_recipe
+from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_file import RecipeError
 from flows.stages.plan import plan_stages
 from model.base.config import ModelShape
 

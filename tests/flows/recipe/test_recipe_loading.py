@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe.loading import RENAMED, RecipeError, apply_override, load_recipe
+from flows.recipe.loading import RENAMED, apply_override, load_recipe
 from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_file import RecipeError
 from flows.recipe.shipped import shipped_recipes
 
 

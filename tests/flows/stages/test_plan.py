@@ -1,13 +1,10 @@
-"""The plan: what a fingerprint covers and what it does not, and that the deployments' recipe is the shipped one."""
+"""The plan: what a fingerprint covers and what it does not."""
 
 import pytest
-import yaml
 
 from flows.recipe.loading import load_recipe
-from flows.recipe.recipe import Recipe
 from flows.stages.plan import plan_stages
 from flows.stages.registry import STAGES
-from tests.conftest import ROOT
 
 CHAT = {"conversations": "c", "questions": "q"}
 
@@ -73,16 +70,3 @@ def test_the_chat_files_count_by_content() -> None:
     other = plan_stages(recipe, "CC-MAIN-2026-45", CHAT | {"conversations": "d"})
     assert other["sft"].fingerprint != fingerprints()["sft"]
     assert other["pretrain"].fingerprint == fingerprints()["pretrain"]
-
-
-def test_deployments_run_the_shipped_recipe() -> None:
-    """prefect.yaml cannot include a file, so it repeats the recipe; here is what keeps the two the same."""
-    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert {deployment["entrypoint"] for deployment in deployments} == {
-        "flows/corpus.py:crawl_to_corpus",
-        "flows/training.py:pretrain",
-        "flows/training.py:finetune",
-        "flows/chat.py:crawl_to_chat",
-    }
-    for deployment in deployments:
-        assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe("first-crawl")

@@ -4,20 +4,26 @@ import json
 import os
 import pickle
 import resource
+import shutil
 import signal
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PosixPath
 
 import pytest
 import torch
 import xxhash
+from torch.distributed.checkpoint.metadata import Metadata
 from torch.optim import Optimizer
 
 from model.base.config import ModelShape, OptimizerConfig
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import (
+    Checkpoint,
+    load_model,
     load_training_state,
     newest_valid_checkpoint,
     refuse_other_run,
+    remove_checkpoints_after,
     training_state,
     write_checkpoint,
 )
@@ -82,7 +88,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000010"]
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "add", "digests"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "digests", "list"])
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_steps(tmp_path, [1, 2])
     newest = tmp_path / "step-00000002"
@@ -94,13 +100,54 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str, capsys
         data.write_bytes(whole[:-10])
     elif damage == "remove":
         (newest / ".metadata").unlink()
-    elif damage == "add":
-        (newest / "__9_9.distcp").write_bytes(b"from elsewhere")
     else:
-        (newest / "digests.json").write_text("{")
+        (newest / "digests.json").write_text("{" if damage == "digests" else "{}")
     found = newest_valid_checkpoint(tmp_path)
     assert found is not None and found.progress.step == 1
     assert "step-00000002 is damaged and passed over" in capsys.readouterr().err
+
+
+def test_what_is_not_listed_does_no_harm(tmp_path: Path) -> None:
+    """Desktops, notebooks and network disks leave files everywhere, and people put copies beside what they copy."""
+    save_steps(tmp_path, [1, 2])
+    newest = tmp_path / "step-00000002"
+    for stray in (".DS_Store", ".nfs000000001", "._.metadata", "Thumbs.db", "__9_9.distcp"):
+        (newest / stray).write_bytes(b"x")
+    (newest / ".ipynb_checkpoints").mkdir()
+    others = ["step-00000002.bak", "step-00000003 copy", "step-3", "step-last", "step-00000009x"]
+    for other in others:
+        shutil.copytree(newest, tmp_path / other)
+    (tmp_path / "step-00000004").write_text("a file")
+    found = newest_valid_checkpoint(tmp_path)
+    assert found is not None and found.folder == newest
+    save_steps(tmp_path, [5], keep=2)
+    remove_checkpoints_after(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "step-00000002", "step-00000004"])
+
+
+def test_steps_of_nine_digits_come_after_those_of_eight(tmp_path: Path) -> None:
+    save_steps(tmp_path, [99_999_999, 100_000_000])
+    found = newest_valid_checkpoint(tmp_path)
+    assert found is not None and found.progress.step == 100_000_000
+
+
+def test_damaged_checkpoints_are_no_reason_to_start_over(tmp_path: Path) -> None:
+    save_steps(tmp_path, [1, 2])
+    for folder in tmp_path.iterdir():
+        (folder / "training.json").write_text("{}")
+    said = r"all checkpoints in .* are damaged \(step-00000002: the digest of training.json is wrong; step-00000001: "
+    with pytest.raises(BadInput, match=said + ".*put an intact copy of one back, or move the folder away"):
+        newest_valid_checkpoint(tmp_path)
+
+
+def test_a_damaged_later_checkpoint_is_not_kept_for_the_one_just_written(tmp_path: Path) -> None:
+    save_steps(tmp_path, [1, 9])
+    (tmp_path / "step-00000009" / "training.json").write_text("{}")
+    save_steps(tmp_path, [2], keep=1)
+    found = newest_valid_checkpoint(tmp_path)
+    assert found is not None and found.progress.step == 2
+    save_steps(tmp_path, [9], keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000009"]
 
 
 class MakesFolder:
@@ -131,6 +178,98 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=rf"{kind}/step-00000001 is refused: .*{why}"):
             load_training_state(checkpoint, model, optimizers)
     assert not made.exists()
+
+
+def with_metadata(folder: Path, metadata: bytes) -> Checkpoint:
+    """A checkpoint whose metadata are these bytes, and whose digests are right."""
+    save_steps(folder, [1])
+    written = folder / "step-00000001"
+    (written / ".metadata").write_bytes(metadata)
+    digests = json.loads((written / "digests.json").read_text())
+    digests[".metadata"] = xxhash.xxh3_128_hexdigest(metadata)
+    (written / "digests.json").write_text(json.dumps(digests))
+    found = newest_valid_checkpoint(folder)
+    assert found is not None
+    return found
+
+
+def changed_metadata(folder: Path, change: Callable[[Metadata], object]) -> bytes:
+    """The metadata of a checkpoint after a change."""
+    save_steps(folder, [1])
+    metadata = pickle.loads((folder / "step-00000001" / ".metadata").read_bytes())  # noqa: S301 - just written
+    change(metadata)
+    return pickle.dumps(metadata)
+
+
+PATCH = b"\x80\x02cpathlib\nPosixPath\nN}X\x0b\x00\x00\x00__truediv__ctorch\nSize\ns\x86b."
+"""A pickle that replaces PosixPath.__truediv__ by torch.Size."""
+
+
+def test_metadata_change_no_class_of_the_program(tmp_path: Path) -> None:
+    before = PosixPath.__truediv__
+    for number, name in enumerate((b"cpathlib\nPosixPath", b"ctorch.distributed.checkpoint.metadata\nMetadata")):
+        hostile = PATCH.replace(b"cpathlib\nPosixPath", name, 1)
+        checkpoint = with_metadata(tmp_path / str(number), hostile)
+        with pytest.raises(BadInput, match=r"is refused: its \.metadata holds no metadata of a checkpoint"):
+            load_model(checkpoint, Transformer(ModelShape(**SHAPE)))
+    assert PosixPath.__truediv__ is before and not hasattr(Metadata, "__truediv__")
+
+
+@pytest.mark.parametrize("place", ["../secret", "/etc/passwd", "__9_9.distcp", "a/../__0_0.distcp", "", ".."])
+def test_data_are_read_from_the_files_that_are_listed_only(tmp_path: Path, place: str) -> None:
+    def elsewhere(metadata: Metadata) -> None:
+        for stored in metadata.storage_data.values():
+            stored.relative_path = place
+
+    (tmp_path / "secret").write_text("s")
+    checkpoint = with_metadata(tmp_path / "read", changed_metadata(tmp_path / "made", elsewhere))
+    with pytest.raises(BadInput, match=f"it names the file {place!r}, which the checkpoint does not list"):
+        load_model(checkpoint, Transformer(ModelShape(**SHAPE)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metadata: metadata.storage_data.update({"x": "y"}),
+        lambda metadata: next(iter(metadata.storage_data.values())).__dict__.update(offset=-1),
+        lambda metadata: next(iter(metadata.storage_data.values())).__dict__.update(length="all"),
+        lambda metadata: metadata.state_dict_metadata.update(x=torch.Size([1])),
+        lambda metadata: metadata.__dict__.update(storage_data=None),
+        lambda metadata: metadata.__dict__.clear(),
+    ],
+)
+def test_metadata_that_make_no_sense_are_refused(tmp_path: Path, change: Callable[[Metadata], object]) -> None:
+    checkpoint = with_metadata(tmp_path / "read", changed_metadata(tmp_path / "made", change))
+    with pytest.raises(BadInput, match=r"is refused: its \.metadata hold"):
+        load_model(checkpoint, Transformer(ModelShape(**SHAPE)))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"PK\x03\x04", b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f", b"\x80\x02K\x01b."]
+)
+def test_bytes_that_are_no_pickle_are_refused(tmp_path: Path, data: bytes) -> None:
+    checkpoint = with_metadata(tmp_path, data)
+    with pytest.raises(BadInput, match=r"is refused: its \.metadata holds no metadata of a checkpoint"):
+        load_model(checkpoint, Transformer(ModelShape(**SHAPE)))
+
+
+def test_a_checkpoint_without_optimizer_state_is_refused(tmp_path: Path) -> None:
+    model, optimizers = model_and_optimizers(1, 1)
+    write_checkpoint(tmp_path, progress(1), {"model": training_state(model, optimizers)["model"]}, keep=1)
+    checkpoint = newest_valid_checkpoint(tmp_path)
+    assert checkpoint is not None
+    load_model(checkpoint, model)
+    with pytest.raises(BadInput, match="step-00000001 is refused: Missing key in checkpoint state_dict: optimizer"):
+        load_training_state(checkpoint, model, optimizers)
+
+
+@pytest.mark.parametrize("name", ["../other/training.json", "/etc/passwd", "a/b", "..", ""])
+def test_a_list_of_files_elsewhere_is_damaged(tmp_path: Path, name: str) -> None:
+    save_steps(tmp_path, [1])
+    listed = tmp_path / "step-00000001" / "digests.json"
+    listed.write_text(json.dumps(json.loads(listed.read_text()) | {name: "0"}))
+    with pytest.raises(BadInput, match=r"digests\.json is no list of files"):
+        newest_valid_checkpoint(tmp_path)
 
 
 def test_an_unfinished_checkpoint_is_not_seen(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""The recipe as a flow's parameter: what it takes, and what of it the server's schema refuses already."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import ValidationError, validate
+
+from flows.recipe.loading import load_recipe
+from flows.recipe.parameter import RecipeParameter, chosen_recipe
+from flows.recipe.recipe import Recipe
+from flows.recipe.recipe_file import RecipeError
+from flows.recipe.shipped import shipped_recipes
+
+
+def flow(recipe: RecipeParameter) -> None:
+    """Stands for any flow."""
+
+
+SCHEMA: dict[str, Any] = parameter_schema(flow).model_dump_for_openapi()
+
+
+def refused_by_the_server(recipe: Any) -> str | None:
+    """What the server says of a parameter before it makes a run; None where it makes one."""
+    try:
+        validate({"recipe": recipe}, SCHEMA, raise_on_error=True)
+    except ValidationError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_name_a_file_or_an_object_is_a_recipe(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    (tmp_path / "own.yaml").write_text(recipe.model_dump_json())
+    whole = recipe.model_dump(mode="json")
+    for given in (name, str(tmp_path / "own.yaml"), whole, {"recipe": name}, {"recipe": name, "set": whole}):
+        assert refused_by_the_server(given) is None
+        assert chosen_recipe(given) == recipe
+    assert chosen_recipe(recipe) is recipe
+
+
+def test_changes_are_merged_over_the_named_recipe() -> None:
+    changes = {"source": {"warcs": 2}, "filter.languages": ["de"], "pretrain.loop": {"steps": 3}, "sft": None}
+    given = {"recipe": "first-crawl", "set": changes}
+    assert refused_by_the_server(given) is None
+    overrides = ["source.warcs=2", "filter.languages=[de]", "pretrain.loop.steps=3", "sft=null"]
+    assert chosen_recipe(given) == load_recipe("first-crawl", overrides)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("dmeo", "'dmeo' does not match"),
+        (["demo"], "not of type 'object'"),
+        (None, "not of type 'object'"),
+        ({}, "'name' is a required property"),
+        ({"name": "x", "filter": {"min_language_score": 7}}, "recipe.filter.min_language_score.*maximum of 1"),
+        ({"name": "x", "filtre": {}}, "'filtre' was unexpected"),
+        ({"recipe": "demo", "set": {"filter": {"min_language_score": 7}}}, "min_language_score.*maximum of 1"),
+        ({"recipe": "demo", "set": {"filtre": {}}}, "'filtre' does not match"),
+        ({"recipe": "demo", "sets": {}}, "'sets' was unexpected"),
+        ({"recipe": "dmeo"}, "'dmeo' does not match"),
+        ({"set": {}}, "'recipe' is a required property"),
+    ],
+)
+def test_the_server_and_the_flow_refuse_the_same(given: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        validate({"recipe": given}, SCHEMA, raise_on_error=True)
+    with pytest.raises(RecipeError):
+        chosen_recipe(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "x", "sft": {"loop": {"steps": 1, "global_batch_size": 1}}}, "sft needs a pretrain section"),
+        ({"recipe": "demo", "set": {"pretrain": None}}, "sft needs a pretrain section"),
+        ({"recipe": "demo", "set": {"filter.languges": ["en"]}}, r"filter\.languges: no such field; did you mean"),
+        ({"recipe": "file:///etc/recipe.yaml"}, "is not a URL of https://"),
+        ("/nowhere/recipe.yaml", "cannot be read: No such file"),
+    ],
+)
+def test_the_flow_refuses_what_the_server_cannot_see(given: Any, message: str) -> None:
+    assert refused_by_the_server(given) is None
+    with pytest.raises(RecipeError, match=message):
+        chosen_recipe(given)
+
+
+def test_a_form_draws_a_text_field_or_json_and_no_field_of_the_recipe() -> None:
+    drawn = {key: value for key, value in SCHEMA["properties"]["recipe"].items() if key not in ("if", "then", "else")}
+    assert [option["type"] for option in drawn["anyOf"]] == ["string", "object"]
+    assert all(set(option) == {"type", "title"} for option in drawn["anyOf"])
+    assert set(SCHEMA["definitions"]["Recipe"]["properties"]) == set(Recipe.model_fields)

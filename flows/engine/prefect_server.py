@@ -7,6 +7,7 @@ Notable:
   not the server, and no server outlives the process that started it, not even after kill -9.
 - Nothing is sent anywhere: analytics are off, and the services that matter only to a permanent server (schedules, late
   runs, triggers) are off too, which halves the first start.
+- It answers only those who know its password, which is new for each run: other users and web pages reach loopback too.
 - Two runs at the same time have a server and a database each. The process that holds a database's lock is its only
   user, so runs that it still calls running were killed, and are marked as crashed.
 """
@@ -15,6 +16,7 @@ import contextlib
 import fcntl
 import itertools
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -57,8 +59,13 @@ class ServerAddress:
 
     api_url: str
     ui_url: str
-    is_ours: bool
-    """Whether it was started here, for this run only."""
+    password: str | None = None
+    """For its API and its UI, where it was started here, for this run only."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was started here."""
+        return self.password is not None
 
 
 @contextlib.contextmanager
@@ -71,7 +78,7 @@ def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
     from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
     if configured := PREFECT_API_URL.value():
-        yield ServerAddress(configured, PREFECT_UI_URL.value() or configured.removesuffix("/api"), is_ours=False)
+        yield ServerAddress(configured, PREFECT_UI_URL.value() or configured.removesuffix("/api"))
         return
     with _own_folder(Path(data_dir).expanduser()) as folder, _server(folder) as address, _reporting_to(address):
         _mark_killed_runs(address)
@@ -83,10 +90,11 @@ def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
 
 @contextlib.contextmanager
 def _own_folder(data_dir: Path) -> Iterator[Path]:
-    """Lock and return the first folder under `data_dir` that no other run uses."""
+    """Lock and return the first folder under `data_dir` that no other run uses; only this user can enter it."""
     for number in itertools.count():
         folder = data_dir / str(number)
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         with (folder / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,9 +110,11 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
         for tries_left in reversed(range(_PORT_TRIES)):
             with socket.create_server((_HOST, 0)) as probe:
                 port = probe.getsockname()[1]
-            program = stack.enter_context(supervised(_command(folder, port), _STOP_SECONDS, _environment(folder, port)))
+            ui_url, password = f"http://{_HOST}:{port}", f"sluice:{secrets.token_urlsafe(24)}"
+            address = ServerAddress(f"{ui_url}/api", ui_url, password)
+            environment = _environment(folder, port, address)
+            program = stack.enter_context(supervised(_command(folder, port), _STOP_SECONDS, environment))
             said = _listen(program)
-            address = ServerAddress(f"http://{_HOST}:{port}/api", f"http://{_HOST}:{port}", is_ours=True)
             if _becomes_healthy(address, program):
                 yield address
                 return
@@ -118,20 +128,21 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
 
 
 def _command(folder: Path, port: int) -> list[str]:
-    uvicorn = ["-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--log-level", "error"]
+    uvicorn = ["-m", "uvicorn", "--factory", "flows.engine.loopback_app:create_app", "--log-level", "error"]
     listen = ["--host", _HOST, "--port", str(port), "--lifespan", "on", "--timeout-graceful-shutdown", "2"]
     # uvicorn would put the current folder on the path, whatever the environment says.
     return [sys.executable, *uvicorn, *listen, "--app-dir", str(folder)]
 
 
-def _environment(folder: Path, port: int) -> dict[str, str]:
-    api_url = f"http://{_HOST}:{port}/api"
+def _environment(folder: Path, port: int, address: ServerAddress) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(folder),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
         "PREFECT_SERVER_API_HOST": _HOST,
         "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_UI_API_URL": api_url,
+        "PREFECT_SERVER_API_AUTH_STRING": address.password or "",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.ui_url,
+        "PREFECT_UI_API_URL": address.api_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         # Events are wanted soon after they happen, since the server ends with the run; and task runs, which arrive as
@@ -171,19 +182,27 @@ def _becomes_healthy(address: ServerAddress, program: SupervisedProgram) -> bool
 
 @contextlib.contextmanager
 def _reporting_to(address: ServerAddress) -> Iterator[None]:
-    """Point this process, and those it starts, at the server."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    """Point this process, and those it starts, at the server, with its password."""
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = address.api_url
+    told = {PREFECT_API_URL: address.api_url, PREFECT_API_AUTH_STRING: address.password}
+    before = {setting.name: os.environ.get(setting.name) for setting in told}
+    os.environ.update({setting.name: value for setting, value in told.items() if value})
     try:
         # Lost heartbeats are not looked for here, and joining their thread would cost each flow run a second.
-        with temporary_settings({PREFECT_API_URL: address.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with temporary_settings({**told, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     finally:
-        del os.environ["PREFECT_API_URL"]
-        if before is not None:
-            os.environ["PREFECT_API_URL"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _mark_killed_runs(address: ServerAddress) -> None:
@@ -215,4 +234,5 @@ def _wait_until_recorded(address: ServerAddress) -> None:
 
 
 def _client(address: ServerAddress) -> httpx.Client:
-    return httpx.Client(base_url=address.api_url, trust_env=False, timeout=30)
+    user, _, password = (address.password or "").partition(":")
+    return httpx.Client(base_url=address.api_url, auth=(user, password), trust_env=False, timeout=30)

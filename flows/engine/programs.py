@@ -22,7 +22,8 @@ from prefect import get_run_logger
 from flows.engine.checkpoint_transfer import CheckpointTransfer
 from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
-from flows.engine.run import Run, working_folder
+from flows.engine.run import Run
+from flows.prepare.finished_dataset import done_program
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
@@ -31,9 +32,8 @@ from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
+from tasks.dataset.parts import PartFooter, PartWriter, read_part
 from tasks.dataset.store import explaining_full_disk
 
 _ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
@@ -53,12 +53,8 @@ def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
 
 def run_planned_program(run: Run, stage: ProgramStage, plan: StagePlan, label: str) -> tuple[PartFooter, int]:
     """Run one program as planned unless its output is there; return its part and whether it was built (0 or 1)."""
-    folder = working_folder(run.store, run.settings)
-    context = ProgramContext(plan, run.plans, run.recipe.name, run.store, folder, run.chat)
-    inputs = digest({name: run.manifests[name].digest for name in plan.upstream})
-    footer = read_footer(run.store, part_path(plan.name, plan.fingerprint, 0))
-    is_done = footer and footer.matches(plan.name, plan.fingerprint, inputs)
-    if footer and is_done and (not stage.leaves_model or stage.is_there(context)):
+    context, inputs = run.program(plan)
+    if footer := done_program(stage, context, inputs):
         return footer, 0
     _launch(run, stage, context, label)
     footer = _write_result(stage, context, inputs)

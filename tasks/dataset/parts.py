@@ -21,6 +21,7 @@ import xxhash
 from pydantic import TypeAdapter
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.store import Store
 
 _KEY = b"sluice"
@@ -168,7 +169,7 @@ def open_part(store: Store, path: str) -> Iterator[pq.ParquetFile]:
     """Open a part of a dataset or of decisions; `PermanentError` names the file where it is missing or damaged."""
     try:
         with store.open(path) as file:
-            yield pq.ParquetFile(file)
+            yield open_parquet(file)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             _raise_if_temporary(store, path, error)

@@ -17,8 +17,9 @@ from typing import BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.base.errors import PermanentError
+from tasks.base.errors import PermanentError, UsageError
 from tasks.base.foreign_names import is_plain_path, path_below
+from tasks.dataset.secrets_in_addresses import refuse_secret
 
 
 @contextmanager
@@ -43,6 +44,10 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
+        try:
+            refuse_secret(url, "--store (settings.store)")
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
         try:
             self.fs, root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:

@@ -196,7 +196,7 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
             return
         try:
             with source.read(path, have, first_bytes, known[1] if known else None) as reply:
-                if reply.first and known is not None and not _is_same_file(known, reply):
+                if reply.first and known is not None and not reply.may_be(*known):
                     _discard(partial)
                     raise Refused(f"{address}: the file changed; it is fetched from its beginning.")
                 wanted = _wanted(reply.total, first_bytes)
@@ -258,12 +258,6 @@ def _recall(partial: Path) -> tuple[int | None, str | None] | None:
         note = parse_json(note_beside(partial).read_bytes())
         return note["total"], note["tag"]
     return None
-
-
-def _is_same_file(known: tuple[int | None, str | None], reply: Reply) -> bool:
-    """Whether a resumed reply may be of the file of that length and tag, as far as both are known."""
-    pairs = zip(known, (reply.total, reply.tag), strict=True)
-    return all(before == now for before, now in pairs if before is not None and now is not None)
 
 
 def _discard(partial: Path) -> None:

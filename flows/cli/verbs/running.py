@@ -3,6 +3,7 @@
 import os
 import pkgutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -97,8 +98,10 @@ def _run_flow(
 ) -> None:
     """Validate the recipe, make sure of a Prefect server, run the flow `module:function`, show what came out.
 
-    Of the `given` settings, those that are None keep their defaults.
+    Of the `given` settings, those that are None keep their defaults. A run that would find all done already is not
+    started, unless a server of the user's own should know of it.
     """
+    messages.print(f"Planning {recipe_name} in {given['store']}", markup=False, highlight=False, soft_wrap=True)
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
@@ -107,11 +110,21 @@ def _run_flow(
     settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
     require_named_files(recipe, settings)
     _quieten_prefect()
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.prepare.planned_run import is_done_already
+
+    if not PREFECT_API_URL.value() and is_done_already(flow.partition(":")[2], recipe, settings):
+        messages.print("Nothing to do: all that this recipe makes is there.")
+        _show_outcome(settings.store, as_json)
+        return
     from flows.display.console import showing_progress
     from flows.engine.prefect_server import prefect_api
 
-    with prefect_api(Path.home() / ".sluice" / "prefect") as server:
-        messages.print(f"Prefect UI: {server.ui_url}")
+    # A database that a newer Prefect has migrated is of no use to an older one.
+    with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         function = pkgutil.resolve_name(flow)
         try:
             with showing_progress(messages):
@@ -146,6 +159,5 @@ def _show_outcome(location: str, as_json: bool) -> None:
         print_ladder(output, result)
     else:
         print_outcome(output, store, record)
-    report_path = f"reports/{record.run}.html"
-    if store.exists(report_path):
-        output.print(f"Report: {store.location(report_path)}", highlight=False, soft_wrap=True)
+    if store.exists(record.report):
+        output.print(f"Report: {store.location(record.report)}", highlight=False, soft_wrap=True)

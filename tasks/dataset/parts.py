@@ -174,8 +174,8 @@ def open_part(store: Store, path: str) -> Iterator[pq.ParquetFile]:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             _raise_if_temporary(store, path, error)
         raise PermanentError(
-            f"The part {store.location(path)} cannot be read: {error}. Delete that part's files under datasets/ and "
-            "decisions/, and run again to rebuild it."
+            f"The part {store.location(path)} cannot be read: {error}. Delete the file, and those of its name under "
+            "datasets/ and decisions/ of the stage, and run again to rebuild it."
         ) from error
 
 

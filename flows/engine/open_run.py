@@ -36,6 +36,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     for field, address in named_paths(recipe):
         logger.info("the recipe reads %s (%s)", address, field)
     planned = plan_run(recipe, settings, goes_on, logger)
+    for written in ("runs", "reports", "files"):
+        planned.store.remove_abandoned(written)
     _name_flow_run(recipe.source.crawl, planned.crawl)
     recorder = Recorder.start(
         flow_run.get_flow_name() or "", recipe.model_dump(mode="json"), planned.crawl, settings, planned.plans

@@ -34,7 +34,7 @@ from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter, read_part
-from tasks.dataset.store import explaining_full_disk
+from tasks.dataset.store import explaining_failed_writes
 
 _ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
 _LAST_LINES = 20
@@ -78,7 +78,7 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
         for name in (name for name in (*plan.upstream, plan.name) if run.plans[name].is_training):
             _transfer(run, context, name).restore()
     config = folder / ("config.json" if stage.is_training else f"{plan.name}.json")
-    with explaining_full_disk(str(config)):
+    with explaining_failed_writes(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(values, indent=1, sort_keys=True))
     metrics = folder / "metrics.jsonl" if stage.is_training else None

@@ -62,6 +62,7 @@ def _remove_leftovers(store: Store, plan: StagePlan, count: int) -> None:
         if name.startswith("part-") and name not in wanted:
             store.remove(f"{plan.folder}/{name}")
     for folder in (plan.folder, decisions_folder(plan.name, plan.fingerprint)):
+        store.remove_abandoned(folder)
         for name in store.names(folder):
             if name.startswith(".part-"):
                 store.remove(f"{folder}/{name}")

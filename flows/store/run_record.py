@@ -53,7 +53,7 @@ class RunRecord(Config):
     run: PlainName
     """`<start in UTC>-<recipe name>`: sorts by time."""
     flow: str
-    """Name of the flow, such as `crawl_to_chat`."""
+    """Name of the flow, such as `crawl-to-chat`."""
     recipe: dict[str, Any]
     crawl: str
     settings: dict[str, Any]

@@ -24,7 +24,7 @@ import xxhash
 from tasks.base.errors import PermanentError
 from tasks.base.messages import first_words
 from tasks.base.plain_data import parse_json
-from tasks.dataset.store import explaining_full_disk
+from tasks.dataset.store import explaining_failed_writes
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
 from tasks.sources.byte_source import byte_source
@@ -51,7 +51,7 @@ def fetch_records(
             f"{source.address(records.path)}: {total:,} bytes of it are selected, more than"
             f" source.transfer.max_file_bytes ({transfer.max_file_bytes:,}) allows."
         )
-    with landing(destination) as partial, explaining_full_disk(str(partial)):
+    with landing(destination) as partial, explaining_failed_writes(str(partial)):
         _download(source, records, partial, spans(records, select), transfer)
         _mend(source, records, partial, transfer)
         check = verify_warc(partial)

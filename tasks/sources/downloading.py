@@ -26,7 +26,7 @@ import xxhash
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.plain_data import parse_json
 from tasks.base.private_folder import private_folder
-from tasks.dataset.store import explaining_full_disk
+from tasks.dataset.store import explaining_failed_writes
 from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import (
     ByteSource,
@@ -223,7 +223,7 @@ def size_of(partial: Path) -> int:
 
 
 def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
-    with explaining_full_disk(str(partial)):
+    with explaining_failed_writes(str(partial)):
         with partial.open("ab") as file:
             if file.tell() > reply.first:
                 file.truncate(reply.first)
@@ -272,7 +272,7 @@ def landing(destination: str | Path) -> Iterator[Path]:
     scratch = Path(destination).parent
     if is_remote:
         scratch = private_folder("downloads") / xxhash.xxh3_64_hexdigest(str(destination))
-    with explaining_full_disk(str(scratch)):
+    with explaining_failed_writes(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")
     if is_remote:

@@ -93,7 +93,7 @@ class HttpSource:
         """Raise what the status means, and tell all workers whether the server is overloaded."""
         status = response.status_code
         refused = status in (403, 408, 425, 429) or status >= 500
-        retry_after = _retry_after(response.headers.get("Retry-After"))
+        retry_after = _retry_after(response.headers)
         if refused:
             self._rate_limiter.refused(asked_at, retry_after)
         else:
@@ -152,12 +152,20 @@ def _extent(response: httpx.Response) -> tuple[int, int | None]:
     return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
-def _retry_after(text: str | None) -> float:
-    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3)."""
-    if not text:
-        return 0.0
+def _retry_after(headers: httpx.Headers) -> float:
+    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3).
+
+    A date is compared with the server's own, where it gives that: our clock may be wrong.
+    """
+    text = headers.get("Retry-After", "")
     if text.strip().isdecimal():
         return float(text)
     with contextlib.suppress(ValueError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - _servers_time(headers))
     return 0.0
+
+
+def _servers_time(headers: httpx.Headers) -> float:
+    with contextlib.suppress(ValueError, OverflowError):
+        return email.utils.parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    return time.time()

@@ -11,7 +11,7 @@ from flows.recipe.loading import load_recipe
 from flows.recipe.settings import RunSettings
 from tests.conftest import sluice_command, sluice_environment
 
-FLOW = "crawl_to_chat"
+FLOW = "crawl-to-chat"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_is_missing_is_something_to_do(tiny_recipe: Path, store: Path, gone
 
 def test_another_recipe_or_another_flow_is_something_to_do(tiny_recipe: Path, store: Path) -> None:
     assert not is_done(tiny_recipe, store, FLOW, "tokens.validation_fraction=0.2")
-    assert not is_done(tiny_recipe, store, "crawl_to_corpus")
+    assert not is_done(tiny_recipe, store, "corpus")
 
 
 def test_no_server_is_started_for_nothing(tiny_recipe: Path, store: Path, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path, PurePosixPath
 from random import Random
 
 import fsspec
+import httpx
 import pytest
 
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.sources.downloading import DamagedWarc, fetch_warc
+from tasks.sources.http_source import _retry_after
 from tasks.sources.transfer import NotFound, TransferConfig
 from tasks.warc.content import NotAWarc
 from tests.conftest import COMMON_CRAWL
@@ -243,6 +245,17 @@ def test_retry_after_is_honoured_up_to_a_limit(mirror: Mirror, place: Path) -> N
         began = time.monotonic()
         fetch_warc(mirror.base, PATH, place, slow)
         assert 0.3 <= time.monotonic() - began < 1.5
+
+
+def test_a_date_to_wait_for_is_one_of_the_servers_clock() -> None:
+    for wrong in (-3600, 3600):
+        now = time.time() + wrong
+        headers = httpx.Headers(
+            {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 30, usegmt=True)}
+        )
+        assert _retry_after(headers) == 30
+    for soon in ("soon", formatdate(time.time() - 30, usegmt=True), ""):
+        assert _retry_after(httpx.Headers({"Retry-After": soon})) == 0
 
 
 def test_a_missing_file_is_permanent(mirror: Mirror, place: Path) -> None:

@@ -282,9 +282,10 @@ class SftSection:
     """Finetuning on conversations."""
 
     conversations: str = "starter"
-    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}. In a
-    recipe also `starter`, the small general set that Sluice makes itself, or `synthetic_web`, the conversations that go
-    with the synthetic web."""
+    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}, as the
+    chat APIs have it: content may be parts of text, and an assistant's message may have `tool_calls` and
+    `reasoning_content`, which, as in Qwen3, is learnt after the last question only. In a recipe also `starter`, the
+    small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the synthetic web."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
     optimizer: OptimizerConfig = OptimizerConfig()

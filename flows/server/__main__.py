@@ -8,7 +8,6 @@ Notable:
 
 import argparse
 import contextlib
-import os
 import secrets
 import shlex
 import signal
@@ -47,9 +46,7 @@ def serve(folder: Path, port: int) -> None:
     address = ServerAddress.on_loopback(port, _password(folder))
     with contextlib.ExitStack() as stack:
         postgres, database = stack.enter_context(running_postgres(folder / "postgres"))
-        server = stack.enter_context(
-            loopback_server(folder / "prefect", address, {"PREFECT_API_DATABASE_CONNECTION_URL": database})
-        )
+        server = stack.enter_context(loopback_server(folder / "prefect", address, database, {}))
         environment = address.environment()
         _write_private(
             folder / "environment",
@@ -64,7 +61,7 @@ def serve(folder: Path, port: int) -> None:
         )
         threading.Thread(target=_show, args=[worker], daemon=True).start()
         print(f"Prefect UI: {address.ui_url} (password: {address.password})")
-        print(f"In another shell: . {shlex.quote(os.path.relpath(folder / 'environment'))}", flush=True)
+        print(f"In another shell: . {shlex.quote(str(folder / 'environment'))}", flush=True)
         programs = {"PostgreSQL": postgres, "The server": server, "The worker": worker}
         while all(program.is_running() for program in programs.values()):
             time.sleep(0.5)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.engine.launcher import SupervisedProgram, supervised
-from flows.engine.program_output import last_lines
+from flows.engine.loopback_server import last_lines
 from tasks.base.errors import PermanentError
 
 _USER = "postgres"
@@ -55,7 +55,16 @@ def postgres_programs() -> Path | None:
 
 
 def _initialise(programs: Path, folder: Path) -> None:
-    command = [str(programs / "initdb"), "-D", str(folder), "-U", _USER, "--auth=trust", "--encoding=UTF8", "--no-locale"]
+    command = [
+        str(programs / "initdb"),
+        "-D",
+        str(folder),
+        "-U",
+        _USER,
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-locale",
+    ]
     done = subprocess.run([*_as_its_user(), *command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise PermanentError(f"PostgreSQL could not set up {folder}:\n{done.stdout}{done.stderr}")

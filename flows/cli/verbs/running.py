@@ -3,6 +3,7 @@
 import os
 import pkgutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -110,8 +111,10 @@ def _run_flow(
     from flows.display.console import showing_progress
     from flows.engine.prefect_server import prefect_api
 
-    with prefect_api(Path.home() / ".sluice" / "prefect") as server:
-        messages.print(f"Prefect UI: {server.ui_url}")
+    # A database that a newer Prefect has migrated is of no use to an older one.
+    with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         function = pkgutil.resolve_name(flow)
         try:
             with showing_progress(messages):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -39,6 +40,7 @@ def crawl(seconds: float):
 
 with prefect_api(sys.argv[1]) as server:
     print("server", server.api_url, flush=True)
+    print("password", server.password, flush=True)
     crawl(float(sys.argv[3]))
 """
 
@@ -118,6 +120,34 @@ def test_a_killed_run_and_an_interrupted_one_leave_no_server_and_are_marked(data
     assert run.wait(60) != 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run").items() >= {"killed CRASHED": 1, "interrupted CRASHED": 1}.items()
+
+
+def test_the_server_answers_this_run_only(data_dir: Path, started: Any) -> None:
+    """Another user, or a web page in a browser on this machine, reaches the port too."""
+    run = started("alone", 600)
+    api_url, password = says(run, "server"), says(run, "password")
+    says(run, "total")
+    url, (user, _, secret) = f"{api_url}/flow_runs/filter", password.partition(":")
+    with httpx.Client(trust_env=False, auth=(user, secret)) as known, httpx.Client(trust_env=False) as unknown:
+        assert known.post(url, json={}).status_code == 200
+        assert unknown.post(url, json={}).status_code == 401
+        assert unknown.post(url, json={}, auth=("sluice", "guessed")).status_code == 401
+        foreign = known.post(url, json={}, headers={"Origin": "https://page.example"})
+        assert "access-control-allow-origin" not in foreign.headers
+        own = api_url.removesuffix("/api")
+        assert known.post(url, json={}, headers={"Origin": own}).headers["access-control-allow-origin"] == own
+        for host in ("page.example", "127.0.0.1.page.example:80", ""):
+            assert known.post(url, json={}, headers={"Host": host}).status_code == 400
+            assert unknown.get(own, headers={"Host": host}).status_code == 400
+    folder = data_dir / "0"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "prefect.db").stat().st_mode) == 0o600
+
+
+def test_each_run_has_a_password_of_its_own(data_dir: Path, started: Any) -> None:
+    runs = [started(name, 600) for name in ("one", "two")]
+    passwords = [says(run, "password").partition(":")[2] for run in runs]
+    assert len(set(passwords)) == 2 and all(len(each) >= 32 for each in passwords)
 
 
 def test_a_configured_server_is_used_as_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from prefect import flow
 
 from flows.engine.build import take_finished
-from flows.engine.finished_dataset import finished_manifest
 from flows.engine.open_run import open_run
 from flows.engine.programs import read_summary, run_planned_program
 from flows.engine.run import Run
@@ -22,6 +21,7 @@ from flows.engine.settings_parameter import SettingsParameter
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, ladder_path
 from flows.planning.law_fit import fit_law
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.parameter import RecipeParameter
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan

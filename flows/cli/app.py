@@ -16,8 +16,9 @@ import typer
 
 from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, talking
-from flows.display.safe_text import harmless
+from model.base.safe_text import harmless
 from tasks.base.errors import SluiceError, UsageError
+from tasks.dataset.secrets_in_addresses import redacted
 
 GROUPS = (running, planning, inspecting, talking, recipes)
 """The modules that declare verbs, in the order of the help."""
@@ -63,5 +64,5 @@ def run() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    messages.print(harmless(message), style="red", markup=False, highlight=False, soft_wrap=True)
+    messages.print(harmless(redacted(message)), style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)

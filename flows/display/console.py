@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.display.safe_text import harmless
+from model.base.safe_text import harmless
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 

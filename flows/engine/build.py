@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from flows.engine.finished_dataset import finished_manifest
 from flows.engine.part_pairs import build_pairs
 from flows.engine.part_tasks import build_all
 from flows.engine.programs import run_program_stage
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
 from flows.stages.registry import STAGES

@@ -4,15 +4,13 @@ Notable: an error reports every wrong field, each with the file, its dotted path
 the nearest one that does.
 """
 
-import dataclasses
 import re
-import types
-import typing
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from flows.recipe.field_types import annotations, model_in
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError, read_recipe_values
 from model.base.errors import did_you_mean
@@ -101,22 +99,6 @@ def _explain_one(details: Any, model: type[BaseModel]) -> tuple[str, str]:
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     current: Any = model
     for key in location:
-        if (annotation := _annotations(current).get(key)) is not None:
-            current = _model_in(annotation)
-    return sorted(_annotations(current))
-
-
-def _annotations(model: Any) -> dict[str, Any]:
-    """Return the fields of a pydantic model or a dataclass with their types."""
-    if dataclasses.is_dataclass(model):
-        return typing.get_type_hints(model)
-    return {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
-
-
-def _model_in(annotation: Any) -> Any:
-    """Return the model or dataclass inside an optional, a union or a container, None if there is none."""
-    if dataclasses.is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        return annotation
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
-    return None
+        if (annotation := annotations(current).get(key)) is not None:
+            current = model_in(annotation)
+    return sorted(annotations(current))

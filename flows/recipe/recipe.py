@@ -5,6 +5,7 @@ training, evaluation and export are those of the model's own configs (model/base
 recipe is every flow's parameter, and Prefect draws its form from it.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
@@ -17,6 +18,7 @@ from model.base.sizes import reserved_ids, sizes_of_depth
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
 from tasks.corpus.harm import HarmConfig
+from tasks.dataset.secrets_in_addresses import refuse_secret
 from tasks.dedup.clusters import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
@@ -119,6 +121,14 @@ class Recipe(Config):
         return values | {"pretrain": values["pretrain"] | {"shape": sizes}}
 
     @model_validator(mode="after")
+    def _addresses_are_plain(self) -> Self:
+        for field, value in _texts("", self.model_dump(mode="json")):
+            refuse_secret(value, field)
+            if "://" in value and "::" in value:
+                raise ValueError(f"{field} chains addresses with `::`: give the address of one place")
+        return self
+
+    @model_validator(mode="after")
     def _stages_agree(self) -> Self:
         """Refuse sections that contradict each other, before a run finds out hours later."""
         if self.pretrain:
@@ -172,3 +182,15 @@ def _given(values: dict[str, Any], section: str, field: str, default: Config) ->
     """A field as the recipe gives it, or the section's default."""
     given = values.get(section)
     return (given if isinstance(given, dict) else {}).get(field, getattr(default, field))
+
+
+def _texts(field: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield (field, text) of every text in plain values."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _texts(f"{field}.{name}" if field else name, item)
+    elif isinstance(value, Sequence):
+        for place, item in enumerate(value):
+            yield from _texts(f"{field}.{place}", item)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from flows.recipe.named_files import anchored
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from model.base.errors import did_you_mean
 from tasks.base.errors import PermanentError, UsageError
@@ -29,7 +30,7 @@ def read_recipe_values(name: str) -> tuple[str, dict[str, Any]]:
 
     Raises `RecipeError` where there is none, or where it is not one mapping of fields.
     """
-    where, content = _read(name)
+    where, content, folder = _read(name)
     if len(content) > MAX_BYTES:
         raise RecipeError(f"The recipe {where} has more than {MAX_BYTES:,} bytes.")
     try:
@@ -40,16 +41,17 @@ def read_recipe_values(name: str) -> tuple[str, dict[str, Any]]:
         raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
-    return where, values
+    return where, anchored(values, folder) if folder else values
 
 
-def _read(name: str) -> tuple[str, bytes]:
+def _read(name: str) -> tuple[str, bytes, Path | None]:
+    """Return where a recipe is from, its bytes, and the folder of its file if it is one."""
     if "://" in name or "::" in name:
-        return name, _read_url(name)
+        return name, _read_url(name), None
     path = Path(name)
     try:
         if path.suffix in SUFFIXES or path.is_file():
-            return str(path), _read_file(path)
+            return str(path), _read_file(path), path.absolute().parent
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise RecipeError(f"The recipe {path} cannot be read: {reason}.") from error
@@ -61,7 +63,7 @@ def _read(name: str) -> tuple[str, bytes]:
             f"There is no recipe called {name!r}{near}. Shipped: {', '.join(known)}; or give the path or the URL of a"
             " .yaml."
         )
-    return f"{name} (shipped)", shipped.read_bytes()
+    return f"{name} (shipped)", shipped.read_bytes(), None
 
 
 def _read_file(path: Path) -> bytes:

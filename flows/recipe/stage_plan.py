@@ -5,20 +5,25 @@ run where the data half was never installed.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from tasks.base.config import Config
 from tasks.dataset.manifest import Manifest, dataset_folder
 from tasks.dataset.stage import DatasetContext
 from tasks.dataset.store import Store
 
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+"""A name that becomes a part of a path in the store: records in a shared store may be somebody else's."""
+
 
 class StagePlan(Config):
     """One stage of one recipe."""
 
-    name: str
+    name: PlainName
     version: int
-    fingerprint: str
+    fingerprint: PlainName
     config: dict[str, Any]
     """The part of the recipe that decides what the stage makes."""
     job_config: dict[str, Any]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import dataset_folder, decisions_folder, read_manifest
+from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.parts import read_footer, read_part
 from tasks.dataset.store import Store
 
@@ -117,7 +118,7 @@ def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterato
     """
     for name in sampled_parts(store, folder):
         with store.open(f"{folder}/{name}") as file:
-            parquet = pq.ParquetFile(file)
+            parquet = open_parquet(file)
             there = [column for column in columns if column in parquet.schema_arrow.names]
             for group in evenly_spaced(range(parquet.num_row_groups), MAX_GROUPS):
                 yield name, parquet.read_row_group(group, columns=there)
@@ -139,7 +140,7 @@ def rows_of_parts(store: Store, folder: str, columns: Sequence[str]) -> Iterator
 def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
     """Return one column of a whole part."""
     with store.open(path) as file:
-        return pq.read_table(file, columns=[column])[column]
+        return open_parquet(file).read(columns=[column])[column]
 
 
 def part_schema(store: Store, folder: str) -> pa.Schema:
@@ -157,7 +158,7 @@ def rows_by_id(
     wanted = pa.array(ids, pa.string())
     found: dict[str, dict[str, Any]] = {}
     with store.open(f"{folder}/{part}") as file:
-        parquet = pq.ParquetFile(file)
+        parquet = open_parquet(file)
         there = [column for column in columns if column in parquet.schema_arrow.names]
         for group in range(parquet.num_row_groups):
             places = pc.index_in(wanted, value_set=parquet.read_row_group(group, columns=["id"])["id"]).drop_null()

@@ -6,6 +6,7 @@ Notable: the model half is started as a program, so this runs where torch is ins
 import importlib.util
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -43,17 +44,46 @@ def local_model(store: Store) -> Iterator[Path]:
 
 def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> int:
     """Run a program of the model half on the exported model, on this terminal; return its exit code."""
+    with local_model(store) as folder:
+        return run_on_model(module, folder, arguments)
+
+
+def run_on_model(module: str, folder: Path, arguments: Sequence[str]) -> int:
+    """Run a program of the model half on an exported model's folder, on this terminal; return its exit code."""
     if importlib.util.find_spec("torch") is None:
         raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
-    with local_model(store) as folder:
-        command = [sys.executable, "-m", module, "--model", str(folder), *arguments]
-        return subprocess.run(command, env=os.environ | safe_path(), check=False).returncode
+    command = [sys.executable, "-m", module, "--model", str(folder), *arguments]
+    return subprocess.run(command, env=os.environ | safe_path(), check=False).returncode
 
 
-def copy_model(store: Store, destination: Path) -> Path:
-    """Copy the exported model to a folder that is not there yet or is empty; return it."""
-    if destination.exists() and any(destination.iterdir()):
-        raise UsageError(f"{destination} is not empty; name a new folder.")
-    with local_model(store) as folder:
-        shutil.copytree(folder, destination, dirs_exist_ok=True)
-    return destination
+@contextmanager
+def copying_model(store: Store, destination: Path) -> Iterator[Path]:
+    """Copy the exported model to a new folder, which becomes `destination` once the block has ended without error.
+
+    The files get the modes of any new file, not those that they have in the store. Raises `UsageError` where
+    `destination` is not empty, `PermanentError` where something in the store leads out of it.
+    """
+    if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
+        raise UsageError(f"{destination} is not an empty folder; name a new one.")
+    whole = destination.absolute()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
+    try:
+        with local_model(store) as folder:
+            if store.is_local:
+                _refuse_links(store, folder)
+            shutil.copytree(folder, temporary, copy_function=shutil.copyfile)
+        yield temporary
+        whole.mkdir(parents=True, exist_ok=True)
+        for item in sorted(temporary.iterdir()):
+            item.rename(whole / item.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_links(store: Store, folder: Path) -> None:
+    """Refuse a folder that is elsewhere or has links or devices in it: a store may have been somebody else's."""
+    inside = folder.resolve().is_relative_to(store.root)
+    for path in [folder, *folder.rglob("*")] if inside else [folder]:
+        mode = path.stat(follow_symlinks=False).st_mode
+        if not inside or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise PermanentError(f"{path} is not a file or a folder of the store: it is not copied.")

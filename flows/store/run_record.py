@@ -11,16 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from flows.recipe.settings import RunSettings
-from flows.recipe.stage_plan import StagePlan
+from flows.recipe.stage_plan import PlainName, StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
-from tasks.base.processes import ProcessName, this_process
+from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
+from tasks.workers.process_name import ProcessName, this_process
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
 
@@ -48,8 +50,10 @@ class StageRecord(Config):
 class RunRecord(Config):
     """One recipe carried out in one store."""
 
-    run: str
+    run: PlainName
     """`<start in UTC>-<recipe name>`: sorts by time."""
+    flow: str
+    """Name of the flow, such as `crawl-to-chat`."""
     recipe: dict[str, Any]
     crawl: str
     settings: dict[str, Any]
@@ -61,7 +65,11 @@ class RunRecord(Config):
     state: str = "running"
     """running | completed | failed | interrupted"""
     error: str | None = None
-    stages: dict[str, StageRecord] = Field(default_factory=dict)
+    stages: dict[PlainName, StageRecord] = Field(default_factory=dict)
+
+    def working_folder(self, store: Store) -> Path:
+        """Return the folder of what had to be on a local disk: the store, or the scratch folder of a remote one."""
+        return store.local("") if store.is_local else Path(str(self.settings.get("scratch", ""))).resolve()
 
     @property
     def seconds(self) -> float | None:
@@ -69,6 +77,11 @@ class RunRecord(Config):
         if self.finished is None:
             return None
         return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
+
+    @property
+    def report(self) -> str:
+        """Path of its report below the store."""
+        return f"reports/{self.run}.html"
 
     def state_now(self) -> str:
         """Return the state, or `interrupted` where the process of a running run is gone."""
@@ -85,12 +98,13 @@ class Recorder:
 
     @classmethod
     def start(
-        cls, recipe: Mapping[str, Any], crawl: str, settings: RunSettings, plans: Mapping[str, StagePlan]
+        cls, flow: str, recipe: Mapping[str, Any], crawl: str, settings: RunSettings, plans: Mapping[str, StagePlan]
     ) -> Recorder:
         """Begin a new record, with every stage planned."""
         now = datetime.now(UTC)
         record = RunRecord(
             run=f"{now:%Y%m%dT%H%M%S.%f}-{recipe['name']}",
+            flow=flow,
             recipe=dict(recipe),
             crawl=crawl,
             settings=settings.model_dump(mode="json"),
@@ -113,7 +127,7 @@ class Recorder:
         """Write how the run ended."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         state = "failed" if error else "completed"
-        self._save(state=state, error=str(error) if error else None, finished=finished)
+        self._save(state=state, error=redacted(str(error)) if error else None, finished=finished)
 
     def _save(self, **changes: Any) -> None:
         """Change fields of the record and write the whole of it."""

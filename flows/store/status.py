@@ -6,12 +6,12 @@ kill and after parts were deleted by hand.
 
 from collections.abc import Sequence
 
-from flows.display.safe_text import harmless
 from flows.store.datasets import PartCount, counted_parts
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import StageRecord, latest_run
 from flows.store.training_log import read_training
+from model.base.safe_text import harmless
 from tasks.base.config import Config
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store

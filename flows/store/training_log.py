@@ -149,8 +149,7 @@ def read_model_file(store: Store, record: RunRecord, path: str) -> str | None:
 
 def _places(store: Store, record: RunRecord) -> list[Store]:
     """Return where model folders may lie: the store, and the local scratch folder where the store is remote."""
-    scratch = record.settings.get("scratch")
-    return [store] if store.is_local or not scratch else [store, Store(str(scratch))]
+    return [store] if store.is_local else [store, Store(str(record.working_folder(store)))]
 
 
 def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:

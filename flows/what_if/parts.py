@@ -24,6 +24,7 @@ from flows.store.domain_counts import count_domains, keep_frequent
 from flows.what_if.lost_keepers import COLUMNS, LostKeepers
 from flows.what_if.reevaluation import Reevaluation
 from tasks.base.errors import PermanentError
+from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.rules import Bools, Rule, passing, stored_reasons
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
@@ -226,7 +227,7 @@ def column_names(store: Store, path: str) -> list[str]:
 def _reading(store: Store, path: str) -> Iterator[pq.ParquetFile]:
     try:
         with store.open(path) as file:
-            yield pq.ParquetFile(file)
+            yield open_parquet(file)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise PermanentError(
             f"The decisions {store.location(path)} cannot be read: {error}. Delete that part's file, here and under "

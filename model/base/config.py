@@ -8,6 +8,7 @@ Notable:
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,12 @@ from typing import Any, Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
+GgufPrecision = Literal["float32", "float16", "bfloat16"]
+"""What the weights of a GGUF file can be (model/gguf_export.py)."""
 OptimizerName = Literal["muon", "adamw"]
 """How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
+MAX_SEED = 2**64 - 1
+"""Largest seed of torch's generators."""
 
 
 def _require(right: bool, message: str) -> None:
@@ -67,8 +72,10 @@ class ModelShape:
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
         _require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
+        _require(0 < self.rope_base < math.inf, "rope_base must be positive")
+        _require(0 <= self.norm_epsilon < math.inf, "norm_epsilon must not be negative")
         scaled = self.rope_scaling != "none"
-        right = self.rope_factor > 1 if scaled else self.rope_factor == 1
+        right = 1 < self.rope_factor < math.inf if scaled else self.rope_factor == 1
         _require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
         _require(self.sliding_window >= 0, "sliding_window must not be negative")
         letters = set(self.window_pattern)
@@ -198,6 +205,7 @@ class LoopConfig:
         counts = ("threads", "evaluate_every", "evaluation_documents", "background_checkpoint_mib")
         for name in (*counts, "seed", "spike_sigma", "max_hours", "patience"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(self.seed <= MAX_SEED, f"seed must be at most {MAX_SEED}")
         _require(self.micro_batch >= -1, "micro_batch must be at least -1")
         _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
         _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from model.base.errors import BadInput, did_you_mean
 
 Config = TypeVar("Config")
+_MAX_BYTES = 1 << 28
+"""Largest file that `json_object` reads; tokenizers have up to some 10 MiB."""
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
@@ -24,6 +26,24 @@ def load_config(path: Path, kind: type[Config]) -> Config:
     except ValueError as error:
         raise BadInput(f"the config {path} is not JSON: {error}") from error
     return parse_config(values, kind, str(path))
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file that may come from anyone.
+
+    Raises OSError if it cannot be read, and ValueError if it is something else, too large or nested too deeply.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
+    try:
+        values = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"it holds no object but {_shown(values)}")
+    return values
 
 
 def parse_config(values: Any, kind: type[Config], where: str, prefix: str = "") -> Config:

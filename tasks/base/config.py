@@ -9,4 +9,4 @@ from pydantic import BaseModel, ConfigDict
 class Config(BaseModel):
     """A frozen, closed pydantic model whose field docstrings become its schema's descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)

@@ -2,13 +2,15 @@
 
 Notable: what counts is a file's content, never its place. When a run opens, each file is copied to the store under the
 digest of its bytes and the recipe's value becomes that address, so a fingerprint follows the content and a worker on
-any machine reads the same bytes that the run began with.
+any machine reads the same bytes that the run began with. A recipe may be somebody else's: only files on this machine
+and a few kinds of URL are read, and only this user can read the copies.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
 import fsspec
@@ -21,7 +23,8 @@ from tasks.dataset.store import Store
 M = TypeVar("M", bound=BaseModel)
 
 _BUILTIN = "builtin:"
-_PINNED = "files/"
+_PINNED = re.compile(r"files/[0-9a-f]{32}(\.[A-Za-z0-9]+){0,2}")
+_PROTOCOLS = ("https", "s3", "gs")
 _MAX_BYTES = 4 << 30
 
 
@@ -31,12 +34,22 @@ class _NamesFile:
 
 
 DataFile = Annotated[str, _NamesFile()]
-"""A file's path, a URL that fsspec knows, or `builtin:NAME` for one that comes with Sluice."""
+"""A file's path, a URL of https, s3 or gs, or `builtin:NAME` for one that comes with Sluice."""
+
+
+def is_local(value: str) -> bool:
+    """Return whether a value of the recipe is a path on this machine."""
+    return not (value.startswith(_BUILTIN) or is_pinned(value) or "://" in value or "::" in value)
+
+
+def data_file_fields(model: Any) -> frozenset[str]:
+    """Return the names of the fields of a model that hold data files; none of anything but a pydantic model."""
+    return frozenset(name for name, field in getattr(model, "model_fields", {}).items() if _is_marked(field))
 
 
 def is_pinned(value: str) -> bool:
     """Return whether a file is named by its address in the store."""
-    return value.startswith(_PINNED)
+    return bool(_PINNED.fullmatch(value))
 
 
 def read_data_file(store: Store, value: str) -> bytes:
@@ -53,18 +66,27 @@ def _pin(store: Store, field: str, value: str) -> str:
     if is_pinned(value):
         return value
     content = _read(value, field)
-    suffixes = "".join(PurePosixPath(value.removeprefix(_BUILTIN)).suffixes[-2:])
-    address = f"{_PINNED}{xxhash.xxh3_128_hexdigest(content)}{suffixes}"
+    suffixes = "".join(re.findall(r"\.[A-Za-z0-9]+", PurePosixPath(value.removeprefix(_BUILTIN)).name)[-2:])
+    address = f"files/{xxhash.xxh3_128_hexdigest(content)}{suffixes}"
     if not store.exists(address):
-        store.write_bytes(address, content)
+        with store.writing(address) as temporary:
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(content)
     return address
 
 
 def _read(value: str, field: str) -> bytes:
     if value.startswith(_BUILTIN):
         return _read_builtin(value.removeprefix(_BUILTIN), field)
+    path = value.removeprefix("file://")
+    if (not is_local(path) and path.partition("://")[0] not in _PROTOCOLS) or "::" in path:
+        raise UsageError(
+            f"{field}: the file {value} cannot be read: give a path, or a URL of {', '.join(_PROTOCOLS)}, without `::`."
+        )
+    if is_local(path) and Path(path).exists() and not Path(path).is_file():
+        raise UsageError(f"{field}: {value} is not a file.")
     try:
-        with fsspec.open(value, "rb") as file:
+        with Path(path).open("rb") if is_local(path) else fsspec.open(path, "rb") as file:
             content: bytes = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise UsageError(f"{field}: there is no file {value}.") from error

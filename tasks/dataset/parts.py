@@ -20,6 +20,7 @@ import xxhash
 from pydantic import TypeAdapter
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.store import Store
 
 _KEY = b"sluice"
@@ -166,7 +167,7 @@ def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> 
     """Yield a part's rows, one table a row group; `PermanentError` names the file where it is missing or damaged."""
     try:
         with store.open(path) as file:
-            parquet = pq.ParquetFile(file)
+            parquet = open_parquet(file)
             for group in range(parquet.num_row_groups):
                 yield parquet.read_row_group(group, columns=list(columns) if columns else None)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:

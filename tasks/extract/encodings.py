@@ -17,6 +17,11 @@ from resiliparse.parse.encoding import map_encoding_to_html5
 
 REPLACEMENT: Final = "\ufffd"
 
+NOT_DECODED: Final = frozenset(
+    ("csiso2022kr", "hz-gb-2312", "iso-2022-cn", "iso-2022-cn-ext", "iso-2022-kr", "replacement")
+)
+"""Labels of sets that browsers refuse: they show one U+FFFD for the page."""
+
 # By a label or by resiliparse's name for it, the codec that has all characters of the label's pages.
 _CODECS = {
     "gbk": "gb18030",
@@ -43,7 +48,23 @@ _OTHER_CHARACTERS = {
     "cp932": ("\uf8f0\uf8f1\uf8f2\uf8f3", REPLACEMENT * 4),
 }
 _ESCAPE = re.compile(rb"\x1b(\([BJI]|\$[@B])")
-_ROMAN = str.maketrans("\\~", "¥‾")
+_PAIRS = re.compile(rb"((?:[\x21-\x7e]{2})+)|[\x21-\x7e][^\x1b]?|.", re.DOTALL)
+# What the bytes are after an escape sequence that says that each is a character.
+_ASCII = dict.fromkeys((0x0E, 0x0F, 0x1B, *range(0x80, 0x100)), REPLACEMENT)
+_SEVEN_BITS = {
+    b"(B": _ASCII,
+    b"(J": _ASCII | {ord("\\"): "¥", ord("~"): "‾"},
+    b"(I": {byte: chr(byte + 0xFF40) if 0x21 <= byte < 0x60 else REPLACEMENT for byte in range(0x100)},
+}
+# The bytes that are one broken character: a lead byte takes the next one along, unless that is ASCII.
+_TWO = re.compile(rb"[\x81-\xfe][\x80-\xff]")
+_BROKEN = {
+    "big5hkscs": _TWO,
+    "cp949": _TWO,
+    "cp932": re.compile(rb"[\x81-\x9f\xe0-\xfc][\x80-\xff]"),
+    "euc_jp": re.compile(rb"\x8f[\xa1-\xfe][\x80-\xff]|[\x8e\x8f\xa1-\xfe][\x80-\xff]"),
+    "gb18030": re.compile(rb"(?:[\x81-\xfe][0-9]){2}|[\x81-\xfe][\x80-\xff]|[\x81-\xfe][0-9](?:[\x81-\xfe]?\Z)"),
+}
 _Handler = Callable[[UnicodeError], tuple[str, int]]
 
 
@@ -64,7 +85,7 @@ def is_single_byte(codec: str) -> bool:
 def decode_as(body: bytes, codec: str) -> str:
     """Return the text of bytes in one of the codecs of `codec_of`; U+FFFD where the standard has no character."""
     if codec == "iso2022_jp":
-        return "".join(_iso_2022_jp(body))
+        return _iso_2022_jp(body)
     if codec.startswith("utf"):
         return body.decode(codec, "replace")
     if codec == "euc_jp":
@@ -76,21 +97,22 @@ def decode_as(body: bytes, codec: str) -> str:
     return pattern.sub(lambda match: other[match[0]], text)
 
 
-def _iso_2022_jp(body: bytes) -> list[str]:
+def _iso_2022_jp(body: bytes) -> str:
     """Decode the runs between escape sequences, each of which says how the next run is to be read."""
     first, *rest = _ESCAPE.split(body)
-    pieces = [first.decode("ascii", "replace")]
-    for escape, run in zip(rest[::2], rest[1::2], strict=True):
-        if escape == b"(I":
-            pieces.append(
-                bytes(byte | 0x80 if 0x21 <= byte < 0x60 else byte for byte in run).decode("cp932", "replace")
-            )
-        elif escape.startswith(b"$"):
-            pieces.append(decode_as(bytes(byte | 0x80 if 0x21 <= byte < 0x7F else byte for byte in run), "euc_jp"))
+    pieces = [first.decode("latin-1").translate(_SEVEN_BITS[b"(B"])]
+    for place in range(0, len(rest), 2):
+        escape, run = rest[place : place + 2]
+        if not run and place + 2 < len(rest):
+            pieces.append(REPLACEMENT)  # two escape sequences together can hide markup
+        elif escape in _SEVEN_BITS:
+            pieces.append(run.decode("latin-1").translate(_SEVEN_BITS[escape]))
         else:
-            text = run.decode("ascii", "replace")
-            pieces.append(text.translate(_ROMAN) if escape == b"(J" else text)
-    return pieces
+            pieces += (
+                decode_as(bytes(byte | 0x80 for byte in found[0]), "euc_jp") if found[1] else REPLACEMENT
+                for found in _PAIRS.finditer(run)
+            )
+    return "".join(pieces)
 
 
 @cache
@@ -123,6 +145,7 @@ def _single_byte(codec: str) -> _Handler:
 
 def _multi_byte(codec: str) -> _Handler:
     missing = _big5_additions() if codec == "big5hkscs" else {b"\x80": "€"} if codec == "gb18030" else {}
+    broken = _BROKEN[codec]
 
     def handle(error: UnicodeError) -> tuple[str, int]:
         if not isinstance(error, UnicodeDecodeError):
@@ -130,14 +153,12 @@ def _multi_byte(codec: str) -> _Handler:
         start = error.start
         pair = error.object[start : start + 2]
         if codec == "euc_jp" and len(pair) == 2 and min(pair) >= 0xA1 and max(pair) <= 0xFE:
-            found = _in_shift_jis(pair)
-            return found, start + 2
-        for length in (2, 1):
-            if (character := missing.get(pair[:length])) is not None:
-                return character, start + length
-        # A lead byte takes the byte after it along, unless that is ASCII.
-        takes_two = len(pair) == 2 and 0x81 <= pair[0] <= 0xFE and pair[1] >= 0x80
-        return REPLACEMENT, start + 1 + takes_two
+            return _in_shift_jis(pair), start + 2
+        for sequence in (pair, pair[:1]):
+            if (character := missing.get(sequence)) is not None:
+                return character, start + len(sequence)
+        found = broken.match(error.object, start)
+        return REPLACEMENT, found.end() if found else start + 1
 
     return handle
 

@@ -26,9 +26,9 @@ MIN_LETTER_BYTES = 200
 
 _RUNS = re.compile(r">([^<>{}]{40,}+)<")
 _INLINE_TAGS = re.compile(
-    r"</?(?:a|abbr|acronym|b|bdi|bdo|big|br|cite|code|dfn|em|font|i|ins|kbd|mark|nobr|q|s|samp|small|span|strike|strong"
-    r"|sub|sup|time|tt|u|var|wbr)(?=[\s/>])[^<>]*+>",
-    re.IGNORECASE,
+    r"</?(?:a(?:bbr|cronym)?|b(?:di|do|ig|r)?|cite|code|dfn|em|font|i(?:ns)?|kbd|mark|nobr|q"
+    r"|s(?:amp|mall|pan|trike|trong|u[bp])?|t(?:ime|t)|u|var|wbr)(?=[\s/>])[^<>]*+>",
+    re.IGNORECASE | re.ASCII,
 )
 _SLICES = 8
 _SLICE_CHARS = 1000

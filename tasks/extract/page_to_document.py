@@ -213,6 +213,8 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
         raise _UnusableError("too_large")  # before decoding, which takes four times the memory
     decoded = decode(page.payload, page.content_type)
     signals |= {"charset": decoded.charset, "charset_source": decoded.source}
+    if decoded.text == REPLACEMENT:
+        raise _UnusableError("undecodable")
     if not _TAG.search(decoded.text):
         signals["n_chars"] = 0
         raise _UnusableError("not_html")

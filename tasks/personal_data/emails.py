@@ -10,7 +10,7 @@ Notable:
 
 import re
 
-from tasks.base.top_level_domains import top_level_domains
+from tasks.base.hosts import top_level_domains
 from tasks.personal_data.placeholders import PLACEHOLDERS, Spans
 
 _MAX_LOCAL = 64

@@ -9,10 +9,13 @@ Notable:
 import contextlib
 import email.utils
 import functools
+import os
 import re
 import ssl
+import sys
 import time
 from collections.abc import Iterator
+from netrc import NetrcParseError
 from pathlib import Path
 from urllib.parse import quote
 
@@ -56,7 +59,9 @@ class HttpSource:
         one = httpx.Limits(max_connections=1)
         with (
             self._rate_limiter.connection(),
-            httpx.Client(timeout=self._timeout, limits=one, verify=_trust(), follow_redirects=False) as client,
+            httpx.Client(
+                timeout=self._timeout, limits=one, verify=_trust(), follow_redirects=False, auth=_credentials()
+            ) as client,
         ):
             yield client
 
@@ -76,10 +81,7 @@ class HttpSource:
                     begins, total = _extent(response)
                     if begins not in (0, first):
                         raise Refused(f"{address}: asked for bytes from {first} on, got them from {begins} on.")
-                    tag_now = response.headers.get("ETag")
-                    # A weak tag promises no equal bytes, so it must not be used to continue a file.
-                    strong = tag_now if tag_now and not tag_now.startswith("W/") else None
-                    yield Reply(response.iter_raw(), begins, total, strong)
+                    yield Reply(response.iter_raw(), begins, total, _tag(response))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(f"{self._base}: no connection ({error}).") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -91,7 +93,7 @@ class HttpSource:
         """Raise what the status means, and tell all workers whether the server is overloaded."""
         status = response.status_code
         refused = status in (403, 408, 425, 429) or status >= 500
-        retry_after = _retry_after(response.headers.get("Retry-After"))
+        retry_after = _retry_after(response.headers)
         if refused:
             self._rate_limiter.refused(asked_at, retry_after)
         else:
@@ -118,30 +120,52 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def _credentials() -> httpx.NetRCAuth | None:
+    """Return the user's ~/.netrc, for mirrors that want a password; None where there is none."""
+    try:
+        return httpx.NetRCAuth(os.environ.get("NETRC"))
+    except (OSError, NetrcParseError):
+        return None
+
+
 def _beginning(response: httpx.Response) -> str:
     with contextlib.suppress(httpx.HTTPError, StopIteration):
         return first_words(next(response.iter_raw(4096)))
     return "no text"
 
 
+def _tag(response: httpx.Response) -> str | None:
+    """Return what names this version of the file, as If-Range takes it: a tag that promises equal bytes, or a date."""
+    tag: str | None = response.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
 def _extent(response: httpx.Response) -> tuple[int, int | None]:
     """Return the offset of the body's first byte, and the whole file's length."""
     if response.status_code == 206:
         extent = response.headers.get("Content-Range", "").strip()
-        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", extent)
-        if found is None:
-            raise Refused(f"{response.url}: a partial answer that does not say which part it is (no Content-Range).")
-        return int(found[1]), None if found[2] == "*" else int(found[2])
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", extent)
+        if found is None or not int(found[1]) <= int(found[2]) < (sys.maxsize if found[3] == "*" else int(found[3])):
+            raise Refused(f"{response.url}: a partial answer that does not say which part it is ({extent!r}).")
+        return int(found[1]), None if found[3] == "*" else int(found[3])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
-def _retry_after(text: str | None) -> float:
-    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3)."""
-    if not text:
-        return 0.0
+def _retry_after(headers: httpx.Headers) -> float:
+    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3).
+
+    A date is compared with the server's own, where it gives that: our clock may be wrong.
+    """
+    text = headers.get("Retry-After", "")
     if text.strip().isdecimal():
         return float(text)
     with contextlib.suppress(ValueError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - _servers_time(headers))
     return 0.0
+
+
+def _servers_time(headers: httpx.Headers) -> float:
+    with contextlib.suppress(ValueError, OverflowError):
+        return email.utils.parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    return time.time()

@@ -89,7 +89,7 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
 
 STAGE = Stage(
     name="tokenizer",
-    version=1,
+    version=2,
     upstream=(Upstream("corpus", all_parts=True),),
     config_of=lambda recipe: TokenizerStageConfig(
         **dict(recipe.tokenizer), held_out=recipe.tokens if recipe.tokenizer.without_held_out else None

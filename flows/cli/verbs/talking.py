@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import StoreOption, open_store, print_text
+from model.base.config import GgufPrecision
 
 verbs = typer.Typer()
 
@@ -52,16 +53,18 @@ def export(
     destination: Annotated[Path, typer.Argument(help="A new folder.")],
     store: StoreOption = "./store",
     gguf: Annotated[
-        str | None, typer.Option(help="Also write model.gguf for llama.cpp: float32, float16 or bfloat16.")
+        GgufPrecision | None, typer.Option(help="Also write model.gguf for llama.cpp, at this precision.")
     ] = None,
 ) -> None:
     """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
-    from flows.store.exported_model import copy_model
+    from flows.store.exported_model import copying_model, run_on_model
 
-    folder = copy_model(open_store(store), destination)
-    if gguf:
-        _run_model_program("model.gguf_export", store, ["--output", str(folder / "model.gguf"), "--precision", gguf])
-    print_text(str(folder))
+    with copying_model(open_store(store), destination) as folder:
+        if gguf:
+            options = ["--output", str(folder / "model.gguf"), "--precision", gguf]
+            if code := run_on_model("model.gguf_export", folder, options):
+                sys.exit(code)
+    print_text(str(destination))
 
 
 def _run_model_program(module: str, store: str, arguments: list[str]) -> None:

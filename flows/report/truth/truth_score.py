@@ -57,8 +57,7 @@ def read_truth_score(store: Store, record: RunRecord) -> TruthScore | Missing:
 
 def synthetic_web_folder(store: Store, record: RunRecord) -> Path:
     """Return the folder of the run's synthetic web: in a local store, else in the local scratch folder."""
-    root = store.local("") if store.is_local else Path(str(record.settings["scratch"])).resolve()
-    return root / "synthetic_web"
+    return record.working_folder(store) / "synthetic_web"
 
 
 def _outcomes(store: Store, record: RunRecord, finished: Iterable[str]) -> dict[str, Outcome]:

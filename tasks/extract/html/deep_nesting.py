@@ -17,7 +17,7 @@ _TAG = re.compile(
 _VOID = frozenset(
     ("area", "base", "basefont", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link", "meta", "param")
 ) | {"source", "track", "wbr"}
-_CLOSED_BY_THE_NEXT = frozenset(("p", "li", "dt", "dd", "tr", "td", "th", "option", "h1", "h2", "h3", "h4", "h5", "h6"))
+_CLOSED_BY_THE_NEXT = frozenset(("p", "li", "tr", "td", "th", "option"))
 _INLINE = frozenset(("a", "b", "big", "code", "em", "font", "i", "s", "small", "span", "strike", "strong", "tt", "u"))
 _RAW_TEXT = frozenset(("script", "style", "textarea", "title"))
 _MISNESTED = 20

@@ -1,34 +1,31 @@
-"""Write a page's formulas and exponents as text, where the extractor would lose them or run them together.
+"""Write a page's formulas as text, where the extractor would lose them.
 
-Notable: LaTeX in script elements keeps its own notation, as trafilatura gives the LaTeX that MathML carries. MathML
-without it is written in a line: a/b, x^2, √(x). Digits that stand high or low become the characters for these, since
-10<sup>6</sup> is no 106; letters that do so in abbreviations and ordinals stay as they are.
+Notable: LaTeX in scripts, in MathML and beside images keeps its own notation, between \\( and \\). MathML without it is
+written in a line: a/b, x^2, √(x).
 """
 
 import re
 
 from lxml import etree
 
-_HIGH = str.maketrans("0123456789+-−=()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾")
-_LOW = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
-_SIGNED_DIGITS = re.compile(r"[+\-−=()\s]*\d[\d+\-−=()\s]*|[+\-−]")
-_EXPONENT = re.compile(r"[b-cf-np-qt-zA-Z]|(?=.*[\d+\-−*/·=])[\w+\-−*/·=().,\s]+")
-_BASE = re.compile(r"(?:(?:^|[^^\W\d_]|.)?[)\]\d]|(?:^|[^\w])\w)\Z")
+_DISPLAY_STYLE = re.compile(r"\{\\displaystyle (.*)\}")  # MediaWiki has it around each formula
+_DRAWN = re.compile("katex-html|mwe-math-fallback")
+_INDEX = re.compile(r"[_^]\w+\Z")
+_NO_FORMULA = ("p", "div", "table", "ul", "ol")  # math that was never closed has them
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = str.maketrans("", "", "\u2061\u2062\u2063\u2064\u200b")
 
 
-def write_formulas(
-    scripts: list[etree._Element], formulas: list[etree._Element], indexes: list[etree._Element]
-) -> None:
-    """Replace LaTeX in scripts, MathML, and raised or lowered digits by their text."""
+def write_formulas(scripts: list[etree._Element], formulas: list[etree._Element], images: list[etree._Element]) -> None:
+    """Replace formulas in scripts, in MathML and in images by their text."""
     for script in scripts:
-        if (script.get("type") or "").lower().startswith("math/tex"):
-            _write_tex(script)
+        if (script.get("type") or "").lower().startswith("math/"):
+            _write_script(script)
     for formula in formulas:
         _write_mathml(formula)
-    for index in indexes:
-        _write_index(index)
+    for image in images:
+        if latex := image.get("alt"):  # it is gone where the image only draws what MathML has said
+            replace_by_text(image, _inline_latex(latex))
 
 
 def replace_by_text(element: etree._Element, text: str) -> None:
@@ -39,29 +36,64 @@ def replace_by_text(element: etree._Element, text: str) -> None:
     element.tag, element.text = "span", text
 
 
-def _write_tex(script: etree._Element) -> None:
+def _write_script(script: etree._Element) -> None:
     previous = script.getprevious()
     while previous is not None and "MathJax" in (previous.get("class") or "") and not (previous.tail or "").strip():
         replace_by_text(previous, "")  # the formula as it was drawn, character by character
         previous = previous.getprevious()
-    latex = _SPACES.sub(" ", script.text or "").strip()
-    is_block = "mode=display" in (script.get("type") or "")
-    replace_by_text(script, (f"\\[{latex}\\]" if is_block else f"\\({latex}\\)") if latex else "")
+    kind, source = (script.get("type") or "").lower(), script.text or ""
+    if kind.startswith("math/mml"):
+        root = etree.HTML(source) if source.strip() else None
+        text = "" if root is None else _on_a_line(root)
+    elif kind.startswith("math/tex") and "mode=display" in kind:
+        text = f"\\[{_SPACES.sub(' ', source).strip()}\\]"
+    elif kind.startswith("math/tex"):
+        text = _inline_latex(source)
+    else:
+        text = _SPACES.sub(" ", source).strip()
+    replace_by_text(script, text if source.strip() else "")
+
+
+def _inline_latex(source: str) -> str:
+    latex = _DISPLAY_STYLE.sub(r"\1", _SPACES.sub(" ", source).strip())
+    return f"\\({latex}\\)" if latex else ""
 
 
 def _write_mathml(math: etree._Element) -> None:
     parent = math.getparent()
     if parent is None:
         return
-    has_latex = math.get("alttext") or any(
-        (element.get("encoding") or "").lower() == "application/x-tex" for element in math.iter("annotation")
-    )
-    drawn = parent.getnext()
-    if has_latex:
-        if "katex" in (parent.get("class") or "") and drawn is not None and "katex-html" in (drawn.get("class") or ""):
+    if next(math.iterdescendants(*_NO_FORMULA), None) is not None:
+        math.tag = "div"
+    elif latex := _latex_of(math):
+        _drop_drawn(parent)
+        replace_by_text(math, _inline_latex(latex))
+    else:
+        replace_by_text(math, _on_a_line(math))
+
+
+def _latex_of(math: etree._Element) -> str:
+    annotations = (element for element in math.iter("annotation") if _is_latex(element.get("encoding") or ""))
+    annotation = next(annotations, None)
+    return (math.get("alttext") or "" if annotation is None else "".join(annotation.itertext())).strip()
+
+
+def _is_latex(encoding: str) -> bool:
+    return encoding.lower() in ("application/x-tex", "latex", "tex")
+
+
+def _drop_drawn(box: etree._Element) -> None:
+    """Drop the drawing beside the MathML of KaTeX and MediaWiki, which hides the MathML itself."""
+    name = box.get("class") or ""
+    if "katex" in name or "mwe-math" in name:
+        box.attrib.pop("style", None)
+        drawn = box.getnext()
+        if drawn is not None and _DRAWN.search(drawn.get("class") or ""):
             replace_by_text(drawn, "")
-        return
-    replace_by_text(math, _SPACES.sub(" ", _linear(math)).strip().translate(_INVISIBLE))
+
+
+def _on_a_line(math: etree._Element) -> str:
+    return _SPACES.sub(" ", _linear(math)).strip().translate(_INVISIBLE)
 
 
 def _linear(element: etree._Element, depth: int = 0) -> str:
@@ -71,50 +103,42 @@ def _linear(element: etree._Element, depth: int = 0) -> str:
     tag = element.tag.rpartition(":")[2].lower()
     if tag in ("annotation", "annotation-xml"):
         return ""
-    parts = [_linear(child, depth + 1) for child in element]
     if not len(element):
-        return (element.text or "").strip()
+        text = element.text or ""
+        return " " if tag == "mspace" else text if tag == "mtext" else text.strip()
+    parts = [_linear(child, depth + 1) + _loose(child) for child in element]
     first, second, third = (*parts, "", "", "")[:3]
     forms = {
-        "mfrac": f"{_grouped(first)}/{_grouped(second)}",
-        "msup": f"{_grouped(first)}^{_grouped(second)}",
-        "mover": f"{_grouped(first)}^{_grouped(second)}",
-        "msub": f"{first}_{_grouped(second)}",
-        "munder": f"{first}_{_grouped(second)}",
-        "msubsup": f"{first}_{_grouped(second)}^{_grouped(third)}",
-        "munderover": f"{first}_{_grouped(second)}^{_grouped(third)}",
+        "mfrac": f"{grouped(first)}/{grouped(second)}",
+        "msup": f"{grouped(first)}^{grouped(second)}",
+        "mover": f"{grouped(first)}^{grouped(second)}",
+        "msub": f"{first}_{grouped(second)}",
+        "munder": f"{first}_{grouped(second)}",
+        "msubsup": f"{first}_{grouped(second)}^{grouped(third)}",
+        "munderover": f"{first}_{grouped(second)}^{grouped(third)}",
         "msqrt": f"√({''.join(parts)})",
-        "mroot": f"({first})^(1/{_grouped(second)})",
+        "mroot": f"({first})^(1/{grouped(second)})",
         "mfenced": f"{element.get('open', '(')}{', '.join(parts)}{element.get('close', ')')}",
         "mtable": "; ".join(parts),
         "mtr": ", ".join(parts),
     }
-    return forms.get(tag, (element.text or "").strip() + "".join(parts))
+    return forms.get(tag, (element.text or "").strip() + _joined(parts))
 
 
-def _grouped(text: str) -> str:
-    return text if len(text) <= 1 or text.isalnum() else f"({text})"
+def _loose(element: etree._Element) -> str:
+    """Return the words behind an element, which are none of MathML's but of a formula that was never closed."""
+    words = (element.tail or "").strip()
+    return f" {words} " if words else ""
 
 
-def _write_index(element: etree._Element) -> None:
-    """Write what stands high or low so that it does not run together with what it belongs to."""
-    text = "".join(element.itertext()).strip()
-    if not text or len(text) > 40 or element.getparent() is None:
-        return
-    is_high = element.tag == "sup"
-    if _SIGNED_DIGITS.fullmatch(text):
-        index = text.translate(_HIGH if is_high else _LOW)
-    elif _EXPONENT.fullmatch(text) and _BASE.search(_text_before(element)):
-        index = ("^" if is_high else "_") + _grouped(text)
-    else:
-        return
-    for child in list(element):
-        element.remove(child)
-    element.text = index
+def _joined(parts: list[str]) -> str:
+    """Return parts in a row, with a space where a letter or digit would become part of the index before it."""
+    text = ""
+    for part in parts:
+        text += " " + part if part[:1].isalnum() and _INDEX.search(text) else part
+    return text
 
 
-def _text_before(element: etree._Element) -> str:
-    previous = element.getprevious()
-    if previous is None:
-        return element.getparent().text or ""
-    return previous.tail or "".join(previous.itertext())[-3:]
+def grouped(text: str) -> str:
+    """Return the text in brackets unless it is one number or word."""
+    return text if len(text) <= 1 or text.isalpha() or text.isdigit() else f"({text})"

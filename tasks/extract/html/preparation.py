@@ -7,38 +7,39 @@ joiners of Persian and of emoji, go through it as letters of a dead script.
 """
 
 import re
-from collections.abc import Callable
 
 from lxml import etree
 
+from tasks.extract.html.cjk_breaks import drop_breaks_between_cjk, has_break_between_cjk, set_text
 from tasks.extract.html.formulas import replace_by_text, write_formulas
+from tasks.extract.html.indexes import write_indexes
+from tasks.extract.html.quotation_marks import write_quotation_marks
 
-_JOINERS = "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080)))
+# What is not printable to Python but spelling: zero-width joiners and Mongolian's separator, the signs that Arabic and
+# Syriac write around numbers and verses, and the tags of flags.
+_JOINERS = "\u200c\u200d\u180e\u06dd\u070f\u08e2" + "".join(map(chr, (*range(0x600, 0x606), *range(0xE0020, 0xE0080))))
 _STAND_INS = "".join(chr(0x18B00 + place) for place in range(len(_JOINERS)))  # the Khitan small script
 _TO_STAND_INS = str.maketrans(_JOINERS, _STAND_INS)
 _FROM_STAND_INS = str.maketrans(_STAND_INS, _JOINERS)
 _STAND_IN = re.compile(f"[{_STAND_INS}]")
-_CJK = (
-    "\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffdc\U00020000-\U0003ffff"
-)
-_CJK_BREAK = re.compile(f"(?<=[{_CJK}])[ \t\r]*+\n[ \t\r\n]*+(?=[{_CJK}])")
-_BREAK_BEFORE_CJK = re.compile(f"\n[ \t\r\n]*+(?=[{_CJK}])")
-_FIRST_CJK = "\u2e80"
-_CJK_SIGNS = "。、，の的"
-"""Characters of which every Chinese or Japanese text has one."""
-
-_JOINER_SIGNS = "\u200c\u200d\U000e007f"
-"""Of the joiners, one that every text with any has: the tags of a flag end in the last."""
+_JOINER_SIGNS = _JOINERS[:12] + "\U000e007f"
+"""Of the joiners, those of which every text with any has one: the tags of a flag end in the last."""
 _TEXT = etree.XPath("string()", smart_strings=False)
 _N_CHARS = etree.XPath("string-length()")
-_TEXTS_WITH_BREAKS = etree.XPath("//text()[contains(., '\n')][not(parent::pre or parent::script or parent::textarea)]")
 _TEXTS_WITH_JOINERS = etree.XPath(f"//text()[translate(., '{_JOINERS}', '') != string(.)]")
-_CHANGED_TAGS = ("template", "script", "math", "sup", "sub", "q", "table", "ul", "ol", "dl")
-_ENTITIES = ("&zw", "&#82", "&#x20", "&#X20", "&#xE00", "&#xe00", "&#9176")
+_CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table", "ul", "ol", "dl")
+# References to joiners, and to characters from the radicals of Chinese on.
+_REFERENCES = re.compile(
+    r"&(?:zw|#(?:820[45]|9176|1[2-9]\d{3}|[2-6]\d{4}|[xX](?:200|[eE]00|2[eEfF]|[3-9a-fA-F]\w{3})))"
+)
+_FORMULA_CLASS = re.compile(r"\b(?:mwe-math|latex\b)")
+_RAISED = etree.XPath("//span[contains(@style, 'vertical-align')]")
+_SUPER_OR_SUB = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
 _HIDDEN = etree.XPath("descendant::body/descendant::*[@hidden]")
 _MOST_CELL_CHARS = 500
 """Characters of a cell of data; a longer one is a page's text."""
 _MIN_ANNOUNCEMENT_CHARS = 20
+_MIN_LOOSE_WORDS = 3
 _HEADINGS_AND_TEXT = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"))
 
 
@@ -52,27 +53,40 @@ def prepare(tree: etree._Element, html: str, layout_tables: bool = True) -> bool
     for element in tree.iter(*_CHANGED_TAGS):
         found[element.tag].append(element)
     _drop_unseen(tree, found["template"], html)
-    write_formulas(found["script"], found["math"], [*found["sup"], *found["sub"]])
-    _write_quotation_marks(found["q"])
+    images = [image for image in found["img"] if _FORMULA_CLASS.search(image.get("class") or "")]
+    write_formulas(found["script"], found["math"], images)
+    write_indexes([*found["sup"], *found["sub"], *_raised_by_style(tree, html)])
+    write_quotation_marks(found["q"])
     for table in found["table"] if layout_tables else ():
         if _lays_out(table):
             _make_boxes(table)
     _lists_in_cells_become_paragraphs(found["table"])
     _keep_lists([*found["ul"], *found["ol"], *found["dl"]])
-    if html.isascii() and not any(entity in html for entity in _ENTITIES):
+    if html.isascii() and not _REFERENCES.search(html):
         return False
     text = _TEXT(tree)
-    if any(sign in text for sign in _CJK_SIGNS) and _has_break_between_cjk(text):
-        _change_texts(_TEXTS_WITH_BREAKS(tree), lambda text: _CJK_BREAK.sub("", text))
+    if has_break_between_cjk(text):
+        drop_breaks_between_cjk(tree)
     has_joiners = any(sign in text for sign in _JOINER_SIGNS) and not _STAND_IN.search(text)
     if has_joiners:
-        _change_texts(_TEXTS_WITH_JOINERS(tree), lambda text: text.translate(_TO_STAND_INS))
+        for joined in _TEXTS_WITH_JOINERS(tree):
+            set_text(joined, joined.translate(_TO_STAND_INS))
     return has_joiners
 
 
 def restore(text: str) -> str:
     """Put back the characters that went through the extractor as others."""
     return text.translate(_FROM_STAND_INS)
+
+
+def _raised_by_style(tree: etree._Element, html: str) -> list[etree._Element]:
+    """Return the spans that their style raises or lowers, as sup and sub."""
+    raised = []
+    for span in _RAISED(tree) if "vertical-align:s" in html or "vertical-align: s" in html else ():
+        if style := _SUPER_OR_SUB.search(span.get("style")):
+            span.tag = "sup" if style[1].lower() == "super" else "sub"
+            raised.append(span)
+    return raised
 
 
 def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: str) -> None:
@@ -84,19 +98,6 @@ def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: st
         hidden = []
     for element in (*templates, *hidden):
         replace_by_text(element, "")
-
-
-def _write_quotation_marks(quotations: list[etree._Element]) -> None:
-    for quotation in quotations:
-        depth = sum(1 for _ in quotation.iterancestors("q"))
-        start, end = "‘’" if depth % 2 else "“”"
-        quotation.text = start + (quotation.text or "").lstrip()
-        if len(quotation):
-            quotation[-1].tail = (quotation[-1].tail or "").rstrip() + end
-        else:
-            quotation.text = quotation.text.rstrip() + end
-    for quotation in quotations:
-        quotation.tag = "span"
 
 
 def _lays_out(table: etree._Element) -> bool:
@@ -135,7 +136,10 @@ def _lists_in_cells_become_paragraphs(tables: list[etree._Element]) -> None:
             for item in found:
                 if item.tag in ("li", "dt", "dd"):
                     item.tag = "p"
-            found.tag = "div"
+            if found.getparent().tag in ("td", "th"):
+                found.drop_tag()  # paragraphs directly in a cell stay even if they are links
+            else:
+                found.tag = "div"
 
 
 def _keep_lists(lists: list[etree._Element]) -> None:
@@ -145,7 +149,8 @@ def _keep_lists(lists: list[etree._Element]) -> None:
         if parent is None:
             continue
         announcement = _text_before(found)
-        if len(announcement) >= _MIN_ANNOUNCEMENT_CHARS and announcement.endswith((":", "：")):
+        is_announced = len(announcement) >= _MIN_ANNOUNCEMENT_CHARS and announcement.endswith((":", "："))
+        if is_announced or _has_links_in_text(found):
             etree.strip_tags(found, "a")
         previous = found.getprevious()
         if (
@@ -155,6 +160,21 @@ def _keep_lists(lists: list[etree._Element]) -> None:
             and _is_in_plain_boxes(found)
         ):
             _items_become_paragraphs(found)
+
+
+def _has_links_in_text(found: etree._Element) -> bool:
+    """Return whether every item of a list is words with a link in them, and not a link with a date, as menus have."""
+    items = list(found.iterchildren("li", "dd"))
+    return bool(items) and all(map(_is_words_with_a_link, items))
+
+
+def _is_words_with_a_link(item: etree._Element) -> bool:
+    links = [child for child in item if child.tag == "a"]
+    if len(links) != 1:
+        return False
+    loose = [item.text, *(child.tail for child in item)]
+    n_words = sum(len(text.split()) for text in loose if text)
+    return n_words > _MIN_LOOSE_WORDS and n_words > len(_TEXT(links[0]).split())
 
 
 def _text_before(element: etree._Element) -> str:
@@ -187,18 +207,3 @@ def _items_become_paragraphs(found: etree._Element) -> None:
     for listed in (found, *inner):
         listed.attrib.clear()
         listed.tag = "div"
-
-
-def _has_break_between_cjk(text: str) -> bool:
-    """Return whether there is one, looking at line breaks only, which are rare."""
-    places = (found.start() for found in _BREAK_BEFORE_CJK.finditer(text))
-    return any(text[max(0, place - 4) : place].rstrip(" \t\r")[-1:] >= _FIRST_CJK for place in places)
-
-
-def _change_texts(texts: list[etree._ElementUnicodeResult], change: Callable[[str], str]) -> None:
-    for text in texts:
-        element = text.getparent()
-        if text.is_tail:
-            element.tail = change(text)
-        else:
-            element.text = change(text)

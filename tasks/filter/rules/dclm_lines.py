@@ -15,7 +15,7 @@ import string
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tasks.base.top_level_domains import top_level_domains
+from tasks.base.hosts import top_level_domains
 from tasks.filter.text_units import TextUnits
 
 MAX_UPPERCASE = 0.5

@@ -53,7 +53,7 @@ def other_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(corpus: TinyCorpus, folder: Path, processes: int) -> list[float]:
     """Losses of a run of two steps, launched as a flow launches it."""
     config = corpus.pretrain_config(folder, 2)
-    command = launch_command("model.pretrain", config, True, RunSettings(processes=processes))
+    command = launch_command("model.pretrain", config, True, RunSettings(store="store", processes=processes))
     with disable_run_logger():
         run_to_its_end(command, config, None, "pretrain", 2, "tiny")
     return [event["loss"] for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "step"]

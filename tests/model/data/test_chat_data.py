@@ -54,10 +54,8 @@ def test_a_prompt_ends_where_the_reply_begins(chat: ChatFormat) -> None:
 
 def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatFormat) -> None:
     transformers = pytest.importorskip("transformers")
-    from model.data.chat_format import CHAT_TEMPLATE
-
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(corpus.tokenizer), chat_template=CHAT_TEMPLATE, eos_token="<|im_end|>"
+        tokenizer_file=str(corpus.tokenizer), chat_template=chat.template, eos_token="<|im_end|>"
     )
     messages = [
         Message("user", "  What sells Karam?\n"),

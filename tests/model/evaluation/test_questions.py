@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.base.errors import BadInput
-from model.evaluation.questions import accuracy_by_group, answers, read_questions
+from model.evaluation.answer_check import answers
+from model.evaluation.questions import accuracy_by_group, read_questions
 from model.evaluation.results import Reply
 
 

@@ -1,5 +1,7 @@
 """Files named in a recipe: their content decides, wherever they lie."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,49 @@ def test_a_missing_file_is_named_with_its_field(store: Store, tmp_path: Path) ->
         pin_data_files(Whole(section=Section(words="builtin:nothing")), store)
     with pytest.raises(UsageError, match=r"section\.words: the file .* cannot be read"):
         pin_data_files(Whole(section=Section(words="nowhere://x")), store)
+
+
+def test_a_copy_is_for_this_user_only(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_bytes(b"one\n")
+    pinned = pin_data_files(Section(words=str(tmp_path / "words.txt")), store)
+    assert pinned.words and stat.S_IMODE(store.local(pinned.words).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://127.0.0.1:1/credentials",
+        "ftp://host/x",
+        "memory://x",
+        "local:///etc/hostname",
+        "data:text/plain,x",
+        "zip://a::https://host/b.zip",
+        "simplecache::s3://bucket/x",
+        "a::b",
+    ],
+)
+def test_other_places_than_files_and_a_few_kinds_of_url_are_refused(store: Store, value: str) -> None:
+    with pytest.raises(UsageError, match=r"^words: .*(cannot be read: give a path, or a URL|there is no file)"):
+        pin_data_files(Section(words=value), store)
+
+
+def test_what_is_not_a_file_is_not_read(store: Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match=r"words: .* is not a file"):
+            pin_data_files(Section(words=str(path)), store)
+
+
+def test_a_path_that_begins_like_the_address_of_a_copy_is_a_path(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "words.txt").write_bytes(b"mine\n")
+    pinned = pin_data_files(Section(words="files/words.txt"), store)
+    assert pinned.words and read_data_file(store, pinned.words) == b"mine\n"
+    with pytest.raises(UsageError, match="there is no file"):
+        pin_data_files(Section(words="files/../../secret"), store)
 
 
 def test_a_model_without_files_is_left_as_it_is(store: Store) -> None:

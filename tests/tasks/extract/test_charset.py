@@ -161,3 +161,53 @@ def test_of_a_content_type_sent_twice_the_last_charset_counts() -> None:
     body = CZECH.encode("cp1250")
     assert decode(body, "text/html; charset=windows-1251, text/html; charset=windows-1250").text == CZECH
     assert decode(body, "text/html; charset=windows-1250, text/html").text == CZECH
+
+
+@pytest.mark.parametrize("claim", ["text/html", "text/html; charset=iso-8859-1", "text/html; charset=windows-1251"])
+def test_utf_8_with_few_broken_bytes_is_utf_8_whatever_is_claimed(claim: str) -> None:
+    decoded = decode(RUSSIAN.encode() + b"\xff\x80" + RUSSIAN.encode()[:-3], claim)
+    assert decoded.text.startswith(RUSSIAN + "\ufffd\ufffd" + RUSSIAN[:20])
+    assert decoded.charset == "utf-8"
+
+
+def test_a_claim_of_utf_8_outlives_several_broken_bytes_in_a_short_text() -> None:
+    body = "<p>Grüße für Jörg, Änne und Zoë</p>".encode() + b"\xff\x80"
+    assert decode(body, "text/html; charset=utf-8").text == "<p>Grüße für Jörg, Änne und Zoë</p>\ufffd\ufffd"
+
+
+def test_unlabelled_ukrainian_keeps_its_own_letters() -> None:
+    text = "Гавань міста лежить на північному боці затоки, де річка впадає у відкрите море. Її ґанок."
+    assert decode(f"<p>{text}</p>".encode("koi8-u"), "").text == f"<p>{text}</p>"
+
+
+@pytest.mark.parametrize("charset", ["cp1250", "iso8859-2"])
+def test_unlabelled_central_european_is_told_apart_by_where_its_letters_are(charset: str) -> None:
+    text = "<p>Přístav města leží na severní straně zálivu, kde se řeka setkává s mořem, a loď pluje dál.</p>"
+    for times in (1, 6):
+        assert decode((text * times).encode(charset), "").text == text * times
+
+
+def test_little_markup_is_enough_to_see_utf_16() -> None:
+    page = f"<p>{JAPANESE * 20}"
+    for charset in ("utf-16-le", "utf-16-be"):
+        assert decode(page.encode(charset), "text/html; charset=utf-8").text == page
+
+
+def test_a_stray_byte_does_not_hide_iso_2022_jp() -> None:
+    body = f"<p>{JAPANESE}</p>".encode("iso-2022-jp")
+    assert decode(body + b"\xff", "text/html").text == f"<p>{JAPANESE}</p>\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "text"), [("iso-2022-kr", "iso2022_kr", KOREAN), ("HZ-GB-2312", "hz", CHINESE)]
+)
+def test_what_browsers_refuse_to_decode_is_one_broken_character(label: str, codec: str, text: str) -> None:
+    body = f"<p>{text}</p>".encode(codec)
+    assert decode(body, f"text/html; charset={label}").text == "\ufffd"
+    assert decode(f"<meta charset={label}>".encode() + body, "text/html").text == "\ufffd"
+    assert decode(b"<p>plain words</p>", f"text/html; charset={label}").text == "<p>plain words</p>"
+
+
+def test_utf_8_encoded_twice_is_left_as_it_is() -> None:
+    twice = f"<p>{GERMAN.encode().decode('cp1252')}</p>"
+    assert decode(twice.encode(), "text/html; charset=utf-8").text == twice

@@ -46,6 +46,11 @@ READ = [
     ("cp874", b"\x80\x91\xa1\xdb", "€‘ก\ufffd"),
     ("koi8-u", b"\xae\xbe\xa4", "ўЎє"),
     ("cp932", b"\x80\xa0\xfd\x87\x40", "\x80\ufffd\ufffd①"),
+    ("iso2022_jp", b"\x1b$B\x1b(Ba\x0e\x1b<", "\ufffda\ufffd\ufffd<"),
+    ("iso2022_jp", b"\x1b$B$$\n$$ \x1b(I1a\x1b(J1\xa4", "い\ufffdい\ufffdｱ\ufffd1\ufffd"),
+    ("euc_jp", b"\x90\xa4\xa4\x8f\xa2\xff\x8e\xe0\xa4\xa4", "\ufffdい\ufffd\ufffdい"),
+    ("gb18030", b"\xe39\xe35\xc4\xe3\x810", "\ufffd你\ufffd"),
+    ("gb18030", b"\xc4\xe3\x80", "你€"),
     ("iso2022_jp", b"a\x1b$B$$-!\x1b(J\\~\x1b(I1\x1b(Bz", "aい①¥‾ｱz"),
 ]
 
@@ -61,6 +66,14 @@ def test_a_broken_byte_costs_no_more_than_its_character(codec: str) -> None:
     whole = text.encode(codec)
     assert decode_as(whole + b"\xff " + whole, codec) == f"{text}\ufffd {text}"
     assert decode_as(whole[:-1] + b"<p>", codec) == f"{text[:-1]}\ufffd<p>", "a lead byte leaves ASCII alone"
+
+
+@given(
+    st.lists(st.sampled_from(b"\x80\x81\x8e\x8f\xa1\xe0\xfe\xff0A<\x1b")).map(bytes),
+    st.sampled_from(sorted(set(CODECS.values()))),
+)
+def test_any_lead_bytes_are_decoded(body: bytes, codec: str) -> None:
+    assert isinstance(decode_as(body, codec), str)
 
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(set(CODECS.values()))))

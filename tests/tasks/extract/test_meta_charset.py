@@ -27,6 +27,13 @@ DECLARED = [
     (b"<meta charset=koi8-r charset=windows-1251>", "koi8-r"),
     (b"<style>p {}</style>" + b" " * 5000 + TAG, "koi8-r"),
     (b"<meta charset=utf-16>", "utf-8"),
+    (b"<meta charset=no-such-set>" + TAG, "koi8-r"),
+    (b"<meta charset='' http-equiv=content-type content='text/html; charset=koi8-r'>", "koi8-r"),
+    (b"</meta charset=windows-1251>" + TAG, "koi8-r"),
+    (b"<!-- closed as browsers close it --!>" + TAG + b"<!-- -->", "koi8-r"),
+    (b"<meta charset='koi8&#45;r'>", "koi8-r"),
+    (b"<meta charset=iso-2022-kr>" + TAG, "iso-2022-kr"),
+    (b"<meta charset=csUnicode>", "utf-8"),
     (b"<meta charset=x-user-defined>", "windows-1252"),
 ]
 
@@ -44,6 +51,8 @@ def test_only_a_meta_tag_s_own_word_counts(markup: bytes, label: str) -> None:
         b"<p>charset=gbk",
         b"<!-- <meta charset=gbk>",
         b"<meta charset=>",
+        b"<meta charset=utf-7>",
+        b"<?xml version='1.0' encoding='none'?>",
         b"<meta name=x content='charset=gbk'>",
     ],
 )

@@ -104,6 +104,10 @@ def test_signals_come_all_and_in_column_order() -> None:
         ({"payload": b" \n "}, "empty"),
         ({"payload": b"<html><body></body></html>"}, "no_text"),
         ({"payload": f"<html><body><p>{chr(0xFFFD) * 8} in</p></body></html>".encode()}, "undecodable"),
+        (
+            {"payload": "<p>항구 도시</p>".encode("iso2022_kr"), "content_type": "text/html; charset=iso-2022-kr"},
+            "undecodable",
+        ),
     ],
 )
 def test_a_page_without_a_document_says_why(change: dict[str, Any], reason: str) -> None:

@@ -30,6 +30,8 @@ def line_of(body: str) -> str:
     [
         "می‌خواهم کتاب‌های قدیمی را بخوانم و به بازار می‌روم.",
         "ශ්‍රී ලංකාව දූපතක් වන අතර එහි ඉතිහාසය ඉතා පැරණි ය.",
+        "ᠮᠣᠩᠭᠣᠯ ᠤᠯᠤᠰ\u180eᠠ ᠪᠠᠷ ᠤᠯᠤᠰ ᠤᠨ ᠬᠡᠯᠡ ᠪᠢᠴᠢᠭ",
+        "قُلْ هُوَ اللَّهُ أَحَدٌ \u06dd اللَّهُ الصَّمَدُ \u06dd لَمْ يَلِدْ وَلَمْ يُولَدْ",
         "The family 👨‍👩‍👧‍👦 of the keeper waved the flag 🏴󠁧󠁢󠁳󠁣󠁴󠁿 at the boats.",
     ],
 )
@@ -59,6 +61,16 @@ def test_other_invisible_characters_still_go() -> None:
         ("the 4<sup>th</sup> barrel", "the 4th barrel"),
         ("M<sup>me</sup> Tolvane", "Mme Tolvane"),
         ("the harbour<sup>3</sup> at night", "the harbour³ at night"),
+        ("10<sup>–3</sup> metres", "10⁻³ metres"),
+        ("x<sup>2n</sup> barrels", "x^(2n) barrels"),
+        ("2<sup>2<sup>3</sup></sup> barrels", "2^2³ barrels"),
+        ("e<sup>iπ</sup> barrels", "e^iπ barrels"),
+        ("the 1<sup>η</sup> barrel", "the 1η barrel"),
+        ("a<sub>ij</sub> barrels", "a_ij barrels"),
+        ("x<sub>max</sub> barrels", "x_max barrels"),
+        ("the harbour<sup>1,2</sup> at night", "the harbour¹,² at night"),
+        ("the harbour.<sup>a</sup> At night", "the harbour.^a At night"),
+        ("10<span style='vertical-align: super'>6</span> barrels", "10⁶ barrels"),
         ("the harbour<sup>[3]</sup> at night", "the harbour[3] at night"),
     ],
 )
@@ -76,6 +88,23 @@ def test_what_stands_high_or_low_does_not_run_together_with_its_base(markup: str
         ('<script type="math/tex">h=5t</script>', r"\(h=5t\)"),
         ('<span class="MathJax_Preview">h</span><script type="math/tex; x">h=5t</script>', r"\(h=5t\)"),
         ('<math alttext="h=7t"><mi>h</mi></math>', r"\(h=7t\)"),
+        (
+            '<span class="mwe-math-element"><span class="mwe-math-mathml-inline" style="display: none;">'
+            '<math alttext="{\\displaystyle h=9t}"><mi>h</mi></math></span>'
+            '<img class="mwe-math-fallback-image-inline" alt="{\\displaystyle h=9t}"></span>',
+            r"\(h=9t\)",
+        ),
+        ('<img class="latex" alt="h=8t" src="x.png">', r"\(h=8t\)"),
+        (
+            '<span class="katex"><span class="katex-mathml"><math><semantics><mi>h</mi>'
+            '<annotation encoding="application/x-tex">h=6t</annotation></semantics></math></span>'
+            '<span class="katex-html" aria-hidden="true">h=6t</span></span>',
+            r"\(h=6t\)",
+        ),
+        ('<script type="math/asciimath">h=4t</script>', "h=4t"),
+        ('<script type="math/mml"><math><mi>h</mi><mo>=</mo><mn>2</mn></math></script>', "h=2"),
+        ("<math><msup><mi>x</mi><mi>n</mi></msup><mi>y</mi></math>", "x^n y"),
+        ("<math><mi>h</mi> unclosed</math>", "h unclosed"),
     ],
 )
 def test_a_formula_stays_in_its_sentence(markup: str, text: str) -> None:
@@ -104,12 +133,38 @@ def test_quotations_have_their_marks_on_one_line() -> None:
     assert line_of(said) == "The keeper said “the lamp ‘is’ lit” and went home to his family."
 
 
+@pytest.mark.parametrize(
+    ("language", "quoted"),
+    [
+        ("de", "„hell ‚und‘ klar“"),
+        ("fr-CA", "«hell “und” klar»"),
+        ("ja", "「hell 『und』 klar」"),
+        ("xx", "“hell ‘und’ klar”"),
+    ],
+)
+def test_quotation_marks_are_those_of_the_language(language: str, quoted: str) -> None:
+    said = f"<div lang={language}><p>The keeper of the lamp said <q>hell <q>und</q> klar</q> to his wife.</p></div>"
+    assert line_of(said) == f"The keeper of the lamp said {quoted} to his wife."
+
+
+def test_math_that_never_closes_leaves_the_paragraphs_after_it() -> None:
+    assert text_of(page(f"{PARAGRAPHS[0]}<math><mi>h</mi>{''.join(PARAGRAPHS[1:])}"), URL).split("\n")[-1] == LINES[-1]
+
+
 def test_a_line_break_between_chinese_or_japanese_characters_is_no_space() -> None:
     assert line_of("<p>港町は北の海岸にあり、\n  川が海に注ぐところに\n古い市場があります。</p>") == (
         "港町は北の海岸にあり、川が海に注ぐところに古い市場があります。"
     )
     assert line_of("<p>항구 도시는\n북쪽 해안에 있고 的</p>") == "항구 도시는 북쪽 해안에 있고 的"
     assert line_of("<p>港町は北の海岸\nTolvane の町にあり</p>") == "港町は北の海岸 Tolvane の町にあり"
+
+
+def test_a_line_break_beside_tags_is_none_either_between_such_characters() -> None:
+    assert line_of("<p>港町は<b>北の</b>\n 海岸に<i>あり\n</i>、川が\n<a href=x>海</a>に注ぐところ。</p>") == (
+        "港町は北の海岸にあり、川が海に注ぐところ。"
+    )
+    assert line_of("<p>&#28207;&#30010;&#12399;\n&#21271;&#12398;&#28023;&#23736;&#12290;</p>") == "港町は北の海岸。"
+    assert "港町は\n北の海岸" in text_with("<pre><b>港町は\n北の海岸</b></pre>")
 
 
 def test_lists_in_cells_keep_their_items() -> None:
@@ -120,6 +175,22 @@ def test_lists_in_cells_keep_their_items() -> None:
 
 
 HOURS = {"Mon": "10:00 to 20:00", "Tue": "closed all day"}
+
+
+def test_lists_of_links_in_cells_keep_their_items() -> None:
+    links = "<ul><li><a href=/1>north quay</a></li><li><a href=/2>south quay</a></li></ul>"
+    text = text_with(f"<table><tr><th>Town</th><th>Quays</th></tr><tr><td>Tolvane</td><td>{links}</td></tr></table>")
+    assert "| Tolvane | north quay south quay |" in text
+
+
+def test_a_short_list_of_words_with_links_in_them_stays() -> None:
+    items = ["Tolvane, the old harbour of the north", "Kinno, a village of millers"]
+    marked = "".join(
+        f"<li><a href=/{i}>{item.split(',')[0]}</a>{item[item.index(',') :]}</li>" for i, item in enumerate(items)
+    )
+    assert text_with(f"<ul>{marked}</ul>").split("\n")[2:4] == [f"- {item}" for item in items]
+    menu = "<ul><li><a href=/1>Home</a> 3 new</li><li><a href=/2>News</a> 5 new</li></ul>"
+    assert "Home" not in text_with(menu)
 
 
 @pytest.mark.parametrize("around", ["{}", "<div>{}</div>", "<center><div>{}</div></center>"])
@@ -163,7 +234,7 @@ def test_a_table_of_data_stays_one() -> None:
     assert "| Depth | forty fathoms |" in text_with(cells)
 
 
-@pytest.mark.parametrize("tag", ["font", "b", "div", "span"])
+@pytest.mark.parametrize("tag", ["font", "b", "div", "span", "h2", "dd", "ul"])
 @pytest.mark.parametrize("depth", [300, 5000])
 def test_text_below_any_depth_is_read(tag: str, depth: int) -> None:
     body = PARAGRAPHS[0] + f"<{tag} class=x>" * depth + "".join(PARAGRAPHS[1:])

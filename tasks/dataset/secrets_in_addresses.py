@@ -1,0 +1,31 @@
+"""Secrets in URLs: recipes and settings are recorded, reported and shown, so none may hold a password or a signature.
+
+Notable: a user name alone is none, but for HTTP, where it may be a token. A password may hold an unescaped slash, as
+the secret keys of S3 do.
+"""
+
+import re
+
+_USER = re.compile(
+    r"(?<![a-z0-9+.-])(?:((?:https?|ftps?)://)[^/\s]*@|([a-z0-9+.-]+://)[^/?#\s:@]*:(?!\d{1,5}[/?#])[^\s@]*@)",
+    re.IGNORECASE,
+)
+_QUERY = re.compile(
+    r"([?&](?:x-(?:amz|goog)-(?:signature|credential|security-token)|sig|signature|"
+    r"(?:[a-z]+[_-])?(?:token|key|secret|password))=)[^&#\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def refuse_secret(address: str, what: str) -> None:
+    """Raise ValueError for an address with a password or a signature in it; `what` names it in the error."""
+    if _USER.search(address) or _QUERY.search(address):
+        raise ValueError(
+            f"{what} has a user name, a password or a signature in its URL, which would be recorded and reported: give"
+            " credentials in the environment, such as AWS_ACCESS_KEY_ID, or in ~/.netrc"
+        )
+
+
+def redacted(text: str) -> str:
+    """Return a text with `***` for what is secret in the URLs that it quotes."""
+    return _QUERY.sub(r"\1***", _USER.sub(lambda found: f"{found[1] or found[2]}***@", text))

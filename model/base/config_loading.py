@@ -23,7 +23,7 @@ def load_config(path: Path, kind: type[Config]) -> Config:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"the config {path} is not JSON: {error}") from error
     return parse_config(values, kind, str(path))
 
@@ -90,7 +90,7 @@ def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
         return value
     if origin is tuple and isinstance(value, list):
         return tuple(_value_of(entry, get_args(hint)[0], where, f"{name}[{at}]") for at, entry in enumerate(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) < 1 << 1023:  # no float is larger
         return float(value)
     if hint is Path and isinstance(value, str) and value:
         return Path(value)

@@ -31,6 +31,8 @@ START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
 CALL, END_OF_CALL = "<tool_call>", "</tool_call>"
 RESULT, END_OF_RESULT = "<tool_response>", "</tool_response>"
+_LARGEST_FILE = 256 << 20
+"""Bytes; that of a vocabulary of 262,144 tokens has 33 MiB (Gemma 3)."""
 TOOL_TOKENS = (CALL, END_OF_CALL, RESULT, END_OF_RESULT)
 _ENDS = {CALL: END_OF_CALL, RESULT: END_OF_RESULT}
 
@@ -96,6 +98,9 @@ class ChatFormat:
         self._tokenizer = tokenizer
         # Control tokens are added by id; any look-alike in a message is plain text.
         self._tokenizer.encode_special_tokens = True
+        # A file may ask for both, for the batches of whoever saved it; here they would cut and fill single texts.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self.end_of_text = _special(tokenizer, END_OF_TEXT)
         """Id of the boundary between documents, also used as padding."""
         self.start_of_turn = _special(tokenizer, START_OF_TURN)
@@ -131,7 +136,7 @@ class ChatFormat:
 
     def check_vocabulary(self, shape: ModelShape) -> None:
         """Raise BadInput if the tokenizer has more ids than the model's embedding has rows."""
-        size = 1 + max(self._tokenizer.get_vocab().values())
+        size = 1 + max(self._tokenizer.get_vocab().values())  # ids may have gaps
         if size > shape.vocab_size:
             raise BadInput(
                 f"the tokenizer has {size} ids and the model only {shape.vocab_size}; "
@@ -208,11 +213,10 @@ def load_chat_format(path: Path) -> ChatFormat:
     """Return the chat format of a tokenizer.json; raises BadInput if it is missing, damaged or lacks a token."""
     if not path.is_file():
         raise BadInput(f"there is no tokenizer at {path}")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise BadInput(f"{path} has more than {_LARGEST_FILE >> 20} MiB, so it is no tokenizer")
     try:
         tokenizer = Tokenizer.from_file(str(path))
-        # A file may ask for this, but no text may be cut.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
     except BaseException as error:
         # The binding raises bare Exception, and where its own code fails a panic, which is none.
         if isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime":

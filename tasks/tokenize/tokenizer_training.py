@@ -48,7 +48,7 @@ class TokenizerConfig(Config):
     """Code points taken of each document of the sample, so that a few long ones do not decide."""
     min_frequency: int = Field(default=2, ge=1)
     """How often a pair of tokens must occur to be merged."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 64)
     """Seed of the choice of documents."""
     tools: bool = False
     """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call

@@ -4,15 +4,17 @@ Notable: where the recipe selects pages, the numbers are those of the selection 
 it and used by the run. Otherwise a few files' sizes and footers are read, and each number says how it is known.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import TypeVar
 
 from rich.table import Table
 
 from flows.display.numbers import duration, size
-from flows.engine.finished_dataset import finished_manifest
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
@@ -23,12 +25,13 @@ from tasks.dataset.manifest import Manifest
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import Store
 from tasks.fetch import selected_records, selection
-from tasks.fetch.columnar_index import IndexFile, list_index_files
+from tasks.fetch.columnar_index import index_rows, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
 from tasks.fetch.range_fetching import file_size
 from tasks.fetch.wanted_dataset import fetch_cost
 from tasks.part_runner import run_part
 from tasks.sources.byte_source import byte_source
+from tasks.workers.worker_process import Progress, WorkerDied, WorkerLimits, run_isolated
 
 BYTES_PER_PAGE = 35_000
 """Bytes of a WARC file for each page in it, about, in Common Crawl's crawls: 1.1 GB and some 30,000 pages."""
@@ -38,6 +41,12 @@ MOST_MEASURED = 5
 """Files whose size or footer is read, spread over all of them."""
 PARTS_AT_ONCE = 2
 
+MEMORY_BYTES = 2 << 30
+"""What a worker may use that reads the columnar index."""
+
+_log = logging.getLogger(__name__)
+
+A = TypeVar("A")
 T = TypeVar("T")
 OnPart = Callable[[str, int, int], None]
 """Takes a stage's name, its parts done and all its parts."""
@@ -115,10 +124,21 @@ def _build(
     jobs = part_jobs(stage, context)
     footers = []
     with ThreadPoolExecutor(PARTS_AT_ONCE) as workers:
-        for footer in workers.map(run_part, jobs):
+        for footer in workers.map(partial(_isolated, run_part), jobs):
             footers.append(footer)
             on_part(plan.name, len(footers), len(jobs))
     return finished_manifest(store, plan, footers)
+
+
+def _isolated(function: Callable[[A, Progress], T], argument: A) -> T:
+    """Return what the function makes of files that are not ours, in a worker process with bounded memory."""
+    limits = WorkerLimits(memory_bytes=MEMORY_BYTES)
+    try:
+        return run_isolated(function, argument, limits, _log.debug, ("tasks.part_runner",))
+    except WorkerDied as death:
+        raise PermanentError(
+            f"The columnar index could not be read: {death}. Look at its files, or use another mirror (source.base)."
+        ) from death
 
 
 def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
@@ -153,7 +173,7 @@ def _density(source: SourceConfig, bytes_per_warc: float) -> tuple[float, str]:
         files = list_index_files(source)
     except PermanentError:
         return 1 / BYTES_PER_PAGE, f"estimated at {BYTES_PER_PAGE:,} bytes a page"
-    counted = [IndexFile(source.base, path, source.transfer).rows for path in _spread(files)]
+    counted = _isolated(index_rows, (source, _spread(files)))
     pages = sum(counted) * len(files) / len(counted)
     warcs = len(list_warcs(source.model_copy(update={"warcs": "all"})))
     basis = f"from the footers of {len(counted):,} of {len(files):,} index files"
@@ -183,7 +203,7 @@ def cost_table(cost: AcquisitionCost) -> Table:
     table = Table(title=f"{cost.crawl} from {cost.base}")
     table.add_column("to fetch")
     table.add_column("", justify="right")
-    table.add_column("how it is known")
+    table.add_column("how it is known", overflow="fold")
     share = cost.wanted_bytes / cost.fetched_bytes if cost.fetched_bytes else 0.0
     rows = {
         "warcs": ("WARC files", f"{cost.warcs:,}"),

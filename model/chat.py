@@ -1,12 +1,15 @@
 """Chat with an exported model: `python -m model.chat --model DIR [--message TEXT]`.
 
-Without --message it reads one message a line until the input ends; an empty line forgets the conversation.
+Without --message it reads one message a line until the input ends; an empty line forgets the conversation. A message
+that cannot be answered, such as one too long for the model, is reported and forgotten, and the conversation goes on.
 """
 
 import argparse
-import io
 import sys
 
+from model.base.errors import BadInput
+from model.base.program import print_error
+from model.base.safe_text import harmless
 from model.data.chat_format import Message
 from model.inference.generation import Sampling
 from model.inference.sampling_options import run_on_text_model
@@ -26,15 +29,16 @@ def _chat(model: TextModel, sampling: Sampling, options: argparse.Namespace) -> 
     if options.message is not None:
         _answer(model, [*scene, Message("user", options.message)], sampling)
         return
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # a terminal may send another encoding
     messages = list(scene)
     while (line := _read_line()) is not None:
         if not line.strip():
             messages = list(scene)
             continue
-        messages.append(Message("user", line))
-        messages.append(Message("assistant", _answer(model, messages, sampling)))
+        asked = [*messages, Message("user", line)]
+        try:
+            messages = [*asked, Message("assistant", _answer(model, asked, sampling))]
+        except BadInput as error:
+            print_error(error)
 
 
 def _read_line() -> str | None:
@@ -48,7 +52,7 @@ def _answer(model: TextModel, messages: list[Message], sampling: Sampling) -> st
     pieces = []
     for piece in model.reply(messages, sampling):
         pieces.append(piece)
-        print(piece, end="", flush=True)
+        print(harmless(piece), end="", flush=True)
     print()
     return "".join(pieces)
 

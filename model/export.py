@@ -30,7 +30,7 @@ from model.base.config_loading import load_config
 from model.base.errors import BadInput
 from model.base.full_disk import system_error_in, writing
 from model.base.program import EXIT_DONE, run_program
-from model.data.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, TOOL_TOKENS, ChatFormat, load_chat_format
+from model.data.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, ChatFormat, load_chat_format
 from model.inference.loading import exported_weights, load_export, load_trained
 from model.inference.qwen3_config import qwen3_config
 from model.network.transformer import Transformer
@@ -111,10 +111,13 @@ def _tokenizer_config(shape: ModelShape, chat: ChatFormat) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": shape.context,
-        "bos_token": None,
+        # What stands before a document: tools that measure a text's probability begin with it.
+        "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TURN,
         "pad_token": END_OF_TEXT,
-        "additional_special_tokens": [START_OF_TURN, *(TOOL_TOKENS if chat.has_tools else ())],
+        # So that a batch's replies all begin where its prompts end.
+        "padding_side": "left",
+        "additional_special_tokens": [START_OF_TURN],
         "add_bos_token": False,
         "clean_up_tokenization_spaces": False,
         "chat_template": chat.template,

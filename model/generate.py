@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from model.base.json_lines import without_surrogates
+from model.base.safe_text import harmless
 from model.inference.generation import Sampling
 from model.inference.sampling_options import run_on_text_model
 from model.inference.text_model import TextModel
@@ -18,9 +18,9 @@ def generate_text(arguments: list[str]) -> int:
 
 def _continue(model: TextModel, sampling: Sampling, options: argparse.Namespace) -> None:
     pieces = model.continuation(options.prompt, sampling)
-    print(without_surrogates(options.prompt), end="")
+    print(harmless(options.prompt), end="")
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(harmless(piece), end="", flush=True)
     print()
 
 

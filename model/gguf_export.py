@@ -11,7 +11,6 @@ Notable:
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -21,10 +20,11 @@ import torch
 from torch import Tensor
 
 from model.base.config import GgufPrecision, ModelShape
+from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.base.full_disk import writing
 from model.base.program import run_command
-from model.data.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, TOOL_CHAT_TEMPLATE, TOOL_TOKENS
+from model.data.chat_format import END_OF_TEXT, END_OF_TURN, load_chat_format
 from model.inference.loading import load_export
 from model.network.rope import original_context
 from model.network.transformer import Transformer
@@ -68,6 +68,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
             "use the folder in transformers"
         )
     tokenizer = _tokenizer(folder)
+    template = load_chat_format(folder / "tokenizer.json").template
     kinds = {
         "float32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
         "float16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
@@ -78,7 +79,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
     try:
         _add_sizes(writer, model.shape, file_kind, gguf.RopeScalingType)
-        _add_tokenizer(writer, gguf.TokenType, tokenizer, model.shape.vocab_size)
+        _add_tokenizer(writer, gguf.TokenType, tokenizer, template, model.shape.vocab_size)
         for name, weight in _tensors(model):
             stored = kind if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
             values = weight.numpy().astype(np.float32)
@@ -113,12 +114,15 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any, rope_kinds: Any) 
         writer.add_rope_scaling_orig_ctx_len(original_context(shape))
 
 
-def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocab_size: int) -> None:
-    special = {token["content"]: token["id"] for token in tokenizer["added_tokens"] if token["special"]}
+def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], template: str, vocab_size: int) -> None:
+    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    special = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
     # The embedding may have more rows than there are tokens.
     known = {number: (f"[unused {number}]", types.UNUSED) for number in range(vocab_size)}
     known |= {number: (token, types.NORMAL) for token, number in tokenizer["model"]["vocab"].items()}
-    known |= {number: (token, types.CONTROL) for token, number in special.items()}
+    known |= {
+        number: (token, types.CONTROL if token in special else types.USER_DEFINED) for token, number in added.items()
+    }
     tokens, kinds = zip(*(known[number] for number in range(vocab_size)), strict=True)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
@@ -126,12 +130,11 @@ def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], vocab_siz
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merges)
-    writer.add_bos_token_id(special[END_OF_TEXT])
-    writer.add_eos_token_id(special[END_OF_TURN])
-    writer.add_pad_token_id(special[END_OF_TEXT])
+    writer.add_bos_token_id(added[END_OF_TEXT])
+    writer.add_eos_token_id(added[END_OF_TURN])
+    writer.add_pad_token_id(added[END_OF_TEXT])
     writer.add_add_bos_token(False)
-    has_tools = special.keys() >= set(TOOL_TOKENS)
-    writer.add_chat_template(TOOL_CHAT_TEMPLATE if has_tools else CHAT_TEMPLATE)
+    writer.add_chat_template(template)
 
 
 def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
@@ -149,7 +152,7 @@ def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
 def _tokenizer(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer.json"
     try:
-        tokenizer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        tokenizer = json_object(path)
         names = {token["content"] for token in tokenizer["added_tokens"]}
         is_bpe = {"vocab", "merges"} <= tokenizer["model"].keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -7,6 +7,7 @@ that is written last says that it is complete, so one whose making was cut short
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,12 +18,12 @@ ROOT = Path(__file__).parent.parent
 _BUILD_SECONDS = 900
 
 
-def environment_with(name: str, requirements: Sequence[str]) -> Path:
-    """The Python of an environment that holds `requirements`.
+def environment_with(name: str, requirements: Sequence[str], with_ours: bool = False) -> Path:
+    """The Python of an environment that holds `requirements`, and with `with_ours` all that is installed here too.
 
     The test is skipped, with pip's last words, where it cannot be made: without a network, say.
     """
-    digest = xxhash.xxh3_64_hexdigest("\n".join([sys.version, *requirements]))
+    digest = xxhash.xxh3_64_hexdigest("\n".join([sys.version, *requirements, *([sys.prefix] if with_ours else [])]))
     folder = ROOT / ".cache" / f"{name}-{digest}"
     python, complete = folder / "bin" / "python", folder / "complete"
     if complete.exists():
@@ -32,6 +33,9 @@ def environment_with(name: str, requirements: Sequence[str]) -> Path:
     try:
         for command in ([sys.executable, "-m", "venv", folder], install):
             subprocess.run([*map(str, command)], check=True, capture_output=True, text=True, timeout=_BUILD_SECONDS)
+            if with_ours:
+                (site,) = (folder / "lib").glob("python*/site-packages")
+                (site / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
     except (subprocess.SubprocessError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         said = str(getattr(error, "stderr", None) or error).strip()

@@ -16,7 +16,7 @@ import typer
 
 from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, talking
-from flows.display.safe_text import harmless
+from model.base.safe_text import harmless
 from tasks.base.errors import SluiceError, UsageError
 from tasks.dataset.secrets_in_addresses import redacted
 

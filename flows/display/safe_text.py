@@ -1,21 +1,14 @@
-"""Untrusted text (pages, addresses, a model's replies) made safe to show.
+"""Values for the report's page, made harmless.
 
-Notable: the template engine escapes HTML. This removes the characters that do harm on any screen: a terminal obeys an
-escape character, and a direction mark reverses all text after it.
+Notable: the template engine escapes HTML, and `harmless` (model/base/safe_text.py) removes the characters that do harm
+on any screen.
 """
 
-import re
 from typing import TypeVar
 
+from model.base.safe_text import harmless
+
 T = TypeVar("T")
-
-# C0 and C1 controls except tab and newline, then the embeddings, overrides and isolates of text direction.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def harmless(text: str) -> str:
-    """Return the text with each of its control characters replaced."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def harmless_value(value: T) -> T | str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from flows.engine.finished_dataset import finished_manifest
+from flows.engine.nothing_kept import require_documents
 from flows.engine.part_pairs import build_pairs
 from flows.engine.part_tasks import build_all
-from flows.engine.programs import run_program_stage
+from flows.engine.programs import require_programs, run_program_stage
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
 from flows.stages.registry import STAGES
@@ -19,23 +20,16 @@ from tasks.dataset.stage import Stage
 def build_stages(run: Run, names: Iterable[str]) -> None:
     """Build what is missing of these stages' datasets, inside a flow run; those that the recipe has not are left out.
 
-    A stage that runs with the one before it is built with it, part by part.
+    A stage that runs with the one before it is built with it, part by part. Raises `PermanentError` after a stage that
+    has kept no document.
     """
     planned = [STAGES[name] for name in names if name in run.plans]
+    require_programs(planned)
     following = {stage.runs_with: stage for stage in planned if stage.runs_with}
     for stage in planned:
-        if stage.name in run.manifests:
-            continue
-        if isinstance(stage, ProgramStage):
-            with run.stage(stage.name) as plan:
-                footer, built = run_program_stage(run, stage)
-                _finish(run, plan, [footer], built)
-        elif stage.name in following:
-            _build_pair(run, stage, following[stage.name])
-        else:
-            with run.stage(stage.name) as plan:
-                footers, built = build_all(run, stage)
-                _finish(run, plan, footers, built)
+        if stage.name not in run.manifests:
+            _build(run, stage, following.get(stage.name))
+        require_documents(stage, run.manifests)
 
 
 def take_finished(run: Run, names: Iterable[str]) -> None:
@@ -53,6 +47,19 @@ def take_finished(run: Run, names: Iterable[str]) -> None:
             )
         run.manifests[name] = manifest
         run.recorder.stage(name, state="done", parts_expected=len(manifest.parts))
+
+
+def _build(run: Run, stage: Stage, following: Stage | None) -> None:
+    if following:
+        _build_pair(run, stage, following)
+        return
+    with run.stage(stage.name) as plan:
+        if isinstance(stage, ProgramStage):
+            footer, built = run_program_stage(run, stage)
+            footers: Sequence[PartFooter] = [footer]
+        else:
+            footers, built = build_all(run, stage)
+        _finish(run, plan, footers, built)
 
 
 def _build_pair(run: Run, first: Stage, second: Stage) -> None:

@@ -4,47 +4,42 @@ dropped.
 Notable: so the disk holds as many WARC files as there are workers, not the crawl.
 """
 
-from collections.abc import Sequence
-
 from flows.engine.part_tasks import build_missing, build_part, part_task
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import Pair, PairFooters, done_pairs
 from flows.recipe.settings import RunSettings
 from flows.stages.registry import STAGES
-from tasks.dataset.jobs import fed, following_jobs, part_jobs
-from tasks.dataset.parts import PartFooter
+from tasks.dataset.jobs import fed
 from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.part_runner import finished
 
-Pair = tuple[PartJob, PartJob]
-Footers = tuple[PartFooter, PartFooter]
 _LARGEST_GROUP = 16
 
 
-def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[Footers], int]:
+def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[PairFooters], int]:
     """Return the footers of all parts of both stages in order, and how many pairs had to be built."""
-    jobs = part_jobs(first, run.context(run.plans[first.name]))
-    pairs = list(zip(jobs, following_jobs(second, run.context(run.plans[second.name]), jobs), strict=True))
+    pairs = run.pairs(first, second)
     for stage in (first, second):
         run.recorder.stage(stage.name, parts_expected=len(pairs))
-    done = _done_already(run.store, pairs)
+    done = done_pairs(run.store, pairs)
     missing = len(pairs) - len(done)
     failed: list[PartJob] = []
     task = part_task(build_pair_group, f"{first.name} and {second.name}")
     for place, (footer, _) in build_missing(run, second.name, task, pairs, done, _LARGEST_GROUP):
         if footer.failed:
-            failed.append(jobs[place])
+            failed.append(pairs[place][0])
             if first.check_failures:
                 first.check_failures(failed, len(pairs))
     return [footers for _, footers in sorted(done.items())], missing
 
 
-def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str) -> list[Footers]:
+def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str) -> list[PairFooters]:
     """Build a group of pairs, one after the other; the body of their task."""
     return [_build_pair(first, second, settings) for first, second in pairs]
 
 
-def _build_pair(first: PartJob, second: PartJob, settings: RunSettings) -> Footers:
+def _build_pair(first: PartJob, second: PartJob, settings: RunSettings) -> PairFooters:
     store, scratch = Store(first.store), STAGES[first.stage].scratch
     # Also again where the scratch was dropped before and another recipe now reads it, or where the part failed.
     if scratch and finished(store, first) and not scratch.is_there(first):
@@ -54,13 +49,3 @@ def _build_pair(first: PartJob, second: PartJob, settings: RunSettings) -> Foote
     if scratch and not footer.failed:
         scratch.drop(first)
     return footer, following
-
-
-def _done_already(store: Store, pairs: Sequence[Pair]) -> dict[int, Footers]:
-    """Return the footers of the pairs that are done, by place; a part that failed is asked for again."""
-    found = {}
-    for place, (first, second) in enumerate(pairs):
-        footer = finished(store, first)
-        if footer and not footer.failed and (following := finished(store, fed(second, footer))):
-            found[place] = (footer, following)
-    return found

@@ -7,8 +7,6 @@ finished.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, cast
 
 from prefect import get_run_logger, task
@@ -17,9 +15,9 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.engine.run import Run
+from flows.prepare.finished_dataset import done_parts
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.dataset.jobs import part_jobs
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
@@ -34,7 +32,8 @@ MAX_FATAL_RECORDS = 100
 STALL_SECONDS = 120.0
 """Processor time on one record, in seconds, after which a worker counts as hung: the extractor's own limit, which
 only Python code notices, does not stop everything."""
-_PRELOAD = ("tasks.part_runner",)
+_PRELOAD = ("tasks.part_runner", "datasketch", "scipy.sparse.csgraph")
+"""What the fork server imports for all workers: the stages, and what these import only when they run."""
 _MAX_THREADS = 256
 
 
@@ -103,11 +102,9 @@ def build_parts(jobs: list[PartJob], settings: RunSettings, label: str) -> list[
 
 def build_all(run: Run, stage: Stage) -> tuple[list[PartFooter], int]:
     """Return the footers of all parts of a stage in order, and how many were built."""
-    jobs = part_jobs(stage, run.context(run.plans[stage.name]))
+    jobs = run.jobs(stage)
     run.recorder.stage(stage.name, parts_expected=len(jobs))
-    with ThreadPoolExecutor(16) as readers:
-        there = readers.map(partial(finished, run.store), jobs)
-        done = {index: footer for index, footer in enumerate(there) if footer}
+    done = done_parts(run.store, jobs)
     missing = len(jobs) - len(done)
     for _ in build_missing(run, stage.name, part_task(build_parts, stage.name), jobs, done):
         pass

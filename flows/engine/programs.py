@@ -11,8 +11,9 @@ import shutil
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from prefect import get_run_logger
 from flows.engine.checkpoint_transfer import CheckpointTransfer
 from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
-from flows.engine.run import Run, working_folder
+from flows.engine.run import Run
+from flows.prepare.finished_dataset import done_program
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
@@ -31,15 +33,26 @@ from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
-from tasks.dataset.store import explaining_full_disk
+from tasks.dataset.parts import PartFooter, PartWriter, read_part
+from tasks.dataset.stage import Stage
+from tasks.dataset.store import explaining_failed_writes
 
 _ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
 _LAST_LINES = 20
 _REPORT_SECONDS = 2.0
 _TAIL_BYTES = 4096
+
+
+def require_programs(stages: Iterable[Stage]) -> None:
+    """Raise `PermanentError` where a program among these stages lacks a package: hours of the data half come first."""
+    needed: list[str] = []
+    for stage in stages:
+        if isinstance(stage, ProgramStage):
+            needed += ["torch", *(["accelerate"] if stage.is_training else [])]
+    for package in dict.fromkeys(needed):
+        if find_spec(package) is None:
+            raise PermanentError(f"Training needs {package}, which is not installed: pip install 'sluice[train]'.")
 
 
 def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
@@ -53,12 +66,8 @@ def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
 
 def run_planned_program(run: Run, stage: ProgramStage, plan: StagePlan, label: str) -> tuple[PartFooter, int]:
     """Run one program as planned unless its output is there; return its part and whether it was built (0 or 1)."""
-    folder = working_folder(run.store, run.settings)
-    context = ProgramContext(plan, run.plans, run.recipe.name, run.store, folder, run.chat)
-    inputs = digest({name: run.manifests[name].digest for name in plan.upstream})
-    footer = read_footer(run.store, part_path(plan.name, plan.fingerprint, 0))
-    is_done = footer and footer.matches(plan.name, plan.fingerprint, inputs)
-    if footer and is_done and (not stage.leaves_model or stage.is_there(context)):
+    context, inputs = run.program(plan)
+    if footer := done_program(stage, context, inputs):
         return footer, 0
     _launch(run, stage, context, label)
     footer = _write_result(stage, context, inputs)
@@ -82,7 +91,7 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
         for name in (name for name in (*plan.upstream, plan.name) if run.plans[name].is_training):
             _transfer(run, context, name).restore()
     config = folder / ("config.json" if stage.is_training else f"{plan.name}.json")
-    with explaining_full_disk(str(config)):
+    with explaining_failed_writes(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(values, indent=1, sort_keys=True))
     metrics = folder / "metrics.jsonl" if stage.is_training else None
@@ -167,6 +176,8 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
     if said == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
     output = "\n".join(last_lines)
+    if code in (126, 127) or "ModuleNotFoundError" in output:
+        raise PermanentError(f"{stage} cannot be started. Its last lines:\n{output}")
     raise TemporaryError(f"{stage} ended with code {code}. Its last lines:\n{output}")
 
 

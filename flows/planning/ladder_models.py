@@ -65,7 +65,7 @@ def ladder_models(
 def _config(section: PretrainSection, shape: ModelShape, sequences: float) -> dict[str, Any]:
     optimizer, batch = carried_over(section.optimizer, section.loop.global_batch_size, section.shape, shape)
     steps = max(1, round(sequences / batch))
-    warmup = round(section.schedule.warmup_steps * steps / section.loop.steps)
+    warmup = min(steps - 1, round(section.schedule.warmup_steps * steps / section.loop.steps))
     loop = dataclasses.replace(
         section.loop,
         steps=steps,

@@ -35,9 +35,8 @@ _PLOTS: dict[str, Callable[..., Markup]] = {
 
 def write_report(store: Store, record: RunRecord) -> str:
     """Write the report of a run to the store; return its path there, `reports/<run>.html`."""
-    path = f"reports/{record.run}.html"
-    store.write_bytes(path, render(Report(store, record)).encode())
-    return path
+    store.write_bytes(record.report, render(Report(store, record)).encode())
+    return record.report
 
 
 def render(report: Report) -> str:

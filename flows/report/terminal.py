@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.display.numbers import decimal, duration, grouped, share, short, size
-from flows.display.safe_text import harmless
 from flows.report.readers.evaluation import Evaluation
 from flows.report.readers.funnel import Funnel, FunnelStage
 from flows.report.sections import Report
@@ -17,6 +16,7 @@ from flows.report.truth.truth_score import TruthScore
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import Training
+from model.base.safe_text import harmless
 from model.evaluation.results import Reply
 from tasks.dataset.store import Store
 

@@ -32,7 +32,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 
 STAGE = ProgramStage(
     name="evaluate",
-    version=1,
+    version=2,
     upstream=(
         Upstream("tokens", all_parts=True),
         Upstream("pretrain", when=lambda recipe: recipe.sft is None),

@@ -32,7 +32,7 @@ def _is_there(context: ProgramContext) -> bool:
 
 STAGE = ProgramStage(
     name="export",
-    version=1,
+    version=2,
     upstream=(
         Upstream("tokenizer"),
         Upstream("pretrain", when=lambda recipe: recipe.sft is None),

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from flows.recipe.stage_plan import StagePlan
-from model.base.config import deciding_fields
+from model.base.deciding_fields import deciding_fields
 from model.base.json_lines import logged_objects
 from tasks.dataset.stage import Output, PartContext, Stage
 from tasks.dataset.store import Store

@@ -17,7 +17,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 
 STAGE = ProgramStage(
     name="sft",
-    version=1,
+    version=2,
     upstream=(Upstream("tokenizer"), Upstream("pretrain")),
     config_of=lambda recipe: recipe.sft,
     module="model.sft",

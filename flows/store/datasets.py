@@ -12,15 +12,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import dataset_folder, decisions_folder, read_manifest
-from tasks.dataset.parts import read_footer, read_part
+from tasks.dataset.parts import open_part, read_footer, read_part
 from tasks.dataset.store import Store
 
 T = TypeVar("T")
+
+REMOVED = "removed."
+"""With it begin the counters of the reasons for which a stage removed documents."""
 
 MAX_PARTS = 16
 """Parts of a dataset that the report reads rows from."""
@@ -116,8 +118,7 @@ def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterato
     Columns that a part does not have are left out.
     """
     for name in sampled_parts(store, folder):
-        with store.open(f"{folder}/{name}") as file:
-            parquet = pq.ParquetFile(file)
+        with open_part(store, f"{folder}/{name}") as parquet:
             there = [column for column in columns if column in parquet.schema_arrow.names]
             for group in evenly_spaced(range(parquet.num_row_groups), MAX_GROUPS):
                 yield name, parquet.read_row_group(group, columns=there)
@@ -138,15 +139,15 @@ def rows_of_parts(store: Store, folder: str, columns: Sequence[str]) -> Iterator
 
 def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
     """Return one column of a whole part."""
-    with store.open(path) as file:
-        return pq.read_table(file, columns=[column])[column]
+    with open_part(store, path) as parquet:
+        return parquet.read(columns=[column])[column]
 
 
 def part_schema(store: Store, folder: str) -> pa.Schema:
     """Return the columns of a folder's first part; none where there is no part."""
     for name in sampled_parts(store, folder)[:1]:
-        with store.open(f"{folder}/{name}") as file:
-            return pq.read_schema(file)
+        with open_part(store, f"{folder}/{name}") as parquet:
+            return parquet.schema_arrow
     return pa.schema([])
 
 
@@ -156,8 +157,7 @@ def rows_by_id(
     """Return the rows of one part that have these ids, by id. Beyond the id column only their row groups are read."""
     wanted = pa.array(ids, pa.string())
     found: dict[str, dict[str, Any]] = {}
-    with store.open(f"{folder}/{part}") as file:
-        parquet = pq.ParquetFile(file)
+    with open_part(store, f"{folder}/{part}") as parquet:
         there = [column for column in columns if column in parquet.schema_arrow.names]
         for group in range(parquet.num_row_groups):
             places = pc.index_in(wanted, value_set=parquet.read_row_group(group, columns=["id"])["id"]).drop_null()
@@ -177,6 +177,14 @@ def value_counts(column: pa.Array | pa.ChunkedArray) -> dict[str, int]:
 def most_frequent(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     """Return the counts in their order, the largest first, without zeros."""
     return tuple(sorted(((name, count) for name, count in counts.items() if count), key=lambda one: (-one[1], one[0])))
+
+
+def removal_reasons(counters: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return how often a stage gave each reason, the most frequent first.
+
+    A document may have several, so they can add up to more than were removed.
+    """
+    return most_frequent({key.removeprefix(REMOVED): n for key, n in counters.items() if key.startswith(REMOVED)})
 
 
 def evenly_spaced(items: Sequence[T], most: int) -> list[T]:

@@ -20,9 +20,9 @@ from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import PlainName, StagePlan
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
-from tasks.base.processes import ProcessName, this_process
 from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
+from tasks.workers.process_name import ProcessName, this_process
 
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
 
@@ -52,6 +52,8 @@ class RunRecord(Config):
 
     run: PlainName
     """`<start in UTC>-<recipe name>`: sorts by time."""
+    flow: str
+    """Name of the flow, such as `crawl-to-chat`."""
     recipe: dict[str, Any]
     crawl: str
     settings: dict[str, Any]
@@ -76,6 +78,11 @@ class RunRecord(Config):
             return None
         return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
 
+    @property
+    def report(self) -> str:
+        """Path of its report below the store."""
+        return f"reports/{self.run}.html"
+
     def state_now(self) -> str:
         """Return the state, or `interrupted` where the process of a running run is gone."""
         return INTERRUPTED if self.state == "running" and self.process.is_gone else self.state
@@ -91,12 +98,13 @@ class Recorder:
 
     @classmethod
     def start(
-        cls, recipe: Mapping[str, Any], crawl: str, settings: RunSettings, plans: Mapping[str, StagePlan]
+        cls, flow: str, recipe: Mapping[str, Any], crawl: str, settings: RunSettings, plans: Mapping[str, StagePlan]
     ) -> Recorder:
         """Begin a new record, with every stage planned."""
         now = datetime.now(UTC)
         record = RunRecord(
             run=f"{now:%Y%m%dT%H%M%S.%f}-{recipe['name']}",
+            flow=flow,
             recipe=dict(recipe),
             crawl=crawl,
             settings=settings.model_dump(mode="json"),

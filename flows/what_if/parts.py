@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from heapq import nsmallest
@@ -18,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from flows.store.domain_counts import count_domains, keep_frequent
 from flows.what_if.lost_keepers import COLUMNS, LostKeepers
 from flows.what_if.reevaluation import Reevaluation
 from tasks.base.errors import PermanentError
+from tasks.dataset.parts import open_part
 from tasks.dataset.rules import Bools, Rule, passing, stored_reasons
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
@@ -199,14 +198,14 @@ def _languages(store: Store, path: str) -> pa.Array:
 
 def read_columns(store: Store, path: str, columns: Sequence[str]) -> pa.Table:
     """Read some columns of a whole part. Raises `PermanentError` that names a missing or damaged file."""
-    with _reading(store, path) as parquet:
+    with open_part(store, path) as parquet:
         # One thread: a column of a row group is small, and passing it on costs more than reading it.
         return parquet.read(columns=list(dict.fromkeys(columns)), use_threads=False)
 
 
 def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.Table:
     """Read one row as a table, from its row group alone; columns that the part lacks are left out."""
-    with _reading(store, path) as parquet:
+    with open_part(store, path) as parquet:
         there = [name for name in parquet.schema_arrow.names if name in columns]
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
@@ -218,17 +217,5 @@ def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.
 
 def column_names(store: Store, path: str) -> list[str]:
     """Return the columns that a part has."""
-    with _reading(store, path) as parquet:
+    with open_part(store, path) as parquet:
         return list(parquet.schema_arrow.names)
-
-
-@contextmanager
-def _reading(store: Store, path: str) -> Iterator[pq.ParquetFile]:
-    try:
-        with store.open(path) as file:
-            yield pq.ParquetFile(file)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise PermanentError(
-            f"The decisions {store.location(path)} cannot be read: {error}. Delete that part's file, here and under "
-            "datasets/, and run again to rebuild it."
-        ) from error

@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.display.numbers import duration, grouped, share
-from flows.display.safe_text import harmless
 from flows.store.deciding_stages import outcome_words
 from flows.store.why import Change
 from flows.what_if.outcome import Estimate, RuleChange, StageChange, WhatIf
 from flows.what_if.parts import NEWLY_DROPPED, NEWLY_KEPT
 from flows.what_if.samples import Sample
+from model.base.safe_text import harmless
 
 _SIDES = ((NEWLY_KEPT, "newly kept", "green"), (NEWLY_DROPPED, "newly dropped", "red"))
 _LANGUAGES = 8

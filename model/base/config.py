@@ -3,15 +3,15 @@
 Notable:
 - Needs no torch. The `...Section` classes are also the sections of a recipe, so a field is declared once, here; a
   `...Config` adds what only the program needs: folders, files, and how many threads to use.
-- Where a run keeps its files and the `PACE_FIELDS` of its loop may change between a run and its resume, and `steps` may
-  grow; every other field may not.
+- Where a run keeps its files and the pace of its loop may change between a run and its resume, and `steps` may grow;
+  most other fields may not (model/base/deciding_fields.py).
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
@@ -19,11 +19,19 @@ GgufPrecision = Literal["float32", "float16", "bfloat16"]
 """What the weights of a GGUF file can be (model/gguf_export.py)."""
 OptimizerName = Literal["muon", "adamw"]
 """How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
+MAX_SEED = 2**64 - 1
+"""Largest seed of torch's generators."""
 
 
 def _require(right: bool, message: str) -> None:
     if not right:
         raise ValueError(message)
+
+
+def _require_finite(config: object) -> None:
+    """Raise ValueError if a number of a config is infinite or NaN, as YAML and Python's JSON can spell them."""
+    for name, value in vars(config).items():
+        _require(not isinstance(value, float) or math.isfinite(value), f"{name} must be a finite number, not {value}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,9 @@ class ModelShape:
             object.__setattr__(self, "head_dim", self.hidden_size // self.heads)
         for name in ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require_finite(self)
+        for name in ("rope_base", "norm_epsilon"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
         _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
         _require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
         scaled = self.rope_scaling != "none"
@@ -105,6 +116,7 @@ class OptimizerConfig:
     """Largest norm of the whole gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         for name in ("lr", "muon_lr"):
             _require(getattr(self, name) > 0, f"{name} must be positive")
         for name in ("beta1", "beta2", "momentum"):
@@ -130,6 +142,21 @@ class ScheduleConfig:
         _require(self.warmup_steps >= 0, "warmup_steps must not be negative")
         for name in ("decay_fraction", "final_fraction"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
+
+    def check_steps(self, steps: int) -> None:
+        """Raise ValueError unless warmup and decay fit into a run of `steps`, so that the rate reaches its peak."""
+        _require(
+            self.warmup_steps < steps,
+            f"schedule.warmup_steps must be less than loop.steps: after {self.warmup_steps} steps of warmup a run of "
+            f"{steps} would end before its peak learning rate",
+        )
+        decay = self.decay_fraction * steps if self.name == "warmup_stable_decay" else 0.0
+        _require(
+            self.warmup_steps + decay < steps + 1,  # as many steps as there are, after rounding
+            f"schedule.warmup_steps ({self.warmup_steps}) and schedule.decay_fraction ({self.decay_fraction:g}, "
+            f"{decay:g} steps) must fit into loop.steps ({steps}): the decay would begin before the warmup ends; lower "
+            "one of them",
+        )
 
 
 @dataclass(frozen=True)
@@ -200,33 +227,11 @@ class LoopConfig:
         counts = ("threads", "evaluate_every", "evaluation_documents", "background_checkpoint_mib")
         for name in (*counts, "seed", "spike_sigma", "max_hours", "patience"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require_finite(self)
+        _require(self.seed <= MAX_SEED, f"seed must be at most {MAX_SEED}")
         _require(self.micro_batch >= -1, "micro_batch must be at least -1")
         _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
         _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
-
-
-PACE_FIELDS: frozenset[str] = frozenset(
-    {
-        *("micro_batch", "compile", "threads", "log_every", "trackers", "parallelism", "activation_checkpointing"),
-        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "background_checkpoint_mib"),
-    }
-)
-"""The fields of `LoopConfig` that decide where and how fast a run goes and what it logs, but not its weights or its
-held-out score, beyond the rounding of sums. They may change when a run is resumed, and they are no part of a run's
-fingerprint. `evaluation_documents` is not among them: it decides which documents are scored."""
-
-RESUME_FIELDS: frozenset[str] = frozenset({"steps", "max_hours", "patience", "spike_sigma"})
-"""The fields of `LoopConfig` that decide the result and may still change when a run is resumed: where it ends, and
-which steps it skips."""
-
-
-def deciding_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a program's config, as plain values, that decide its result: all but its loop's pace."""
-    loop = config.get("loop")
-    if loop is None:
-        return dict(config)
-    pace = PACE_FIELDS - {"evaluate_every"} if loop["patience"] else PACE_FIELDS
-    return {**config, "loop": {name: value for name, value in loop.items() if name not in pace}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +253,7 @@ class PretrainSection:
     arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
 
     def __post_init__(self) -> None:
+        self.schedule.check_steps(self.loop.steps)
         _require(
             self.objective == "causal" or self.loop.document_mask,
             "loop.document_mask must be true where the objective is not causal: gaps are filled from their own "
@@ -274,15 +280,19 @@ class SftSection:
     """Finetuning on conversations."""
 
     conversations: str = "starter"
-    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}. In a
-    recipe also `starter`, the small general set that Sluice makes itself, or `synthetic_web`, the conversations that go
-    with the synthetic web."""
+    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}, as the
+    chat APIs have it: content may be parts of text, and an assistant's message may have `tool_calls` and
+    `reasoning_content`, which, as in Qwen3, is learnt after the last question only. In a recipe also `starter`, the
+    small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the synthetic web."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and its constants."""
     schedule: ScheduleConfig = ScheduleConfig()
     """Learning rate over the run."""
+
+    def __post_init__(self) -> None:
+        self.schedule.check_steps(self.loop.steps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from model.base.errors import BadInput, did_you_mean
 
 Config = TypeVar("Config")
+_MAX_BYTES = 1 << 28
+"""Largest file that `json_object` reads; tokenizers have up to some 10 MiB."""
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
@@ -21,9 +23,27 @@ def load_config(path: Path, kind: type[Config]) -> Config:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"the config {path} is not JSON: {error}") from error
     return parse_config(values, kind, str(path))
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file that may come from anyone.
+
+    Raises OSError if it cannot be read, and ValueError if it is something else, too large or nested too deeply.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
+    try:
+        values = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"it holds no object but {_shown(values)}")
+    return values
 
 
 def parse_config(values: Any, kind: type[Config], where: str, prefix: str = "") -> Config:
@@ -70,7 +90,7 @@ def _value_of(value: Any, hint: Any, where: str, name: str) -> Any:
         return value
     if origin is tuple and isinstance(value, list):
         return tuple(_value_of(entry, get_args(hint)[0], where, f"{name}[{at}]") for at, entry in enumerate(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) < 1 << 1023:  # no float is larger
         return float(value)
     if hint is Path and isinstance(value, str) and value:
         return Path(value)

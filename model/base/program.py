@@ -17,6 +17,7 @@ from pathlib import Path
 from model.base.errors import BadInput
 from model.base.full_disk import full_disk_message, is_full_disk
 from model.base.launch_variables import drop_leftover_ranks
+from model.base.safe_text import harmless
 
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
@@ -48,7 +49,7 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
             raise
         code, message = EXIT_BAD_INPUT, full_disk_message(error)
     if message:
-        print(f"error: {message}", file=sys.stderr)
+        print_error(message)
     if main_process and outcome.parent.is_dir():
         _write_outcome(outcome, code, message)
     return code
@@ -59,9 +60,14 @@ def run_command(action: Callable[[], None]) -> int:
     try:
         action()
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return EXIT_BAD_INPUT
     return EXIT_DONE
+
+
+def print_error(error: object) -> None:
+    """Print an error's message to stderr; it may quote files from anywhere, which must not control the terminal."""
+    print(f"error: {harmless(str(error))}", file=sys.stderr)
 
 
 def outcome_path(config_path: Path) -> Path:

@@ -109,7 +109,17 @@ def _conversation(values: Any, where: str) -> list[Message]:
 def _message(values: dict[str, Any]) -> Message:
     calls = tuple(_call(call) for call in values.get("tool_calls") or ())
     content: Any = values.get("content") or "" if calls else values["content"]
-    return Message(values["role"], content, calls)
+    thinking = values.get("reasoning_content")
+    if not isinstance(thinking, str | None):
+        raise TypeError("reasoning_content must be a string")
+    return Message(values["role"], _text(content), calls, thinking)
+
+
+def _text(content: Any) -> Any:
+    """Return a content that is a list of parts, as the chat APIs send it, as one text; anything else as it is."""
+    if not isinstance(content, list):
+        return content
+    return "".join(part if isinstance(part, str) else part["text"] for part in content)
 
 
 def _call(values: dict[str, Any]) -> ToolCall:

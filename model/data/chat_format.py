@@ -1,22 +1,26 @@
 """ChatML: how a conversation becomes tokens, in training, in questions and in chat.
 
 Notable:
+- chat_template.jinja, beside this file, is the same format for other programs. For them control tokens spelt out in a
+  text are broken up by a space, since their tokenizers would read them; apart from that both give equal ids.
+- Tools and thinking are laid out as Qwen3 does: the results of one turn's calls are one turn of the user, and what an
+  assistant thought is left out once the user has asked again. Such a turn is not trained on either, since the model has
+  to think where it stands.
 - The tokenizer's file decides which special tokens there are and what ids they have (tasks/tokenize puts them there);
   ChatML and Qwen3 fix their names, which are looked up in the file when it is loaded.
 - Text is never read as control tokens: a message that contains `<|im_end|>` stays text, so a user cannot end a turn.
-- Contents are stripped of white space, here and in the chat template, so that there is always a token boundary between
-  a role and its content; both then give equal ids.
-- A tokenizer trained with `tools` has markers around calls and results of tools. A call is JSON, as Qwen3 writes it, so
-  that the parsers of common servers read it; a result is a turn of its own, which is never trained on.
+- Contents are stripped of white space, so that there is always a token boundary between a role and its content.
+- A tokenizer trained with `tools` has markers around calls and results of tools. A call is JSON, so that the parsers of
+  common servers read it; a result is never trained on.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from model.base.config import ModelShape
 from model.base.errors import BadInput
@@ -27,42 +31,13 @@ START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
 CALL, END_OF_CALL = "<tool_call>", "</tool_call>"
 RESULT, END_OF_RESULT = "<tool_response>", "</tool_response>"
+_LARGEST_FILE = 256 << 20
+"""Bytes; that of a vocabulary of 262,144 tokens has 33 MiB (Gemma 3)."""
 TOOL_TOKENS = (CALL, END_OF_CALL, RESULT, END_OF_RESULT)
+_ENDS = {CALL: END_OF_CALL, RESULT: END_OF_RESULT}
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + (message['content'] | trim) + '<|im_end|>' + '\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-"""The same format as a Jinja template, for transformers and for servers that read its folders."""
-
-TOOL_CHAT_TEMPLATE = (
-    "{% if tools %}"
-    "{% set scene = (messages[0]['content'] | trim) if messages[0]['role'] == 'system' else '' %}"
-    "{{ '<|im_start|>system\n' + (scene + '\n\n' if scene else '') + 'Tools you can call, one a line:' }}"
-    "{% for tool in tools %}{{ '\n' + (tool | tojson) }}{% endfor %}"
-    "{{ '<|im_end|>' + '\n' }}"
-    "{% endif %}"
-    "{% for message in messages %}"
-    "{% if not (tools and loop.first and message['role'] == 'system') %}"
-    "{% set content = (message['content'] or '') | trim %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% if message['role'] == 'tool' %}{{ '<tool_response>' + content + '</tool_response>' }}"
-    "{% else %}{{ content }}{% endif %}"
-    "{% for call in message['tool_calls'] or [] %}"
-    "{% set function = call['function'] if call['function'] else call %}"
-    "{{ '<tool_call>{\"name\": ' + (function['name'] | tojson) + ', \"arguments\": ' }}"
-    "{% if function['arguments'] is string %}{{ function['arguments'] }}"
-    "{% else %}{{ function['arguments'] | tojson }}{% endif %}"
-    "{{ '}</tool_call>' }}"
-    "{% endfor %}"
-    "{{ '<|im_end|>' + '\n' }}"
-    "{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-"""The template of a tokenizer with tools: as above, with `tools`, messages' `tool_calls` and the role `tool`."""
+THINKING, END_OF_THINKING = "<think>", "</think>"
+"""Around what an assistant thinks before it answers: text, no tokens of their own."""
 
 _TOOLS_HEAD = "Tools you can call, one a line:"
 
@@ -91,6 +66,18 @@ class Message:
     content: str
     calls: tuple[ToolCall, ...] = ()
     """The calls of tools that follow an assistant's content."""
+    thinking: str | None = None
+    """What an assistant thought before; None if it is in the content, or there is none."""
+
+    @property
+    def thinking_and_answer(self) -> tuple[str, str]:
+        """What an assistant thought, which may be nothing, and what it says."""
+        before, end, after = self.content.partition(END_OF_THINKING)
+        if self.thinking is not None:
+            return self.thinking.strip(), self.content.strip()
+        if end and (THINKING not in before or before.strip().startswith(THINKING)):
+            return before.rpartition(THINKING)[2].strip(), after.strip()
+        return "", self.content.strip()
 
 
 def with_tools(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
@@ -111,6 +98,9 @@ class ChatFormat:
         self._tokenizer = tokenizer
         # Control tokens are added by id; any look-alike in a message is plain text.
         self._tokenizer.encode_special_tokens = True
+        # A file may ask for both, for the batches of whoever saved it; here they would cut and fill single texts.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self.end_of_text = _special(tokenizer, END_OF_TEXT)
         """Id of the boundary between documents, also used as padding."""
         self.start_of_turn = _special(tokenizer, START_OF_TURN)
@@ -118,6 +108,8 @@ class ChatFormat:
         self.end_of_turn = _special(tokenizer, END_OF_TURN)
         """Id that ends a turn."""
         self._tools = {token: found for token in TOOL_TOKENS if (found := tokenizer.token_to_id(token)) is not None}
+        # They are no special tokens in the file, since programs leave those out of what a model says.
+        tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in self._tools])
 
     @property
     def has_tools(self) -> bool:
@@ -126,8 +118,16 @@ class ChatFormat:
 
     @property
     def template(self) -> str:
-        """The format as a Jinja template."""
-        return TOOL_CHAT_TEMPLATE if self.has_tools else CHAT_TEMPLATE
+        """The format as a Jinja template, for transformers and for servers that read its folders."""
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        control_tokens = [token.content for token in added if token.special and len(token.content) > 1]
+        settings = {
+            "has_tools": self.has_tools,
+            "tools_head": _TOOLS_HEAD,
+            "control_tokens": [[token, f"{token[:1]} {token[1:]}"] for token in control_tokens],
+        }
+        head = "".join(f"{{%- set {name} = {json.dumps(value)} -%}}\n" for name, value in settings.items())
+        return head + Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
 
     @property
     def stop_tokens(self) -> frozenset[int]:
@@ -136,7 +136,7 @@ class ChatFormat:
 
     def check_vocabulary(self, shape: ModelShape) -> None:
         """Raise BadInput if the tokenizer has more ids than the model's embedding has rows."""
-        size = self._tokenizer.get_vocab_size()
+        size = 1 + max(self._tokenizer.get_vocab().values())  # ids may have gaps
         if size > shape.vocab_size:
             raise BadInput(
                 f"the tokenizer has {size} ids and the model only {shape.vocab_size}; "
@@ -151,29 +151,46 @@ class ChatFormat:
         ids: list[int] = []
         written: list[bool] = []
         line_end = self.encode("\n")
-        for message in messages:
-            head = [self.start_of_turn, *self.encode(f"{message.role}\n")]
-            content = [*self._content(message), self.end_of_turn]
-            ids += head + content + line_end
-            by_assistant = message.role == "assistant"
-            written += [False] * len(head) + [by_assistant] * len(content) + [False] * len(line_end)
+        for role, content, learnt in self._turns(messages):
+            head = [self.start_of_turn, *self.encode(f"{role}\n")]
+            ids += [*head, *content, self.end_of_turn, *line_end]
+            written += [False] * len(head) + [learnt] * (len(content) + 1) + [False] * len(line_end)
         return ids, written
 
-    def _content(self, message: Message) -> list[int]:
-        """Return the ids between the role and the end of a turn."""
-        text = self.encode(message.content.strip())
-        if message.role != "tool" and not message.calls:
-            return text
+    def _turns(self, messages: Sequence[Message]) -> Iterator[tuple[str, list[int], bool]]:
+        """Yield the role and the ids of each turn's content, and whether it is trained on."""
+        questions = [at for at, message in enumerate(messages) if message.role == "user"]
+        last_question = questions[-1] if questions else len(messages)
+        results: list[int] = []
+        for at, message in enumerate(messages):
+            if message.role == "tool":
+                results += [*self.encode("\n" if results else ""), *self._marked(RESULT, message.content.strip())]
+                if at + 1 == len(messages) or messages[at + 1].role != "tool":
+                    yield "user", results, False
+                    results = []
+            elif message.role == "assistant":
+                thinking, answer = message.thinking_and_answer
+                shown = thinking if at > last_question else ""
+                yield message.role, self._written(shown, answer, message.calls), shown == thinking
+            else:
+                yield message.role, self.encode(message.content.strip()), False
+
+    def _written(self, thinking: str, answer: str, calls: Sequence[ToolCall]) -> list[int]:
+        """Return the ids of what an assistant writes in a turn."""
+        thought = f"{THINKING}\n{thinking}\n{END_OF_THINKING}\n\n" if thinking else ""
+        ids = self.encode(thought + answer + ("\n" if answer and calls else ""))
+        for number, call in enumerate(calls):
+            ids += [*self.encode("\n" if number else ""), *self._marked(CALL, call.text)]
+        return ids
+
+    def _marked(self, marker: str, text: str) -> list[int]:
+        """Return the ids of a call or a result; raises BadInput if the tokenizer has no tokens for them."""
         if not self.has_tools:
             raise BadInput(
                 "the conversation uses tools, but the tokenizer has no tokens for them; train it with "
                 "tokenizer.tools = true"
             )
-        if message.role == "tool":
-            return [self._tools[RESULT], *text, self._tools[END_OF_RESULT]]
-        for call in message.calls:
-            text += [self._tools[CALL], *self.encode(call.text), self._tools[END_OF_CALL]]
-        return text
+        return [self._tools[marker], *self.encode(f"\n{text}\n"), self._tools[_ENDS[marker]]]
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids after which the assistant's next content begins."""
@@ -196,10 +213,15 @@ def load_chat_format(path: Path) -> ChatFormat:
     """Return the chat format of a tokenizer.json; raises BadInput if it is missing, damaged or lacks a token."""
     if not path.is_file():
         raise BadInput(f"there is no tokenizer at {path}")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise BadInput(f"{path} has more than {_LARGEST_FILE >> 20} MiB, so it is no tokenizer")
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the binding raises bare Exception
-        raise BadInput(f"the tokenizer {path} cannot be read: {error}") from error
+    except BaseException as error:
+        # The binding raises bare Exception, and where its own code fails a panic, which is none.
+        if isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime":
+            raise BadInput(f"the tokenizer {path} cannot be read: {error}") from error
+        raise
     return ChatFormat(tokenizer)
 
 

@@ -27,6 +27,7 @@ from model.base.full_disk import writing
 from model.data.dataset_parts import Part, check_part, dataset_parts, local_dataset, read_row_groups
 
 _VERSION = 2
+_TOKEN_TYPES = {"uint16": np.uint16, "uint32": np.uint32}
 _COLUMNS = ("id", "tokens", "n_bytes", "split")
 
 
@@ -77,9 +78,9 @@ def _opened(folder: Path) -> TokenCache | None:
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         found = TokenCache(
-            tokens=np.memmap(folder / "tokens.bin", dtype=summary["dtype"], mode="r"),
+            tokens=np.memmap(folder / "tokens.bin", dtype=_TOKEN_TYPES[summary["dtype"]], mode="r"),
             offsets=np.load(folder / "offsets.npy", mmap_mode="r"),
-            parts=np.load(folder / "parts.npy"),
+            parts=np.load(folder / "parts.npy", mmap_mode="r"),
             byte_counts=np.load(folder / "byte_counts.npy", mmap_mode="r"),
             validation=np.load(folder / "validation.npy", mmap_mode="r"),
             largest_token=summary["largest_token"],
@@ -157,7 +158,7 @@ def _flatten(column: pa.ChunkedArray, part: Path) -> tuple[npt.NDArray[Any], npt
     is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     array = column.combine_chunks()
     flat = array.flatten().to_numpy(zero_copy_only=False) if is_list else np.empty(0)
-    if flat.dtype not in (np.uint16, np.uint32):
+    if flat.dtype.name not in _TOKEN_TYPES:
         raise BadInput(f"{part}: the column tokens is {column.type}, not a list of uint16 or uint32")
     counts = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.ascontiguousarray(flat), counts

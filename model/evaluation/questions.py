@@ -1,10 +1,10 @@
 """The evaluation task that asks a chat model questions and checks its replies for the answers.
 
-Notable: a reply is right if it contains the normalised answer as whole words. That is strict about facts and lenient
-about phrasing. A reply that lists several candidates passes too, so every reply is kept for a person to read.
+Notable: a reply is right if it contains the answer's words and numbers (model/evaluation/answer_check.py). That is
+strict about facts and lenient about phrasing. A reply that lists several candidates passes too, so every reply is kept
+for a person to read.
 """
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +15,7 @@ from model.base.errors import BadInput
 from model.base.full_disk import writing
 from model.base.json_lines import json_lines, read_json_lines
 from model.data.chat_format import ChatFormat, Message, load_chat_format
+from model.evaluation.answer_check import answers
 from model.evaluation.results import Reply
 from model.evaluation.subject import Subject
 from model.inference.generation import Sampling, generate
@@ -55,7 +56,10 @@ def read_questions(path: Path) -> list[Question]:
     questions = []
     for where, values in read_json_lines(path, "questions", _EXPECTED):
         try:
-            questions.append(Question(*(str(values[name]) for name in ("id", "question", "answer", "group"))))
+            fields = [values[name] for name in ("id", "question", "answer", "group")]
+            if not all(isinstance(field, str | int | float) for field in fields):
+                raise TypeError("each must be a text or a number")
+            questions.append(Question(*map(str, fields)))
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
     if not questions:
@@ -86,19 +90,6 @@ def ask(
         Reply(question.id, question.group, question.question, question.answer, text, answers(text, question.answer))
         for question, text in zip(questions, texts, strict=True)
     ]
-
-
-def answers(reply: str, answer: str) -> bool:
-    """Return whether `reply` contains the normalised words of `answer`, together and in order."""
-    wanted = normalised(answer)
-    return bool(wanted) and f" {wanted} " in f" {normalised(reply)} "
-
-
-def normalised(text: str) -> str:
-    """Return the text in lower case and NFKC, with everything but letters, marks and digits as single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = (character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
-    return " ".join("".join(kept).split())
 
 
 def accuracy_by_group(replies: Sequence[Reply]) -> dict[str, dict[str, Any]]:

@@ -7,15 +7,20 @@ Notable:
 - Sequences that have ended leave the batch.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from model.base.config import MAX_SEED
 from model.base.errors import BadInput
 from model.network.kv_cache import KeyValueCache
 from model.network.transformer import Transformer
+
+_GREEDY_BELOW = 1e-6
+"""Temperature from which down only equal logits could both be drawn: float32 divided by less than this overflows."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,15 @@ class Sampling:
     """Seeds the draws."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
+        right = 0 <= self.temperature < math.inf and self.top_k >= 0 and 0 < self.top_p <= 1
+        if not right or self.max_new_tokens < 1:
             raise BadInput(
-                "temperature and top-k must not be negative, top-p must be above 0 and at most 1, and max-new-tokens "
-                f"at least 1: got {self.temperature}, {self.top_k}, {self.top_p} and {self.max_new_tokens}"
+                "temperature must be a finite number, it and top-k must not be negative, top-p must be above 0 and at "
+                "most 1, and max-new-tokens at least 1: got "
+                f"{self.temperature}, {self.top_k}, {self.top_p} and {self.max_new_tokens}"
             )
+        if not 0 <= self.seed <= MAX_SEED:
+            raise BadInput(f"seed must be between 0 and {MAX_SEED}: got {self.seed}")
 
 
 def generate(
@@ -96,7 +105,7 @@ def generate_stream(
 
 def choose(logits: Tensor, sampling: Sampling, draws: torch.Generator) -> Tensor:
     """Return the next token (B) of each row of logits (B, vocabulary)."""
-    if sampling.temperature == 0:
+    if sampling.temperature < _GREEDY_BELOW:
         return logits.argmax(dim=-1)
     allowed = filter_logits(logits.float() / sampling.temperature, sampling.top_k, sampling.top_p)
     return torch.multinomial(allowed.softmax(dim=-1), 1, generator=draws).squeeze(1)

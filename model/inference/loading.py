@@ -1,21 +1,24 @@
 """Loading of a trained model: from a model folder's newest valid checkpoint, or from an export folder's safetensors."""
 
-import json
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
+from model.base.config import ModelShape
+from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
 from model.inference.qwen3_config import shape_of
+from model.inference.weight_files import StoredWeight, holds_weights, read_weights, stored_weights
 from model.network.transformer import Transformer
 from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, LanguageModel, Objective, objective_of
 
 _PREFIX = "model."
 _HEAD = "lm_head.weight"
+_FIRST_LAYER = "layers.0."
 
 
 def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
@@ -38,7 +41,7 @@ def require_decoder(folder: Path, model: LanguageModel, objective: Objective) ->
 
 def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective]:
     """Return the model in `folder`, whatever its objective, and that objective; otherwise like `load_trained`."""
-    if (folder / "model.safetensors").is_file():
+    if holds_weights(folder):
         return load_export(folder, dtype), CAUSAL
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
     if checkpoint is None:
@@ -53,21 +56,50 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
 
 
 def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
-    """Return the model in an export folder; raises BadInput if a file is missing, damaged or does not fit."""
+    """Return the model in an export folder; raises BadInput if a file is missing, damaged or does not fit.
+
+    A config.json of any sizes takes no memory before the weights' headers have confirmed them.
+    """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        raise BadInput(f"the export in {folder} cannot be read: {error}") from error
-    model = Transformer(shape_of(config, folder), dtype)
+        config = json_object(folder / "config.json")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"the export in {folder} cannot be read: config.json: {error}") from error
+    shape, stored = shape_of(config, folder), stored_weights(folder)
+    if shape.tied_embeddings:
+        stored.pop(_HEAD, None)
+    _refuse_other_sizes(shape, stored, folder)
+    model = Transformer(shape, dtype)
+    weights = read_weights(stored)
     own = {name if name == _HEAD else name.removeprefix(_PREFIX): weight for name, weight in weights.items()}
-    if model.shape.tied_embeddings:
-        own[_HEAD] = own.get("embed_tokens.weight", torch.empty(0))
-    try:
-        model.load_state_dict(own)
-    except RuntimeError as error:
-        raise BadInput(f"the weights in {folder} do not fit its config.json: {error}") from error
+    if shape.tied_embeddings:
+        own[_HEAD] = own["embed_tokens.weight"]
+    model.load_state_dict(own)
     return model.eval()
+
+
+def _refuse_other_sizes(shape: ModelShape, stored: Mapping[str, StoredWeight], folder: Path) -> None:
+    """Raise BadInput unless the stored weights are those of a model of this shape."""
+    found = {name: weight.size for name, weight in stored.items()}
+    try:
+        with torch.device("meta"):
+            names = exported_names(Transformer(dataclasses.replace(shape, layers=1)))
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise BadInput(f"{folder}/config.json describes a model of impossible sizes: {error}") from error
+    of_layers = {name: parameter for name, parameter in names.items() if _FIRST_LAYER in name}
+    others = {name: tuple(names[name].shape) for name in names.keys() - of_layers.keys()}
+    count = len(others) + shape.layers * len(of_layers)
+    difference = f"they are {len(found)} tensors, and a model of {shape.layers} layers has {count}"
+    if len(found) == count:
+        expected = others | {
+            name.replace(_FIRST_LAYER, f"layers.{layer}."): tuple(parameter.shape)
+            for layer in range(shape.layers)
+            for name, parameter in of_layers.items()
+        }
+        wrong = [name for name in expected if found.get(name) != expected[name]]
+        if not wrong:
+            return
+        difference = f"{wrong[0]} is {found.get(wrong[0], 'missing')}, and should be {expected[wrong[0]]}"
+    raise BadInput(f"the weights in {folder} do not fit its config.json: {difference}")
 
 
 @torch.no_grad()
@@ -80,8 +112,13 @@ def cast_matrices(model: nn.Module, dtype: torch.dtype) -> None:
 
 def exported_weights(model: Transformer, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Return the weights under transformers' names, without a tied head, as transformers saves them."""
+    return {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in exported_names(model).items()}
+
+
+def exported_names(model: Transformer) -> dict[str, torch.Tensor]:
+    """Return the model's own tensors under the names that an export gives them."""
     return {
-        name if name == _HEAD else _PREFIX + name: weight.detach().to("cpu", dtype).contiguous()
+        name if name == _HEAD else _PREFIX + name: weight
         for name, weight in model.state_dict().items()
         if not (name == _HEAD and model.shape.tied_embeddings)
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.base.config import ModelShape
+from model.base.config_loading import parse_config
 from model.base.errors import BadInput
 from model.network.rope import original_context
 
@@ -22,6 +23,8 @@ _RENAMED = {
 _EXPORTED = ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "head_dim", "intermediate_size", "context")
 _SIZES = {name: _RENAMED.get(name, name) for name in (*_EXPORTED, "norm_epsilon", "tied_embeddings")}
 """Our name of a size to transformers' name."""
+_LARGEST = {"layers": 1 << 12, "context": 1 << 20}
+"""What no weights confirm: a model's layers and positions are believed up to here."""
 _ROPE_NAMES = ("rope_theta", "rope_type", "type")
 _SHORT, _LONG = "sliding_attention", "full_attention"
 
@@ -44,10 +47,15 @@ def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
     if config.get("model_type") != "qwen3":
         raise BadInput(f"{folder}/config.json is of model type {config.get('model_type')}; only qwen3 can be read")
     try:
-        sizes = {own: config[theirs] for own, theirs in _SIZES.items()}
-        shape = ModelShape(**sizes, **_rope(config), **_windows(config))
+        values = {own: config[theirs] for own, theirs in _SIZES.items()}
+        for own, largest in _LARGEST.items():
+            if values[own] > largest:
+                raise ValueError(f"{_SIZES[own]} is {values[own]}, and at most {largest} is read")
+        if config.get("hidden_act", "silu") != "silu":
+            raise ValueError(f"hidden_act is {config['hidden_act']!r}, and only 'silu' can be read")
+        shape = parse_config({**values, **_rope(config), **_windows(config)}, ModelShape, f"{folder}/config.json")
         options = {name: value for name, value in _rope_fields(config).items() if name not in _ROPE_NAMES}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(f"{folder}/config.json does not describe a whole model: {error!r}") from error
     expected = {name: value for name, value in (_rope_scaling(shape) or {}).items() if name not in _ROPE_NAMES}
     if options != expected:

@@ -1,6 +1,8 @@
 """What the command lines of model.chat and model.generate share."""
 
 import argparse
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,10 @@ def run_on_text_model(
         default = getattr(Sampling, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=meaning)
     options = parser.parse_args(arguments)
+    for stream in (sys.stdin, sys.stdout):
+        # A terminal may send and show another encoding than the one that Python assumes.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
     def run() -> None:
         sampling = Sampling(**{name: getattr(options, name) for name in _HELP})

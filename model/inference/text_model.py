@@ -22,18 +22,25 @@ class TextModel:
         self._model, self._chat = model, chat
 
     def reply(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
-        """Yield the assistant's next message in pieces; if the context is too short, the oldest turns are dropped.
+        """Yield the assistant's next message in pieces; if the context is too short, the oldest exchanges are dropped.
 
-        Raises BadInput if the last message alone leaves no room for a reply.
+        An exchange is a user's message and all that follows up to the next one, so no answer is left without its
+        question. Raises BadInput if the last exchange alone leaves no room for a reply.
         """
-        remembered = list(messages)
-        prompt = self._chat.prompt(remembered)
-        while len(prompt) + min(sampling.max_new_tokens, self._model.shape.context // 4) > self._model.shape.context:
-            oldest = next((at for at, message in enumerate(remembered[:-1]) if message.role != "system"), None)
-            if oldest is None:
+        context = self._model.shape.context
+        wanted = min(sampling.max_new_tokens, context // 4)
+        starts = [at for at, message in enumerate(messages) if message.role == "user"]
+        prompt = self._chat.prompt(messages)
+        for start in starts[1:]:
+            if len(prompt) + wanted <= context:
                 break
-            del remembered[oldest]
-            prompt = self._chat.prompt(remembered)
+            scene = [message for message in messages[:start] if message.role == "system"]
+            prompt = self._chat.prompt([*scene, *messages[start:]])
+        if len(prompt) >= context:
+            raise BadInput(
+                f"the message has {len(prompt)} tokens with what belongs to it, and the model's context is {context}; "
+                "shorten it"
+            )
         return self._pieces(prompt, sampling)
 
     def continuation(self, text: str, sampling: Sampling) -> Iterator[str]:

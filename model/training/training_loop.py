@@ -27,8 +27,9 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
 
-from model.base.config import PACE_FIELDS, RESUME_FIELDS, LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.base.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
 from model.base.config_loading import config_as_json
+from model.base.deciding_fields import PACE_FIELDS, RESUME_FIELDS
 from model.base.device import activation_dtype, keep_freed_memory, use_threads
 from model.base.errors import BadInput, Diverged
 from model.base.folder_lock import locked_folder

@@ -5,6 +5,7 @@ from importlib import resources
 
 import idna
 
+MAX_HOST_CHARS = 253  # RFC 1035, section 2.3.4, without the dot at the end
 _MAX_LABEL = 63
 
 
@@ -15,6 +16,8 @@ def ascii_host(name: str) -> str:
     `UnicodeError` for what is no host's name.
     """
     name = name.lower().strip("./")
+    if len(name) > MAX_HOST_CHARS:
+        raise UnicodeError(f"it is longer than {MAX_HOST_CHARS} characters")
     if not name.isascii():
         labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
         name = ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)

@@ -90,7 +90,7 @@ def _learns_from_corpus(recipe: _Recipe) -> bool:
 
 STAGE = Stage(
     name="classifiers",
-    version=1,
+    version=2,
     upstream=(Upstream("filter", all_parts=True, when=_learns_from_corpus),),
     config_of=_config,
     memory="the examples of one classifier: fewer of its max_documents make it smaller",

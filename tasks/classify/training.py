@@ -62,7 +62,7 @@ class TrainingConfig(Config):
     """How often training sees each text."""
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of each side's texts that is held out of training, to test the result."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Seed of the samples, of what is held out and of the order of training."""
 
     @model_validator(mode="after")

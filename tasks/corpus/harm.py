@@ -66,7 +66,7 @@ Lexicon = dict[str, tuple[_Term, ...]]
 def read_lexicon(content: bytes, name: str) -> Lexicon:
     """Parse a lexicon file; `name` is what its errors call it. Raises UsageError with the line that is wrong."""
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: a lexicon is UTF-8 text, but byte {error.start} is not.") from error
     terms: defaultdict[str, set[_Term]] = defaultdict(set)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, SluiceError
-from tasks.base.processes import ProcessName
 from tasks.dataset.store import Store
+from tasks.workers.process_name import ProcessName
 
 BEAT_SECONDS = 10.0
 EXPIRY_SECONDS = 60.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ import xxhash
 from pydantic import TypeAdapter
 
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.store import Store
 
 _KEY = b"sluice"
@@ -162,16 +164,23 @@ def _raise_if_temporary(store: Store, path: str, error: OSError) -> None:
         raise TemporaryError(f"{store.location(path)} could not be read: {error}. Check the store and run again.")
 
 
-def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a part's rows, one table a row group; `PermanentError` names the file where it is missing or damaged."""
+@contextmanager
+def open_part(store: Store, path: str) -> Iterator[pq.ParquetFile]:
+    """Open a part of a dataset or of decisions; `PermanentError` names the file where it is missing or damaged."""
     try:
         with store.open(path) as file:
-            parquet = pq.ParquetFile(file)
-            for group in range(parquet.num_row_groups):
-                yield parquet.read_row_group(group, columns=list(columns) if columns else None)
+            yield open_parquet(file)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             _raise_if_temporary(store, path, error)
         raise PermanentError(
-            f"The part {store.url}/{path} cannot be read: {error}. Delete the file and run again to rebuild it."
+            f"The part {store.location(path)} cannot be read: {error}. Delete the file, and those of its name under "
+            "datasets/ and decisions/ of the stage, and run again to rebuild it."
         ) from error
+
+
+def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield a part's rows, one table a row group. Raises as `open_part` does."""
+    with open_part(store, path) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield parquet.read_row_group(group, columns=list(columns) if columns else None)

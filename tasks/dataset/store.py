@@ -2,11 +2,12 @@
 
 Notable: a file appears whole or not at all. It is written to a temporary name on a local disk, synced, then renamed
 (local stores) or sent in a single put (object stores). What a killed run leaves behind is a temporary file with its
-process id in the name, never half a file under a final name; the next run that finishes the dataset removes it.
+process in the name, never half a file under a final name; the next run removes it once that process is gone.
 """
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +20,16 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.foreign_names import is_plain_path, path_below
+from tasks.base.private_folder import private_folder
 from tasks.dataset.secrets_in_addresses import refuse_secret
+from tasks.workers.process_name import mark_is_abandoned, process_mark
+
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]+-[0-9]+)\.tmp")
 
 
 @contextmanager
-def explaining_full_disk(where: str) -> Iterator[None]:
-    """Turn the operating system's "no space left" into an error that says where and what to do."""
+def explaining_failed_writes(where: str) -> Iterator[None]:
+    """Turn the operating system's "no space left" and "read-only" into an error that says where and what to do."""
     try:
         yield
     except OSError as error:
@@ -32,6 +37,11 @@ def explaining_full_disk(where: str) -> Iterator[None]:
             raise PermanentError(
                 f"The disk is full: could not write {where}. What was finished is kept; make room, then run the same "
                 "command again and it goes on from there."
+            ) from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise PermanentError(
+                f"Could not write {where}: {error.strerror or error}. Look at its permissions, or choose a place that "
+                "this user can write to."
             ) from error
         raise
 
@@ -58,6 +68,22 @@ class Store:
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(root).resolve()) if self.is_local else root.rstrip("/")
         self.url = self.root if self.is_local else url.rstrip("/")
+
+    def require_reachable(self) -> None:
+        """Raise PermanentError where this is in a bucket of S3 that is not there or cannot be reached."""
+        if not hasattr(self.fs, "call_s3"):
+            return
+        bucket = self.root.partition("/")[0]
+        try:
+            self.fs.call_s3("head_bucket", Bucket=bucket)
+        except FileNotFoundError as error:
+            message = f"The store {self.url}: there is no bucket {bucket!r}; make it, or check its name."
+            raise PermanentError(message) from error
+        except Exception as error:  # botocore's have no kind in common
+            raise PermanentError(
+                f"The store {self.url} cannot be reached: {error} Check the network, the credentials (AWS_ACCESS_KEY_ID"
+                " and the like, or a profile) and AWS_ENDPOINT_URL."
+            ) from error
 
     def full(self, path: str) -> str:
         """Return the path as the filesystem takes it. Raises PermanentError for one that may lead out of the store."""
@@ -106,7 +132,8 @@ class Store:
     def remove(self, path: str) -> None:
         """Delete a file, if it is there."""
         if self.exists(path):
-            self.fs.rm_file(self.full(path))
+            with explaining_failed_writes(self.location(path)):
+                self.fs.rm_file(self.full(path))
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a small file atomically."""
@@ -119,16 +146,23 @@ class Store:
         Unlike all other files of a store, a reader may see it half written.
         """
         try:
-            if self.is_local:
-                final = Path(self.full(path))
-                final.parent.mkdir(parents=True, exist_ok=True)
-                with final.open("xb") as file:
-                    file.write(data)
-            else:
-                self.fs.pipe_file(self.full(path), data, mode="create")
+            with explaining_failed_writes(self.location(path)):
+                if self.is_local:
+                    final = Path(self.full(path))
+                    final.parent.mkdir(parents=True, exist_ok=True)
+                    with final.open("xb") as file:
+                        file.write(data)
+                else:
+                    self.fs.pipe_file(self.full(path), data, mode="create")
         except FileExistsError:
             return False
         return True
+
+    def remove_abandoned(self, folder: str) -> None:
+        """Remove the temporary files in a local store's folder whose writers are gone: killed, on this machine."""
+        for name in self.names(folder) if self.is_local else ():
+            if (found := _TEMPORARY.fullmatch(name)) and mark_is_abandoned(found[1]):
+                self.local(f"{folder}/{name}").unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
@@ -138,8 +172,8 @@ class Store:
         """
         if self.is_local:
             final = Path(self.full(path))
-            temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-            with explaining_full_disk(str(final)):
+            temporary = final.with_name(f".{final.name}.{process_mark()}.tmp")
+            with explaining_failed_writes(str(final)):
                 final.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     yield temporary
@@ -149,8 +183,8 @@ class Store:
                     temporary.unlink(missing_ok=True)
                 sync_folder(final.parent)
         else:
-            with tempfile.TemporaryDirectory(prefix="sluice-") as folder, explaining_full_disk(f"{self.url}/{path}"):
-                temporary = Path(folder) / "part"
+            with _upload_folder() as folder, explaining_failed_writes(self.location(path)):
+                temporary = folder / "part"
                 yield temporary
                 self._put(temporary, path)
 
@@ -190,6 +224,17 @@ class Store:
         if self.fs.protocol != "memory":
             self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
         self.fs.put_file(str(file), self.full(path))
+
+
+@contextmanager
+def _upload_folder() -> Iterator[Path]:
+    """Yield a new folder on this machine for a file on its way to an object store; those of killed runs are removed."""
+    uploads = private_folder("uploads")
+    for entry in uploads.iterdir():
+        if mark_is_abandoned(entry.name.partition(".")[0]):
+            shutil.rmtree(entry, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{process_mark()}.", dir=uploads) as folder:
+        yield Path(folder)
 
 
 def sync_file(path: Path) -> None:

@@ -21,7 +21,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from scipy.sparse import coo_array, csgraph
 
 from tasks.base.config import Config
 from tasks.base.hashing import UInt64s, text_hash_words
@@ -174,6 +173,8 @@ def connected_components(edges: Int64s) -> tuple[Int64s, Int64s]:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     rows, ends = np.unique(edges, return_inverse=True)
     ends = ends.reshape(edges.shape)
+    from scipy.sparse import coo_array, csgraph  # a quarter of a second, as with datasketch in `minhash`
+
     graph = coo_array((np.ones(len(edges), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(len(rows), len(rows)))
     _, labels = csgraph.connected_components(graph, directed=False)
     return rows, labels.astype(np.int64)

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasketch import MinHash
 from pydantic import Field
 
 from tasks.base.config import Config
@@ -110,6 +109,8 @@ def _pieces(texts: Sequence[str], config: MinHashConfig, owners: list[int]) -> I
 
 def signatures(texts: Sequence[str], config: MinHashConfig) -> UInt32s:
     """Return the MinHash signature of each text, [n, permutations]; a row of `NO_HASH` where the text is too short."""
+    from datasketch import MinHash  # half a second, which a command that only reads a recipe should not wait for
+
     result = np.full((len(texts), config.permutations), NO_HASH, dtype=np.uint32)
     owners: list[int] = []
     sketches = MinHash.generator(

@@ -3,6 +3,8 @@
 Notable:
 - Of a file only the footer is requested, and of each row group that its statistics do not rule out only the columns of
   the conditions; the columns that say where a record lies only where some row of the group meets the conditions.
+- A few bytes of Parquet can unpack to any number of rows and to strings of any length. What the footer admits is
+  limited here; the rest is limited by the memory of a worker process, in which alone an index file is to be opened.
 - A wrong byte is noticed: Common Crawl's pages are gzip streams, which carry a checksum; all else is read twice.
 """
 
@@ -26,8 +28,9 @@ WARC_COLUMNS = ("warc_filename", "warc_record_offset", "warc_record_length")
 _INDEX_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.parquet")
 _SUBSET = "/subset=warc/"
 _TAIL_BYTES = 128 << 10
-_MOST_FOOTER_BYTES = 64 << 20
+_MOST_FOOTER_BYTES = 16 << 20
 _MOST_GROUP_BYTES = 1 << 30
+_MOST_GROUP_ROWS = 1 << 24
 _MERGE_GAP_BYTES = 256 << 10
 _MAGIC = b"PAR1"
 _TRAILER_BYTES = 8
@@ -170,12 +173,21 @@ class IndexFile:
                 found.append((first, stop))
         if any(not 0 <= first < stop <= self._size for first, stop in found):
             raise PermanentError(f"{where}: the footer gives places outside the file.")
-        if sum(stop - first for first, stop in found) > _MOST_GROUP_BYTES:
+        unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
+        if max(unpacked, sum(stop - first for first, stop in found)) > _MOST_GROUP_BYTES:
             raise PermanentError(f"{where}: the requested columns take more than {_MOST_GROUP_BYTES:,} bytes.")
+        if max((chunk.num_values for chunk in chunks), default=0) > _MOST_GROUP_ROWS:
+            raise PermanentError(f"{where}: it has more than {_MOST_GROUP_ROWS:,} rows.")
         return found
 
     def _read(self, first: int, stop: int) -> bytes:
         return read_range(self._source, self._path, first, stop, self._transfer)
+
+
+def index_rows(asked: tuple[SourceConfig, Sequence[str]], _progress: object = None) -> list[int]:
+    """Return the number of records in each of some index files, by their footers."""
+    source, paths = asked
+    return [IndexFile(source.base, path, source.transfer).rows for path in paths]
 
 
 class _Patchwork(io.RawIOBase):

@@ -24,7 +24,7 @@ import xxhash
 from tasks.base.errors import PermanentError
 from tasks.base.messages import first_words
 from tasks.base.plain_data import parse_json
-from tasks.dataset.store import explaining_full_disk
+from tasks.dataset.store import explaining_failed_writes
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.range_planning import Records, spans
 from tasks.sources.byte_source import byte_source
@@ -51,7 +51,7 @@ def fetch_records(
             f"{source.address(records.path)}: {total:,} bytes of it are selected, more than"
             f" source.transfer.max_file_bytes ({transfer.max_file_bytes:,}) allows."
         )
-    with landing(destination) as partial, explaining_full_disk(str(partial)):
+    with landing(destination) as partial, explaining_failed_writes(str(partial)):
         _download(source, records, partial, spans(records, select), transfer)
         _mend(source, records, partial, transfer)
         check = verify_warc(partial)
@@ -106,17 +106,17 @@ def _download(source: ByteSource, records: Records, partial: Path, asked: np.nda
     address = source.address(records.path)
 
     def attempt() -> None:
-        tag = _recall(partial, identity)
+        total_then, tag = _recall(partial, identity)
         with partial.open("ab") as file, source.kept_open() as kept:
             while (have := file.tell()) < total:
                 at = records.original_offset(have)
                 stop = int(asked[np.searchsorted(asked[:, 0], at, "right") - 1, 1])
                 with _opened(kept, records.path, at, stop, tag) as reply:
-                    if have and reply.tag != tag:
+                    if have and not (reply.tag == tag and reply.may_be(total_then, tag)):
                         file.truncate(0)
                         raise Refused(f"{address}: the file changed; it is fetched from its beginning.")
-                    tag = reply.tag
-                    note_beside(partial).write_text(json.dumps({"records": identity, "tag": tag}))
+                    total_then, tag = reply.total, reply.tag
+                    note_beside(partial).write_text(json.dumps({"records": identity, "total": total_then, "tag": tag}))
                     # A server without ranges sends the whole file: then all selected records are taken from it.
                     last = stop if reply.first == at else int(records.ends[-1])
                     missing = _append(file, reply, records, at, last)
@@ -216,11 +216,11 @@ def _between(reply: Reply, first: int, stop: int) -> Iterator[bytes]:
             return
 
 
-def _recall(partial: Path, identity: str) -> str | None:
-    """Return the tag of the file whose records `partial` begins with; `partial` is removed where they are others."""
+def _recall(partial: Path, identity: str) -> tuple[int | None, str | None]:
+    """Return length and tag of the file whose records `partial` begins with; it is removed if they are others."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         note = parse_json(note_beside(partial).read_bytes())
         if note["records"] == identity:
-            return str(note["tag"]) if note["tag"] is not None else None
+            return note["total"], note["tag"]
     partial.unlink(missing_ok=True)
-    return None
+    return None, None

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import part_path
+from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.parts import read_part
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
@@ -26,7 +26,7 @@ def wanted_records(store: Store, job: PartJob) -> Records | None:
     place = store.location(path)
     try:
         with store.open(path) as file:
-            (found,) = pq.ParquetFile(file).read_row_group(group).slice(row, 1).to_pylist()
+            (found,) = open_parquet(file).read_row_group(group).slice(row, 1).to_pylist()
     except (OSError, ValueError, IndexError, pa.ArrowException) as error:
         raise PermanentError(f"{place} cannot be read: {error}. Delete it and run again.") from error
     if found["path"] != job.file:

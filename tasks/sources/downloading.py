@@ -26,7 +26,7 @@ import xxhash
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.plain_data import parse_json
 from tasks.base.private_folder import private_folder
-from tasks.dataset.store import explaining_full_disk
+from tasks.dataset.store import explaining_failed_writes
 from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import (
     ByteSource,
@@ -196,7 +196,7 @@ def _download(source: ByteSource, path: str, partial: Path, transfer: TransferCo
             return
         try:
             with source.read(path, have, first_bytes, known[1] if known else None) as reply:
-                if reply.first and known is not None and not _is_same_file(known, reply):
+                if reply.first and known is not None and not reply.may_be(*known):
                     _discard(partial)
                     raise Refused(f"{address}: the file changed; it is fetched from its beginning.")
                 wanted = _wanted(reply.total, first_bytes)
@@ -223,7 +223,7 @@ def size_of(partial: Path) -> int:
 
 
 def _append(reply: Reply, partial: Path, wanted: int | None, most: int) -> None:
-    with explaining_full_disk(str(partial)):
+    with explaining_failed_writes(str(partial)):
         with partial.open("ab") as file:
             if file.tell() > reply.first:
                 file.truncate(reply.first)
@@ -260,12 +260,6 @@ def _recall(partial: Path) -> tuple[int | None, str | None] | None:
     return None
 
 
-def _is_same_file(known: tuple[int | None, str | None], reply: Reply) -> bool:
-    """Whether a resumed reply may be of the file of that length and tag, as far as both are known."""
-    pairs = zip(known, (reply.total, reply.tag), strict=True)
-    return all(before == now for before, now in pairs if before is not None and now is not None)
-
-
 def _discard(partial: Path) -> None:
     partial.unlink(missing_ok=True)
     note_beside(partial).unlink(missing_ok=True)
@@ -278,7 +272,7 @@ def landing(destination: str | Path) -> Iterator[Path]:
     scratch = Path(destination).parent
     if is_remote:
         scratch = private_folder("downloads") / xxhash.xxh3_64_hexdigest(str(destination))
-    with explaining_full_disk(str(scratch)):
+    with explaining_failed_writes(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     yield scratch / (Path(destination).name + ".partial")
     if is_remote:

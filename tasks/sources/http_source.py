@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from netrc import NetrcParseError
@@ -24,6 +25,8 @@ from tasks.base.errors import PermanentError
 from tasks.base.messages import first_words
 from tasks.sources.rate_limits import RateLimiter
 from tasks.sources.transfer import ByteSource, NotFound, RangeRefused, Refused, Reply, TransferConfig, Unreachable
+
+_QUIET_SECONDS = 60.0
 
 
 class HttpSource:
@@ -80,10 +83,7 @@ class HttpSource:
                     begins, total = _extent(response)
                     if begins not in (0, first):
                         raise Refused(f"{address}: asked for bytes from {first} on, got them from {begins} on.")
-                    tag_now = response.headers.get("ETag")
-                    # A weak tag promises no equal bytes, so it must not be used to continue a file.
-                    strong = tag_now if tag_now and not tag_now.startswith("W/") else None
-                    yield Reply(response.iter_raw(), begins, total, strong)
+                    yield Reply(response.iter_raw(), begins, total, _tag(response))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(f"{self._base}: no connection ({error}).") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -95,7 +95,7 @@ class HttpSource:
         """Raise what the status means, and tell all workers whether the server is overloaded."""
         status = response.status_code
         refused = status in (403, 408, 425, 429) or status >= 500
-        retry_after = _retry_after(response.headers.get("Retry-After"))
+        retry_after = _retry_after(response.headers)
         if refused:
             self._rate_limiter.refused(asked_at, retry_after)
         else:
@@ -136,24 +136,52 @@ def _beginning(response: httpx.Response) -> str:
     return "no text"
 
 
+def _tag(response: httpx.Response) -> str | None:
+    """Return what names this version of the file, as If-Range takes it: a tag that promises equal bytes, or a date.
+
+    A date does so only where the file did not change in the minute before (RFC 9110, section 8.8.2.2).
+    """
+    tag: str | None = response.headers.get("ETag")
+    if tag and not tag.startswith("W/"):
+        return tag
+    changed: str | None = response.headers.get("Last-Modified")
+    with contextlib.suppress(ValueError, OverflowError):
+        if changed and _seconds(changed) + _QUIET_SECONDS <= _servers_time(response.headers):
+            return changed
+    return None
+
+
 def _extent(response: httpx.Response) -> tuple[int, int | None]:
     """Return the offset of the body's first byte, and the whole file's length."""
     if response.status_code == 206:
         extent = response.headers.get("Content-Range", "").strip()
-        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", extent)
-        if found is None:
-            raise Refused(f"{response.url}: a partial answer that does not say which part it is (no Content-Range).")
-        return int(found[1]), None if found[2] == "*" else int(found[2])
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", extent)
+        if found is None or not int(found[1]) <= int(found[2]) < (sys.maxsize if found[3] == "*" else int(found[3])):
+            raise Refused(f"{response.url}: a partial answer that does not say which part it is ({extent!r}).")
+        return int(found[1]), None if found[3] == "*" else int(found[3])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
-def _retry_after(text: str | None) -> float:
-    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3)."""
-    if not text:
-        return 0.0
+def _retry_after(headers: httpx.Headers) -> float:
+    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3).
+
+    A date is compared with the server's own, where it gives that: our clock may be wrong.
+    """
+    text = headers.get("Retry-After", "")
     if text.strip().isdecimal():
         return float(text)
     with contextlib.suppress(ValueError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, _seconds(text) - _servers_time(headers))
     return 0.0
+
+
+def _servers_time(headers: httpx.Headers) -> float:
+    with contextlib.suppress(ValueError, OverflowError):
+        return _seconds(headers.get("Date", ""))
+    return time.time()
+
+
+def _seconds(date: str) -> float:
+    """Return the date of a header in seconds since 1970. Raises ValueError or OverflowError for what is none."""
+    return email.utils.parsedate_to_datetime(date).timestamp()

@@ -3,6 +3,7 @@
 Notable:
 - What the worker processes share lies in files: a slot for each connection, locked as long as it is open, and one small
   state. A lock ends with its process, however that ends.
+- The state is in the clock's time. Where the clock was set back, its times are too: nobody waits for them twice.
 - A refusal says something about the server and not about the file, so all workers pause. Requests refused together
   count once: only a request made after the last pause began doubles the next.
 - The limits of a source hold for all runs of one user on one machine; on a cluster each machine has its own, so the
@@ -12,6 +13,7 @@ Notable:
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import random
 import time
@@ -23,10 +25,14 @@ import xxhash
 from tasks.base.private_folder import private_folder
 from tasks.sources.transfer import TransferConfig
 
+_log = logging.getLogger(__name__)
+
 _POLL_SECONDS = 0.05
 _LONGEST_NAP_SECONDS = 0.5
 _LINGER_SECONDS = 0.02
 _MOST_DOUBLINGS = 30
+_CLOCK_STEP_SECONDS = 1.0
+_REPORTED_SECONDS = 10.0
 
 
 @dataclass
@@ -37,13 +43,14 @@ class _State:
     paused_at: float = 0.0  # when the last pause began
     paused_until: float = 0.0
     refusals: int = 0  # refusals minus answers, never below 0: how often the pause is doubled
+    set_by: float = 0.0  # how far the clock was ahead of the machine's running time, which nobody can set
 
 
 class RateLimiter:
     """Enforces the limits of one source, `place` (such as https://data.commoncrawl.org), among all processes."""
 
     def __init__(self, place: str, limits: TransferConfig) -> None:
-        self._limits = limits
+        self._place, self._limits = place, limits
         self._folder = private_folder("rate-limits") / xxhash.xxh3_64_hexdigest(place)
         self._folder.mkdir(exist_ok=True)
 
@@ -60,15 +67,18 @@ class RateLimiter:
 
     def await_turn(self) -> float:
         """Wait until a request may start, no longer than the longest pause; return the time, for `refused`."""
-        began = time.time()
+        began, reported = time.time(), False
         patience = max(self._limits.longest_pause_seconds, self._limits.longest_retry_after_seconds)
         while True:
             with self._state() as state:
                 now = time.time()
-                due = min(max(state.next_at, state.paused_until), began + patience)
+                due = min(max(state.next_at, state.paused_until), min(began, now) + patience)
                 if due <= now:
                     state.next_at = now + 1 / self._limits.requests_per_second
                     return now
+            if due - now > _REPORTED_SECONDS and not reported:
+                _log.info("%s asked for a pause: going on in %.0f s", self._place, due - now)
+                reported = True
             time.sleep(min(due - now, _LONGEST_NAP_SECONDS))
 
     def refused(self, asked_at: float, retry_after_seconds: float = 0.0) -> None:
@@ -114,6 +124,13 @@ class RateLimiter:
                 state = _State(**json.loads(before))
             except (ValueError, TypeError):  # there is none yet, or only half of one, left by a killed process
                 state = _State()
+            set_by = time.time() - time.monotonic()
+            if (back := min(0.0, set_by - state.set_by)) < -_CLOCK_STEP_SECONDS:
+                state.next_at, state.paused_at, state.paused_until = (
+                    at + back for at in (state.next_at, state.paused_at, state.paused_until)
+                )
+            if abs(set_by - state.set_by) > _CLOCK_STEP_SECONDS:
+                state.set_by = set_by
             yield state
             after = json.dumps(asdict(state)).encode()
             if after != before:

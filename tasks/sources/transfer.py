@@ -80,7 +80,12 @@ class Reply:
     chunks: Iterator[bytes]
     first: int  # offset in the file of the first byte of `chunks`; 0 where the server ignores ranges
     total: int | None  # length of the whole file in bytes, where the source reports it
-    tag: str | None  # identifies this version of the file (ETag)
+    tag: str | None  # identifies this version of the file (ETag, Last-Modified)
+
+    def may_be(self, total: int | None, tag: str | None) -> bool:
+        """Whether this may be the file of that length and tag, as far as both are known."""
+        pairs = ((total, self.total), (tag, self.tag))
+        return all(before == now for before, now in pairs if before is not None and now is not None)
 
 
 class ByteSource(Protocol):

@@ -29,7 +29,7 @@ class PackingConfig(Config):
 
     context: int = Field(default=2048, ge=2, le=1 << 20)
     """Tokens of input in a sequence; its row in the plan holds one more, the last target."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 64)
     """Seed of the order in which the sequences are numbered."""
 
     @property

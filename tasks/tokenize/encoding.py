@@ -34,7 +34,7 @@ class TokensConfig(Config):
 
     validation_fraction: float = Field(default=0.01, ge=0, lt=1)
     """Share of the documents (0 to 1) that is never trained on."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 64)
     """Seed of the choice of documents."""
 
 

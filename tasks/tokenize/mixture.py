@@ -80,7 +80,7 @@ class MixtureConfig(Config):
     ascending `at_least`; below the first step once. FineWeb2 calls this rehydration (arXiv:2506.20920)."""
     by_quality: dict[SourceName, tuple[Step, ...]] = Field(default_factory=dict)
     """How often a document counts by its score under a classifier of this name, likewise; several multiply."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 64)
     """Seed of the choice where only some documents get a further copy."""
 
     @model_validator(mode="after")

@@ -54,8 +54,8 @@ def run(context: PartContext) -> Iterator[Output]:
     limit = sample_limit(np.concatenate(keys), np.concatenate(sizes), config)
     if limit < 0:
         raise PermanentError(
-            "The corpus is empty: no document was kept. Look at the reasons in `sluice status` and the decisions of "
-            "the filter stage, loosen the recipe's filter, or read more WARCs."
+            "There is no document to train the tokenizer on: the corpus is empty, or tokens.validation_fraction holds "
+            "out all of it. Lower it, or read more WARCs."
         )
     counted = {"documents": 0, "bytes": 0}
 
@@ -89,7 +89,7 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
 
 STAGE = Stage(
     name="tokenizer",
-    version=1,
+    version=2,
     upstream=(Upstream("corpus", all_parts=True),),
     config_of=lambda recipe: TokenizerStageConfig(
         **dict(recipe.tokenizer), held_out=recipe.tokens if recipe.tokenizer.without_held_out else None

@@ -48,7 +48,7 @@ class TokenizerConfig(Config):
     """Code points taken of each document of the sample, so that a few long ones do not decide."""
     min_frequency: int = Field(default=2, ge=1)
     """How often a pair of tokens must occur to be merged."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 64)
     """Seed of the choice of documents."""
     tools: bool = False
     """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call
@@ -133,13 +133,26 @@ def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
             f"tokens, not tokenizer.vocab_size = {config.vocab_size}: lower vocab_size to {reached} or less, raise "
             "tokenizer.sample_bytes, or read more WARCs."
         )
-    return tokenizer
+    return _with_visible_tools(tokenizer) if config.tools else tokenizer
+
+
+def _with_visible_tools(tokenizer: Tokenizer) -> Tokenizer:
+    """Return the tokenizer with the tokens of tools as none of the special ones, as the trainer makes them all.
+
+    Servers and pipelines leave special tokens out of what a model says, and would lose what tells a call from the rest.
+    """
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in TOOL_TOKENS])
+    # What was special once stays so in memory.
+    return Tokenizer.from_str(tokenizer.to_str())
 
 
 def encoder(tokenizer_json: str) -> Tokenizer:
-    """Return a tokenizer read from its file's content, for which special tokens spelt out in a text stay text."""
+    """Return a tokenizer read from its file's content, for which control tokens spelt out in a text stay text."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
+    # In memory, those of tools are special too: the setting is about special tokens only.
+    tools = [token for token in TOOL_TOKENS if tokenizer.token_to_id(token) is not None]
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tools])
     return tokenizer
 
 
@@ -149,7 +162,7 @@ def bytes_per_token(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
     Summed over the tokens of a text they give the text's bytes, so nats over them give bits per byte of any stretch.
     """
     sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int32)
-    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    special = tokenizer.get_added_tokens_decoder().keys()
     for token, number in tokenizer.get_vocab().items():
         # In a byte-level vocabulary each character of a token stands for one byte.
         sizes[number] = 0 if number in special else len(token)

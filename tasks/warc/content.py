@@ -14,7 +14,7 @@ from typing import BinaryIO
 import xxhash
 
 from tasks.base.errors import PermanentError
-from tasks.base.messages import first_words, is_markup
+from tasks.base.messages import first_words, is_markup, is_text
 from tasks.warc.gzip_inflating import GZIP_MAGIC
 from tasks.warc.gzip_members import FileWindow, Piece, find_member, read_members
 from tasks.warc.header_lines import RECORD_BEGIN, RECORD_LINE
@@ -22,10 +22,8 @@ from tasks.warc.limits import ReadLimits
 
 _SNIFF_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
-_DESCRIBED_BYTES = 4096
 _PLACE = struct.Struct("<q")
 _DAMAGE = b"damage"
-_TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 _KNOWN_BEGINNINGS = {
     b"filedesc://": "an ARC file, the format before WARC; convert it with a tool such as warcio recompress",
     b"PK\x03\x04": "a zip file",
@@ -81,7 +79,7 @@ class WarcContent:
 
     def is_other_text(self) -> bool:
         """Whether the file is text of another kind or empty, and so not a WARC file damaged at its beginning."""
-        return self.start is None and _is_text(self._head)
+        return self.start is None and is_text(self._head)
 
     def refusal(self) -> NotAWarc:
         """Return the error for a file without an archive in it."""
@@ -157,10 +155,6 @@ def _describe(head: bytes) -> str:
     for beginning, name in _KNOWN_BEGINNINGS.items():
         if head.startswith(beginning):
             return name
-    if not _is_text(head):
+    if not is_text(head):
         return f"bytes that begin {head[:40]!r}"
     return f"{'an HTML or XML page' if is_markup(head) else 'text'} that begins with: {first_words(head)!r}"
-
-
-def _is_text(head: bytes) -> bool:
-    return all(byte >= 32 or byte in _TEXT_CONTROLS for byte in head[:_DESCRIBED_BYTES])

@@ -70,6 +70,15 @@ class _Head(NamedTuple):
     kind: str
 
 
+MAX_URL_CHARS = 8_000  # what servers should at least take (RFC 9110, section 4.1); hardly any takes more
+
+
+def reported_url(headers: HeaderLines) -> str | None:
+    """Return the address that an `Unreadable` gives; None where there is none, or one too long to be one."""
+    url = target_url(headers)
+    return url if 0 < len(url) <= MAX_URL_CHARS else None
+
+
 def target_url(headers: HeaderLines) -> str:
     """Return WARC-Target-URI without angle brackets, "" where there is none."""
     return (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
@@ -269,8 +278,7 @@ class RecordFramer:
         elif offset is None:
             offset = self._member + self._begun if self._compressed else self._position
             self._begun += 1
-        url = target_url(self._head.headers) if self._head else ""
-        return Unreadable(offset, reason, detail, url or None)
+        return Unreadable(offset, reason, detail, reported_url(self._head.headers) if self._head else None)
 
     def _lose(self, n_bytes: int) -> None:
         """Give up the present record and look for the next one after its first `n_bytes`, unless it can be skipped."""

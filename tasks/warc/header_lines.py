@@ -13,7 +13,7 @@ RECORD_BEGIN = b"WARC/"
 RECORD_LINE = re.compile(rb"(?<![^\n])WARC/[01]\.\d+\r?\n|WARC/[01]\.\d+\r?\n(?=WARC-[A-Za-z-]{1,40}:)")
 
 _FOLD = re.compile(rb"\r?\n[ \t]+(?=\S)")
-_STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])")
+_STATUS = re.compile(rb"(?:HTTP(?:/[0-9.]*)?|ICY)[ \t]+([0-9]{3})(?![0-9])", re.IGNORECASE)
 
 
 class HeaderLines:
@@ -41,6 +41,13 @@ class HeaderLines:
             return None
         end = self._lower.find(b"\n", at + 1)
         return self._fields[at + len(label) : end if end >= 0 else None].decode("utf-8", "replace").strip()
+
+    def joined(self, name: str) -> str:
+        """Return the values of all fields of this name, joined by commas as HTTP says; "" where there is none."""
+        lower = name.lower()
+        if not self._spaced and self._lower.count(f"\n{lower}:".encode()) < 2:
+            return self.get(name) or ""
+        return ", ".join(value for found, value in self.items() if found.lower() == lower)
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Yield all fields in order, names as written."""

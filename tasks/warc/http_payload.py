@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
-from tasks.base.messages import is_markup
+from tasks.base.messages import is_text
 from tasks.warc.gzip_inflating import GZIP, GZIP_MAGIC, RAW_DEFLATE, ZLIB, inflate
 from tasks.warc.header_lines import HEAD_END, HeaderLines
 
@@ -24,7 +24,9 @@ _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 MAX_HTTP_HEAD_BYTES = 1 << 18
 TRANSFER_CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
 """Those of a Transfer-Encoding header that are undone after the chunks are joined."""
-_INTERIM = frozenset((100, 102, 103))
+_STATUS_LINE = re.compile(rb"HTTP/|(?:HTTP|ICY)[ \t]+[0-9]{3}(?![0-9])", re.IGNORECASE)
+_SWITCHING_PROTOCOLS = 101  # the one status below 200 that no other response follows
+_EMPTY_LINES = re.compile(rb"(?:\r?\n){0,2}")
 _MOST_INTERIM_HEADS = 10
 _READ_BYTES = 1 << 16
 _DIGESTS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
@@ -45,13 +47,16 @@ class Body(NamedTuple):
 def split_http(block: memoryview) -> tuple[HeaderLines | None, memoryview]:
     """Return the head, without fields where the block is no HTTP response, None where it has no end; and the body."""
     for _interim in range(_MOST_INTERIM_HEADS):
-        if not bytes(block[:5]).startswith(b"HTTP/"):
+        empty = _EMPTY_LINES.match(block)
+        if not _STATUS_LINE.match(block, begin := empty.end() if empty else 0):
             return HeaderLines(), block
+        block = block[begin:]
         end = HEAD_END.search(block, 0, MAX_HTTP_HEAD_BYTES)
         if end is None:
             return (HeaderLines(bytes(block)) if len(block) < MAX_HTTP_HEAD_BYTES else None), block[:0]
         head, body = HeaderLines(bytes(block[: end.end()])), block[end.end() :]
-        if head.status_code not in _INTERIM or not bytes(body[:5]).startswith(b"HTTP/"):
+        status = head.status_code or 0
+        if not 100 <= status < 200 or status == _SWITCHING_PROTOCOLS or not _STATUS_LINE.match(body):
             break
         block = body
     return head, body
@@ -76,7 +81,7 @@ def join_chunks(body: bytes) -> tuple[bytes, bool]:
 def decode_content(body: bytes, coding: str, max_bytes: int) -> Body:
     """Undo the codings of a Content-Encoding header, the last one first, up to `max_bytes`."""
     complete = True
-    for name in reversed([part.strip().lower() for part in coding.split(",")]):
+    for name in reversed([part.partition(";")[0].strip().lower() for part in coding.split(",")]):
         if not body or name in ("", "identity", "none", "utf-8"):
             continue
         body, well_ended = _decode_one(body, name, max_bytes + 1)
@@ -106,21 +111,22 @@ def digest_agrees(digest: str, *bodies: bytes | memoryview) -> bool | None:
 
 
 def _decode_one(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
-    if coding in ("gzip", "x-gzip"):
-        return _inflate(body, GZIP, max_bytes) if body.startswith(GZIP_MAGIC) else (body, True)
+    if body.startswith(GZIP_MAGIC):
+        return _inflate(body, GZIP, max_bytes)
+    # Decoded before it was stored, or the coding is none, such as a charset's name, which browsers ignore too.
+    if coding in ("gzip", "x-gzip") or (is_text(body) and b"<" in body):
+        return body, True
     if coding == "deflate":
         try:
             return _inflate(body, ZLIB, max_bytes)
         except UndecodableBodyError:
-            return (body, True) if is_markup(body) else _inflate(body, RAW_DEFLATE, max_bytes)
+            return _inflate(body, RAW_DEFLATE, max_bytes)
     if coding in ("br", "zstd"):
-        return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), body, coding, max_bytes)
-    if is_markup(body):
-        return body, True  # such as a charset's name; browsers ignore it too
+        return _read_coded((BrotliReader if coding == "br" else ZstdReader)(io.BytesIO(body)), coding, max_bytes)
     raise UndecodableBodyError(f'the content coding "{coding}" is not known')
 
 
-def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[bytes, bool]:
+def _read_coded(reader: Any, coding: str, max_bytes: int) -> tuple[bytes, bool]:
     """Return what a reader of fastwarc makes of a body, and whether it ended well."""
     decoded = bytearray()
     try:
@@ -129,8 +135,6 @@ def _read_coded(reader: Any, body: bytes, coding: str, max_bytes: int) -> tuple[
     except OSError as error:
         if decoded:
             return bytes(decoded), False
-        if is_markup(body):
-            return body, True
         raise UndecodableBodyError(f"the body is not {coding}: {error}") from error
     return bytes(decoded), True
 

@@ -9,16 +9,19 @@ Notable:
   does to the process can be attributed to that record.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from tasks.base.deadline import DeadlineExceeded, cpu_deadline
+from tasks.base.hosts import MAX_HOST_CHARS
 from tasks.warc.content import NotAWarc, WarcContent
-from tasks.warc.framing import RESPONSE, RawRecord, RecordFramer, Unreadable, target_url
+from tasks.warc.framing import MAX_URL_CHARS, RESPONSE, RawRecord, RecordFramer, Unreadable, reported_url, target_url
 from tasks.warc.header_lines import HeaderLines
 from tasks.warc.http_payload import (
     MAX_HTTP_HEAD_BYTES,
@@ -34,6 +37,9 @@ from tasks.warc.limits import ReadLimits
 __all__ = ["Page", "ReadLimits", "RecordCounts", "Unreadable", "read_pages"]
 
 _COMMON_CRAWL_LIMIT_BYTES = 1 << 20  # where Common Crawl cuts payloads; before CC-MAIN-2019-47 without a word about it
+_WRONG_DIGESTS = "clueweb09"  # a collection that changed its pages and not their digests
+_DAY_OF_YEAR = "%Y-%m-%jT%H:%M:%S%z"  # ClueWeb09 again: 2009-03-65 is the 6th of March
+_IS_DAY_OF_YEAR = re.compile(r"\d{4}-\d\d-(?:\d{3}|3[2-9]|[4-9]\d)T")
 KEPT_HEADERS = frozenset(("x-robots-tag", "content-language", "tdm-reservation", "link"))
 """HTTP headers that a page keeps besides its Content-Type: how it may be used, and what it is said to be."""
 
@@ -47,7 +53,7 @@ class Page:
     url: str  # WARC-Target-URI without angle brackets
     date: datetime | None  # WARC-Date in UTC, to the second; None where it is missing or no date
     http_status: int | None  # the HTTP status; None where the record is no HTTP response
-    content_type: str  # the Content-Type header as sent, "" where there is none
+    content_type: str  # the Content-Type headers as sent, joined by commas, "" where there is none
     identified_type: str  # WARC-Identified-Payload-Type, "" where there is none
     truncated: str | None
     """WARC-Truncated (length, time, disconnect, unspecified), "clipped" where the file ends inside the record, or
@@ -105,6 +111,8 @@ def _read_unless_declined(
     record: RawRecord, limits: ReadLimits, starting: Callable[[int], str | None] | None
 ) -> Page | Unreadable:
     """Return the page in a response record, unless the caller declines it or its decoding exceeds the limit."""
+    if (fault := _address_fault(target_url(record.headers))) is not None:
+        return _unreadable(record, "bad_record", fault)
     if starting and (reason := starting(record.offset)) is not None:
         return _unreadable(record, reason, "the record is left undecoded, as the caller asked")
     seconds = limits.max_decoding_seconds
@@ -116,7 +124,17 @@ def _read_unless_declined(
 
 
 def _unreadable(record: RawRecord, reason: str, detail: str) -> Unreadable:
-    return Unreadable(record.offset, reason, detail, target_url(record.headers) or None)
+    return Unreadable(record.offset, reason, detail, reported_url(record.headers))
+
+
+def _address_fault(url: str) -> str | None:
+    """Return why no page can have this address, None where one can."""
+    if len(url) > MAX_URL_CHARS:
+        return f"the address has {len(url):,} characters, over {MAX_URL_CHARS:,}"
+    with suppress(ValueError):  # what is no address is for the rules to decide
+        if len(host := urlsplit(url).hostname or "") > MAX_HOST_CHARS:
+            return f"the address has a host of {len(host):,} characters, over {MAX_HOST_CHARS}"
+    return None
 
 
 def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
@@ -131,10 +149,10 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     if digest and stored.startswith(b"\r\n") and digest_agrees(digest, stored[2:]):
         stored = stored[2:]  # CC-MAIN-2018-34 has a blank line too many in every record
     joined, complete = stored, True
-    transfer = [coding.strip() for coding in (http.get("Transfer-Encoding") or "").lower().split(",")]
+    transfer = [coding.strip() for coding in http.joined("Transfer-Encoding").lower().split(",")]
     if any("chunked" in coding for coding in transfer):
         joined, complete = join_chunks(stored)
-    codings = [http.get("Content-Encoding") or "", *(coding for coding in transfer if coding in TRANSFER_CODINGS)]
+    codings = [http.joined("Content-Encoding"), *(coding for coding in transfer if coding in TRANSFER_CODINGS)]
     try:
         body = decode_content(joined, ",".join(codings), limits.max_page_bytes)
     except UndecodableBodyError as error:
@@ -144,7 +162,7 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
     digest_ok = digest_agrees(digest, stored, joined, body.data) if digest else None
     if record.doubt and not digest_ok:
         return _unreadable(record, *record.doubt)
-    if record.clipped and not digest_ok:
+    if not digest_ok and (record.clipped or (headers.get("WARC-TREC-ID") or "").startswith(_WRONG_DIGESTS)):
         digest_ok = None
     incomplete = "clipped" if record.clipped else None if complete and body.complete else "encoding"
     if len(stored) == _COMMON_CRAWL_LIMIT_BYTES:
@@ -155,7 +173,7 @@ def read_record(record: RawRecord, limits: ReadLimits) -> Page | Unreadable:
         url=target_url(headers),
         date=_read_date(headers.get("WARC-Date") or ""),
         http_status=http.status_code,
-        content_type=http.get("Content-Type") or "",
+        content_type=http.joined("Content-Type"),
         identified_type=headers.get("WARC-Identified-Payload-Type") or "",
         truncated=headers.get("WARC-Truncated") or incomplete,
         payload=body.data,
@@ -173,8 +191,9 @@ def _kept_headers(http: HeaderLines) -> dict[str, str]:
 
 
 def _read_date(text: str) -> datetime | None:
+    text = text.strip()
     try:
-        date = datetime.fromisoformat(text.strip())
+        date = datetime.strptime(text, _DAY_OF_YEAR) if _IS_DAY_OF_YEAR.match(text) else datetime.fromisoformat(text)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         return None

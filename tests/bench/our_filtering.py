@@ -46,9 +46,9 @@ def filter_warc(
     """Extract and filter a WARC file below `crawl_folder` into `store`, which must be new."""
     path = warc.relative_to(crawl_folder).as_posix()
     source = SourceConfig(base=str(crawl_folder), crawl=path.split("/")[1])
-    place = {"source": source.model_dump(mode="json"), "path": path}
+    fetched, place = {"fetch": "0" * 16}, source.model_dump(mode="json")
     jobs = [
-        PartJob(str(store), "extract", "e" * 16, 0, "warc", extraction.model_dump(mode="json"), {}, place),
+        PartJob(str(store), "extract", "e" * 16, 0, "warc", extraction.model_dump(mode="json"), fetched, place, path),
         PartJob(str(store), "filter", "f" * 16, 0, "text", filters.model_dump(mode="json"), {"extract": "e" * 16}),
     ]
     seconds = -time.process_time()

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base.config import ModelShape
+from model.base.device import activation_dtype
 from tests.bench.packed_corpus import Sizes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -137,13 +138,15 @@ def rival_steps(
 ) -> Iterator[Tensor]:
     """The loss of each optimizer step, without end; `rate` gives its learning rate, from step 0.
 
-    Like nanoGPT, it copies batches out of pinned memory, and nothing in it waits for a GPU.
+    Like nanoGPT, it copies batches out of pinned memory, and nothing in it waits for a GPU. Its precision is that of
+    ours: bfloat16, or float32 on a CPU that has no instructions for it.
     """
+    dtype = activation_dtype("bfloat16", device)
     parameters = list(rival.model.parameters())
     optimizer = torch.optim.AdamW(parameters, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     for step, (inputs, targets) in enumerate(_batches(tokens, sizes)):
         optimizer.param_groups[0]["lr"] = rate(step)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             mean = rival.loss(_moved(inputs, device), _moved(targets, device))
         mean.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

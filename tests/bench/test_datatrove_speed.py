@@ -119,7 +119,7 @@ def test_from_warc_to_kept_documents(common_crawl: Path, tmp_path: Path, capsys:
     warcs = sorted((common_crawl / "crawl-data").rglob("*.warc.gz"))[::2][:WARCS]
     ways: list[Callable[[Path], Done]] = [sides.datatrove, sides.ours, sides.datatrove_english, sides.ours_english]
     done: dict[str, list[Done]] = {way.__name__: [] for way in ways}
-    sides.ours(warcs[0])  # the first child waits for its fork_server's imports
+    sides.ours(warcs[0])  # the first worker process waits for the fork server's imports
     for number, warc in enumerate(warcs):
         for way in ways[:: -1 if number % 2 else 1]:
             done[way.__name__].append(way(warc))

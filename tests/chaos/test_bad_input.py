@@ -1,6 +1,7 @@
 """Bad input: a message that says what, where and what to do, the right exit code, and a store that can go on."""
 
 import gzip
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Sluice, dataset_bytes, sluice_command, sluice_environment
+from tests.tasks.crawl_mirror import gzip_members, warc_records
 
 CRAWL = "CC-MAIN-2026-45"
 
@@ -74,7 +76,18 @@ def test_a_crawl_of_which_nothing_is_kept(
     shutil.copytree(finished_store, store)
     none = ["--set", "filter.languages=[is]"]
     done = sluice("corpus", str(tiny_recipe), "--store", str(store), *none, expect=1)
-    assert "The corpus is empty" in done.stderr and "loosen the recipe's filter" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert "The corpus is empty" in said and "loosen the recipe's filter" in said
+    assert re.search(r"extract removed \d+ of \d+: \w+ \d+, .*filter removed all \d+: .*language \d+", said)
+
+
+def test_pages_that_all_have_the_same_reason(sluice: Sluice, tiny_recipe: Path, tmp_path: Path) -> None:
+    missing = [record.replace(b"200 OK", b"404 No") for record in warc_records(3)]
+    folder = crawl_folder(tmp_path / "crawl", {"a.warc.gz": gzip_members(missing)})
+    for _ in range(2):  # the second time the stages are there already
+        done = sluice("corpus", str(tiny_recipe), "--store", str(tmp_path / "s"), *from_folder(folder), expect=1)
+        said = " ".join(done.stderr.split())
+        assert "no document was kept. extract removed all 3 for the same reason: http_status." in said
 
 
 def test_a_store_without_runs(sluice: Sluice, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx
 
-from tasks.base.processes import this_process
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
+from tasks.workers.process_name import this_process
 from tests.chaos.test_kills import kill_when, start
 from tests.conftest import Sluice, dataset_bytes, run_sluice, sluice_command, sluice_environment
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.engine.mixed_corpora import pin_mixture
+from flows.prepare.mixed_corpora import pin_mixture
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.stages.plan import plan_stages
@@ -83,7 +83,7 @@ def _crawl(folder: Path, recipe: dict[str, Any] = RECIPE) -> Recorder:
     web = generate_synthetic_web(folder / "synthetic_web", chosen.synthetic_web)
     plans = plan_stages(chosen, web.crawl, {"conversations": "c", "questions": "q"})
     settings = RunSettings.model_validate({"store": str(folder), "workers": 1})
-    recorder = Recorder.start(chosen.model_dump(mode="json"), web.crawl, settings, plans)
+    recorder = Recorder.start("crawl_to_chat", chosen.model_dump(mode="json"), web.crawl, settings, plans)
     source = chosen.source.model_copy(update={"base": str(folder / "synthetic_web"), "crawl": web.crawl})
     for name, manifest in built_datasets(Store(str(folder)), plans, source):
         recorder.stage(name, state="done", seconds=1.5, parts_expected=len(manifest.parts))

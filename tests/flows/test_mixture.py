@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flows.engine.mixed_corpora import pin_mixture, refuse_own_corpus
+from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.recipe import Recipe
 from flows.report.readers.funnel import funnel_discrepancies
 from flows.stages.plan import plan_stages

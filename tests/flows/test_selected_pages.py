@@ -227,6 +227,21 @@ def test_the_plans_numbers_are_what_is_then_asked_for(mirror: Mirror, crawl: lis
             carried.store.fs.rm(carried.store.full(folder), recursive=True)
 
 
+def test_an_index_that_unpacks_to_gigabytes_ends_the_plan_in_words(
+    mirror: Mirror, crawl: list[IndexedPage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = next(mirror.root.rglob("subset=warc/*.parquet"))
+    rows = pa.concat_tables([pq.read_table(file)] * 100)
+    place = rows.schema.get_field_index("content_languages")
+    one = pa.DictionaryArray.from_arrays(pa.array([0] * len(rows), pa.int32()), ["deu," + "x" * 1_000_000])
+    bomb = rows.set_column(place, "content_languages", one)
+    pq.write_table(bomb, file, compression="gzip", dictionary_pagesize_limit=8 << 20, store_schema=False)
+    assert file.stat().st_size < 200_000
+    monkeypatch.setattr("flows.acquisition_cost.MEMORY_BYTES", 600 << 20)
+    with pytest.raises(PermanentError, match=r"columnar index could not be read: .*memory.*600 MiB allowed"):
+        acquisition_cost(recipe(mirror.base, GERMAN), Store(str(tmp_path / "store")), lambda *_: None)
+
+
 def test_without_a_selection_sizes_are_asked_for(mirror: Mirror, crawl: list[IndexedPage], tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     sizes = [file.stat().st_size for file in mirror.root.rglob("*.warc.gz")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from flows.engine.finished_dataset import finished_manifest
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from tasks.dataset.jobs import fed, following_jobs, part_jobs
 from tasks.dataset.manifest import Manifest

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from model.base.errors import BadInput
-from model.data.chat_format import TOOL_CHAT_TEMPLATE, TOOL_TOKENS, Message, load_chat_format
+from model.data.chat_format import TOOL_TOKENS, Message, load_chat_format
 from model.export import export
 from model.gguf_export import main, write_gguf
 from model.inference.generation import Sampling, generate
@@ -126,7 +126,7 @@ def test_half_precision_halves_the_matrices_and_keeps_the_scales(exported: Path,
         assert types["blk.0.attn_norm.weight"] == types["output_norm.weight"] == "F32"
 
 
-def test_tokens_of_tools_are_control_tokens(exported: Path, corpus: TinyCorpus, tmp_path: Path) -> None:
+def test_tokens_of_tools_are_shown_in_what_the_model_says(exported: Path, corpus: TinyCorpus, tmp_path: Path) -> None:
     folder = tmp_path / "export"
     shutil.copytree(exported, folder)
     tool_tokenizer(corpus).save(str(folder / "tokenizer.json"))
@@ -135,8 +135,8 @@ def test_tokens_of_tools_are_control_tokens(exported: Path, corpus: TinyCorpus, 
     tokens, kinds = (field(reader, f"tokenizer.ggml.{name}") for name in ("tokens", "token_type"))
     first = tokens.index(TOOL_TOKENS[0])
     assert tokens[first : first + 4] == list(TOOL_TOKENS)
-    assert kinds[first - 1 : first + 5] == [1, 3, 3, 3, 3, 5], "a control token each; after them unused rows"
-    assert field(reader, "tokenizer.chat_template") == TOOL_CHAT_TEMPLATE
+    assert kinds[first - 1 : first + 5] == [1, 4, 4, 4, 4, 5], "user-defined, each; after them unused rows"
+    assert field(reader, "tokenizer.chat_template") == load_chat_format(folder / "tokenizer.json").template
 
 
 @pytest.mark.parametrize("kind", ["linear", "yarn"])

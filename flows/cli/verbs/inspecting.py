@@ -4,7 +4,7 @@ import typer
 from rich.table import Table
 
 from flows.cli.terminal import JsonOption, StoreOption, open_store, output, print_json, print_text
-from flows.display.safe_text import harmless
+from model.base.safe_text import harmless
 from tasks.base.errors import PermanentError
 
 verbs = typer.Typer()

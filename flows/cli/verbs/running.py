@@ -1,5 +1,6 @@
 """The verbs that run a flow: run, corpus, pretrain, finetune, ladder."""
 
+import logging
 import os
 import pkgutil
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ def run(
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
     settings |= {"processes": processes, "accelerate_config": accelerate}
     settings["when_busy"] = "refuse" if no_wait else None
-    _run_flow("flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
+    _run_flow("crawl-to-chat", "flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
 
 
 @verbs.command()
@@ -67,7 +68,7 @@ def corpus(
     """Crawl to packed tokens."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
     settings["when_busy"] = "refuse" if no_wait else None
-    _run_flow("flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
+    _run_flow("corpus", "flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
 
 def _training_verb(name: str, flow: str, words: str) -> None:
@@ -85,7 +86,7 @@ def _training_verb(name: str, flow: str, words: str) -> None:
     ) -> None:
         settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
         settings["when_busy"] = "refuse" if no_wait else None
-        _run_flow(flow, recipe, overrides, settings, as_json)
+        _run_flow(name, flow, recipe, overrides, settings, as_json)
 
 
 _training_verb("pretrain", "flows.training:pretrain", "Pretrain on a corpus that is in the store.")
@@ -94,20 +95,31 @@ _training_verb("ladder", "flows.ladder:ladder", "Fit a scaling law to small mode
 
 
 def _run_flow(
-    flow: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
+    name: str, function: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
 ) -> None:
-    """Validate the recipe, make sure of a Prefect server, run the flow `module:function`, show what came out.
+    """Validate the recipe, make sure of a Prefect server, run a flow (by name and `module:function`), show the outcome.
 
-    Of the `given` settings, those that are None keep their defaults.
+    Of the `given` settings, those that are None keep their defaults. A run that would find all done already is not
+    started, unless a server of the user's own should know of it.
     """
+    messages.print(f"Planning {recipe_name} in {given['store']}", markup=False, highlight=False, soft_wrap=True)
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
 
     recipe = load_recipe(recipe_name, overrides or ())
-    settings = RunSettings.model_validate({name: value for name, value in given.items() if value is not None})
+    settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
+    open_store(settings.store)
     _quieten_prefect()
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.prepare.planned_run import is_done_already
+
+    if not PREFECT_API_URL.value() and is_done_already(name, recipe, settings):
+        messages.print("Nothing to do: all that this recipe makes is there.")
+        _show_outcome(settings.store, as_json)
+        return
     from flows.display.console import showing_progress
     from flows.engine.prefect_server import prefect_api
 
@@ -115,10 +127,10 @@ def _run_flow(
     with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:
         password = f" (password: {server.password})" if server.is_ours else ""
         messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
-        function = pkgutil.resolve_name(flow)
+        flow = pkgutil.resolve_name(function)
         try:
             with showing_progress(messages):
-                function(recipe, settings)
+                flow(recipe, settings)
         except KeyboardInterrupt:
             messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(130) from None
@@ -129,6 +141,8 @@ def _run_flow(
 def _quieten_prefect() -> None:
     """Leave the terminal to `flows.display.console`; Prefect reads these when it is first imported."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
+    logging.raiseExceptions = False  # it would print each log record that a stopping server no longer takes
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -149,6 +163,5 @@ def _show_outcome(location: str, as_json: bool) -> None:
         print_ladder(output, result)
     else:
         print_outcome(output, store, record)
-    report_path = f"reports/{record.run}.html"
-    if store.exists(report_path):
-        output.print(f"Report: {store.location(report_path)}", highlight=False, soft_wrap=True)
+    if store.exists(record.report):
+        output.print(f"Report: {store.location(record.report)}", highlight=False, soft_wrap=True)

@@ -51,7 +51,10 @@ def read_domains(store: Store, record: RunRecord) -> Domains:
     last = next((name for name in ("corpus", "filter") if record.stages[name].state == "done"), "extract")
     read, kept = Counter[str](), Counter[str]()
     part, documents = "", pa.array([], pa.string())
+    there = set(store.names(stage_folder(record, last)))
     for name, table in sampled_tables(store, stage_decisions(record, "extract"), ["id", "url"]):
+        if name not in there:  # the run is in the middle of it
+            continue
         if name != part:
             part, documents = name, read_column(store, f"{stage_folder(record, last)}/{name}", "id")
         stays = pc.is_in(table["id"], value_set=documents)

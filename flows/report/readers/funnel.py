@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flows.store.datasets import DatasetCount, count_dataset, count_decisions, most_frequent
+from flows.store.datasets import REMOVED, DatasetCount, count_dataset, count_decisions, removal_reasons
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.run_record import RunRecord
@@ -16,7 +16,6 @@ from tasks.dataset.store import Store
 from tasks.dedup.clusters import EXACT, NEAR
 from tasks.tokenize.mixture import OWN
 
-_REMOVED = "removed."
 _FAILED_WARCS = 50
 _TOKENS = ("documents", "tokens", "train_tokens", "bytes")
 _PACKING = ("sequences", "tokens", "padding")
@@ -145,12 +144,11 @@ def read_failed_warcs(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]
 
 def _funnel_stage(name: str, dataset: DatasetCount) -> FunnelStage:
     counters = dataset.counters
-    reasons = {key.removeprefix(_REMOVED): n for key, n in counters.items() if key.startswith(_REMOVED)}
     return FunnelStage(
         stage=name,
         read=counters["read"],
         kept=counters["kept"],
-        reasons=tuple(ReasonCount(*counted) for counted in most_frequent(reasons)),
+        reasons=tuple(ReasonCount(*counted) for counted in removal_reasons(counters)),
         parts=len(dataset.parts),
         expected=dataset.expected,
         finished=dataset.finished,
@@ -193,7 +191,7 @@ def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, Datas
         for part in dataset.parts:
             where = f"{name}, {part.name}:"
             read, kept = part.counters.get("read", 0), part.counters.get("kept", 0)
-            removed = [count for counter, count in part.counters.items() if counter.startswith(_REMOVED)]
+            removed = [count for counter, count in part.counters.items() if counter.startswith(REMOVED)]
             if kept != part.rows:
                 yield f"{where} {kept:,} documents were counted as kept, but the part holds {part.rows:,}."
             if part.name not in decided:
@@ -236,7 +234,7 @@ def _between_joins(datasets: dict[str, DatasetCount]) -> Iterator[str]:
     if "duplicates" in datasets and "corpus" in datasets:
         found, removed = datasets["duplicates"].counters, datasets["corpus"].counters
         for reason in (EXACT, NEAR):
-            named, gone = found[_REMOVED + reason], removed[_REMOVED + reason]
+            named, gone = found[REMOVED + reason], removed[REMOVED + reason]
             if named != gone:
                 yield f"duplicates names {named:,} documents as {reason}, corpus removes {gone:,}."
 

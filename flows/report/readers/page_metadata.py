@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.store.datasets import count_dataset, most_frequent, part_schema, sampled_tables, stage_folder, value_counts
+from flows.store.datasets import (
+    REMOVED,
+    count_dataset,
+    most_frequent,
+    part_schema,
+    sampled_tables,
+    stage_folder,
+    value_counts,
+)
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
@@ -19,7 +27,7 @@ from tasks.extract.language import UNKNOWN
 _SHOWN = 8
 _COLUMNS = ("title", "published", "declared_language", "license", "robots")
 _FUNNEL_COUNTERS = frozenset(("read", "kept", "bytes"))
-_SHOWN_ELSEWHERE = ("removed.", "other_records.", "personal_data.", "harm.")
+_SHOWN_ELSEWHERE = (REMOVED, "other_records.", "personal_data.", "harm.")
 
 
 @dataclass(frozen=True)

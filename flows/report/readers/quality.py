@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flows.store.datasets import count_dataset, sampled_rows, stage_folder
+from flows.store.datasets import REMOVED, count_dataset, sampled_rows, stage_folder
 from flows.store.deciding_stages import lowest_scores
 from flows.store.run_record import RunRecord
 from tasks.classify.score_rules import reason_name
@@ -109,7 +109,7 @@ def _personal_data(config: CorpusConfig, counters: Counter[str]) -> PersonalData
         return None
     replaced = {kind: PLACEHOLDERS[kind] if kind in asked.replace else None for kind in KINDS}
     kinds = [PersonalDataKind(kind, counters[f"personal_data.{kind}"], mark) for kind, mark in replaced.items()]
-    removed = counters[f"removed.{TOO_MUCH}"]
+    removed = counters[f"{REMOVED}{TOO_MUCH}"]
     return PersonalData(tuple(kinds), counters["personal_data.documents"], asked.max_per_document, removed)
 
 
@@ -132,5 +132,5 @@ def _classifiers(store: Store, record: RunRecord, config: CorpusConfig, counters
                 rule=", ".join(f"{field} {value:g}" for field, value in rule.items()),
                 threshold=rule.get("min_score", rule.get("max_score", lowest.get(name))),
                 scored=scores.counters["scored"] if scores else 0,
-                removed=counters[f"removed.{reason_name(name)}"],
+                removed=counters[f"{REMOVED}{reason_name(name)}"],
             )

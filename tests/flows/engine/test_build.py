@@ -18,13 +18,13 @@ from flows.stages.plan import plan_stages
 from flows.stages.registry import STAGES
 from flows.store.run_record import Recorder
 from tasks.base.errors import PermanentError
-from tasks.base.processes import this_process
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.sources.transfer import TransferConfig
+from tasks.workers.process_name import this_process
 from tests.tasks.crawl_mirror import CRAWL, Mirror, running_mirror, warc_path, write_crawl
 
 QUICK = TransferConfig(requests_per_second=10_000, first_pause_seconds=0.001, longest_pause_seconds=0.01)
@@ -43,11 +43,11 @@ def new_run(base: str, folder: Path, max_failed_share: float = 0.0) -> Run:
     source = SourceConfig(base=base, crawl=CRAWL, warcs="all", max_failed_share=max_failed_share, transfer=QUICK)
     recipe, settings = Recipe(name="built", source=source), RunSettings(store=str(folder / "store"), workers=2)
     plans = plan_stages(recipe, CRAWL, {})
-    recorder = Recorder.start(recipe.model_dump(mode="json"), CRAWL, settings, plans)
+    recorder = Recorder.start("building", recipe.model_dump(mode="json"), CRAWL, settings, plans)
     logger = logging.getLogger("test_build")
     store = Store(settings.store)
     leases = Leases(store, Holder(run=recorder.record.run, process=this_process()))
-    return Run(recipe, settings, store, source, plans, {}, recorder, leases, logger)
+    return Run(recipe, settings, store, source, plans, {}, logger, recorder, leases)
 
 
 def built(run: Run, server: str) -> Run:

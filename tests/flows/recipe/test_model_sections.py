@@ -61,6 +61,13 @@ def test_the_form_of_a_recipe_knows_the_depth() -> None:
             [*GAPS, "pretrain.objective=masked", "pretrain.shape.vocab_size=1536"],
             r"objective masked needs 1 ids beside the tokenizer's, and pretrain\.shape\.vocab_size is 1536",
         ),
+        (["pretrain.schedule.warmup_steps=500"], r"pretrain.*schedule\.warmup_steps must be less than loop\.steps"),
+        (["pretrain.schedule.warmup_steps=150"], r"pretrain.*schedule\.warmup_steps \(150\) and .*must fit into loop"),
+        (["sft.schedule.warmup_steps=80"], r"sft.*schedule\.warmup_steps must be less than loop\.steps"),
+        (["pretrain.optimizer.lr=.nan"], r"pretrain\.optimizer.*lr must be"),
+        (["sft.optimizer.weight_decay=.inf"], r"sft\.optimizer.*weight_decay must be a finite number"),
+        (["pretrain.loop.seed=18446744073709551616"], r"pretrain\.loop.*seed must be at most 18446744073709551615"),
+        (["packing.seed=18446744073709551616"], r"packing\.seed"),
         (["pretrain.shape.rope_scaling=yarn"], "rope_factor must be above 1 with rope_scaling"),
     ],
 )

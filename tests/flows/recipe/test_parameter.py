@@ -42,10 +42,10 @@ def test_a_name_a_file_or_an_object_is_a_recipe(name: str, tmp_path: Path) -> No
 
 
 def test_changes_are_merged_over_the_named_recipe() -> None:
-    changes = {"source": {"warcs": 2}, "filter.languages": ["de"], "pretrain.loop": {"steps": 3}, "sft": None}
+    changes = {"source": {"warcs": 2}, "filter.languages": ["de"], "pretrain.loop": {"steps": 30}, "sft": None}
     given = {"recipe": "first-crawl", "set": changes}
     assert refused_by_the_server(given) is None
-    overrides = ["source.warcs=2", "filter.languages=[de]", "pretrain.loop.steps=3", "sft=null"]
+    overrides = ["source.warcs=2", "filter.languages=[de]", "pretrain.loop.steps=30", "sft=null"]
     assert chosen_recipe(given) == load_recipe("first-crawl", overrides)
 
 

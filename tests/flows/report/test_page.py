@@ -141,6 +141,21 @@ def test_hostile_text_stays_text(copied: tuple[Store, RunRecord]) -> None:
     assert "\x1b" not in html and "\u202e" not in html
 
 
+def test_replies_hold_any_character(copied: tuple[Store, RunRecord]) -> None:
+    """Line separators are text, and half a surrogate pair, which no file can hold, is shown as U+FFFD."""
+    store, record = copied
+    replies = next(Path(store.root).rglob("replies.jsonl"))
+    first, *others = replies.read_text().split("\n")
+    for text in ("One line.\u2028Another.\x85A third.", "half of \ud83d"):
+        changed = json.dumps(json.loads(first) | {"reply": text}, ensure_ascii="\ud83d" in text)
+        replies.write_text("\n".join([changed, *others]), encoding="utf-8")
+        shown = page_of(store, record).text
+        assert "3 of 6 questions right" in shown and "The evaluation cannot be shown" not in shown
+        assert text.split("\u2028")[0].replace("\ud83d", "\ufffd") in shown
+    record = record.model_copy(update={"error": "half of \ud83d"})
+    assert store.exists(write_report(store, record))
+
+
 def _rewrite(store: Store, record: RunRecord, stage: str, text: str) -> None:
     """Put `text` into every text and address of a stage's first part."""
     path = f"{record.stages[stage].plan.folder}/part-00000.parquet"
@@ -229,12 +244,19 @@ def _break_truth(store: Store, record: RunRecord) -> None:
     (Path(store.root) / "synthetic_web" / "truth.jsonl.gz").write_bytes(b"")
 
 
+def _lose_parts_of_the_corpus(store: Store, record: RunRecord) -> None:
+    for name in store.names(record.stages["corpus"].plan.folder):
+        store.remove(f"{record.stages['corpus'].plan.folder}/{name}")
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
         (_break_metrics, "Pretraining cannot be shown"),
         (_break_manifest, "The counts do not add up."),
         (_break_part, "Removed texts cannot be shown"),
+        (_break_part, "part-00000.parquet cannot be read"),
+        (_lose_parts_of_the_corpus, "The corpus holds no finished document yet."),
         (_break_decisions, "there are no decisions"),
         (_break_models, "metrics.jsonl is not there"),
         (_break_truth, "Against the truth"),
@@ -247,3 +269,13 @@ def test_damage_is_named_and_the_rest_is_shown(
     page = page_of(*copied)
     assert words in page.text
     assert copied[1].stages["tokens"].plan.fingerprint in page.text
+
+
+def test_domains_are_counted_over_the_parts_that_are_there(copied: tuple[Store, RunRecord]) -> None:
+    """A run in the middle of a stage has decisions of parts that its last stage has not reached."""
+    store, record = copied
+    whole = Report(store, record).domains
+    store.remove(f"{record.stages['corpus'].plan.folder}/part-00001.parquet")
+    part = Report(store, record).domains
+    assert 0 < part.records < whole.records and part.last_stage == whole.last_stage == "corpus"
+    assert sum(one.kept for one in part.most_kept) > 0

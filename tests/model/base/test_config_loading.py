@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,16 @@ from typing import Any
 
 import pytest
 
-from model.base.config import PACE_FIELDS, LoopConfig, ModelShape, PretrainConfig, deciding_fields
+from model.base.config import (
+    MAX_SEED,
+    LoopConfig,
+    ModelShape,
+    PretrainConfig,
+    PretrainSection,
+    SftSection,
+)
 from model.base.config_loading import config_as_json, load_config, parse_config
+from model.base.deciding_fields import PACE_FIELDS, deciding_fields
 from model.base.errors import BadInput
 from tests.conftest import ROOT
 from tests.model.tiny_corpus import SHAPE, write_json
@@ -23,6 +32,7 @@ VALUES: dict[str, Any] = {
     "shape": SHAPE,
     "loop": {"steps": 10, "global_batch_size": 4},
     "optimizer": {"lr": 1},
+    "schedule": {},
 }
 
 
@@ -49,6 +59,21 @@ def test_a_config_reads_back_to_itself() -> None:
         (("optimizer", "name"), "adam", 'optimizer.name must be one of muon, adamw, not "adam"'),
         (("shape",), 3, "shape must be an object, not 3"),
         (("shape", "kv_heads"), 3, "shape.kv_heads must divide heads"),
+        (("shape", "context"), 0, "shape.context must be at least 1"),
+        (("shape", "rope_base"), 0, "shape.rope_base must be positive"),
+        (("shape", "norm_epsilon"), -1e-6, "shape.norm_epsilon must be positive"),
+        (("shape", "rope_base"), math.inf, "shape.rope_base must be a finite number, not inf"),
+        (("loop", "global_batch_size"), 0, "loop.global_batch_size must be at least 1"),
+        (("loop", "seed"), -1, "loop.seed must not be negative"),
+        (("loop", "seed"), MAX_SEED + 1, f"loop.seed must be at most {MAX_SEED}"),
+        (("loop", "max_hours"), math.inf, "loop.max_hours must be a finite number, not inf"),
+        (("optimizer", "lr"), math.nan, "optimizer.lr must be a finite number, not nan"),
+        (("optimizer", "lr"), -1e-3, "optimizer.lr must be positive"),
+        (("optimizer", "lr"), 10**400, "optimizer.lr must be of type float"),
+        (("optimizer", "muon_lr"), math.inf, "optimizer.muon_lr must be a finite number, not inf"),
+        (("optimizer", "weight_decay"), math.inf, "optimizer.weight_decay must be a finite number, not inf"),
+        (("optimizer", "gradient_clip"), math.nan, "optimizer.gradient_clip must be a finite number, not nan"),
+        (("schedule", "final_fraction"), math.nan, "schedule.final_fraction must be between 0 and 1"),
         (("folder",), "", 'folder must be of type path (a string), not ""'),
     ],
 )
@@ -62,6 +87,31 @@ def test_a_wrong_field_is_named(path: tuple[str, ...], value: Any, message: str)
         parse_config(values, PretrainConfig, "demo.json")
     assert str(caught.value).startswith("demo.json: ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (
+            {"warmup_steps": 100},
+            "warmup_steps must be less than loop.steps: after 100 .* a run of 100 would end",
+        ),
+        (
+            {"warmup_steps": 61},
+            r"warmup_steps \(61\) and .*fraction \(0.4, 40 steps\) must fit .*\(100\)",
+        ),
+        ({"warmup_steps": 1, "decay_fraction": 1.0}, "the decay would begin before the warmup ends; lower one of them"),
+        ({"warmup_steps": 100, "name": "cosine"}, "must be less than loop.steps"),
+        ({"warmup_steps": 500, "name": "linear"}, "must be less than loop.steps"),
+        ({"warmup_steps": 100, "decay_fraction": 0.0}, "must be less than loop.steps"),
+    ],
+)
+@pytest.mark.parametrize("section", [PretrainSection, SftSection])
+def test_warmup_and_decay_fit_into_the_run(section: type, schedule: dict[str, Any], message: str) -> None:
+    values = {"loop": {"steps": 100, "global_batch_size": 4}, "schedule": schedule}
+    values |= {"shape": SHAPE} if section is PretrainSection else {}
+    with pytest.raises(BadInput, match=message):
+        parse_config(values, section, "demo.json")
 
 
 def test_a_missing_field_is_named() -> None:
@@ -102,6 +152,12 @@ def test_pace_fields_are_fields_of_the_loop() -> None:
     deciding = {"steps", "global_batch_size", "seed", "precision", "document_mask", "evaluation_documents"}
     deciding |= {"spike_sigma", "max_hours", "patience", "float8"}
     assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
+
+
+def test_a_seed_beyond_torchs_is_refused() -> None:
+    assert LoopConfig(steps=1, global_batch_size=1, seed=2**64 - 1).seed == 2**64 - 1
+    with pytest.raises(ValueError, match="seed must be at most 18446744073709551615"):
+        LoopConfig(steps=1, global_batch_size=1, seed=2**64)
 
 
 def test_a_loop_without_its_pace_decides_the_result() -> None:

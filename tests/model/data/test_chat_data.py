@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.data.chat_data import open_chat_data, pack, read_conversations
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.data.packed_sequences import IGNORED
-from tests.model.tiny_corpus import TinyCorpus
+from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json
 
 START, END = 1, 2
 
@@ -54,10 +55,8 @@ def test_a_prompt_ends_where_the_reply_begins(chat: ChatFormat) -> None:
 
 def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatFormat) -> None:
     transformers = pytest.importorskip("transformers")
-    from model.data.chat_format import CHAT_TEMPLATE
-
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(corpus.tokenizer), chat_template=CHAT_TEMPLATE, eos_token="<|im_end|>"
+        tokenizer_file=str(corpus.tokenizer), chat_template=chat.template, eos_token="<|im_end|>"
     )
     messages = [
         Message("user", "  What sells Karam?\n"),
@@ -68,6 +67,30 @@ def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatForm
     for prompt, ids in ((True, chat.prompt(messages)), (False, chat.conversation(messages)[0])):
         theirs = tokenizer.apply_chat_template(plain, add_generation_prompt=prompt, tokenize=True, return_dict=True)
         assert theirs["input_ids"] == ids
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+        {
+            "model": {
+                "type": "BPE",
+                "vocab": {"a": 0, "b": 1, "ab": 2},
+                "merges": [["a", "b"]],
+                "continuing_subword_prefix": "##",
+            }
+        },
+        {"model": {"type": "Unknown"}},
+    ],
+)
+def test_a_tokenizer_that_breaks_its_library_is_explained(
+    corpus: TinyCorpus, tmp_path: Path, part: dict[str, object]
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(corpus.tokenizer.read_text()) | part))
+    with pytest.raises(BadInput, match=r"the tokenizer .* cannot be read"):
+        load_chat_format(path)
 
 
 def write_chat(path: Path, conversations: list[list[tuple[str, str]]]) -> Path:
@@ -118,6 +141,38 @@ def test_malformed_lines_are_named(tmp_path: Path, line: str, message: str) -> N
     path.write_text(f"{good}\n{line}\n")
     with pytest.raises(BadInput, match=message):
         read_conversations(path)
+
+
+def changed_tokenizer(corpus: TinyCorpus, path: Path, **changes: object) -> Path:
+    """The corpus's tokenizer with some of its fields changed."""
+    return write_json(path, {**json.loads(corpus.tokenizer.read_text(encoding="utf-8")), **changes})
+
+
+def test_a_tokenizer_saved_for_batches_cuts_and_fills_nothing(corpus: TinyCorpus, tmp_path: Path) -> None:
+    truncation = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    fixed = {"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None}
+    padding = {**fixed, "pad_id": 0, "pad_type_id": 0, "pad_token": "!"}
+    path = changed_tokenizer(corpus, tmp_path / "tokenizer.json", truncation=truncation, padding=padding)
+    text = "Karam sells salt and Bovosk sells glass."
+    for shorter in (text, "a"):
+        assert load_chat_format(path).encode(shorter) == load_chat_format(corpus.tokenizer).encode(shorter)
+
+
+def test_a_tokenizer_with_ids_beyond_the_model_is_refused(corpus: TinyCorpus, tmp_path: Path) -> None:
+    """However few they are."""
+    model = json.loads(corpus.tokenizer.read_text(encoding="utf-8"))["model"]
+    model["vocab"]["far"] = 4_000_000_000
+    path = changed_tokenizer(corpus, tmp_path / "tokenizer.json", model=model)
+    with pytest.raises(BadInput, match=r"the tokenizer has .* ids and the model only"):
+        load_chat_format(path).check_vocabulary(ModelShape(**{**SHAPE, "vocab_size": 1000}))
+
+
+def test_a_file_too_large_for_a_tokenizer_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(BadInput, match=r"tokenizer\.json has more than 256 MiB, so it is no tokenizer"):
+        load_chat_format(path)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=40))

@@ -1,5 +1,6 @@
 """Token parts and packing plans become batches, and damaged ones become clear messages."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,26 @@ def test_batches_hold_the_planned_segments(folder: Path) -> None:
         (10, 0, 0, 0, 0, 0, 0, 0): [0] + [IGNORED] * 7,
     }
     assert (batch.targets_in_step, batch.tokens_in_step) == (6, 9)
+
+
+@pytest.mark.parametrize("dtype", ["O", "int64", "V0", 3, None])
+def test_a_copy_whose_tokens_are_no_tokens_is_made_anew(folder: Path, dtype: object) -> None:
+    """numpy would map bytes of a file as pointers to objects, and follow them."""
+    open_token_cache(folder / "tokens", folder / "cache")
+    (summary,) = (folder / "cache").glob("tokens-*/summary.json")
+    write_json(summary, {**json.loads(summary.read_text()), "dtype": dtype})
+    cache = open_token_cache(folder / "tokens", folder / "cache")
+    assert cache.tokens.dtype == np.uint16 and cache.document(0).tolist() == [0, 5, 6, 7, 0]
+
+
+@pytest.mark.parametrize("name", ["parts", "offsets", "byte_counts", "validation"])
+def test_a_copy_whose_header_asks_for_terabytes_is_made_anew(folder: Path, name: str) -> None:
+    open_token_cache(folder / "tokens", folder / "cache")
+    (file,) = (folder / "cache").glob(f"tokens-*/{name}.npy")
+    with file.open("wb") as stream:
+        header = {"shape": (1 << 40,), "fortran_order": False, "descr": "<i8"}
+        np.lib.format.write_array_header_1_0(stream, header)
+    assert len(open_token_cache(folder / "tokens", folder / "cache").offsets) == 4
 
 
 def test_the_cache_is_built_once_and_mapped(folder: Path) -> None:
@@ -153,7 +174,12 @@ def test_only_the_parts_of_the_manifest_are_read(folder: Path) -> None:
         open_training_data(cache, packing, small_shape(), 2, 0)
 
 
-@pytest.mark.parametrize("manifest", [[], {}, {"parts": [{}]}, {"parts": [{"path": "../part-00000.parquet"}]}])
+FOREIGN_NAMES = ["../part-00000.parquet", "..", "", "part-00000.parquet\x00", "a\\part-00000.parquet"]
+
+
+@pytest.mark.parametrize(
+    "manifest", [[], {}, {"parts": [{}]}, *({"parts": [{"path": name}]} for name in FOREIGN_NAMES)]
+)
 def test_a_damaged_manifest_is_refused(folder: Path, manifest: Any) -> None:
     write_json(folder / "tokens" / "manifest.json", manifest)
     with pytest.raises(BadInput, match=r"manifest\.json is damaged"):

@@ -8,7 +8,7 @@ import pytest
 
 from model.base.errors import BadInput
 from model.data.chat_data import open_chat_data, read_conversations
-from model.data.chat_format import TOOL_CHAT_TEMPLATE, TOOL_TOKENS, ChatFormat, load_chat_format
+from model.data.chat_format import TOOL_TOKENS, ChatFormat, load_chat_format
 from tests.model.tiny_corpus import TinyCorpus
 from tests.model.tool_tokenizer import tool_tokenizer
 
@@ -68,19 +68,19 @@ def test_calls_are_learnt_and_results_are_not(chat: ChatFormat, tmp_path: Path) 
     ids, written = chat.conversation(messages)
     learnt = "".join(chat.decode([token]) if marked else "|" for token, marked in zip(ids, written, strict=True))
     assert [part for part in learnt.split("|") if part] == [
-        'I look it up.<tool_call>{"name": "price", "arguments": {"good": "salt"}}</tool_call>',
+        'I look it up.\n<tool_call>\n{"name": "price", "arguments": {"good": "salt"}}\n</tool_call>',
         "Three.",
     ]
     whole = chat.decode(ids)
     described = json.dumps(TOOLS[0], ensure_ascii=False)
     assert whole.startswith(f"system\nBe short.\n\nTools you can call, one a line:\n{described}")
-    assert '<tool_response>{"price": 3}</tool_response>' in whole
+    assert 'user\n<tool_response>\n{"price": 3}\n</tool_response>' in whole
 
 
 def test_transformers_renders_the_same_ids(chat: ChatFormat, tokenizer: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     theirs = transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(tokenizer), chat_template=TOOL_CHAT_TEMPLATE, eos_token="<|im_end|>"
+        tokenizer_file=str(tokenizer), chat_template=chat.template, eos_token="<|im_end|>"
     )
     read = read_conversations(write_chat(tmp_path / "chat.jsonl", CONVERSATIONS))
     for conversation, messages in zip(CONVERSATIONS, read, strict=True):

@@ -81,7 +81,44 @@ def test_generation_ends_where_the_context_ends() -> None:
         generate(model, [[]], Sampling(), ())
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0.0}, {"max_new_tokens": 0}])
+@pytest.mark.parametrize("temperature", [0.0, 5e-324, 1e-300, 1e-45, 1e-40, 1e-38, 1e-30, 1e-9])
+def test_a_tiny_temperature_takes_the_likeliest(temperature: float) -> None:
+    logits = torch.tensor([[5.0, 20.0, 10.0], [-1e30, 1e30, 0.0]])
+    chosen = choose(logits, Sampling(temperature=temperature, top_k=2, top_p=0.9), torch.Generator())
+    assert chosen.tolist() == [1, 1]
+
+
+def test_a_huge_temperature_draws_evenly() -> None:
+    draws = torch.Generator().manual_seed(0)
+    logits = torch.tensor([[5.0, 20.0, 10.0]]).expand(3000, -1)
+    shares = choose(logits, Sampling(temperature=1e300), draws).bincount(minlength=3) / 3000
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize("seed", [0, 2**63, 2**64 - 1])
+def test_every_seed_that_is_accepted_can_be_drawn_from(seed: int) -> None:
+    assert generate(random_model(), [[5]], Sampling(temperature=1.0, max_new_tokens=2, seed=seed), ()) != [[]]
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**64, 10**30])
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
+    with pytest.raises(BadInput, match="seed must be between 0 and 18446744073709551615"):
+        Sampling(seed=seed)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_k": -1},
+        {"top_p": 0.0},
+        {"top_p": 1.01},
+        {"top_p": float("nan")},
+        {"max_new_tokens": 0},
+    ],
+)
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(BadInput, match="top-p must be above 0"):
         Sampling(**wrong)  # type: ignore[arg-type]

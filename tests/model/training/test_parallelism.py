@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from model.base.config import LoopConfig, deciding_fields
+from model.base.config import LoopConfig
 from model.base.config_loading import config_as_json
+from model.base.deciding_fields import deciding_fields
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import newest_valid_checkpoint
 from model.pretrain import pretrain

@@ -1,8 +1,11 @@
 """Golden learning-rate schedules."""
 
-from typing import Literal
+import itertools
+from typing import Literal, get_args, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.base.config import ScheduleConfig
 from model.training.schedule import learning_rate_factor
@@ -37,3 +40,18 @@ def test_no_step_has_a_rate_of_zero() -> None:
     for name in names:
         config = ScheduleConfig(name=name, warmup_steps=2)
         assert all(learning_rate_factor(config, step, 50) > 0 for step in range(50))
+
+
+@given(st.integers(1, 300), st.data())
+def test_a_schedule_that_fits_reaches_its_peak_and_never_falls_off_a_cliff(steps: int, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(get_args(get_type_hints(ScheduleConfig)["name"])))
+    schedule = ScheduleConfig(name, data.draw(st.integers(0, steps)), data.draw(st.floats(0, 1)))
+    try:
+        schedule.check_steps(steps)
+    except ValueError:
+        return
+    rates = [learning_rate_factor(schedule, step, steps) for step in range(steps)]
+    slope = 1 / max(1, round(schedule.decay_fraction * steps)) if name == "warmup_stable_decay" else 1.0
+    assert max(rates) > 1 - 1.01 * slope, "rounding may take one step from the peak"
+    if name == "warmup_stable_decay":
+        assert all(before - after < 2.01 * slope for before, after in itertools.pairwise(rates))

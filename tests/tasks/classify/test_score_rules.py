@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.classify.lowest_kept import LowestKept, find_lowest_kept
+from tasks.classify.lowest_kept import LOWEST_KEPT, LowestKept, find_lowest_kept, read_lowest_kept
 from tasks.classify.score_rules import ClassifierCheck, score_rules, scores_schema
 from tasks.classify.training import ScoreRuleConfig
 
@@ -54,6 +54,12 @@ def test_a_score_at_the_threshold_stays(rule: ScoreRuleConfig, stays: list[float
 
 def test_an_empty_crawl_has_a_lowest_score_too() -> None:
     assert find_lowest_kept(0.1, "score_q", lambda columns: iter(())) == LowestKept(0.0, None)
+
+
+def test_lowest_scores_survive_their_table() -> None:
+    lowest = {"a": LowestKept(0.018112, None), "q": LowestKept(0.25, "W:3")}
+    rows = [{"name": name, **found._asdict()} for name, found in lowest.items()]
+    assert read_lowest_kept([pa.Table.from_pylist(rows, LOWEST_KEPT)]) == lowest
 
 
 def test_every_classifier_that_removes_a_document_is_named() -> None:

@@ -63,6 +63,12 @@ def test_a_text_is_taken_once_and_a_blank_one_not_at_all(store: Store, tmp_path:
     assert texts_in(store, written(tmp_path, "a.jsonl", ["one", "one", " \n", "", "one"])) == ["one"]
 
 
+@pytest.mark.parametrize(("name", "first"), [("a.jsonl", b'{"text": "one"}'), ("a.txt", b"one")])
+def test_a_byte_order_mark_is_no_text(store: Store, tmp_path: Path, name: str, first: bytes) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + first + b"\n")
+    assert texts_in(store, str(tmp_path / name)) == ["one"]
+
+
 def test_only_the_sample_is_held() -> None:
     sample = TextSample(10, 1, 5)
     for start in range(0, 100_000, 1000):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tasks.base.errors import PermanentError
-from tasks.base.processes import ProcessName, this_process
 from tasks.dataset.leases import BEAT_SECONDS, EXPIRY_SECONDS, Holder, Leases
 from tasks.dataset.store import Store
+from tasks.workers.process_name import ProcessName, this_process
 
 DATASET = "extract/0a1b"
 ELSEWHERE = ProcessName(host="node-7", machine="another boot", pid=1)
@@ -115,7 +115,7 @@ def test_a_holder_that_beats_is_not_taken_over(store: Store) -> None:
 def test_a_holder_whose_process_was_killed_is_not_waited_for(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     script = (
-        "import sys, time; from tasks.base.processes import this_process; from tasks.dataset.leases import *\n"
+        "import sys, time; from tasks.workers.process_name import this_process; from tasks.dataset.leases import *\n"
         "leases = Leases(Store(sys.argv[1]), Holder(run='killed', process=this_process()))\n"
         f"with leases, leases.holding({DATASET!r}): print('held', flush=True); time.sleep(600)"
     )

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -107,3 +108,11 @@ def test_a_manifest_lists_parts_of_its_own_folder(store: Store, path: str) -> No
     store.write_bytes(f"datasets/extract/{'f' * 16}/manifest.json", json.dumps(written).encode())
     with pytest.raises(PermanentError, match=r"manifest .* is damaged"):
         read_manifest(store, "extract", "f" * 16)
+
+
+def test_a_part_that_unpacks_to_no_usual_number_of_rows_is_refused(store: Store, tmp_path: Path) -> None:
+    zeros = pa.table({"n": np.zeros((1 << 22) + 1, np.int64)})
+    pq.write_table(zeros, tmp_path / "part", row_group_size=1 << 23)
+    assert (tmp_path / "part").stat().st_size < 20_000
+    with pytest.raises(PermanentError, match=r"4,194,305 rows, more than 4,194,304.*Delete the file"):
+        next(read_part(store, "part"))

@@ -1,13 +1,19 @@
 """The store: whole files or none, on a disk, in memory and on an S3-compatible server."""
 
 import errno
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from fsspec.implementations import memory
 
 from tasks.base.errors import PermanentError
-from tasks.dataset.store import Store, explaining_full_disk
+from tasks.dataset.store import Store, explaining_failed_writes
+from tests.conftest import ROOT
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -17,6 +23,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "memory":
         return Store(f"memory://{tmp_path.name}")
     return Store(request.getfixturevalue("s3_bucket"))
+
+
+def test_a_bucket_that_is_not_there_is_said_so(s3_bucket: str) -> None:
+    Store(s3_bucket).require_reachable()
+    with pytest.raises(PermanentError, match=r"there is no bucket 'no-such-bucket'"):
+        Store("s3://no-such-bucket/store").require_reachable()
+
+
+def test_a_server_that_does_not_answer_is_one_sentence(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from s3fs import S3FileSystem
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(PermanentError, match=r"^The store s3://.* cannot be reached: .*AWS_ENDPOINT_URL\.$"):
+            Store(s3_bucket).require_reachable()
+    finally:
+        S3FileSystem.clear_instance_cache()
 
 
 def test_what_is_written_is_read_back(store: Store) -> None:
@@ -113,6 +137,61 @@ def test_no_path_leads_out_of_the_store(store: Store, path: str) -> None:
         store.write_bytes(path, b"")
 
 
+def killed_while_writing(url: str, path: str) -> None:
+    """Let another process write to the store and be killed in the middle of it."""
+    code = (
+        "import os, signal, sys; from tasks.dataset.store import Store\n"
+        "with Store(sys.argv[1]).writing(sys.argv[2]) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, url, path], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+
+
+def test_what_a_kill_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for name in ("one.json", "two.json"):
+        killed_while_writing(store.url, f"runs/{name}")
+    elsewhere = f".three.json.{'0' * 16}-1.tmp"
+    for name in (elsewhere, ".four.json.tmp", ".five.json.99.tmp"):
+        (tmp_path / "runs" / name).write_bytes(b"")
+    with store.writing("runs/live.json") as live:
+        live.write_bytes(b"x")
+        assert len(store.names("runs")) == 6
+        store.remove_abandoned("runs")
+        assert store.names("runs") == sorted([live.name, elsewhere, ".four.json.tmp", ".five.json.99.tmp"])
+
+
+def test_what_a_kill_left_of_an_upload_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed_while_writing("memory://killed", "part")
+    assert len(list(tmp_path.rglob("part"))) == 1
+    store = Store(f"memory://{tmp_path.name}")
+    with store.writing("one") as one:
+        one.write_bytes(b"1")
+        store.write_bytes("two", b"2")
+        assert list(tmp_path.rglob("part")) == [one]
+    assert store.names("") == ["one", "two"]
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="a folder that not even root may write to is needed")
+def test_a_store_that_cannot_be_written_says_so_in_a_sentence() -> None:
+    store = Store("/sys/kernel/sluice-test")
+    writes = (lambda: store.write_bytes("a", b""), lambda: store.create("a", b""))
+    for write in writes:
+        with pytest.raises(PermanentError, match=r"write /sys/kernel/sluice-test/a: .*Look at its permissions"):
+            write()
+    assert store.names("") == []
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_read_only_place_says_where_and_what_to_do(number: int) -> None:
+    told = pytest.raises(PermanentError, match=r"Could not write /somewhere: .*this user can write to")
+    with told, explaining_failed_writes("/somewhere"):
+        raise OSError(number, os.strerror(number))
+
+
 def test_names_that_no_path_has_are_left_out(tmp_path: Path) -> None:
     store = Store(f"memory://{tmp_path.name}")
     store.write_bytes("runs/one.json", b"")
@@ -127,5 +206,5 @@ def test_an_unknown_protocol_is_refused_by_name() -> None:
 
 def test_a_full_disk_says_where_and_what_to_do() -> None:
     told = pytest.raises(PermanentError, match=r"disk is full: could not write /somewhere.*make room")
-    with told, explaining_full_disk("/somewhere"):
+    with told, explaining_failed_writes("/somewhere"):
         raise OSError(errno.ENOSPC, "No space left on device")

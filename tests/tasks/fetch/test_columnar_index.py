@@ -64,6 +64,17 @@ def test_conditions_choose_the_same_from_a_mirror_and_a_folder(mirror: Mirror, c
         assert selected(base, tlds=["fr"]) == set()
 
 
+@pytest.mark.parametrize(
+    ("limit", "message"), [("_MOST_GROUP_ROWS", "more than 4 rows"), ("_MOST_GROUP_BYTES", "more than 4 bytes")]
+)
+def test_a_row_group_that_none_is_so_large_is_refused(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, limit: str, message: str
+) -> None:
+    monkeypatch.setattr(f"tasks.fetch.columnar_index.{limit}", 4)
+    with pytest.raises(PermanentError, match=message):
+        selected(mirror.base, languages=["de"])
+
+
 def test_a_domain_is_found_without_reading_what_cannot_hold_it(mirror: Mirror, crawl: list[IndexedPage]) -> None:
     path = list_index_files(source(mirror.base))[0]
     mirror.asked.clear()

@@ -12,11 +12,13 @@ from pathlib import Path, PurePosixPath
 from random import Random
 
 import fsspec
+import httpx
 import pytest
 
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.sources.downloading import DamagedWarc, fetch_warc
+from tasks.sources.http_source import _retry_after, _tag
 from tasks.sources.transfer import NotFound, TransferConfig
 from tasks.warc.content import NotAWarc
 from tests.conftest import COMMON_CRAWL
@@ -151,6 +153,61 @@ def test_a_resumed_reply_of_another_file_is_not_appended(mirror: Mirror, place: 
     assert [asked is None for _, asked in mirror.asked] == [False, True]
 
 
+def dated(date: str, heeds_if_range: bool = True, share: float = 1.0) -> crawl_mirror.Fault:
+    """Answer as a server without tags, whose versions of a file differ in Last-Modified alone."""
+
+    def answer(handler: Handler) -> None:
+        data, asked = handler.file().read_bytes(), handler.headers.get("Range")
+        status, first, extra = 200, 0, {"Last-Modified": date}
+        if asked and (handler.headers.get("If-Range") == date or not heeds_if_range):
+            status, first = 206, int(asked.removeprefix("bytes=").partition("-")[0])
+            extra["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+        body = data[first:]
+        handler.answer(status, body[: int(len(body) * share)], **{"Content-Length": str(len(body)), **extra})
+        handler.close_connection = share < 1
+
+    return answer
+
+
+@pytest.mark.parametrize("heeds_if_range", [True, False])
+def test_a_file_without_a_tag_is_known_by_its_date(mirror: Mirror, place: Path, heeds_if_range: bool) -> None:
+    old, new = (formatdate(at, usegmt=True) for at in (1_700_000_000, 1_700_000_500))
+    packed = [gzip_members([one]) for one in warc_records(6, size=700)]
+    versions = [b"".join(packed), b"".join(packed[::-1])]
+    (mirror.root / PATH).write_bytes(versions[0])
+    mirror.faults[:] = [dated(old, heeds_if_range, 0.6), *[refuse(503)] * 4]
+    with pytest.raises(TemporaryError):
+        fetch_warc(mirror.base, PATH, place, QUICK)
+    (mirror.root / PATH).write_bytes(versions[1])
+    mirror.asked.clear()
+    mirror.faults[:] = [dated(new, heeds_if_range)] * 2
+    fetch_warc(mirror.base, PATH, place, QUICK)
+    assert place.read_bytes() == versions[1]
+    assert mirror.asked[0][1] is not None
+    assert len(mirror.asked) == (1 if heeds_if_range else 2)
+
+
+def test_the_same_file_without_a_tag_is_continued(mirror: Mirror, whole: bytes, place: Path) -> None:
+    date = formatdate(1_700_000_000, usegmt=True)
+    mirror.faults[:] = [dated(date, share=0.5), dated(date)]
+    fetch_warc(mirror.base, PATH, place, QUICK)
+    assert place.read_bytes() == whole
+    assert [asked is None for _, asked in mirror.asked] == [True, False]
+
+
+@pytest.mark.parametrize("extent", ["bytes 0-10/5", "bytes 9-3/20", "bytes 7-9/*", "bytes */90", "items 0-9/90", ""])
+def test_a_part_that_is_not_the_one_asked_for_is_not_taken(
+    mirror: Mirror, whole: bytes, place: Path, extent: str
+) -> None:
+    def elsewhere(handler: Handler) -> None:
+        handler.answer(206, b"another part", Content_Range=extent)
+
+    mirror.faults[:] = [cut(0.5), elsewhere, elsewhere]
+    fetch_warc(mirror.base, PATH, place, QUICK)
+    assert place.read_bytes() == whole
+    assert len(mirror.asked) == 4
+
+
 def test_a_partial_file_of_unknown_origin_is_not_trusted(mirror: Mirror, whole: bytes, place: Path) -> None:
     place.parent.mkdir(parents=True)
     (place.parent / "x.warc.gz.partial").write_bytes(b"who knows")
@@ -188,6 +245,31 @@ def test_retry_after_is_honoured_up_to_a_limit(mirror: Mirror, place: Path) -> N
         began = time.monotonic()
         fetch_warc(mirror.base, PATH, place, slow)
         assert 0.3 <= time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("headers", "tag"),
+    [
+        ({"ETag": '"a"', "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}, '"a"'),
+        ({"ETag": 'W/"a"', "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}, "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ({"Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT", "Date": "Tue, 14 Nov 2023 22:13:50 GMT"}, None),
+        ({"Last-Modified": "yesterday"}, None),
+        ({}, None),
+    ],
+)
+def test_a_file_is_known_by_what_promises_equal_bytes(headers: dict[str, str], tag: str | None) -> None:
+    assert _tag(httpx.Response(200, headers=headers)) == tag
+
+
+def test_a_date_to_wait_for_is_one_of_the_servers_clock() -> None:
+    for wrong in (-3600, 3600):
+        now = time.time() + wrong
+        headers = httpx.Headers(
+            {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 30, usegmt=True)}
+        )
+        assert _retry_after(headers) == 30
+    for soon in ("soon", formatdate(time.time() - 30, usegmt=True), ""):
+        assert _retry_after(httpx.Headers({"Retry-After": soon})) == 0
 
 
 def test_a_missing_file_is_permanent(mirror: Mirror, place: Path) -> None:

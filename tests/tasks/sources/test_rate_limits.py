@@ -153,6 +153,32 @@ def test_retry_after_holds_for_all_workers_up_to_a_limit(asked_for: float, short
     assert shortest < waited(RateLimiter(PLACE, LIMITS)) < longest
 
 
+def test_a_clock_set_back_makes_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RateLimiter(PLACE, LIMITS)
+    limiter.await_turn()
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+    assert waited(limiter) < 0.1
+    monkeypatch.setattr(time, "time", lambda: clock() - 7200)
+    assert waited(RateLimiter(PLACE, LIMITS)) < 0.1
+
+
+def test_a_pause_lasts_as_long_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RateLimiter(PLACE, LIMITS)
+    limiter.refused(time.time(), 1.0)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+    assert 0.5 < waited(limiter) < 1.7
+
+
+def test_a_long_pause_is_reported(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.sources.rate_limits._REPORTED_SECONDS", 0.5)
+    RateLimiter(PLACE, LIMITS).refused(time.time(), 1.0)
+    with caplog.at_level("INFO"):
+        RateLimiter(PLACE, LIMITS).await_turn()
+    assert [record.message for record in caplog.records] == [f"{PLACE} asked for a pause: going on in 1 s"]
+
+
 def test_another_source_has_limits_of_its_own() -> None:
     RateLimiter(PLACE, LIMITS).refused(time.time(), 2.0)
     assert waited(RateLimiter("http://other.example", LIMITS)) < 0.1

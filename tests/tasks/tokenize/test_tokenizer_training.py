@@ -123,6 +123,11 @@ def test_tokens_of_tools_follow_those_of_turns_where_they_are_asked_for(tokenize
     careful = encoder(with_tools.to_str())
     ids = careful.encode(text, add_special_tokens=False).ids
     assert min(ids) >= 7 and careful.decode(ids) == text
+    added = {token.content: token.special for token in with_tools.get_added_tokens_decoder().values()}
+    assert added == dict.fromkeys(SPECIAL_TOKENS, True) | dict.fromkeys(TOOL_TOKENS, False)
+    call = [3, *careful.encode("{}", add_special_tokens=False).ids, 4, 2]
+    assert with_tools.decode(call) == "<tool_call>{}</tool_call>", "what tells a call is no special token"
+    assert bytes_per_token(with_tools)[:8].tolist() == [0] * 7 + [1]
     with pytest.raises(ValidationError, match="vocab_size must be at least 263"):
         TokenizerConfig(vocab_size=262, tools=True)
 

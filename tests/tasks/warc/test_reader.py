@@ -19,6 +19,7 @@ from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_p
 from tests.tasks.warc_builder import HTML, crawl, http_response, members, page, record, sha1
 
 LIMITS = ReadLimits()
+GZIPPED = gzip.compress(HTML, mtime=0)
 
 
 def read(
@@ -152,6 +153,70 @@ def test_the_final_response_after_interim_ones_is_the_page() -> None:
     found = one_page(interim + http_response(), WARC_Payload_Digest=sha1(HTML))
     assert (found.http_status, found.payload, found.digest_ok) == (200, HTML, True)
     assert one_page(b"HTTP/1.1 100 Continue\r\n\r\n").http_status == 100
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"http/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", HTML),
+        (b"HTTP/2 200\r\ncontent-type: text/html\r\n\r\n", HTML),
+        (b"HTTP 200 OK\r\nContent-Type: text/html\r\n\r\n", HTML),
+        (b"ICY 200 OK\r\nContent-Type: text/html\r\n\r\n", HTML),
+        (b"\r\nHTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", HTML),
+        (b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n", HTML),
+        (b"HTTP/1.1 200 OK\r\nContent-Type:\r\n text/html\r\n\r\n", HTML),
+        (b"HTTP/1.1 200 OK\r\nCONTENT-TYPE : text/html\r\n\r\n", HTML),
+        (b"HTTP/1.1 104 Upload\n\n" * 4 + b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n", HTML),
+        (
+            b"HTTP/1.1 200 OK\nContent-Type: text/html\nTransfer-Encoding: gzip\nTransfer-Encoding: Chunked\n\n",
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(GZIPPED), GZIPPED),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: utf-8\r\nContent-Encoding: gzip\r\n\r\n",
+            GZIPPED,
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: x-gzip\r\n\r\n", GZIPPED),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: deflate\r\n\r\n", zlib.compress(HTML)),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: identity\r\n\r\n", HTML),
+    ],
+)
+def test_a_head_is_read_as_browsers_read_it(head: bytes, body: bytes) -> None:
+    found = one_page(head + body)
+    assert (found.http_status, found.content_type, found.payload, found.truncated) == (200, "text/html", HTML, None)
+
+
+def test_repeated_content_types_are_joined() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Type: text/html; charset=euc-kr\r\n\r\n"
+    assert one_page(head + HTML).content_type == "text/plain, text/html; charset=euc-kr"
+
+
+def test_a_block_without_a_head_is_a_body() -> None:
+    for block in (HTML, b"HTTP is a protocol.", b"ICYMI 200 things"):
+        found = one_page(block)
+        assert (found.http_status, found.content_type, found.payload) == (None, "", block)
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        (f"https://tolvane.example/{'a' * 8000}", "the address has 8,024 characters"),
+        (f"https://{'a.' * 150}example/", "a host of 307 characters"),
+        (f"https://{'a' * 100_000}/", "the address has 100,009 characters"),
+    ],
+)
+def test_an_address_that_no_page_has_is_a_bad_record(url: str, detail: str) -> None:
+    (found,) = read_pages(io.BytesIO(record(http_response(), url=url)), ReadLimits())
+    assert isinstance(found, Unreadable)
+    assert found.reason == "bad_record" and detail in found.detail
+    assert found.url == (url if len(url) <= 8000 else None)
+
+
+def test_clueweb09_has_its_dates_and_no_digest_to_compare() -> None:
+    trec = {"WARC_TREC_ID": "clueweb09-en0000-00-00000", "WARC_Payload_Digest": sha1(b"as it was")}
+    found = one_page(http_response(), WARC_Date="2009-03-65T08:43:19-0800", **trec)
+    assert (found.date, found.digest_ok) == (datetime(2009, 3, 6, 16, 43, 19, tzinfo=UTC), None)
+    for date in ("2009-03-367T08:43:19-0800", "2009-03-65"):
+        assert one_page(http_response(), WARC_Date=date).date is None
 
 
 def test_a_transfer_coding_within_chunks_is_undone() -> None:

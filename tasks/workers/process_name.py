@@ -4,6 +4,8 @@ import os
 import socket
 from pathlib import Path
 
+import xxhash
+
 from tasks.base.config import Config
 
 
@@ -33,6 +35,20 @@ class ProcessName(Config):
 def this_process() -> ProcessName:
     """Return the name of the process that calls."""
     return ProcessName(host=socket.gethostname(), machine=_machine(), pid=os.getpid())
+
+
+def process_mark() -> str:
+    """Return a short name of this process for the names of its temporary files."""
+    return f"{xxhash.xxh3_64_hexdigest(_machine())}-{os.getpid()}"
+
+
+def mark_is_abandoned(mark: str) -> bool:
+    """Return whether the process of that mark has certainly ended."""
+    machine, _, pid = mark.partition("-")
+    ours, _, own_pid = process_mark().partition("-")
+    if machine != ours or not pid.isdecimal() or pid == own_pid:
+        return False
+    return ProcessName(host="", machine=_machine(), pid=int(pid)).is_gone
 
 
 def _machine() -> str:

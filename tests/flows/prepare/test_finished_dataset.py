@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.engine.finished_dataset import finished_manifest
+from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from tasks.dataset.store import Store
 

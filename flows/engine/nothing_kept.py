@@ -1,0 +1,48 @@
+"""The error of a run whose corpus comes out empty: which stage kept nothing, and why."""
+
+from collections.abc import Mapping
+
+from flows.stages.registry import STAGES
+from flows.store.datasets import removal_reasons
+from tasks.base.errors import PermanentError
+from tasks.dataset.manifest import Manifest
+from tasks.dataset.stage import Stage
+
+_REASONS = 5
+_ADVICE = {
+    "fetch": "Look at the addresses in `sluice status`, or read other WARCs.",
+    "extract": "Look at the pages in `sluice report`, change the recipe's extract section, or read more WARCs.",
+    "filter": "Look at the texts in `sluice report`, loosen the recipe's filter, or read more WARCs.",
+}
+_OTHER_ADVICE = "Look at the texts in `sluice report`, loosen the recipe's checks, or read more WARCs."
+
+
+def require_documents(stage: Stage, manifests: Mapping[str, Manifest]) -> None:
+    """Raise `PermanentError` where a finished stage that makes decisions has kept nothing in any of its parts.
+
+    The error says of this stage, and of those before it, how many they removed and the leading reasons.
+    """
+    finished = manifests[stage.name]
+    if stage.decisions is None or finished.rows or not finished.parts:
+        return
+    said = [_removed(name, manifests[name]) for name in manifests if STAGES[name].decisions]
+    advice = _ADVICE.get(stage.name, _OTHER_ADVICE)
+    raise PermanentError(f"The corpus is empty: no document was kept. {' '.join(filter(None, said))} {advice}")
+
+
+def _removed(stage: str, manifest: Manifest) -> str:
+    """Return e.g. `filter removed all 36: gopher_min_words 36, language 20.`; "" where a stage removed nothing."""
+    counters = manifest.counters
+    read = counters.get("read", 0)
+    removed = read - counters.get("kept", 0)
+    if not read:
+        return f"{stage} had nothing to read."
+    if not removed:
+        return ""
+    share = f"all {read:,}" if removed == read else f"{removed:,} of {read:,}"
+    reasons = removal_reasons(counters)
+    if len(reasons) == 1:
+        return f"{stage} removed {share} for the same reason: {reasons[0][0]}."
+    named = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_REASONS])
+    more = f" and {len(reasons) - _REASONS} more reasons" if len(reasons) > _REASONS else ""
+    return f"{stage} removed {share}: {named}{more}."

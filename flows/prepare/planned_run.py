@@ -1,0 +1,170 @@
+"""A run before it begins: the recipe resolved, every stage planned, nothing built.
+
+Notable: planning does what must be known before any stage can be named: it makes the synthetic web if the recipe asks
+for one, resolves `latest`, and takes the digests of the chat files. It needs no Prefect.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import xxhash
+
+from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
+from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
+from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
+from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import plan_stages
+from flows.stages.program import ProgramContext, ProgramStage
+from flows.stages.registry import STAGES
+from flows.store.run_record import newest_runs
+from tasks.base.fingerprint import digest
+from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.jobs import following_jobs, part_jobs
+from tasks.dataset.manifest import Manifest, read_manifest
+from tasks.dataset.stage import DatasetContext, PartJob, Stage
+from tasks.dataset.store import Store
+from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
+from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
+from tasks.synthetic_web.generation import generate_synthetic_web
+from tasks.synthetic_web.starter_chat import write_starter_chat
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+@dataclass
+class PlannedRun:
+    """A recipe and a store, and the datasets that they mean."""
+
+    recipe: Recipe
+    settings: RunSettings
+    store: Store
+    source: SourceConfig
+    """The source as resolved: the crawl's name, and the synthetic web's folder as base where there is one."""
+    plans: dict[str, StagePlan]
+    chat: dict[str, Path]
+    """Local files of the conversations and the questions, where the recipe has them."""
+    logger: Logger
+    manifests: dict[str, Manifest] = field(default_factory=dict, kw_only=True)
+    """Finished datasets by stage, filled as the run goes."""
+
+    @property
+    def crawl(self) -> str:
+        """The crawl's name."""
+        return self.source.crawl
+
+    def context(self, plan: StagePlan) -> DatasetContext:
+        """Return what a stage sees when its parts are counted."""
+        return plan.context(self.store, self.manifests, self.source.model_dump(mode="json"), self.logger.info)
+
+    def jobs(self, stage: Stage) -> list[PartJob]:
+        """Return a job for each part of a stage whose upstream datasets are finished."""
+        return part_jobs(stage, self.context(self.plans[stage.name]))
+
+    def pairs(self, first: Stage, second: Stage) -> list[Pair]:
+        """Return the jobs of two stages that are built together."""
+        jobs = self.jobs(first)
+        return list(zip(jobs, following_jobs(second, self.context(self.plans[second.name]), jobs), strict=True))
+
+    def program(self, plan: StagePlan) -> tuple[ProgramContext, str]:
+        """Return what a program sees of the world, and the digest of the datasets it is made from."""
+        folder = working_folder(self.store, self.settings)
+        context = ProgramContext(plan, self.plans, self.recipe.name, self.store, folder, self.chat)
+        return context, digest({name: self.manifests[name].digest for name in plan.upstream})
+
+    def is_finished(self, names: Iterable[str]) -> bool:
+        """Return whether these stages are done: their manifests, every part, and what programs left."""
+        stages = [STAGES[name] for name in names]
+        for stage in stages:
+            manifest = read_manifest(self.store, stage.name, self.plans[stage.name].fingerprint)
+            if manifest is None:
+                return False
+            self.manifests[stage.name] = manifest
+        following = {stage.runs_with: stage for stage in stages if stage.runs_with}
+        return all(self._has_all(stage, following.get(stage.name)) for stage in stages if not stage.runs_with)
+
+    def _has_all(self, stage: Stage, following: Stage | None) -> bool:
+        if isinstance(stage, ProgramStage):
+            return done_program(stage, *self.program(self.plans[stage.name])) is not None
+        if following:
+            pairs = self.pairs(stage, following)
+            return len(done_pairs(self.store, pairs)) == len(pairs)
+        jobs = self.jobs(stage)
+        return len(done_parts(self.store, jobs)) == len(jobs)
+
+
+def is_done_already(flow: str, recipe: Recipe, settings: RunSettings) -> bool:
+    """Return whether the store's newest run was this one, and all that it made is still there, with its report."""
+    store = Store(settings.store)
+    newest = next(newest_runs(store), None)
+    if newest is None or (newest.flow, newest.state) != (flow, "completed"):
+        return False
+    if newest.recipe != recipe.model_dump(mode="json") or not store.exists(newest.report):
+        return False
+    planned = plan_run(recipe, settings, goes_on=False, logger=logging.getLogger(__name__))
+    if planned.plans != {name: stage.plan for name, stage in newest.stages.items()}:
+        return False
+    return planned.is_finished(name for name, stage in newest.stages.items() if stage.state == "done")
+
+
+def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logger) -> PlannedRun:
+    """Plan a run. For one that `goes_on` from a corpus in the store, `latest` is the crawl of the recipe's newest run.
+
+    Raises UsageError for a recipe whose files or corpora are not there.
+    """
+    store = Store(settings.store)
+    recipe_of_store = pin_data_files(recipe, store)
+    source = recipe_of_store.source
+    if recipe.synthetic_web:
+        folder = synthetic_web_folder(store, settings)
+        web = generate_synthetic_web(folder, recipe.synthetic_web)
+        source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
+    source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
+    chat = _chat_files(recipe, store, settings)
+    digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
+    pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
+    plans = plan_stages(pinned, source.crawl, digests)
+    refuse_own_corpus(plans)
+    return PlannedRun(recipe, settings, store, pinned.source, plans, chat, logger)
+
+
+def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
+    """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
+    if source.crawl != "latest":
+        return source.crawl
+    before = next((record.crawl for record in newest_runs(store) if record.recipe.get("name") == recipe.name), None)
+    if goes_on and before:
+        return before
+    crawl = resolve_crawl(source)
+    if before and before != crawl:
+        logger.warning("latest is %s now; the newest run of %s was on %s", crawl, recipe.name, before)
+    return crawl
+
+
+def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
+    """Return the local paths of the conversations and the questions that the recipe names."""
+    made_by_the_web = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
+    files: dict[str, Path] = {}
+    for where, name in chat_files(recipe).items():
+        kind = where.rpartition(".")[2]
+        if name == "synthetic_web":
+            files[kind] = synthetic_web_folder(store, settings) / made_by_the_web[kind]
+        elif name in MADE_BY_THE_RUN[where]:
+            files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
+            write_starter_chat(files[kind])
+        else:
+            files[kind] = Path(name).resolve()
+    return files
+
+
+def working_folder(store: Store, settings: RunSettings) -> Path:
+    """Return the folder for what must be on a local disk: the store, or the scratch folder of a remote one."""
+    return store.local("") if store.is_local else Path(settings.scratch).resolve()
+
+
+def synthetic_web_folder(store: Store, settings: RunSettings) -> Path:
+    """Return where the synthetic web is generated, with its chat data and the truth about its pages."""
+    return working_folder(store, settings) / "synthetic_web"

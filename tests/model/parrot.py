@@ -1,0 +1,60 @@
+"""An export folder whose model says one thing, whatever it is asked: for tests of what becomes of a model's words."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from model.base.config import ModelShape
+from model.data.chat_format import load_chat_format
+from model.inference.loading import exported_weights
+from model.inference.qwen3_config import qwen3_config
+from model.network.transformer import Transformer, initialise
+
+SHAPE = ModelShape(
+    vocab_size=384,
+    layers=1,
+    hidden_size=64,
+    heads=2,
+    kv_heads=1,
+    intermediate_size=64,
+    context=64,
+    tied_embeddings=False,
+)
+
+
+def write_export(folder: Path, model: Transformer, tokenizer: Path) -> Path:
+    """Write a model as an export folder, as far as our own programs read it, and return the folder."""
+    folder.mkdir(parents=True)
+    save_file(exported_weights(model, torch.float32), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3", **qwen3_config(model.shape)}))
+    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    return folder
+
+
+@torch.no_grad()
+def parrot_export(folder: Path, tokenizer: Path, said: str) -> Path:
+    """Write a model that answers with `said`, in which no byte may occur twice, and return its folder."""
+    model = Transformer(SHAPE)
+    initialise(model, 0)
+    chat = load_chat_format(tokenizer)
+    spoken = [_token_of_byte(tokenizer, byte) for byte in said.encode()]
+    before = [chat.prompt([])[-1], *spoken]
+    # With the blocks writing nothing, a token's logits are those of its own embedding.
+    model.lm_head.weight.zero_()
+    for token, following in zip(before, [*spoken, chat.end_of_turn], strict=True):
+        model.lm_head.weight[following] = model.embed_tokens.weight[token]
+    return write_export(folder, model, tokenizer)
+
+
+def _token_of_byte(tokenizer: Path, byte: int) -> int:
+    """The token of one byte, in the letters that byte-level tokenizers have for bytes."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [value for value in range(0x100) if value not in shown]
+    letter = chr(byte) if byte in shown else chr(0x100 + others.index(byte))
+    found = Tokenizer.from_file(str(tokenizer)).token_to_id(letter)
+    assert found is not None
+    return found

@@ -56,7 +56,7 @@ def test_sentences_of_lines_are_those_of_each_line(lines: list[str]) -> None:
 
 @given(st.text(max_size=80).filter(lambda text: "\n" not in text))
 def test_a_line_has_at_least_one_sentence_and_no_more_than_marks(text: str) -> None:
-    marks = len(re.findall(r"[.!?։؟۔।॥᠃᱾᱿꓿꯫。！？．｡།༎။፧።፨។៕]", text))
+    marks = len(re.findall(r"[.!?։؟۔।॥᠃᱾᱿꓿꯫。！？．｡།༎။፧።፨។៕܀-܂߹᙮᥄᥅᪨-᪫᭚᭛᭞᭟᰻᰼꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝-꩟꫰꫱;‼⁇⁈⁉⸮]|፡፡", text))
     assert 1 <= count_sentences([text]) <= marks + 1
 
 

@@ -64,7 +64,7 @@ def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionCon
     if document is None:
         return ""
     if not config.blank_lines:
-        return normalize("NFC", xmltotxt(document.body, False).strip())
+        return normalize("NFC", document.text.strip())
     blocks = (xmltotxt(block, False).strip("\n") for block in _blocks(document.body))
     return normalize("NFC", "\n\n".join(block for block in blocks if block.strip()))
 

@@ -15,18 +15,17 @@ from tasks.extract.html.formulas import replace_by_text, write_formulas
 from tasks.extract.html.indexes import write_indexes
 from tasks.extract.html.quotation_marks import write_quotation_marks
 
-# What is not printable to Python but spelling: zero-width joiners and Mongolian's separator, the signs that Arabic and
-# Syriac write around numbers and verses, and the tags of flags.
-_JOINERS = "\u200c\u200d\u180e\u06dd\u070f\u08e2" + "".join(map(chr, (*range(0x600, 0x606), *range(0xE0020, 0xE0080))))
+# What is not printable to Python but spelling: zero-width joiners, Mongolian's separator, the sign around the numbers
+# of the Koran's verses, and the tags of flags.
+_JOINERS = "\u200c\u200d\u180e\u06dd" + "".join(map(chr, range(0xE0020, 0xE0080)))
 _STAND_INS = "".join(chr(0x18B00 + place) for place in range(len(_JOINERS)))  # the Khitan small script
 _TO_STAND_INS = str.maketrans(_JOINERS, _STAND_INS)
 _FROM_STAND_INS = str.maketrans(_STAND_INS, _JOINERS)
-_STAND_IN = re.compile(f"[{_STAND_INS}]")
-_JOINER_SIGNS = _JOINERS[:12] + "\U000e007f"
+_JOINER_SIGNS = _JOINERS[:4] + "\U000e007f"
 """Of the joiners, those of which every text with any has one: the tags of a flag end in the last."""
 _TEXT = etree.XPath("string()", smart_strings=False)
 _N_CHARS = etree.XPath("string-length()")
-_TEXTS_WITH_JOINERS = etree.XPath(f"//text()[translate(., '{_JOINERS}', '') != string(.)]")
+_TEXTS_WITH = etree.XPath("//text()[contains(., $sign)]")
 _CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table", "ul", "ol", "dl")
 # References to joiners, and to characters from the radicals of Chinese on.
 _REFERENCES = re.compile(
@@ -67,11 +66,13 @@ def prepare(tree: etree._Element, html: str, layout_tables: bool = True) -> bool
     text = _TEXT(tree)
     if has_break_between_cjk(text):
         drop_breaks_between_cjk(tree)
-    has_joiners = any(sign in text for sign in _JOINER_SIGNS) and not _STAND_IN.search(text)
-    if has_joiners:
-        for joined in _TEXTS_WITH_JOINERS(tree):
+    signs = [sign for sign in _JOINER_SIGNS if sign in text]
+    if not signs or any(letter in text for letter in _STAND_INS):
+        return False
+    for sign in signs:
+        for joined in _TEXTS_WITH(tree, sign=sign):
             set_text(joined, joined.translate(_TO_STAND_INS))
-    return has_joiners
+    return True
 
 
 def restore(text: str) -> str:

@@ -17,6 +17,11 @@ def test_text_is_normalized_as_unicode_says(text: str) -> None:
         assert normalize(form, text) == unicodedata.normalize(form, text)
 
 
+@given(st.integers(0, 40), st.integers(31, 45))
+def test_a_run_of_too_many_marks_is_seen_wherever_it_begins(place: int, marks: int) -> None:
+    assert normalize("NFD", "é" * place + "x" + "\u0301" * marks + "y").count("\u0301") == place + 30
+
+
 def test_of_more_than_thirty_marks_the_first_stay() -> None:
     assert normalize("NFD", "a" + "\u0301" * 100 + "b" + "\u0327" * 31) == "a" + "\u0301" * 30 + "b" + "\u0327" * 30
 

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from typing import Any
 
 from flows.prepare.planned_run import PlannedRun
 from flows.recipe.stage_plan import StagePlan
-from flows.store.run_record import Recorder
+from flows.store.run_record import Recorder, state_after
 from tasks.dataset.leases import Leases
 
 
@@ -19,6 +20,8 @@ class Run(PlannedRun):
 
     recorder: Recorder
     leases: Leases
+    stopping: Event = field(default_factory=Event, kw_only=True)
+    """Set when the run is cancelled or interrupted: its workers end."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StagePlan]:
@@ -30,8 +33,8 @@ class Run(PlannedRun):
             self.recorder.stage(name, state="running")
             try:
                 yield plan
-            except BaseException:
-                self.recorder.stage(name, state="failed", seconds=time.monotonic() - started)
+            except BaseException as error:
+                self.recorder.stage(name, state=state_after(error), seconds=time.monotonic() - started)
                 raise
             seconds = time.monotonic() - started
             self.recorder.stage(name, state="done", seconds=seconds)

@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= ./store
+# Where `make server` keeps its database and password, and its port on 127.0.0.1.
+SERVER ?= ./.sluice-server
+PORT ?= 4200
 # Test processes; 0 runs all tests in one. Tests of a file stay together, since they share costly fixtures.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
@@ -12,7 +15,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: setup demo test test-slow check format bench lock clean
+.PHONY: setup demo server test test-slow check format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -28,6 +31,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 demo: setup
 	$(BIN)/sluice run demo --store $(STORE)
+
+# A Prefect server on PostgreSQL and a worker, until Ctrl-C; see "Deployed" in README.md.
+server: setup
+	$(BIN)/python -m flows.server $(SERVER) --port $(PORT)
 
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not bench and not slow'

@@ -3,11 +3,9 @@
 Notable:
 - Prefect's own ephemeral server loses most task runs. This one is a real server on a free loopback port,
   with its database kept from run to run, and it is stopped only when it has recorded all that the run reported.
-- It runs under `flows.engine.launcher.supervised`, in a session of its own: Ctrl-C reaches the flow and
-  not the server, and no server outlives the process that started it, not even after kill -9.
-- Nothing is sent anywhere: analytics are off, and the services that matter only to a permanent server (schedules, late
-  runs, triggers) are off too, which halves the first start.
-- It answers only those who know its password, which is new for each run: other users and web pages reach loopback too.
+- It has a session of its own: Ctrl-C reaches the flow and not the server.
+- The services that matter only to a permanent server (schedules, late runs, triggers) are off, which halves the first
+  start. Its password is new for each run.
 - Two runs at the same time have a server and a database each. The process that holds a database's lock is its only
   user, so runs that it still calls running were killed, and are marked as crashed.
 """
@@ -18,28 +16,21 @@ import itertools
 import os
 import secrets
 import socket
-import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from flows.engine.launcher import SupervisedProgram, supervised
+from flows.engine.loopback_server import HOST, ServerAddress, loopback_server
 from tasks.base.errors import PermanentError
 
-_HOST = "127.0.0.1"
-_START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
 _SETTLE_SECONDS = 60.0
 _QUIET_SECONDS = 1.3
 _POLL_SECONDS = 0.05
 _PORT_TRIES = 3
-_LAST_LINES = 30
 _IDLE_SERVICES = (
     "CANCELLATION_CLEANUP",
     "CLEANUP_RECONCILER",
@@ -51,21 +42,6 @@ _IDLE_SERVICES = (
     "SCHEDULER",
     "TRIGGERS",
 )
-
-
-@dataclass(frozen=True)
-class ServerAddress:
-    """Where a Prefect server is."""
-
-    api_url: str
-    ui_url: str
-    password: str | None = None
-    """For its API and its UI, where it was started here, for this run only."""
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it was started here."""
-        return self.password is not None
 
 
 @contextlib.contextmanager
@@ -108,43 +84,23 @@ def _own_folder(data_dir: Path) -> Iterator[Path]:
 def _server(folder: Path) -> Iterator[ServerAddress]:
     with contextlib.ExitStack() as stack:
         for tries_left in reversed(range(_PORT_TRIES)):
-            with socket.create_server((_HOST, 0)) as probe:
+            with socket.create_server((HOST, 0)) as probe:
                 port = probe.getsockname()[1]
-            ui_url, password = f"http://{_HOST}:{port}", f"sluice:{secrets.token_urlsafe(24)}"
-            address = ServerAddress(f"{ui_url}/api", ui_url, password)
-            environment = _environment(folder, port, address)
-            program = stack.enter_context(supervised(_command(folder, port), _STOP_SECONDS, environment))
-            said = _listen(program)
-            if _becomes_healthy(address, program):
+            address = ServerAddress.on_loopback(port, f"sluice:{secrets.token_urlsafe(24)}")
+            database = f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db"
+            try:
+                stack.enter_context(loopback_server(folder, address, database, _settings()))
+            except PermanentError as error:
+                # Between the search for a free port and its use, another program may have taken it.
+                if not tries_left or "address already in use" not in str(error):
+                    raise
+            else:
                 yield address
                 return
-            # Between the search for a free port and its use, another program may have taken it.
-            words = "\n".join(said)
-            if not tries_left or "address already in use" not in words:
-                raise PermanentError(
-                    f"The Prefect server with its data in {folder} did not start. Set PREFECT_API_URL to a server of"
-                    f" your own, or see its output:\n{words}"
-                )
 
 
-def _command(folder: Path, port: int) -> list[str]:
-    uvicorn = ["-m", "uvicorn", "--factory", "flows.engine.loopback_app:create_app", "--log-level", "error"]
-    listen = ["--host", _HOST, "--port", str(port), "--lifespan", "on", "--timeout-graceful-shutdown", "2"]
-    # uvicorn would put the current folder on the path, whatever the environment says.
-    return [sys.executable, *uvicorn, *listen, "--app-dir", str(folder)]
-
-
-def _environment(folder: Path, port: int, address: ServerAddress) -> dict[str, str]:
+def _settings() -> dict[str, str]:
     return {
-        "PREFECT_HOME": str(folder),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
-        "PREFECT_SERVER_API_HOST": _HOST,
-        "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_SERVER_API_AUTH_STRING": address.password or "",
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.ui_url,
-        "PREFECT_UI_API_URL": address.api_url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
         # Events are wanted soon after they happen, since the server ends with the run; and task runs, which arrive as
         # events, are recorded three times as fast in batches as one by one.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
@@ -152,32 +108,6 @@ def _environment(folder: Path, port: int, address: ServerAddress) -> dict[str, s
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
     }
-
-
-def _listen(program: SupervisedProgram) -> deque[str]:
-    """Return the server's last lines, which a thread collects while it runs."""
-    said: deque[str] = deque(maxlen=_LAST_LINES)
-
-    def listen() -> None:
-        # The pipe is closed under this thread when the server is stopped.
-        with contextlib.suppress(OSError, ValueError):
-            said.extend(program.lines())
-
-    threading.Thread(target=listen, name="prefect-server-output", daemon=True).start()
-    return said
-
-
-def _becomes_healthy(address: ServerAddress, program: SupervisedProgram) -> bool:
-    import prefect  # noqa: F401 - it will be needed in any case, and takes a second that the server needs too
-
-    deadline = time.monotonic() + _START_SECONDS
-    with httpx.Client(base_url=address.api_url, trust_env=False, timeout=5) as client:
-        while program.is_running() and time.monotonic() < deadline:
-            with contextlib.suppress(httpx.HTTPError):
-                if client.get("/health").status_code == 200:
-                    return True
-            time.sleep(_POLL_SECONDS)
-    return False
 
 
 @contextlib.contextmanager

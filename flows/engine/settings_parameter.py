@@ -40,14 +40,14 @@ def given_settings(value: Any) -> Any:
 
 
 class _ForForm:
-    """Gives the parameter its JSON schema: the store may be left out."""
+    """Gives the parameter its JSON schema: no store by default."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler(core)
-        settings = handler.resolve_ref_schema(schema)
-        settings.pop("required", None)
-        words = f"{settings['properties']['store']['description']} Empty: that of the variable {STORE_VARIABLE}."
-        settings["properties"]["store"] |= {"pattern": f"{_PLACE}|^$", "description": words}
+        store = handler.resolve_ref_schema(schema)["properties"]["store"]
+        del store["default"]
+        store["pattern"] = f"{_PLACE}|^$"
+        store["description"] += f" Empty: that of the variable {STORE_VARIABLE}."
         return schema
 
 

@@ -15,7 +15,7 @@ from tasks.base.config import Config
 class RunSettings(Config):
     """The second parameter of every flow, beside the recipe."""
 
-    store: str
+    store: str = "./store"
     """Folder or fsspec URL that holds everything the run makes."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Parts worked on at a time, each in a process of its own; by default as many as the machine has cores."""

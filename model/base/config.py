@@ -80,10 +80,8 @@ class ModelShape:
             _require(getattr(self, name) > 0, f"{name} must be positive")
         _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
         _require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
-        _require(0 < self.rope_base < math.inf, "rope_base must be positive")
-        _require(0 <= self.norm_epsilon < math.inf, "norm_epsilon must not be negative")
         scaled = self.rope_scaling != "none"
-        right = 1 < self.rope_factor < math.inf if scaled else self.rope_factor == 1
+        right = self.rope_factor > 1 if scaled else self.rope_factor == 1
         _require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
         _require(self.sliding_window >= 0, "sliding_window must not be negative")
         letters = set(self.window_pattern)
@@ -282,9 +280,10 @@ class SftSection:
     """Finetuning on conversations."""
 
     conversations: str = "starter"
-    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}. In a
-    recipe also `starter`, the small general set that Sluice makes itself, or `synthetic_web`, the conversations that go
-    with the synthetic web."""
+    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}, as the
+    chat APIs have it: content may be parts of text, and an assistant's message may have `tool_calls` and
+    `reasoning_content`, which, as in Qwen3, is learnt after the last question only. In a recipe also `starter`, the
+    small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the synthetic web."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -217,9 +217,6 @@ def load_chat_format(path: Path) -> ChatFormat:
         raise BadInput(f"{path} has more than {_LARGEST_FILE >> 20} MiB, so it is no tokenizer")
     try:
         tokenizer = Tokenizer.from_file(str(path))
-        # A file may ask for this, but no text may be cut.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
     except BaseException as error:
         # The binding raises bare Exception, and where its own code fails a panic, which is none.
         if isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime":

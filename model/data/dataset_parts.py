@@ -9,6 +9,7 @@ Notable:
 
 import json
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ MANIFEST = "manifest.json"
 _MAGIC = b"PAR1"
 _BLOCK = 1 << 22
 _TRIES = 4
+_PART_NAME = re.compile(r"part-[0-9]{5,}\.parquet")
 _RUN_AGAIN = "run the stage that makes it again"
 
 
@@ -160,8 +162,8 @@ def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
     """Return the names and digests of the parts in a manifest."""
     try:
         parts = [(str(part["path"]), part.get("digest")) for part in json.loads(manifest)["parts"]]
-        if strange := [name for name, _ in parts if name != Path(name).name]:
-            raise ValueError(f"{strange[0]} is not a file's name")
+        if strange := [name for name, _ in parts if not _PART_NAME.fullmatch(name)]:
+            raise ValueError(f"{strange[0]!r} is not a part's name")
         return parts
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadInput(f"{where} is damaged ({error!r}); delete it and {_RUN_AGAIN}") from error

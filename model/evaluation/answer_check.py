@@ -29,9 +29,11 @@ _NUMBER = re.compile(
     r"(?:(?P<time>\d+(?::\d+)+)"
     r"|(?:(?P<whole>\d{1,3}) )?(?<![\d/])(?P<over>\d{1,9})/(?P<under>[1-9]\d{0,8})(?![/\d])"
     r"|(?P<digits>(?:(?<![\w.,])\.)?\d+(?:[.,']\d+| \d{3}(?!\d))*)"
-    r"(?:e(?P<e>[-+]?\d{1,3})(?!\w)|(?: ?[x\u00d7\u00b7*] ?10)?(?:\^|\*\*)(?P<power>[-+]?\d{1,3})(?!\d))?)"
+    r"(?:e(?P<e>[-+]?\d{1,3})(?!\w)| ?[x\u00d7\u00b7*] ?10(?:\^|\*\*)(?P<of_ten>[-+]?\d{1,3})(?!\d)"
+    r"|(?:\^|\*\*)(?P<power>[-+]?\d{1,3})(?!\d))?)"
     rf"(?: ?(?P<after>[%{_CURRENCY}]))?"
 )
+_WORD_SIGN = re.compile(r"\+\+|#|\+(?!\w)")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|s|d)(?!\w)")
 _SUPERSCRIPT = re.compile("(?<=10)[\u2070\u00b9\u00b2\u00b3\u2074-\u207b]+")
 _LONGEST = 40
@@ -120,7 +122,7 @@ def _scanned(text: str) -> Iterator[_Token]:
             end = at + 1
             while end < len(text) and _is_of_word(text[end]):
                 end += 1
-            sign = re.compile(r"\+\+|#|\+(?!\w)").match(text, end)
+            sign = _WORD_SIGN.match(text, end)
             end = sign.end() if sign else end
             yield text[at:end]
             at = end
@@ -140,14 +142,13 @@ def _numbers(found: re.Match[str]) -> list[_Token]:
     if found["over"]:
         readings = {int(found["whole"] or 0) + Fraction(int(found["over"]), int(found["under"]))}
     else:
-        digits, power = found["digits"], int(found["e"] or found["power"] or 0)
-        if len(digits) > _LONGEST or abs(power) > _LARGEST_POWER:
+        digits, of_ten, power = found["digits"], int(found["e"] or found["of_ten"] or 0), int(found["power"] or 1)
+        if len(digits) > _LONGEST or max(abs(of_ten), abs(power)) > _LARGEST_POWER:
             return [found[0]]
         readings = _readings(digits)
         if not readings:
             return _in_pieces(digits)
-        is_power = found["power"] and digits == "10" and found[0].count("10") == 1
-        readings = {Fraction(10) ** power} if is_power else {value * Fraction(10) ** power for value in readings}
+        readings = {value**power * Fraction(10) ** of_ten for value in readings if value or power >= 0}
     negative = bool(found["sign"] or found["inner"])
     return [_Number(frozenset(-value if negative else value for value in readings), unit)]
 

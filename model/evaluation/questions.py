@@ -56,7 +56,10 @@ def read_questions(path: Path) -> list[Question]:
     questions = []
     for where, values in read_json_lines(path, "questions", _EXPECTED):
         try:
-            questions.append(Question(*(str(values[name]) for name in ("id", "question", "answer", "group"))))
+            fields = [values[name] for name in ("id", "question", "answer", "group")]
+            if not all(isinstance(field, str | int | float) for field in fields):
+                raise TypeError("each must be a text or a number")
+            questions.append(Question(*map(str, fields)))
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
     if not questions:

@@ -26,6 +26,8 @@ from tasks.base.messages import first_words
 from tasks.sources.rate_limits import RateLimiter
 from tasks.sources.transfer import ByteSource, NotFound, RangeRefused, Refused, Reply, TransferConfig, Unreachable
 
+_QUIET_SECONDS = 60.0
+
 
 class HttpSource:
     """A mirror; see `ByteSource`."""
@@ -135,9 +137,18 @@ def _beginning(response: httpx.Response) -> str:
 
 
 def _tag(response: httpx.Response) -> str | None:
-    """Return what names this version of the file, as If-Range takes it: a tag that promises equal bytes, or a date."""
+    """Return what names this version of the file, as If-Range takes it: a tag that promises equal bytes, or a date.
+
+    A date does so only where the file did not change in the minute before (RFC 9110, section 8.8.2.2).
+    """
     tag: str | None = response.headers.get("ETag")
-    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+    if tag and not tag.startswith("W/"):
+        return tag
+    changed: str | None = response.headers.get("Last-Modified")
+    with contextlib.suppress(ValueError, OverflowError):
+        if changed and _seconds(changed) + _QUIET_SECONDS <= _servers_time(response.headers):
+            return changed
+    return None
 
 
 def _extent(response: httpx.Response) -> tuple[int, int | None]:
@@ -161,11 +172,16 @@ def _retry_after(headers: httpx.Headers) -> float:
     if text.strip().isdecimal():
         return float(text)
     with contextlib.suppress(ValueError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - _servers_time(headers))
+        return max(0.0, _seconds(text) - _servers_time(headers))
     return 0.0
 
 
 def _servers_time(headers: httpx.Headers) -> float:
     with contextlib.suppress(ValueError, OverflowError):
-        return email.utils.parsedate_to_datetime(headers.get("Date", "")).timestamp()
+        return _seconds(headers.get("Date", ""))
     return time.time()
+
+
+def _seconds(date: str) -> float:
+    """Return the date of a header in seconds since 1970. Raises ValueError or OverflowError for what is none."""
+    return email.utils.parsedate_to_datetime(date).timestamp()

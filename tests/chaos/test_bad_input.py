@@ -87,7 +87,7 @@ def test_pages_that_all_have_the_same_reason(sluice: Sluice, tiny_recipe: Path, 
     for _ in range(2):  # the second time the stages are there already
         done = sluice("corpus", str(tiny_recipe), "--store", str(tmp_path / "s"), *from_folder(folder), expect=1)
         said = " ".join(done.stderr.split())
-        assert "no document was kept. extract removed all 3 for the same reason: status." in said
+        assert "no document was kept. extract removed all 3 for the same reason: http_status." in said
 
 
 def test_a_store_without_runs(sluice: Sluice, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """prefect.yaml: deployed as it stands, carried out by a process worker, its recipe checked by the server."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,8 +55,10 @@ def parameters(recipe: Any, store: Path | None) -> list[str]:
 
 
 def found(server: str, what: str, **query: Any) -> list[Any]:
-    answer: list[Any] = httpx.post(f"{server}/{what}/filter", json=query).raise_for_status().json()
-    return answer
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    answer = httpx.post(f"{server}/{what}/filter", json=query, auth=(user, password)).raise_for_status()
+    entries: list[Any] = answer.json()
+    return entries
 
 
 def runs_of(server: str, deployment: str) -> list[Any]:

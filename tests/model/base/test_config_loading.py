@@ -154,6 +154,12 @@ def test_pace_fields_are_fields_of_the_loop() -> None:
     assert names - PACE_FIELDS == deciding, "a new field has to be sorted into one or the other"
 
 
+def test_a_seed_beyond_torchs_is_refused() -> None:
+    assert LoopConfig(steps=1, global_batch_size=1, seed=2**64 - 1).seed == 2**64 - 1
+    with pytest.raises(ValueError, match="seed must be at most 18446744073709551615"):
+        LoopConfig(steps=1, global_batch_size=1, seed=2**64)
+
+
 def test_a_loop_without_its_pace_decides_the_result() -> None:
     values = config_as_json(parse_config(VALUES, PretrainConfig, "here"))
     deciding = deciding_fields(values)

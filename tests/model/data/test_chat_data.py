@@ -69,6 +69,30 @@ def test_ids_equal_those_of_the_chat_template(corpus: TinyCorpus, chat: ChatForm
         assert theirs["input_ids"] == ids
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+        {
+            "model": {
+                "type": "BPE",
+                "vocab": {"a": 0, "b": 1, "ab": 2},
+                "merges": [["a", "b"]],
+                "continuing_subword_prefix": "##",
+            }
+        },
+        {"model": {"type": "Unknown"}},
+    ],
+)
+def test_a_tokenizer_that_breaks_its_library_is_explained(
+    corpus: TinyCorpus, tmp_path: Path, part: dict[str, object]
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(corpus.tokenizer.read_text()) | part))
+    with pytest.raises(BadInput, match=r"the tokenizer .* cannot be read"):
+        load_chat_format(path)
+
+
 def write_chat(path: Path, conversations: list[list[tuple[str, str]]]) -> Path:
     """Writes conversations of (role, content)."""
     lines = [

@@ -174,7 +174,12 @@ def test_only_the_parts_of_the_manifest_are_read(folder: Path) -> None:
         open_training_data(cache, packing, small_shape(), 2, 0)
 
 
-@pytest.mark.parametrize("manifest", [[], {}, {"parts": [{}]}, {"parts": [{"path": "../part-00000.parquet"}]}])
+FOREIGN_NAMES = ["../part-00000.parquet", "..", "", "part-00000.parquet\x00", "a\\part-00000.parquet"]
+
+
+@pytest.mark.parametrize(
+    "manifest", [[], {}, {"parts": [{}]}, *({"parts": [{"path": name}]} for name in FOREIGN_NAMES)]
+)
 def test_a_damaged_manifest_is_refused(folder: Path, manifest: Any) -> None:
     write_json(folder / "tokens" / "manifest.json", manifest)
     with pytest.raises(BadInput, match=r"manifest\.json is damaged"):

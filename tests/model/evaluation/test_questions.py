@@ -47,3 +47,13 @@ def test_a_question_without_an_answer_is_named(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(BadInput, match="holds no questions"):
         read_questions(path)
+
+
+@pytest.mark.parametrize("answer", ["null", '["salt"]', "{}"])
+def test_an_answer_that_is_no_text_is_named(tmp_path: Path, answer: str) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(f'{{"id": 1, "question": "?", "answer": {answer}, "group": "g"}}\n')
+    with pytest.raises(BadInput, match=r"line 1: needs id, question, answer and group.*a text or a number"):
+        read_questions(path)
+    path.write_text('{"id": 1, "question": "?", "answer": 1500, "group": "g"}\n')
+    assert read_questions(path)[0].answer == "1500"

@@ -18,7 +18,7 @@ import pytest
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.sources.downloading import DamagedWarc, fetch_warc
-from tasks.sources.http_source import _retry_after
+from tasks.sources.http_source import _retry_after, _tag
 from tasks.sources.transfer import NotFound, TransferConfig
 from tasks.warc.content import NotAWarc
 from tests.conftest import COMMON_CRAWL
@@ -245,6 +245,20 @@ def test_retry_after_is_honoured_up_to_a_limit(mirror: Mirror, place: Path) -> N
         began = time.monotonic()
         fetch_warc(mirror.base, PATH, place, slow)
         assert 0.3 <= time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("headers", "tag"),
+    [
+        ({"ETag": '"a"', "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}, '"a"'),
+        ({"ETag": 'W/"a"', "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}, "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ({"Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT", "Date": "Tue, 14 Nov 2023 22:13:50 GMT"}, None),
+        ({"Last-Modified": "yesterday"}, None),
+        ({}, None),
+    ],
+)
+def test_a_file_is_known_by_what_promises_equal_bytes(headers: dict[str, str], tag: str | None) -> None:
+    assert _tag(httpx.Response(200, headers=headers)) == tag
 
 
 def test_a_date_to_wait_for_is_one_of_the_servers_clock() -> None:

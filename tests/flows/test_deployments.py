@@ -21,6 +21,7 @@ DEPLOYMENTS = {
     "crawl-to-chat/crawl-to-chat",
     "crawl-to-chat/demo",
     "crawl-to-chat/default",
+    "watch-crawls/watch-crawls",
 }
 
 
@@ -83,6 +84,7 @@ def test_each_flow_has_a_deployment_whose_parameters_are_a_schema(deployed: str)
         "finetune",
         "ladder",
         "crawl_to_chat",
+        "watch_crawls",
     }
     for item in deployments:
         assert item["enforce_parameter_schema"]

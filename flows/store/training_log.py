@@ -143,7 +143,7 @@ def read_model_file(store: Store, record: RunRecord, path: str) -> str | None:
     """Return the content of a text file in a model's folder; None where it is not there."""
     for place in _places(store, record):
         if place.exists(path):
-            return place.read_bytes(path).decode()
+            return place.read_bytes(path).decode(errors="replace")  # a kill may cut a character
     return None
 
 

@@ -43,6 +43,14 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, RunRecord
     return store, recorder.record
 
 
+def test_a_log_cut_in_the_middle_of_a_character_is_read(eventful: tuple[Store, RunRecord]) -> None:
+    store, record = eventful
+    whole = read_training(store, record, "pretrain")
+    (path,) = (f"models/{name}/metrics.jsonl" for name in store.names("models"))
+    store.write_bytes(path, store.read_bytes(path) + '{"event": "skipped", "reason": "caf\u00e9'.encode()[:-1])
+    assert read_training(store, record, "pretrain") == whole
+
+
 def test_a_log_tells_what_was_out_of_the_ordinary(eventful: tuple[Store, RunRecord]) -> None:
     training = read_training(*eventful, "pretrain")
     assert isinstance(training, Training)

@@ -36,7 +36,14 @@ def write_record(store: Store, run: str = "20260101T000000.000000-tiny", **chang
     """A run's record with a finished export; `changes` are made to it as to plain values, by dotted path."""
     plan = {"name": "export", "version": 1, "fingerprint": "f" * 16, "config": {}, "job_config": {}, "upstream": {}}
     record: dict[str, Any] = {
-        **{"run": run, "recipe": {"name": "tiny"}, "crawl": "CC-MAIN-2026-46", "settings": {}, "versions": {}},
+        **{
+            "run": run,
+            "flow": "run",
+            "recipe": {"name": "tiny"},
+            "crawl": "CC-MAIN-2026-46",
+            "settings": {},
+            "versions": {},
+        },
         **{"process": PROCESS, "started": "2026-01-01T00:00:00+00:00", "state": "completed"},
         "stages": {"export": {"plan": plan, "state": "done", "summary": {"folder": EXPORT}}},
     }

@@ -203,7 +203,7 @@ def cost_table(cost: AcquisitionCost) -> Table:
     table = Table(title=f"{cost.crawl} from {cost.base}")
     table.add_column("to fetch")
     table.add_column("", justify="right")
-    table.add_column("how it is known")
+    table.add_column("how it is known", overflow="fold")
     share = cost.wanted_bytes / cost.fetched_bytes if cost.fetched_bytes else 0.0
     rows = {
         "warcs": ("WARC files", f"{cost.warcs:,}"),

@@ -15,7 +15,7 @@ from prefect import flow
 
 from flows.engine.build import take_finished
 from flows.engine.open_run import open_run
-from flows.engine.programs import read_summary, run_planned_program
+from flows.engine.programs import read_summary, require_programs, run_planned_program
 from flows.engine.run import Run
 from flows.engine.settings_parameter import SettingsParameter
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
@@ -37,6 +37,7 @@ def ladder(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, An
     """Train the ladder's models on the corpus that is in the store and fit a scaling law; return the law."""
     require_decoder(recipe)
     with open_run(recipe, settings, goes_on=True) as run:
+        require_programs([STAGE])
         take_finished(run, DATA_STAGES)
         result = climb(run)
         return result.fit.law.model_dump(mode="json")

@@ -57,11 +57,18 @@ def test_sluice(
     assert done.stdout.strip()
 
 
+@pytest.fixture(scope="module")
+def work_pool(prefect_server: str) -> None:
+    """The work pool that `make server` makes."""
+    pool = ["work-pool", "create", "sluice", "--type", "process", "--overwrite"]
+    subprocess.run([sys.executable, "-m", "prefect", *pool], env=sluice_environment(prefect_server), check=True)
+
+
 @pytest.mark.parametrize("command", starting_with("prefect"))
-def test_prefect(command: str, prefect_server: str) -> None:
-    """A worker ends after what waits for it, and the run is put off for longer than that: it would ask the real web."""
-    extra = {"worker": ["--run-once"], "deployment": ["--start-in", "10 days"], "work-pool": ["--overwrite"]}
-    words = shlex.split(command)[1:]
+def test_prefect(command: str, prefect_server: str, work_pool: None) -> None:
+    """A run is put off for longer than the tests last: it would ask the real web."""
+    extra = {"deployment": ["--start-in", "10 days"], "variable": ["--overwrite"]}
+    words = [word for word in shlex.split(command)[1:] if word != "--watch"]
     done = subprocess.run(
         [sys.executable, "-m", "prefect", *words, *extra.get(words[0], [])],
         cwd=ROOT,

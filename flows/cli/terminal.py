@@ -35,4 +35,6 @@ def open_store(location: str) -> Store:
     """Return the store at a folder or URL; imported late, since the help needs none."""
     from tasks.dataset.store import Store
 
-    return Store(location)
+    store = Store(location)
+    store.require_reachable()
+    return store

@@ -1,7 +1,7 @@
 """Progress in the terminal while a flow runs: a line for each finished stage, a bar for each running one.
 
 Notable: this only listens to the flow's log records, which Prefect's UI shows as well, so the flow code knows nothing
-about terminals. Prefect's own messages about states are left to the UI.
+about terminals. Prefect's own messages about states are left to the UI: an error is told once, where the run ends.
 """
 
 import logging
@@ -27,6 +27,8 @@ class ProgressHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
+        if "/prefect/" in record.pathname.replace("\\", "/"):
+            return
         stage = getattr(record, "stage", None)
         if stage is not None and hasattr(record, "done"):
             total = int(getattr(record, "total", 0))
@@ -36,13 +38,9 @@ class ProgressHandler(logging.Handler):
             return
         if stage in self._bars and getattr(record, "finished", False):
             self._progress.remove_task(self._bars.pop(stage))
-        text, style = record.getMessage(), "yellow" if record.levelno >= logging.WARNING else None
-        if "/prefect/" in record.pathname.replace("\\", "/"):
-            if record.levelno < logging.ERROR:
-                return
-            text, style = text.partition("\n")[0], "red"
+        style = "yellow" if record.levelno >= logging.WARNING else None
         # These texts may quote servers and pages, which must not control the terminal.
-        self._console.print(harmless(text), style=style, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(harmless(record.getMessage()), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from flows.engine.nothing_kept import require_documents
 from flows.engine.part_pairs import build_pairs
 from flows.engine.part_tasks import build_all
-from flows.engine.programs import run_program_stage
+from flows.engine.programs import require_programs, run_program_stage
 from flows.engine.run import Run
 from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
@@ -24,6 +24,7 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
     has kept no document.
     """
     planned = [STAGES[name] for name in names if name in run.plans]
+    require_programs(planned)
     following = {stage.runs_with: stage for stage in planned if stage.runs_with}
     for stage in planned:
         if stage.name not in run.manifests:

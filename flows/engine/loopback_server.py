@@ -65,8 +65,8 @@ def loopback_server(
         said = last_lines(program)
         if not _becomes_healthy(address, program):
             raise PermanentError(
-                f"The Prefect server with its data in {folder} did not start. Set PREFECT_API_URL to a server of"
-                " your own, or see its output:\n" + "\n".join(said)
+                f"The Prefect server with its data in {folder} did not start. Move that folder away, or set"
+                " PREFECT_API_URL to a server of your own. It said:\n" + ("\n".join(said) or "nothing")
             )
         yield program
 

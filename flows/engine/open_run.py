@@ -34,7 +34,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     require_named_files(recipe, settings)
     logger = get_run_logger()
     for field, address in named_paths(recipe):
-        logger.info("the recipe reads %s (%s)", address, field)
+        if field != "source.base":
+            logger.info("the recipe reads %s (%s)", address, field)
     planned = plan_run(recipe, settings, goes_on, logger)
     for written in ("runs", "reports", "files"):
         planned.store.remove_abandoned(written)

@@ -11,8 +11,9 @@ import shutil
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,24 @@ from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter, read_part
+from tasks.dataset.stage import Stage
 from tasks.dataset.store import explaining_failed_writes
 
 _ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
 _LAST_LINES = 20
 _REPORT_SECONDS = 2.0
 _TAIL_BYTES = 4096
+
+
+def require_programs(stages: Iterable[Stage]) -> None:
+    """Raise `PermanentError` where a program among these stages lacks a package: hours of the data half come first."""
+    needed: list[str] = []
+    for stage in stages:
+        if isinstance(stage, ProgramStage):
+            needed += ["torch", *(["accelerate"] if stage.is_training else [])]
+    for package in dict.fromkeys(needed):
+        if find_spec(package) is None:
+            raise PermanentError(f"Training needs {package}, which is not installed: pip install 'sluice[train]'.")
 
 
 def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:
@@ -163,6 +176,8 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
     if said == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
     output = "\n".join(last_lines)
+    if code in (126, 127) or "ModuleNotFoundError" in output:
+        raise PermanentError(f"{stage} cannot be started. Its last lines:\n{output}")
     raise TemporaryError(f"{stage} ended with code {code}. Its last lines:\n{output}")
 
 

@@ -4,6 +4,7 @@ Notable: every number has its source. A scaling law decides what a budget buys; 
 context are kept.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,8 @@ class LawOutcome(Config):
     law: ScalingLaw
     parameters: int
     tokens: int
-    loss: float
-    """Nats per token."""
+    loss: float | None
+    """Nats per token; None where the law gives no less than guessing, far outside what it was fitted to."""
 
 
 class TrainingPlan(Config):
@@ -183,7 +184,8 @@ def _outcomes(
     for one in laws.values():
         chosen = allocation if is_fixed or one is law else _allocation(_proportions(recipe), one, budget)
         parameters = count_parameters(chosen.shape).total
-        loss = one.loss(parameters, chosen.tokens)
+        predicted = one.loss(parameters, chosen.tokens)
+        loss = predicted if predicted < math.log(chosen.shape.vocab_size) else None
         outcomes.append(LawOutcome(law=one, parameters=parameters, tokens=chosen.tokens, loss=loss))
     return tuple(outcomes)
 

@@ -22,7 +22,7 @@ def _numbers(plan: TrainingPlan) -> Table:
     table = Table(title=f"training: {plan.asked}")
     table.add_column("to train")
     table.add_column("", justify="right")
-    table.add_column("how it is known")
+    table.add_column("how it is known", overflow="fold")
     for name, value, source in _rows(plan):
         table.add_row(name, value, source)
     return table
@@ -44,7 +44,7 @@ def _rows(plan: TrainingPlan) -> Iterator[tuple[str, str, str]]:
     yield "learning rate", f"{learning.lr:.3g}", rates
     share = f"{basis['flop']}; attention is {plan.attention_share:.0%}"
     yield "FLOP", f"{plan.flop:.3g}", share
-    yield "loss", f"{plan.outcomes[0].loss:.3f}", f"nats per token; {basis['loss']}"
+    yield "loss", _loss(plan.outcomes[0].loss), f"nats per token; {basis['loss']}"
     yield "time", duration(plan.seconds), basis["seconds"]
     if basis["usd"]:
         yield "cost", "–" if plan.usd is None else f"{plan.usd:,.2f} $", basis["usd"]
@@ -56,10 +56,10 @@ def _rows(plan: TrainingPlan) -> Iterator[tuple[str, str, str]]:
 def _laws(plan: TrainingPlan) -> Table:
     table = Table(title="by law, the one that decides first")
     for name in ("law", "parameters", "tokens", "loss"):
-        table.add_column(name, justify="left" if name == "law" else "right")
-    table.add_column("source")
+        table.add_column(name, justify="left" if name == "law" else "right", no_wrap=True)
+    table.add_column("source", overflow="fold")
     for one in plan.outcomes:
-        table.add_row(one.law.name, short(one.parameters), short(one.tokens), f"{one.loss:.3f}", one.law.source)
+        table.add_row(one.law.name, short(one.parameters), short(one.tokens), _loss(one.loss), one.law.source)
     return table
 
 
@@ -67,10 +67,10 @@ def _memory(plan: TrainingPlan) -> Table:
     reserved = f", {RESERVED_BYTES / _GIB:.1f} GiB of them left free" if plan.memory_bytes else ""
     of = f" of {plan.memory_bytes / _GIB:.1f}" if plan.memory_bytes else ""
     table = Table(title=f"memory of each GPU in GiB{of}{reserved}; {plan.basis['memory']}")
-    table.add_column("parallelism")
-    table.add_column("activations")
-    for name in ("state", "a pass", "each sequence", "an update", "micro-batch", "all"):
-        table.add_column(name, justify="right")
+    table.add_column("parallel", overflow="fold")
+    table.add_column("activations", overflow="fold")
+    for name in ("state", "a pass", "each sequence", "an update", "micro batch", "all"):
+        table.add_column(name, justify="right", overflow="fold")
     for fit in plan.memory:
         held = (fit.state_bytes, fit.working_bytes, fit.bytes_per_sequence, fit.update_bytes)
         table.add_row(
@@ -81,6 +81,10 @@ def _memory(plan: TrainingPlan) -> Table:
             _gib(fit.bytes),
         )
     return table
+
+
+def _loss(loss: float | None) -> str:
+    return "no forecast" if loss is None else f"{loss:.3f}"
 
 
 def _gib(count: int) -> str:

@@ -24,7 +24,7 @@ class StageStatus(Config):
 
     name: str
     state: str
-    """done | partial | missing"""
+    """done | running | partial | missing"""
     fingerprint: str
     path: str
     """The dataset's folder, in full."""
@@ -35,6 +35,7 @@ class StageStatus(Config):
     """Parts done without what they should be made from: WARC files that could not be fetched."""
     rows: int
     bytes: int
+    """Of the parts; for `fetch` of the WARC files that they tell of."""
 
 
 class StoreStatus(Config):
@@ -59,7 +60,7 @@ def store_status(store: Store) -> StoreStatus:
     failed: tuple[FailedWarc, ...] = ()
     for name, stage in record.stages.items():
         parts = counted_parts(store, stage.plan.folder, stage.plan.fingerprint)
-        stages.append(_stage_status(store, name, stage, parts))
+        stages.append(_stage_status(store, name, stage, parts, record.state_now() == "running"))
         counters = [(part.name, part.counters) for part in parts]
         failed += failed_warcs(store, name, stage.plan.fingerprint, counters, _MOST_FAILED - len(failed))
     training = [name for name, stage in record.stages.items() if stage.plan.is_training]
@@ -76,20 +77,29 @@ def store_status(store: Store) -> StoreStatus:
     )
 
 
-def _stage_status(store: Store, name: str, stage: StageRecord, parts: Sequence[PartCount]) -> StageStatus:
+def _stage_status(
+    store: Store, name: str, stage: StageRecord, parts: Sequence[PartCount], is_running: bool
+) -> StageStatus:
     manifest = read_manifest(store, name, stage.plan.fingerprint)
     whole = manifest is not None and len(parts) == len(manifest.parts)
     return StageStatus(
         name=name,
-        state="done" if whole else "partial" if parts else "missing",
+        state="done" if whole else "running" if is_running and stage.state == "running" else _unfinished(parts),
         fingerprint=stage.plan.fingerprint,
         path=store.location(stage.plan.folder),
         parts_done=len(parts),
         parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
         parts_failed=sum(part.counters.get("failed", 0) for part in parts),
         rows=sum(part.rows for part in parts),
-        bytes=sum(store.size(f"{stage.plan.folder}/{part.name}") for part in parts),
+        bytes=sum(
+            part.counters.get("bytes", 0) if name == "fetch" else store.size(f"{stage.plan.folder}/{part.name}")
+            for part in parts
+        ),
     )
+
+
+def _unfinished(parts: Sequence[PartCount]) -> str:
+    return "partial" if parts else "missing"
 
 
 def status_table(status: StoreStatus) -> list[list[str]]:

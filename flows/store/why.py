@@ -45,6 +45,10 @@ def explain_stage(store: Store, stage: str) -> Explanation:
         raise PermanentError(f"No run in {store.url} has the stage {stage!r} yet.")
     latest = with_stage[0]
     now = latest.stages[stage].plan
+    if latest.stages[stage].state in ("planned", "waiting"):
+        state = "has not come to it yet" if latest.state_now() == "running" else f"{latest.state_now()} before it"
+        words = f"{stage} has not run: the run {latest.run} {state}."
+        return Explanation(stage=stage, run=latest.run, compared_with=None, changes=[], words=words)
     earlier = next((r for r in with_stage[1:] if r.stages[stage].plan.fingerprint != now.fingerprint), None)
     if earlier is None:
         words = (

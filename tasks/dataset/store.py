@@ -69,6 +69,22 @@ class Store:
         self.root = str(Path(root).resolve()) if self.is_local else root.rstrip("/")
         self.url = self.root if self.is_local else url.rstrip("/")
 
+    def require_reachable(self) -> None:
+        """Raise PermanentError where this is in a bucket of S3 that is not there or cannot be reached."""
+        if not hasattr(self.fs, "call_s3"):
+            return
+        bucket = self.root.partition("/")[0]
+        try:
+            self.fs.call_s3("head_bucket", Bucket=bucket)
+        except FileNotFoundError as error:
+            message = f"The store {self.url}: there is no bucket {bucket!r}; make it, or check its name."
+            raise PermanentError(message) from error
+        except Exception as error:  # botocore's have no kind in common
+            raise PermanentError(
+                f"The store {self.url} cannot be reached: {error} Check the network, the credentials (AWS_ACCESS_KEY_ID"
+                " and the like, or a profile) and AWS_ENDPOINT_URL."
+            ) from error
+
     def full(self, path: str) -> str:
         """Return the path as the filesystem takes it. Raises PermanentError for one that may lead out of the store."""
         if path and not is_plain_path(path):

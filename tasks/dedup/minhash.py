@@ -19,6 +19,7 @@ from pydantic import Field
 
 from tasks.base.config import Config
 from tasks.base.hashing import UInt64s, hash_strings, mix64
+from tasks.base.normalization import normalize
 from tasks.base.unspaced_scripts import UNSPACED_BLOCKS
 
 UInt32s = npt.NDArray[np.uint32]
@@ -80,7 +81,7 @@ def normalised_words(text: str) -> list[str]:
     """
     folded = text.lower()
     if not folded.isascii():
-        folded = unicodedata.normalize("NFD", folded)
+        folded = normalize("NFD", folded)
         folded = _UNSPACED.sub(r" \1 ", folded)
     return _ZEROS.sub("0", folded.translate(_FOLD)).split()
 

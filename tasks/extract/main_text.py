@@ -14,16 +14,16 @@ Notable:
 
 import logging
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
 from lxml import etree
 from lxml import html as lxml_html
 from resiliparse.extract.html2text import extract_plain_text
-from trafilatura import bare_extraction, extract
+from trafilatura import bare_extraction
 from trafilatura.xml import xmltotxt
 
+from tasks.base.normalization import normalize
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html.deep_nesting import flatten
@@ -60,13 +60,13 @@ def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionCon
         "fast": config.fast,
         "deduplicate": False,
     }
-    if not config.blank_lines:
-        return extract(tree, **options) or ""
     document = bare_extraction(tree, **options)
     if document is None:
         return ""
+    if not config.blank_lines:
+        return normalize("NFC", xmltotxt(document.body, False).strip())
     blocks = (xmltotxt(block, False).strip("\n") for block in _blocks(document.body))
-    return unicodedata.normalize("NFC", "\n\n".join(block for block in blocks if block.strip()))
+    return normalize("NFC", "\n\n".join(block for block in blocks if block.strip()))
 
 
 def _blocks(body: etree._Element) -> Iterator[etree._Element]:

@@ -19,10 +19,12 @@ _NO_STOP = r"(?<!\.\.)(?<!\.[a-z]\.)(?<!(?<![^\W\d_])[A-Z]\.)" + "".join(
     rf"(?<!(?<![^\W\d_])(?:{abbreviations})\.)"
     for abbreviations in ("Mr|Ms|Dr|St|Jr|Sr|vs|No|Co|Mt", "Mrs|Inc|Ltd|etc", "Prof")
 )
-# These end a sentence without white space: wide marks, and those of Ethiopic, Burmese, Khmer and Tibetan.
-_WIDE_MARKS = "。！？．｡።፧፨။។៕།༎"
+# These end a sentence without white space: wide marks, the question mark of Arabic, and the marks of Ethiopic (where two
+# word marks do too), Burmese, Khmer, Tibetan and the scripts of India.
+_WIDE_MARKS = "。！？．｡።፧፨፡။។៕།༎।॥؟‼⁇⁈⁉"
+_MARKS = ".!?։۔܀-܂߹᙮᠃᥄᥅᪨-᪫᭚᭛᭞᭟᰻᰼᱾᱿⸮꓿꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝-꩟꫰꫱꯫" + _WIDE_MARKS.replace("፡", "")
 _SENTENCE_END = re.compile(
-    rf"""[.!?։؟۔।॥᠃᱾᱿꓿꯫{_WIDE_MARKS}]
+    rf"""(?:[{_MARKS}] | ፡፡ | (?<=[Ͱ-Ͽἀ-῿]);)
     (?: (?<![{_WIDE_MARKS}]){_NO_STOP} ['"”’)\]»]* (?!\S)
       | (?<=[{_WIDE_MARKS}]) ['"”’)\]»」』]* )
     (?: [^\S\n]* (\n) )?""",

@@ -21,6 +21,7 @@ DEPLOYMENTS = {
     "crawl-to-chat/crawl-to-chat",
     "crawl-to-chat/demo",
     "crawl-to-chat/default",
+    "watch-crawls/watch-crawls",
 }
 
 
@@ -83,6 +84,7 @@ def test_each_flow_has_a_deployment_whose_parameters_are_a_schema(deployed: str)
         "finetune",
         "ladder",
         "crawl_to_chat",
+        "watch_crawls",
     }
     for item in deployments:
         assert item["enforce_parameter_schema"]
@@ -102,7 +104,7 @@ def test_nothing_of_the_deploying_machine_is_in_a_deployment(deployed: str) -> N
 
 def test_a_worker_carries_a_deployment_out(deployed: str, tiny_recipe: Path, tmp_path: Path) -> None:
     """An object as the recipe, a store that is given; and a file as the recipe, the store of the Prefect variable."""
-    prefect(deployed, "variable", "set", "sluice_store", str(tmp_path / "variable"))
+    prefect(deployed, "variable", "set", "--overwrite", "sluice_store", str(tmp_path / "variable"))
     given, recipe = tmp_path / "given", yaml.safe_load(tiny_recipe.read_text())
     over_demo = {"recipe": "demo", "set": recipe | {"name": "over", "pretrain": None, "sft": None}}
     prefect(deployed, "deployment", "run", "corpus/corpus", *parameters(recipe, given))

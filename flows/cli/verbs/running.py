@@ -1,5 +1,6 @@
 """The verbs that run a flow: run, corpus, pretrain, finetune, ladder."""
 
+import logging
 import os
 import pkgutil
 from collections.abc import Mapping
@@ -109,6 +110,7 @@ def _run_flow(
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
+    open_store(settings.store)
     _quieten_prefect()
     from prefect.settings import PREFECT_API_URL
 
@@ -139,6 +141,8 @@ def _run_flow(
 def _quieten_prefect() -> None:
     """Leave the terminal to `flows.display.console`; Prefect reads these when it is first imported."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
+    logging.raiseExceptions = False  # it would print each log record that a stopping server no longer takes
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
 

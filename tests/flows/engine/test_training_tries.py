@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.engine.programs import run_to_its_end
+from flows.engine import programs
+from flows.engine.programs import require_programs, run_to_its_end
+from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError, TemporaryError
 
 TRAINER = """
@@ -50,6 +52,21 @@ def test_a_try_that_saved_nothing_is_left_to_the_task(tmp_path: Path) -> None:
     with pytest.raises(TemporaryError, match="pretrain was asked to stop and saved a checkpoint"):
         train(tmp_path, "stuck", 3)
     assert (tmp_path / "starts").read_text() == "x"
+
+
+def test_a_package_that_is_not_installed_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_programs(STAGES.values())
+    monkeypatch.setattr(programs, "find_spec", lambda name: None if name == "accelerate" else name)
+    require_programs([STAGES["filter"], STAGES["export"]])
+    with pytest.raises(PermanentError, match=r"Training needs accelerate.*pip install 'sluice\[train\]'"):
+        require_programs(STAGES.values())
+
+
+@pytest.mark.parametrize("command", [["/nowhere/python"], [sys.executable, "-m", "nowhere.pretrain"]])
+def test_a_program_that_cannot_be_started_is_not_tried_again(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with disable_run_logger(), pytest.raises(PermanentError, match="pretrain cannot be started"):
+        run_to_its_end(command, tmp_path / "config.json", None, "pretrain", 3, "tiny")
 
 
 def test_a_wrong_config_ends_it_whatever_was_saved(tmp_path: Path) -> None:

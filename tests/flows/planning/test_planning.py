@@ -1,6 +1,7 @@
 """The planner: laws, budgets, memory, yields, and how they become a plan whose numbers agree with each other."""
 
 import dataclasses
+import io
 import json
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from flows.planning.hardware import find_gpu
 from flows.planning.learning_rules import carried_over, learning_rules
@@ -17,6 +19,7 @@ from flows.planning.scaling_law import CHINCHILLA, CHINCHILLA_REPLICATED, alloca
 from flows.planning.token_yield import TYPICAL_TOKENS_PER_WARC, token_yield, warcs_needed
 from flows.planning.training_budget import TrainingBudget, training_budget
 from flows.planning.training_plan import TrainingPlan, plan_training
+from flows.planning.training_table import training_tables
 from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
 from model.base.config import ModelShape, OptimizerConfig
@@ -204,6 +207,18 @@ def test_a_recipe_without_a_model_is_planned_from_a_budget_only(empty_store: Sto
 def test_a_ladder_that_is_not_there_is_not_used(empty_store: Store) -> None:
     with pytest.raises(PermanentError, match="sluice ladder"):
         planned(load_recipe("fineweb"), empty_store, flops=1e18, law="ladder")
+
+
+def test_a_loss_that_is_no_better_than_guessing_is_no_forecast(empty_store: Store) -> None:
+    plan = planned(load_recipe("demo"), empty_store)
+    assert [one.loss for one in plan.outcomes] == [None, None]
+    console = Console(width=80, record=True, file=io.StringIO())
+    for table in training_tables(plan):
+        console.print(table)
+    shown = console.export_text()
+    assert "no forecast" in shown and "fewer tokens" in " ".join(shown.split())
+    assert "…" not in shown, "nothing is cut off in a terminal of 80 columns"
+    assert all(one.loss for one in planned(load_recipe("fineweb"), empty_store, flops=1e20).outcomes)
 
 
 def test_a_loss_far_outside_its_law_says_so(empty_store: Store) -> None:

@@ -25,6 +25,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(request.getfixturevalue("s3_bucket"))
 
 
+def test_a_bucket_that_is_not_there_is_said_so(s3_bucket: str) -> None:
+    Store(s3_bucket).require_reachable()
+    with pytest.raises(PermanentError, match=r"there is no bucket 'no-such-bucket'"):
+        Store("s3://no-such-bucket/store").require_reachable()
+
+
+def test_a_server_that_does_not_answer_is_one_sentence(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from s3fs import S3FileSystem
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(PermanentError, match=r"^The store s3://.* cannot be reached: .*AWS_ENDPOINT_URL\.$"):
+            Store(s3_bucket).require_reachable()
+    finally:
+        S3FileSystem.clear_instance_cache()
+
+
 def test_what_is_written_is_read_back(store: Store) -> None:
     store.write_bytes("a/b/file.json", b"{}")
     assert store.read_bytes("a/b/file.json") == b"{}"

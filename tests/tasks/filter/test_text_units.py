@@ -37,6 +37,11 @@ def test_sentences_are_the_frozen_ones(text: str, _: list[str], sentences: int) 
         ("ከተማው በሰሜን ነው።ሰዎች ዳቦ ይሸጣሉ።እውነት ነው፧", 3),
         ("ទីក្រុងស្ថិតនៅឆ្នេរ។ មនុស្សលក់នំប៉័ង។", 2),
         ("नगर तट पर है। लोग रोटी बेचते हैं॥", 2),
+        ("नगर तट पर है।लोग रोटी बेचते हैं।", 2),
+        ("ከተማው በሰሜን ነው፡፡ ሰዎች ዳቦ ይሸጣሉ፡፡", 2),
+        ("هل المدينة على الساحل؟نعم هي كذلك.", 2),
+        ("Πού είναι η πόλη; Είναι στην ακτή.", 2),
+        ("The quay; the well; the gate.", 1),
         ("", 1),
     ],
 )
@@ -51,7 +56,7 @@ def test_sentences_of_lines_are_those_of_each_line(lines: list[str]) -> None:
 
 @given(st.text(max_size=80).filter(lambda text: "\n" not in text))
 def test_a_line_has_at_least_one_sentence_and_no_more_than_marks(text: str) -> None:
-    marks = len(re.findall(r"[.!?։؟۔।॥᠃᱾᱿꓿꯫。！？．｡།༎။፧።፨។៕]", text))
+    marks = len(re.findall(r"[.!?։؟۔।॥᠃᱾᱿꓿꯫。！？．｡།༎။፧።፨។៕܀-܂߹᙮᥄᥅᪨-᪫᭚᭛᭞᭟᰻᰼꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝-꩟꫰꫱;‼⁇⁈⁉⸮]|፡፡", text))
     assert 1 <= count_sentences([text]) <= marks + 1
 
 

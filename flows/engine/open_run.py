@@ -46,15 +46,20 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     )
     logger.info("run %s in %s", recorder.record.run, planned.store.url)
     holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    try:
-        with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
-            yield Run(**vars(planned), recorder=recorder, leases=leases)
-    except BaseException as error:
-        recorder.finish(error)
-        raise
-    else:
+    with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
+        run = Run(**vars(planned), recorder=recorder, leases=leases)
+        try:
+            yield run
+        except Exception as error:
+            recorder.finish(error)
+            _publish_report(planned.store, recorder, logger)
+            raise
+        except BaseException as error:
+            # Cancelled or interrupted: nobody waits for what still runs, nor for a report.
+            run.stopping.set()
+            recorder.finish(error)
+            raise
         recorder.finish()
-    finally:
         _publish_report(planned.store, recorder, logger)
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from typing import Any
 
 from flows.engine.progress_artifact import ProgressArtifact
 from flows.prepare.planned_run import PlannedRun
 from flows.recipe.stage_plan import StagePlan
-from flows.store.run_record import Recorder
+from flows.store.run_record import Recorder, state_after
 from tasks.dataset.leases import Leases
 
 
@@ -22,6 +23,8 @@ class Run(PlannedRun):
     leases: Leases
     shown: dict[str, ProgressArtifact] = field(default_factory=dict, kw_only=True)
     """What shows a stage's progress in Prefect's UI, by stage."""
+    stopping: Event = field(default_factory=Event, kw_only=True)
+    """Set when the run is cancelled or interrupted: its workers end."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StagePlan]:
@@ -33,8 +36,8 @@ class Run(PlannedRun):
             self.recorder.stage(name, state="running")
             try:
                 yield plan
-            except BaseException:
-                self.recorder.stage(name, state="failed", seconds=time.monotonic() - started)
+            except BaseException as error:
+                self.recorder.stage(name, state=state_after(error), seconds=time.monotonic() - started)
                 raise
             seconds = time.monotonic() - started
             self.recorder.stage(name, state="done", seconds=seconds)

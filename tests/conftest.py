@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -117,6 +118,12 @@ Sluice = Callable[..., subprocess.CompletedProcess[str]]
 def sluice(prefect_server: str) -> Sluice:
     """The command line, as a user runs it, against the session's server."""
     return lambda *arguments, **keywords: run_sluice(prefect_server, *arguments, **keywords)
+
+
+def api_client(prefect_server: str) -> httpx.Client:
+    """A client of the session's Prefect server, whose password this process's environment holds."""
+    user, _, password = os.environ["PREFECT_API_AUTH_STRING"].partition(":")
+    return httpx.Client(base_url=prefect_server, auth=(user, password), timeout=30)
 
 
 def sluice_command(*arguments: str) -> list[str]:

@@ -66,8 +66,8 @@ def work_pool(prefect_server: str) -> None:
 
 @pytest.mark.parametrize("command", starting_with("prefect"))
 def test_prefect(command: str, prefect_server: str, work_pool: None) -> None:
-    """A worker ends after what waits for it, and the run is put off for longer than that: it would ask the real web."""
-    extra = {"worker": ["--run-once"], "deployment": ["--start-in", "10 days"], "work-pool": ["--overwrite"]}
+    """A run is put off for longer than the tests last: it would ask the real web."""
+    extra = {"deployment": ["--start-in", "10 days"], "variable": ["--overwrite"]}
     words = [word for word in shlex.split(command)[1:] if word != "--watch"]
     done = subprocess.run(
         [sys.executable, "-m", "prefect", *words, *extra.get(words[0], [])],

@@ -13,6 +13,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
+from flows.engine.outcome_artifacts import publish_outcome
 from flows.engine.run import Run
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
@@ -45,15 +46,20 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     )
     logger.info("run %s in %s", recorder.record.run, planned.store.url)
     holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    try:
-        with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
-            yield Run(**vars(planned), recorder=recorder, leases=leases)
-    except BaseException as error:
-        recorder.finish(error)
-        raise
-    else:
+    with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
+        run = Run(**vars(planned), recorder=recorder, leases=leases)
+        try:
+            yield run
+        except Exception as error:
+            recorder.finish(error)
+            _publish_report(planned.store, recorder, logger)
+            raise
+        except BaseException as error:
+            # Cancelled or interrupted: nobody waits for what still runs, nor for a report.
+            run.stopping.set()
+            recorder.finish(error)
+            raise
         recorder.finish()
-    finally:
         _publish_report(planned.store, recorder, logger)
 
 
@@ -81,8 +87,12 @@ def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
 
 
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
-    """Write the report of a run that is over; a failure here does not fail the run."""
+    """Write the report of a run that is over, and show it in Prefect; a failure here does not fail the run."""
     try:
         logger.info("report: %s", store.location(write_report(store, recorder.record)))
     except Exception:
         logger.exception("The report could not be written; `sluice report` tries again.")
+    try:
+        publish_outcome(store, recorder.record)
+    except Exception:
+        logger.exception("Prefect's artifacts of the outcome could not be made; the report has the same.")

@@ -4,6 +4,8 @@ dropped.
 Notable: so the disk holds as many WARC files as there are workers, not the crawl.
 """
 
+from threading import Event
+
 from flows.engine.part_tasks import build_missing, build_part, part_task
 from flows.engine.run import Run
 from flows.prepare.finished_dataset import Pair, PairFooters, done_pairs
@@ -34,18 +36,18 @@ def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[PairFooters
     return [footers for _, footers in sorted(done.items())], missing
 
 
-def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str) -> list[PairFooters]:
+def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str, stopping: Event) -> list[PairFooters]:
     """Build a group of pairs, one after the other; the body of their task."""
-    return [_build_pair(first, second, settings) for first, second in pairs]
+    return [_build_pair(first, second, settings, stopping) for first, second in pairs]
 
 
-def _build_pair(first: PartJob, second: PartJob, settings: RunSettings) -> PairFooters:
+def _build_pair(first: PartJob, second: PartJob, settings: RunSettings, stopping: Event) -> PairFooters:
     store, scratch = Store(first.store), STAGES[first.stage].scratch
     # Also again where the scratch was dropped before and another recipe now reads it, or where the part failed.
     if scratch and finished(store, first) and not scratch.is_there(first):
         store.remove(first.path)
-    footer = build_part(first, settings)
-    following = build_part(fed(second, footer), settings)
+    footer = build_part(first, settings, stopping)
+    following = build_part(fed(second, footer), settings, stopping)
     if scratch and not footer.failed:
         scratch.drop(first)
     return footer, following

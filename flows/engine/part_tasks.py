@@ -7,11 +7,14 @@ finished.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from threading import Event
 from typing import Any, cast
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
+from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.engine.run import Run
@@ -50,6 +53,16 @@ def worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
 
 def part_task(function: Callable[..., Any], name: str) -> Any:
     """Return `function` as a task called `name`: retried with back-off and jitter while that can help, never cached."""
+
+    @wraps(function)
+    def body(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except WorkerDied as death:
+            if death.reason == "stopped":
+                return Cancelled(message=death.detail)
+            raise
+
     return task(
         name=name,
         task_run_name="{label}",
@@ -59,11 +72,11 @@ def part_task(function: Callable[..., Any], name: str) -> Any:
         retry_condition_fn=worth_another_try,
         cache_policy=NO_CACHE,
         persist_result=False,
-    )(function)
+    )(body)
 
 
-def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
-    """Build one part in a worker process, skipping the records that kill it."""
+def build_part(job: PartJob, settings: RunSettings, stopping: Event) -> PartFooter:
+    """Build one part in a worker process, skipping the records that kill it; WorkerDied once `stopping` is set."""
     if done := finished(Store(job.store), job):
         return done
     logger = get_run_logger()
@@ -74,8 +87,10 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
     )
     while True:
         try:
-            return run_isolated(run_part, job, limits, logger.info, _PRELOAD)
+            return run_isolated(run_part, job, limits, logger.info, _PRELOAD, stopping)
         except WorkerDied as death:
+            if death.reason == "stopped":
+                raise
             # A death at the same record twice, before the first record or by the clock is not the page's fault.
             if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
@@ -95,9 +110,9 @@ def build_part(job: PartJob, settings: RunSettings) -> PartFooter:
             job = dataclasses.replace(job, skip={**job.skip, death.position: death.reason})
 
 
-def build_parts(jobs: list[PartJob], settings: RunSettings, label: str) -> list[PartFooter]:
+def build_parts(jobs: list[PartJob], settings: RunSettings, label: str, stopping: Event) -> list[PartFooter]:
     """Build a group of parts, one after the other; the body of every stage's task."""
-    return [build_part(job, settings) for job in jobs]
+    return [build_part(job, settings, stopping) for job in jobs]
 
 
 def build_all(run: Run, stage: Stage) -> tuple[list[PartFooter], int]:
@@ -118,7 +133,7 @@ def build_missing(
     run.progress(stage, len(done), len(items))
     groups = grouped([place for place in range(len(items)) if place not in done], run.settings.workers, largest)
     arguments = [
-        ([items[place] for place in group], run.settings, f"{stage} {run.crawl} {group_label(group)}")
+        ([items[place] for place in group], run.settings, f"{stage} {run.crawl} {group_label(group)}", run.stopping)
         for group in groups
     ]
     for number, built in in_window(task, arguments, run.settings.workers):

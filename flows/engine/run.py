@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from typing import Any
 
+from flows.engine.progress_artifact import ProgressArtifact
 from flows.prepare.planned_run import PlannedRun
 from flows.recipe.stage_plan import StagePlan
-from flows.store.run_record import Recorder
+from flows.store.run_record import Recorder, state_after
 from tasks.dataset.leases import Leases
 
 
@@ -19,6 +21,10 @@ class Run(PlannedRun):
 
     recorder: Recorder
     leases: Leases
+    shown: dict[str, ProgressArtifact] = field(default_factory=dict, kw_only=True)
+    """What shows a stage's progress in Prefect's UI, by stage."""
+    stopping: Event = field(default_factory=Event, kw_only=True)
+    """Set when the run is cancelled or interrupted: its workers end."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StagePlan]:
@@ -30,8 +36,8 @@ class Run(PlannedRun):
             self.recorder.stage(name, state="running")
             try:
                 yield plan
-            except BaseException:
-                self.recorder.stage(name, state="failed", seconds=time.monotonic() - started)
+            except BaseException as error:
+                self.recorder.stage(name, state=state_after(error), seconds=time.monotonic() - started)
                 raise
             seconds = time.monotonic() - started
             self.recorder.stage(name, state="done", seconds=seconds)
@@ -46,6 +52,8 @@ class Run(PlannedRun):
         return self.recorder.record.stages[name].summary
 
     def progress(self, name: str, done: int, total: int) -> None:
-        """Log how many of a stage's parts are done. Raises PermanentError where another run has taken it over."""
+        """Log and show how many parts of a stage are done. Raises PermanentError where another run took it over."""
         self.leases.check()
         self.logger.info("%s: %d of %d", name, done, total, extra={"stage": name, "done": done, "total": total})
+        with suppress(Exception):  # what cannot be shown must not fail the run
+            self.shown.setdefault(name, ProgressArtifact(name)).show(done, total)

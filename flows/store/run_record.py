@@ -7,6 +7,7 @@ Notable: it is rewritten whole after every stage, so a killed run still says how
 from __future__ import annotations
 
 import platform
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ class StageRecord(Config):
 
     plan: StagePlan
     state: str = "planned"
-    """planned | waiting | running | done | failed"""
+    """planned | waiting | running | done | failed | cancelled"""
     parts_expected: int | None = None
     """Parts the finished dataset has; None until the stage is reached."""
     parts_built: int = 0
@@ -63,7 +64,7 @@ class RunRecord(Config):
     started: str
     finished: str | None = None
     state: str = "running"
-    """running | completed | failed | interrupted"""
+    """running | completed | failed | cancelled | interrupted"""
     error: str | None = None
     stages: dict[PlainName, StageRecord] = Field(default_factory=dict)
 
@@ -126,13 +127,26 @@ class Recorder:
     def finish(self, error: BaseException | None = None) -> None:
         """Write how the run ended."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        state = "failed" if error else "completed"
-        self._save(state=state, error=redacted(str(error)) if error else None, finished=finished)
+        state = state_after(error) if error else "completed"
+        self._save(state=state, error=redacted(_in_words(error)) if error else None, finished=finished)
 
     def _save(self, **changes: Any) -> None:
         """Change fields of the record and write the whole of it."""
         self.record = self.record.model_copy(update=changes)
         self._store.write_bytes(f"runs/{self.record.run}.json", self.record.model_dump_json(indent=1).encode())
+
+
+def state_after(error: BaseException) -> str:
+    """Return the state of what this ended: an interrupt or a signal, rather than an error, cancels."""
+    return "failed" if isinstance(error, Exception) else "cancelled"
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, Exception):
+        return str(error)
+    number = getattr(error, "signal", None)
+    by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else signal.Signals(number).name if number else repr(error)
+    return f"Cancelled by {by}. What was finished is kept: the same run goes on from there."
 
 
 def installed_versions() -> dict[str, str]:

@@ -115,8 +115,13 @@ def resolve_crawl(config: SourceConfig) -> str:
     return _newest(crawls)
 
 
+def usual_names(crawls: Sequence[str]) -> list[str]:
+    """Return the names of the form CC-MAIN-YEAR-WEEK, or all where there are none; see the module."""
+    return [name for name in crawls if _USUAL_NAME.fullmatch(name)] or list(crawls)
+
+
 def _newest(crawls: Sequence[str]) -> str:
-    return max([name for name in crawls if _USUAL_NAME.fullmatch(name)] or crawls)
+    return max(usual_names(crawls))
 
 
 def known_crawls(config: SourceConfig) -> list[str]:

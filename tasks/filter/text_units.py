@@ -19,8 +19,8 @@ _NO_STOP = r"(?<!\.\.)(?<!\.[a-z]\.)(?<!(?<![^\W\d_])[A-Z]\.)" + "".join(
     rf"(?<!(?<![^\W\d_])(?:{abbreviations})\.)"
     for abbreviations in ("Mr|Ms|Dr|St|Jr|Sr|vs|No|Co|Mt", "Mrs|Inc|Ltd|etc", "Prof")
 )
-# These end a sentence without white space: wide marks, the question mark of Arabic, and the marks of Ethiopic (two of
-# its word marks too), Burmese, Khmer, Tibetan and the scripts of India.
+# These end a sentence without white space: wide marks, the question mark of Arabic, and the marks of Ethiopic (where
+# two word marks do too), Burmese, Khmer, Tibetan and the scripts of India.
 _WIDE_MARKS = "。！？．｡።፧፨፡။។៕།༎।॥؟‼⁇⁈⁉"
 _MARKS = ".!?։۔܀-܂߹᙮᠃᥄᥅᪨-᪫᭚᭛᭞᭟᰻᰼᱾᱿⸮꓿꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝-꩟꫰꫱꯫" + _WIDE_MARKS.replace("፡", "")
 _SENTENCE_END = re.compile(

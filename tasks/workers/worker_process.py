@@ -39,7 +39,7 @@ __all__ = ["Progress", "WorkerDied", "WorkerLimits", "run_isolated"]
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
-Reason = Literal["memory", "time", "stall", "signal", "exit"]
+Reason = Literal["memory", "time", "stall", "signal", "exit", "stopped"]
 
 _POLL_SECONDS = 0.05
 _SERVER_START_SECONDS = 180.0
@@ -84,11 +84,13 @@ def run_isolated(
     limits: WorkerLimits,
     on_log: Callable[[str], None],
     preload: Sequence[str] = (),
+    stopping: threading.Event | None = None,
 ) -> Result:
     """Call `function(argument, progress)` in a worker process of its own and return what it returns.
 
     May be called from several threads at once. `on_log` is called in this thread with each line that the worker logs or
-    prints. The fork server imports the modules `preload` once; pass the same ones to share a fork server.
+    prints. The fork server imports the modules `preload` once; pass the same ones to share a fork server. The worker is
+    killed once `stopping` is set.
 
     Raises:
         WorkerDied: There is no result.
@@ -99,12 +101,12 @@ def run_isolated(
     tries = 0
     while True:
         with _fork_server(tuple(preload)).worker(blob) as worker:
-            watch = _Watch(worker, limits, on_log)
+            watch = _Watch(worker, limits, on_log, stopping)
             died = watch.until_dead()
             if died is None:
                 return worker.outcome()
             tries += 1
-            if watch.was_forked or tries == _FORK_TRIES:
+            if watch.was_forked or tries == _FORK_TRIES or died.reason == "stopped":
                 raise died
 
 
@@ -225,8 +227,14 @@ class _Worker:
 class _Watch:
     """Watches one worker until it is dead: passes on its log, enforces its limits."""
 
-    def __init__(self, worker: _Worker, limits: WorkerLimits, on_log: Callable[[str], None]) -> None:
-        self._worker, self._limits, self._on_log = worker, limits, on_log
+    def __init__(
+        self,
+        worker: _Worker,
+        limits: WorkerLimits,
+        on_log: Callable[[str], None],
+        stopping: threading.Event | None,
+    ) -> None:
+        self._worker, self._limits, self._on_log, self._stopping = worker, limits, on_log, stopping
         self._tail = self._reported = b""
         self._began = self._moved_clock = time.monotonic()
         self._moved_cpu = 0.0
@@ -289,6 +297,8 @@ class _Watch:
     def _broken_limit(self) -> tuple[Reason, str] | None:
         pid, _, rest = self._reported.partition(b"\n")
         limits, now = self._limits, time.monotonic()
+        if self._stopping is not None and self._stopping.is_set():
+            return "stopped", "the run was stopped"
         if not pid and now - self._began > _FORK_SECONDS:
             return "stall", f"it was not even started after {_FORK_SECONDS:g} s"
         if not pid or rest:

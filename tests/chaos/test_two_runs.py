@@ -5,14 +5,12 @@ import os
 import subprocess
 from pathlib import Path
 
-import httpx
-
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
 from tasks.workers.process_name import this_process
 from tests.chaos.test_kills import kill_when, start
-from tests.conftest import Sluice, dataset_bytes, run_sluice, sluice_command, sluice_environment
+from tests.conftest import Sluice, api_client, dataset_bytes, run_sluice, sluice_command, sluice_environment
 
 
 def run_two(prefect_server: str, *arguments: str) -> None:
@@ -76,6 +74,7 @@ def test_a_run_that_was_killed_is_marked_by_the_next_which_does_not_wait(
     holder = json.loads(lease.read_text())["holder"]
     sluice("corpus", str(tiny_recipe), "--store", str(store))
     assert json.loads((store / "runs" / f"{holder['run']}.json").read_text())["state"] == "interrupted"
-    flow_run = httpx.get(f"{prefect_server}/flow_runs/{holder['flow_run']}", timeout=30).json()
+    with api_client(prefect_server) as client:
+        flow_run = client.get(f"/flow_runs/{holder['flow_run']}").raise_for_status().json()
     assert flow_run["state"]["type"] == "CRASHED"
     assert "another run has taken over" in flow_run["state"]["message"]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
 from tests.conftest import ROOT, sluice_environment, stage_statuses
 
@@ -21,6 +22,7 @@ DEPLOYMENTS = {
     "crawl-to-chat/crawl-to-chat",
     "crawl-to-chat/demo",
     "crawl-to-chat/default",
+    "watch-crawls/watch-crawls",
 }
 
 
@@ -83,6 +85,7 @@ def test_each_flow_has_a_deployment_whose_parameters_are_a_schema(deployed: str)
         "finetune",
         "ladder",
         "crawl_to_chat",
+        "watch_crawls",
     }
     for item in deployments:
         assert item["enforce_parameter_schema"]
@@ -102,7 +105,7 @@ def test_nothing_of_the_deploying_machine_is_in_a_deployment(deployed: str) -> N
 
 def test_a_worker_carries_a_deployment_out(deployed: str, tiny_recipe: Path, tmp_path: Path) -> None:
     """An object as the recipe, a store that is given; and a file as the recipe, the store of the Prefect variable."""
-    prefect(deployed, "variable", "set", "sluice_store", str(tmp_path / "variable"))
+    prefect(deployed, "variable", "set", "--overwrite", "sluice_store", str(tmp_path / "variable"))
     given, recipe = tmp_path / "given", yaml.safe_load(tiny_recipe.read_text())
     over_demo = {"recipe": "demo", "set": recipe | {"name": "over", "pretrain": None, "sft": None}}
     prefect(deployed, "deployment", "run", "corpus/corpus", *parameters(recipe, given))
@@ -117,6 +120,37 @@ def test_a_worker_carries_a_deployment_out(deployed: str, tiny_recipe: Path, tmp
         [run] = runs_of(deployed, deployment)
         assert run["state"]["type"] == "COMPLETED"
         assert run["name"].startswith(name)
+
+
+def test_a_run_shows_its_funnel_reasons_and_report_as_artifacts(
+    deployed: str, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    recipe = yaml.safe_load(tiny_recipe.read_text()) | {"name": "shown", "pretrain": None, "sft": None}
+    del recipe["evaluate"]
+    prefect(deployed, "deployment", "run", "corpus/corpus", *parameters(recipe, tmp_path / "store"))
+    prefect(deployed, "worker", "start", "--pool", "sluice", "--run-once")
+    run = runs_of(deployed, "corpus")[0]
+    artifacts = found(deployed, "artifacts", artifacts={"flow_run_id": {"any_": [run["id"]]}})
+    shown = {artifact["key"]: artifact["data"] for artifact in artifacts if artifact["type"] != "progress"}
+    assert shown.keys() == {"funnel-shown", "reasons-shown", "report-shown"}
+    [report] = (tmp_path / "store" / "reports").iterdir()
+    assert shown["report-shown"] == f"`{report}`, completed"
+    stages = json.loads(shown["funnel-shown"])
+    assert [stage["stage"] for stage in stages] == ["extract", "filter", "corpus", "tokens"]
+    assert all(stage["read"] - stage["removed"] == stage["kept"] for stage in stages[:-1])
+    reasons = json.loads(shown["reasons-shown"])
+    assert {"stage", "reason", "records"} == reasons[0].keys() and len(reasons) > 3
+
+
+def test_the_example_automation_notifies_of_failed_runs(deployed: str, tmp_path: Path) -> None:
+    webhook = CustomWebhookNotificationBlock(name="failed", url="http://127.0.0.1:9/failed", headers={}, cookies={})
+    block = str(webhook.save("failed", overwrite=True))
+    example = (ROOT / "infra" / "prefect" / "notify-on-failure.yaml").read_text()
+    (tmp_path / "automation.yaml").write_text(example.replace("BLOCK_ID", block))
+    prefect(deployed, "automation", "create", "--from-file", str(tmp_path / "automation.yaml"))
+    [automation] = [item for item in found(deployed, "automations") if item["name"] == "sluice-failed"]
+    assert set(automation["trigger"]["expect"]) == {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
+    assert automation["actions"][0]["block_document_id"] == block
 
 
 def test_a_wrong_recipe_is_refused_before_it_runs(deployed: str, tmp_path: Path) -> None:

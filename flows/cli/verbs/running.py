@@ -144,6 +144,8 @@ def _quieten_prefect() -> None:
     os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
     logging.raiseExceptions = False  # it would print each log record that a stopping server no longer takes
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    # What is still to be reported when ours has stopped would start a server of Prefect's, for ten seconds.
+    os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 

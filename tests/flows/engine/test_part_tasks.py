@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pyarrow.parquet as pq
 import pytest
@@ -116,7 +117,7 @@ def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path:
 
     @flow
     def one_part() -> None:
-        build_part(job, RunSettings(store=job.store, worker_memory_gib=0.3))
+        build_part(job, RunSettings(store=job.store, worker_memory_gib=0.3), Event())
 
     one_part()
     decisions = pq.read_table(tmp_path / "store" / "decisions" / "extract" / ("f" * 16)).to_pylist()
@@ -130,7 +131,7 @@ def test_the_clock_of_a_part_condemns_no_page(server: None, tmp_path: Path) -> N
 
     @flow
     def one_part() -> None:
-        build_part(job, RunSettings(store=job.store, part_hours=0.5 / 3600))
+        build_part(job, RunSettings(store=job.store, part_hours=0.5 / 3600), Event())
 
     with pytest.raises(PermanentError, match=r"part_hours"):
         one_part()

@@ -1,0 +1,98 @@
+"""A deployed run that is cancelled ends soon, says so everywhere, leaves nothing running, and can be taken up again."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from tests.conftest import ROOT, api_client, sluice_environment
+from tests.flows.test_deployments import parameters, prefect
+
+DEPLOYMENT = "crawl-to-chat/default"
+LONGEST_WAIT = 240.0
+SECONDS_TO_CANCEL = 25.0
+"""Prefect kills after 30; 10 are the aim on a machine that does nothing else."""
+
+
+@pytest.fixture(scope="module")
+def worker(prefect_server: str) -> Iterator[psutil.Process]:
+    """A process worker on a server that has the deployments."""
+    prefect(prefect_server, "work-pool", "create", "sluice", "--type", "process", "--overwrite")
+    prefect(prefect_server, "deploy", "--all", "--no-prompt")
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "sluice"]
+    with subprocess.Popen(command, cwd=ROOT, env=sluice_environment(prefect_server)) as process:
+        yield psutil.Process(process.pid)
+        process.terminate()
+
+
+def until(look: Callable[[], Any], seconds: float = LONGEST_WAIT) -> float:
+    """Wait until `look` returns something true; return how long that took, in seconds."""
+    started = time.monotonic()
+    while not look():
+        assert time.monotonic() - started < seconds, "it never came"
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+def cancel(server: str) -> str:
+    """Cancel the newest run, as the UI does; return its id when it is over."""
+    with api_client(server) as client:
+        run = newest_run(client)
+        state = {"state": {"type": "CANCELLING"}}
+        client.post(f"/flow_runs/{run}/set_state", json=state).raise_for_status()
+        seconds = until(lambda: client.get(f"/flow_runs/{run}").json()["state"]["type"] == "CANCELLED")
+    print(f"cancelled in {seconds:.1f} s")
+    assert seconds < SECONDS_TO_CANCEL
+    return run
+
+
+def newest_run(client: httpx.Client) -> str:
+    """The id of the newest run of the deployment."""
+    query = {"deployments": {"name": {"any_": ["default"]}}, "sort": "START_TIME_DESC"}
+    return str(client.post("/flow_runs/filter", json=query).raise_for_status().json()[0]["id"])
+
+
+@pytest.mark.slow
+def test_cancelled_in_a_long_part(
+    prefect_server: str, worker: psutil.Process, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    values = yaml.safe_load(tiny_recipe.read_text())
+    values["synthetic_web"] |= {"towns": 60, "pages_per_town": 60, "warcs": 1}
+    prefect(prefect_server, "deployment", "run", DEPLOYMENT, *parameters(values, tmp_path))
+    until(lambda: any((tmp_path / "leases" / "extract").rglob("*.json")))
+    time.sleep(3)
+    run = cancel(prefect_server)
+    [record] = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")]
+    assert record["state"] == record["stages"]["extract"]["state"] == "cancelled"
+    assert "Cancelled by SIGTERM" in record["error"]
+    assert not worker.children(recursive=True)
+    with api_client(prefect_server) as client:
+        tasks = client.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": [run]}}}).raise_for_status().json()
+    assert tasks and {task["state"]["type"] for task in tasks} <= {"COMPLETED", "CANCELLED"}
+
+
+@pytest.mark.slow
+def test_cancelled_in_training_and_taken_up_again(
+    prefect_server: str, worker: psutil.Process, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    values = yaml.safe_load(tiny_recipe.read_text())
+    values["pretrain"]["loop"] |= {"steps": 2000, "checkpoint_every": 20}
+    prefect(prefect_server, "deployment", "run", DEPLOYMENT, *parameters(values, tmp_path))
+    until(lambda: any((tmp_path / "models").glob("*-pretrain-*/checkpoints/step-*")))
+    run = cancel(prefect_server)
+    [record] = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")]
+    assert record["state"] == record["stages"]["pretrain"]["state"] == "cancelled"
+    assert record["stages"]["packing"]["state"] == "done"
+    assert not worker.children(recursive=True)
+    prefect(prefect_server, "flow-run", "retry", run)
+    until(lambda: len(list((tmp_path / "runs").glob("*.json"))) == 2)
+    until(lambda: '"resume"' in next((tmp_path / "models").glob("*-pretrain-*/metrics.jsonl")).read_text())
+    cancel(prefect_server)

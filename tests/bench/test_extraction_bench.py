@@ -143,6 +143,7 @@ def measure_steps(folder: Path) -> Clock:
 @pytest.mark.bench
 def test_everything_but_extraction_is_a_small_share(common_crawl: Path) -> None:
     """Of trafilatura's time as others call it; and of our own extraction's, which takes about 0.6 of that."""
+    signatures_table(DOCUMENTS.empty_table(), MinHashConfig())  # the first call imports datasketch
     clocks = [measure_steps(common_crawl) for _ in range(ROUNDS)]
     together = {}
     for below, title in (("bare", "trafilatura's as it comes"), ("ours", "our extraction's")):

@@ -45,7 +45,7 @@ evaluate: {questions: synthetic_web, max_new_tokens: 8}
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API address of a real Prefect server on loopback, shared by the whole session."""
-    from flows.engine.prefect_server import prefect_api
+    from flows.server.prefect_server import prefect_api
 
     with prefect_api(tmp_path_factory.mktemp("prefect")) as server:
         yield server.api_url

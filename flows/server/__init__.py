@@ -1,1 +1,1 @@
-"""A Prefect server to deploy to, on this machine: PostgreSQL, the server, and a worker (`make server`)."""
+"""The Prefect servers that Sluice starts: one for the length of a run, and one to deploy to (`make server`)."""

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from flows.engine.launcher import SupervisedProgram, supervised
-from flows.engine.loopback_server import ServerAddress, loopback_server
+from flows.server.loopback_server import ServerAddress, loopback_server
 from flows.server.postgres import running_postgres
 from tasks.base.errors import SluiceError
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.engine.launcher import SupervisedProgram, supervised
-from flows.engine.loopback_server import last_lines
+from flows.server.loopback_server import last_lines
 from tasks.base.errors import PermanentError
 
 _USER = "postgres"

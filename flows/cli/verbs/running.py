@@ -121,7 +121,7 @@ def _run_flow(
         _show_outcome(settings.store, as_json)
         return
     from flows.display.console import showing_progress
-    from flows.engine.prefect_server import prefect_api
+    from flows.server.prefect_server import prefect_api
 
     # A database that a newer Prefect has migrated is of no use to an older one.
     with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:

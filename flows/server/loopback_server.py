@@ -85,7 +85,7 @@ def last_lines(program: SupervisedProgram) -> deque[str]:
 
 
 def _command(folder: Path, address: ServerAddress) -> list[str]:
-    uvicorn = ["-m", "uvicorn", "--factory", "flows.engine.loopback_app:create_app", "--log-level", "error"]
+    uvicorn = ["-m", "uvicorn", "--factory", "flows.server.loopback_app:create_app", "--log-level", "error"]
     port = ["--host", HOST, "--port", str(urlsplit(address.api_url).port)]
     # uvicorn would put the current folder on the path, whatever the environment says.
     rest = ["--lifespan", "on", "--timeout-graceful-shutdown", "2", "--app-dir", str(folder)]

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from flows.engine.loopback_server import HOST, ServerAddress, loopback_server
+from flows.server.loopback_server import HOST, ServerAddress, loopback_server
 from tasks.base.errors import PermanentError
 
 _STOP_SECONDS = 10.0

@@ -20,12 +20,12 @@ from tests.conftest import ROOT
 
 pytest.importorskip("prefect")
 
-from flows.engine.prefect_server import prefect_api
+from flows.server.prefect_server import prefect_api
 
 RUN = """
 import sys, time
 from pathlib import Path
-from flows.engine.prefect_server import prefect_api
+from flows.server.prefect_server import prefect_api
 from prefect import flow, task
 
 @task

@@ -44,16 +44,21 @@ def local_model(store: Store) -> Iterator[Path]:
 
 def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> int:
     """Run a program of the model half on the exported model, on this terminal; return its exit code."""
+    _require_model_half()
     with local_model(store) as folder:
         return run_on_model(module, folder, arguments)
 
 
 def run_on_model(module: str, folder: Path, arguments: Sequence[str]) -> int:
     """Run a program of the model half on an exported model's folder, on this terminal; return its exit code."""
-    if importlib.util.find_spec("torch") is None:
-        raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
+    _require_model_half()
     command = [sys.executable, "-m", module, "--model", str(folder), *arguments]
     return subprocess.run(command, env=os.environ | safe_path(), check=False).returncode
+
+
+def _require_model_half() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
 
 
 @contextmanager

@@ -56,7 +56,8 @@ def cancel(server: str) -> str:
 
 def newest_run(client: httpx.Client) -> str:
     """The id of the newest run of the deployment."""
-    query = {"deployments": {"name": {"any_": ["default"]}}, "sort": "START_TIME_DESC"}
+    begun = {"start_time": {"is_null_": False}}
+    query = {"flow_runs": begun, "deployments": {"name": {"any_": ["default"]}}, "sort": "START_TIME_DESC"}
     return str(client.post("/flow_runs/filter", json=query).raise_for_status().json()[0]["id"])
 
 

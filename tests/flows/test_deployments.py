@@ -64,7 +64,10 @@ def found(server: str, what: str, **query: Any) -> list[Any]:
 
 
 def runs_of(server: str, deployment: str) -> list[Any]:
-    return found(server, "flow_runs", deployments={"name": {"any_": [deployment]}}, sort="START_TIME_DESC")
+    """The runs of a deployment that have begun, newest first: other tests put theirs off."""
+    begun = {"start_time": {"is_null_": False}}
+    query = {"flow_runs": begun, "deployments": {"name": {"any_": [deployment]}}}
+    return found(server, "flow_runs", **query, sort="START_TIME_DESC")
 
 
 def test_each_deployment_has_a_name_of_its_own_and_waits_for_its_turn(deployed: str) -> None:

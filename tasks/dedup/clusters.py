@@ -31,6 +31,10 @@ Int64s = npt.NDArray[np.int64]
 Reader = Callable[[list[str]], Iterable[pa.Table]]
 """Reads the named columns of a dataset's tables, always in the same order."""
 
+_DECISIONS = pa.schema(
+    [field.with_type(pa.large_string()) if field.name in ("id", "cluster") else field for field in DUPLICATES]
+)
+"""`DUPLICATES` as it is held for a whole corpus, where the ids may come to more than 2 GiB."""
 EXACT = "exact_duplicate"
 NEAR = "near_duplicate"
 
@@ -186,6 +190,8 @@ def cluster_decisions(members: pa.Table, labels: Int64s) -> pa.Table:
     The longest text of a cluster is kept, the smallest id among equals. A removed document is an exact duplicate if the
     same text has a smaller id; the others are near-duplicates.
     """
+    # 41 million ids of 52 bytes are more than the 32-bit offsets of a string array can count.
+    members = members.set_column(members.schema.get_field_index("id"), "id", members["id"].cast(pa.large_string()))
     members = members.append_column("label", pa.array(labels))
     members = members.sort_by([("label", "ascending"), ("n_chars", "descending"), ("id", "ascending")])
     label = members["label"].to_numpy()
@@ -199,26 +205,25 @@ def cluster_decisions(members: pa.Table, labels: Int64s) -> pa.Table:
     repeated = np.zeros(len(label), dtype=bool)
     repeated[by_text[1:]] = np.all(words[1:] == words[:-1], axis=1)
     reason = pc.if_else(pa.array(kept), None, pc.if_else(pa.array(repeated), EXACT, NEAR))
-    return pa.table(
-        [members["id"], pa.array(kept), members["id"].take(pa.array(keeper)), reason], schema=DUPLICATES
-    ).sort_by("id")
+    columns = [members["id"], pa.array(kept), members["id"].take(pa.array(keeper)), reason]
+    return pa.table(columns, schema=_DECISIONS).sort_by("id")
 
 
 def duplicate_decisions(read: Reader, edges: Int64s) -> pa.Table:
-    """Return a row of `tasks.dataset.schemas.DUPLICATES` for each document that has a duplicate, sorted by id.
+    """Return a row of `_DECISIONS` for each document that has a duplicate, sorted by id.
 
     `edges` [m, 2] are those of all partitions, in any order. Holds the edges and the documents they touch in memory.
     """
     rows, labels = connected_components(edges)
     if len(rows) == 0:
-        return DUPLICATES.empty_table()
+        return _DECISIONS.empty_table()
     members = pa.concat_tables(_taken(read, ["id", "text_hash", "n_chars"], rows))
     return cluster_decisions(members, labels)
 
 
 def duplicates_table(ids: pa.ChunkedArray | pa.Array, decisions: pa.Table) -> pa.Table:
     """Return the decision on each of `ids`, in their order; cluster and reason are null where it has no duplicate."""
-    places = pc.index_in(ids, value_set=decisions["id"])
+    places = pc.index_in(ids.cast(decisions["id"].type), value_set=decisions["id"])
     found = decisions.select(["kept", "cluster", "reason"]).take(places)
     kept = pc.fill_null(found["kept"], True)
-    return pa.table([ids, kept, found["cluster"], found["reason"]], schema=DUPLICATES)
+    return pa.table([ids, kept, found["cluster"].cast(pa.string()), found["reason"]], schema=DUPLICATES)

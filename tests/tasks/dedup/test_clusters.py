@@ -15,6 +15,7 @@ from tasks.dedup.clusters import (
     NEAR,
     DuplicatesConfig,
     Reader,
+    cluster_decisions,
     connected_components,
     duplicate_decisions,
     duplicates_table,
@@ -192,3 +193,14 @@ def test_components_have_exactly_the_documents_of_the_edges(pairs: list[tuple[in
     assert rows.tolist() == sorted({end for pair in pairs for end in pair})
     label_of = dict(zip(rows.tolist(), labels.tolist(), strict=True))
     assert all(label_of[left] == label_of[right] for left, right in pairs)
+
+
+def test_the_ids_of_a_whole_corpus_may_come_to_more_than_two_gibibytes() -> None:
+    """String arrays count their bytes in 32 bits; that many ids are not built here, only held in what can hold them."""
+    members = pa.table({"id": ["w:2", "w:1"], "text_hash": ["0" * 32] * 2, "n_chars": [5, 5]})
+    decisions = cluster_decisions(members, np.zeros(2, dtype=np.int64))
+    assert decisions.schema.field("id").type == decisions.schema.field("cluster").type == pa.large_string()
+    assert decisions.to_pylist() == [
+        {"id": "w:1", "kept": True, "cluster": "w:1", "reason": None},
+        {"id": "w:2", "kept": False, "cluster": "w:1", "reason": "exact_duplicate"},
+    ]

@@ -17,15 +17,6 @@ DATASET = "extract/0a1b"
 ELSEWHERE = ProcessName(host="node-7", machine="another boot", pid=1)
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "local":
-        return Store(str(tmp_path / "store"))
-    if request.param == "memory":
-        return Store(f"memory://{tmp_path.name}")
-    return Store(request.getfixturevalue("s3_bucket"))
-
-
 def leases(
     store: Store,
     run: str,

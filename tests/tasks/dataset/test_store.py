@@ -16,15 +16,6 @@ from tasks.dataset.store import Store, explaining_failed_writes
 from tests.conftest import ROOT
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "local":
-        return Store(str(tmp_path / "store"))
-    if request.param == "memory":
-        return Store(f"memory://{tmp_path.name}")
-    return Store(request.getfixturevalue("s3_bucket"))
-
-
 def test_a_bucket_that_is_not_there_is_said_so(s3_bucket: str) -> None:
     Store(s3_bucket).require_reachable()
     with pytest.raises(PermanentError, match=r"there is no bucket 'no-such-bucket'"):

@@ -8,18 +8,16 @@ Notable:
 - A failing store does not stop training: sending is tried again until the end, and only then does a failure count.
 """
 
-import logging
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.prepare.planned_run import Logger
 from model.checkpoints.folders import DIGESTS, checkpoint_folders, fault_of, listed_digests, step_of, unfinished
 from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
-
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _METRICS = "metrics.jsonl"
 _POLL_SECONDS = 0.5

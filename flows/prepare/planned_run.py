@@ -21,6 +21,7 @@ from flows.stages.plan import plan_stages
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.registry import STAGES
 from flows.store.run_record import newest_runs
+from flows.store.working_folder import synthetic_web_folder, working_folder
 from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.jobs import following_jobs, part_jobs
@@ -71,7 +72,7 @@ class PlannedRun:
 
     def program(self, plan: StagePlan) -> tuple[ProgramContext, str]:
         """Return what a program sees of the world, and the digest of the datasets it is made from."""
-        folder = working_folder(self.store, self.settings)
+        folder = working_folder(self.store, self.settings.scratch)
         context = ProgramContext(plan, self.plans, self.recipe.name, self.store, folder, self.chat)
         return context, digest({name: self.manifests[name].digest for name in plan.upstream})
 
@@ -119,7 +120,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     recipe_of_store = pin_data_files(recipe, store)
     source = recipe_of_store.source
     if recipe.synthetic_web:
-        folder = synthetic_web_folder(store, settings)
+        folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
     source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
@@ -151,20 +152,10 @@ def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str
     for where, name in chat_files(recipe).items():
         kind = where.rpartition(".")[2]
         if name == "synthetic_web":
-            files[kind] = synthetic_web_folder(store, settings) / made_by_the_web[kind]
+            files[kind] = synthetic_web_folder(store, settings.scratch) / made_by_the_web[kind]
         elif name in MADE_BY_THE_RUN[where]:
-            files[kind] = working_folder(store, settings) / "chat" / "starter.jsonl"
+            files[kind] = working_folder(store, settings.scratch) / "chat" / "starter.jsonl"
             write_starter_chat(files[kind])
         else:
             files[kind] = Path(name).resolve()
     return files
-
-
-def working_folder(store: Store, settings: RunSettings) -> Path:
-    """Return the folder for what must be on a local disk: the store, or the scratch folder of a remote one."""
-    return store.local("") if store.is_local else Path(settings.scratch).resolve()
-
-
-def synthetic_web_folder(store: Store, settings: RunSettings) -> Path:
-    """Return where the synthetic web is generated, with its chat data and the truth about its pages."""
-    return working_folder(store, settings) / "synthetic_web"

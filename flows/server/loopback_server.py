@@ -59,9 +59,8 @@ def loopback_server(
 
     `settings` are further variables of its environment. Raises PermanentError with its last lines if it does not start.
     """
-    with supervised(
-        _command(folder, address), _STOP_SECONDS, {**_environment(folder, address, database), **settings}
-    ) as (program):
+    environment = {**_environment(folder, address, database), **settings}
+    with supervised(_command(folder, address), _STOP_SECONDS, environment) as program:
         said = last_lines(program)
         if not _becomes_healthy(address, program):
             raise PermanentError(

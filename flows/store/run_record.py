@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -68,9 +67,10 @@ class RunRecord(Config):
     error: str | None = None
     stages: dict[PlainName, StageRecord] = Field(default_factory=dict)
 
-    def working_folder(self, store: Store) -> Path:
-        """Return the folder of what had to be on a local disk: the store, or the scratch folder of a remote one."""
-        return store.local("") if store.is_local else Path(str(self.settings.get("scratch", ""))).resolve()
+    @property
+    def scratch(self) -> str:
+        """Its local folder for training, where the store is not on a local disk."""
+        return str(self.settings.get("scratch", ""))
 
     @property
     def seconds(self) -> float | None:

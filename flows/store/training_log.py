@@ -12,6 +12,7 @@ from typing import Any
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
+from flows.store.working_folder import working_folder
 from model.base.json_lines import logged_objects
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
@@ -149,7 +150,7 @@ def read_model_file(store: Store, record: RunRecord, path: str) -> str | None:
 
 def _places(store: Store, record: RunRecord) -> list[Store]:
     """Return where model folders may lie: the store, and the local scratch folder where the store is remote."""
-    return [store] if store.is_local else [store, Store(str(record.working_folder(store)))]
+    return [store] if store.is_local else [store, Store(str(working_folder(store, record.scratch)))]
 
 
 def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:

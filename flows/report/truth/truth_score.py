@@ -6,7 +6,6 @@ the run did not ask for is left out.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from flows.report.truth.decision_score import DecisionScore, Outcome, score_decisions
 from flows.report.truth.duplicate_score import DuplicateScore, score_duplicates
@@ -15,6 +14,7 @@ from flows.store.datasets import rows_of_parts, stage_decisions
 from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
+from flows.store.working_folder import synthetic_web_folder
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
 from tasks.synthetic_web.generation import read_summary
@@ -35,7 +35,7 @@ def read_truth_score(store: Store, record: RunRecord) -> TruthScore | Missing:
     """Read the score of a run on the synthetic web."""
     if not record.recipe.get("synthetic_web"):
         return Missing("The truth is known only about the synthetic web of the demo.")
-    folder = synthetic_web_folder(store, record)
+    folder = synthetic_web_folder(store, record.scratch)
     if read_summary(folder).config.model_dump(mode="json") != record.recipe["synthetic_web"]:
         return Missing(f"The synthetic web in {folder} is not the one that this run crawled.")
     plans = {stage: record.stages[stage].plan for stage in DECIDING_STAGES}
@@ -53,11 +53,6 @@ def read_truth_score(store: Store, record: RunRecord) -> TruthScore | Missing:
         extraction=score_extraction(store, record, truth),
         duplicates=score_duplicates(truth, clusters) if "corpus" in finished else None,
     )
-
-
-def synthetic_web_folder(store: Store, record: RunRecord) -> Path:
-    """Return the folder of the run's synthetic web: in a local store, else in the local scratch folder."""
-    return record.working_folder(store) / "synthetic_web"
 
 
 def _outcomes(store: Store, record: RunRecord, finished: Iterable[str]) -> dict[str, Outcome]:

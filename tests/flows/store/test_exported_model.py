@@ -13,6 +13,7 @@ from flows.cli.app import app
 from flows.store.exported_model import copying_model, exported_model
 from flows.store.run_record import latest_run
 from flows.store.training_log import read_training
+from flows.store.working_folder import working_folder
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.store import Store
 
@@ -145,4 +146,4 @@ def test_a_log_outside_of_the_store_is_not_read(store: Store, tmp_path: Path) ->
 def test_a_scratch_folder_is_one_on_this_machine(tmp_path: Path) -> None:
     store = Store(f"memory://{tmp_path.name}")
     write_record(store, settings={"scratch": "http://127.0.0.1:1/x"})
-    assert latest_run(store).working_folder(store) == Path("http:/127.0.0.1:1/x").absolute()
+    assert working_folder(store, latest_run(store).scratch) == Path("http:/127.0.0.1:1/x").absolute()

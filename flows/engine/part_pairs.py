@@ -22,9 +22,9 @@ _LARGEST_GROUP = 16
 def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[PairFooters], int]:
     """Return the footers of all parts of both stages in order, and how many pairs had to be built."""
     pairs = run.pairs(first, second)
-    for stage in (first, second):
-        run.recorder.stage(stage.name, parts_expected=len(pairs))
     done = done_pairs(run.store, pairs)
+    for stage in (first, second):
+        run.recorder.stage(stage.name, parts_expected=len(pairs), parts_found=len(done))
     missing = len(pairs) - len(done)
     failed: list[PartJob] = []
     task = part_task(build_pair_group, f"{first.name} and {second.name}")

@@ -4,7 +4,7 @@ Notable: a row is one token of one sequence at one position, so a pass may hold 
 sequences. The keys and values of a sequence stay in its slot of a static cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model.base.config import ModelShape
-from model.network.transformer import Transformer
+from model.network.rope import rotary_tables
 
 
 @dataclass(frozen=True)
@@ -80,33 +80,39 @@ class DecoderWeights:
     """(context, head_dim) float32, as in model/network/rope.py."""
 
 
-@torch.no_grad()
-def weights_of(model: Transformer) -> DecoderWeights:
-    """Return a model's weights for the engine; matrices that are not fused share its memory."""
-    layers = []
-    for block, window in zip(model.layers, model.shape.windows, strict=True):
-        attention, mlp = block.self_attn, block.mlp
-        layers.append(
-            LayerWeights(
-                input_norm=block.input_layernorm.weight.detach(),
-                qkv=torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]).detach(),
-                qkv_bias=None,
-                q_norm=attention.q_norm.weight.detach(),
-                k_norm=attention.k_norm.weight.detach(),
-                out=attention.o_proj.weight.detach(),
-                out_bias=None,
-                post_norm=block.post_attention_layernorm.weight.detach(),
-                gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).detach(),
-                down=mlp.down_proj.weight.detach(),
-                window=window,
-            )
-        )
+def decoder_weights(shape: ModelShape, named: Mapping[str, Tensor]) -> DecoderWeights:
+    """Return the weights that `named` holds under transformers' names; what is not fused shares their memory.
+
+    A model has the biases and the norms of heads that are in `named`.
+    """
+    cosines, sines = rotary_tables(shape)
     return DecoderWeights(
-        shape=model.shape,
-        embedding=model.embed_tokens.weight.detach(),
-        head=None if model.shape.tied_embeddings else model.lm_head.weight.detach(),
-        norm=model.norm.weight.detach(),
-        layers=layers,
-        cosines=model.cosines,
-        sines=model.sines,
+        shape=shape,
+        embedding=named["model.embed_tokens.weight"],
+        head=None if shape.tied_embeddings else named["lm_head.weight"],
+        norm=named["model.norm.weight"],
+        layers=[_layer(named, f"model.layers.{number}.", window) for number, window in enumerate(shape.windows)],
+        cosines=cosines,
+        sines=sines,
+    )
+
+
+def _layer(named: Mapping[str, Tensor], prefix: str, window: int) -> LayerWeights:
+    def joined(room: str, parts: Sequence[str], kind: str = "weight") -> Tensor:
+        return torch.cat([named[f"{prefix}{room}.{part}.{kind}"] for part in parts])
+
+    heads = ("q_proj", "k_proj", "v_proj")
+    biased = f"{prefix}self_attn.q_proj.bias" in named
+    return LayerWeights(
+        input_norm=named[f"{prefix}input_layernorm.weight"],
+        qkv=joined("self_attn", heads),
+        qkv_bias=joined("self_attn", heads, "bias") if biased else None,
+        q_norm=named.get(f"{prefix}self_attn.q_norm.weight"),
+        k_norm=named.get(f"{prefix}self_attn.k_norm.weight"),
+        out=named[f"{prefix}self_attn.o_proj.weight"],
+        out_bias=named.get(f"{prefix}self_attn.o_proj.bias"),
+        post_norm=named[f"{prefix}post_attention_layernorm.weight"],
+        gate_up=joined("mlp", ("gate_proj", "up_proj")),
+        down=named[f"{prefix}mlp.down_proj.weight"],
+        window=window,
     )

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from model.base.device import best_device
 from model.base.errors import BadInput
-from model.inference.decoder import Decoder, DecoderWeights, Rows, weights_of
-from model.inference.loading import load_export
+from model.inference.decoder import Decoder, DecoderWeights, Rows, decoder_weights
+from model.inference.loading import exported_names, load_export
 from model.inference.requests import FinishReason, Generation, GenerationRequest, SamplingOptions, TokenEvent
 from model.inference.sampling import Sampler
 from model.inference.torch_decoder import TorchDecoder
@@ -163,24 +163,14 @@ class Engine:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Run requests to their ends, on an engine that has no other work, and return their results in order."""
-        made: dict[int, Generation] = {}
-        ids: list[int] = []
-        reasons: dict[int, FinishReason | None] = {}
         events: dict[int, list[TokenEvent]] = {}
         waiting = deque(requests)
         while waiting or self.has_work:
             while waiting and len(self._queue) < max(1, self.limits.queue):
-                ids.append(self.add(waiting.popleft()))
-                events[ids[-1]] = []
+                events[self.add(waiting.popleft())] = []
             for event in self.step():
                 events[event.request_id].append(event)
-                reasons[event.request_id] = event.finish_reason
-        for request_id in ids:
-            tokens = [event.token_id for event in events[request_id] if event.finish_reason not in ("stop", "cancelled")]
-            made[request_id] = Generation(
-                [token for token in tokens if token is not None], reasons[request_id], events[request_id]
-            )
-        return [made[request_id] for request_id in ids]
+        return [Generation.of(told) for told in events.values()]
 
     def _admit(self) -> None:
         """Give free slots to the requests that have waited longest."""
@@ -281,7 +271,9 @@ def load_engine(folder: Path, precision: WeightPrecision = "float32", limits: En
 
 def engine_of(model: Transformer, precision: WeightPrecision = "float32", limits: EngineLimits | None = None) -> Engine:
     """Return an engine for a model in memory."""
-    return _engine(weights_of(model), precision, limits or EngineLimits(), best_device())
+    return _engine(
+        decoder_weights(model.shape, exported_names(model)), precision, limits or EngineLimits(), best_device()
+    )
 
 
 def _engine(weights: DecoderWeights, precision: WeightPrecision, limits: EngineLimits, device: torch.device) -> Engine:

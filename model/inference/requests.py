@@ -4,7 +4,7 @@ Notable: everything here is token ids. Text and stop strings are the caller's (m
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from model.base.config import MAX_SEED
@@ -83,8 +83,14 @@ class TokenEvent:
 class Generation:
     """A finished continuation."""
 
-    token_ids: list[int] = field(default_factory=list)
+    token_ids: list[int]
     """Without the stop token."""
-    finish_reason: FinishReason | None = None
-    events: list[TokenEvent] = field(default_factory=list)
+    finish_reason: FinishReason | None
+    events: list[TokenEvent]
     """All its events, in order."""
+
+    @classmethod
+    def of(cls, events: list[TokenEvent]) -> "Generation":
+        """Return what the events of one request, to its end, say."""
+        shown = [event.token_id for event in events if event.finish_reason != "stop"]
+        return cls([token for token in shown if token is not None], events[-1].finish_reason, events)

@@ -5,6 +5,7 @@ of their own.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -115,9 +116,7 @@ class _Group:
         columns = torch.arange(self.end, device=queries.device)
         distance = self.positions.unsqueeze(-1) - columns
         allowed = (distance >= 0) & (distance < window) if window else distance >= 0
-        mixed = F.scaled_dot_product_attention(
-            batched, keys, values, attn_mask=allowed.unsqueeze(1), enable_gqa=True
-        )
+        mixed = F.scaled_dot_product_attention(batched, keys, values, attn_mask=allowed.unsqueeze(1), enable_gqa=True)
         return mixed.transpose(1, 2).flatten(0, 1)
 
 
@@ -140,6 +139,9 @@ def _groups(rows: Rows, positions: Tensor) -> list[_Group]:
 
 def _on(layer: LayerWeights, dtype: torch.dtype, device: torch.device) -> LayerWeights:
     """Return a layer on a device: matrices and biases in the given type, the scales of the norms in float32."""
-    parts = {name: part for name, part in vars(layer).items() if isinstance(part, Tensor)}
-    kept = {name: part.to(device, torch.float32 if name.endswith("norm") else dtype) for name, part in parts.items()}
+    kept: dict[str, Any] = {
+        name: part.to(device, torch.float32 if name.endswith("norm") else dtype)
+        for name, part in vars(layer).items()
+        if isinstance(part, Tensor)
+    }
     return replace(layer, **kept)

@@ -65,7 +65,7 @@ class ProgramContext:
         return self.plan.job_config | datasets | {name: str(place) for name, place in places.items()}
 
     def dataset(self, stage: str) -> str:
-        """Return a dataset's folder on this machine's disk; fetched first, with its manifest, from a store elsewhere."""
+        """Return a dataset's folder on this machine's disk; from a store elsewhere it and its manifest come first."""
         plan = self.plans[stage]
         if not self.store.is_local:
             beside = manifest_path(plan.name, plan.fingerprint)

@@ -2,9 +2,8 @@
 
 Notable:
 - The manifest, `<folder>.manifest.json` beside the folder, lists the parts and the digest of each. A digest covers a
-  part's row groups, that is every byte before the Parquet footer, so it reveals a flipped bit that Parquet, which has no
-  checksums here, might miss. Older stores, and copies in the cache, have it in the folder, as
-  `manifest.json`.
+  part's row groups, that is every byte before the Parquet footer, so it reveals a flipped bit that Parquet, which has
+  no checksums here, might miss. Older stores, and copies in the cache, have it in the folder, as `manifest.json`.
 - A dataset may be in an object store: any URL that fsspec can open. Its parts are then copied to the cache folder,
   checked, and read from there; processes that share the folder share the copy.
 """

@@ -132,7 +132,8 @@ def read_manifest(store: Store, stage: str, fingerprint: str) -> Manifest | None
             return Manifest.model_validate_json(data)
         except ValueError as error:
             raise PermanentError(
-                f"The manifest {store.url}/{path} is damaged: {error}. Delete it and run again; finished parts are kept."
+                f"The manifest {store.url}/{path} is damaged: {error}. Delete it and run again; finished parts are"
+                " kept."
             ) from error
     return None
 

@@ -39,9 +39,9 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
         if field != "source.base":
             logger.info("the recipe reads %s (%s)", address, field)
     planned = plan_run(recipe, settings, goes_on, logger)
-    before = newest_run_of(planned.store, recipe.name)
-    for line in what_changed(before, planned.plans) if before else ():
-        logger.info("since run %s %s", before.run, line)
+    if before := newest_run_of(planned.store, recipe.name):
+        for line in what_changed(before, planned.plans):
+            logger.info("since run %s %s", before.run, line)
     for written in ("runs", "reports", "files"):
         planned.store.remove_abandoned(written)
     _name_flow_run(recipe.source.crawl, planned.crawl)

@@ -40,7 +40,7 @@ def _parts_by_inputs(store: Store, job: PartJob, wanted: Iterable[str]) -> dict[
     for other in store.names(f"datasets/{job.stage}"):
         if not missing:
             break
-        if other == job.fingerprint:
+        if other == job.fingerprint or "." in other:  # its own, or a manifest
             continue
         names = part_names(store, dataset_folder(job.stage, other))
         first = read_footer(store, f"{dataset_folder(job.stage, other)}/{names[0]}") if names else None

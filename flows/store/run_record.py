@@ -43,6 +43,8 @@ class StageRecord(Config):
     """Parts that were there when this run came to the stage."""
     parts_built: int = 0
     """Parts this run built."""
+    parts_taken: int = 0
+    """Parts this run took over from another dataset of the store, as they are what it would have built."""
     began: str | None = None
     """When this run began to work on it, in UTC."""
     seconds: float = 0.0
@@ -171,6 +173,11 @@ def newest_runs(store: Store) -> Iterator[RunRecord]:
     for name in reversed(store.names("runs")):
         if name.endswith(".json"):
             yield _read_run(store, f"runs/{name}")
+
+
+def newest_run_of(store: Store, recipe: str) -> RunRecord | None:
+    """Return the record of the newest run of the recipe with this name; None where the store has none."""
+    return next((record for record in newest_runs(store) if record.recipe.get("name") == recipe), None)
 
 
 def _read_run(store: Store, path: str) -> RunRecord:

@@ -31,3 +31,5 @@ class RunSettings(Config):
     """An accelerate config file (see infra/accelerate), which then decides the processes instead."""
     when_busy: Literal["wait", "refuse"] = "wait"
     """Where another run on the store is building a dataset that this one needs: wait for it, or end with its name."""
+    metrics_folder: str | None = None
+    """Folder for a file of metrics in Prometheus' text format, such as that of node_exporter's textfile collector."""

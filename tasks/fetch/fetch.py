@@ -18,7 +18,7 @@ from tasks.dataset.schemas import WARCS, decisions_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, PartJob, Scratch, Stage, Upstream
 from tasks.documents.columns import Fields
 from tasks.documents.reading import check_documents
-from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs
+from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe
 from tasks.fetch.range_fetching import fetch_records
 from tasks.fetch.source_listing import content_digest_of, document_share, id_prefix, source_files, source_root
 from tasks.fetch.wanted_dataset import fetch_cost, wanted_digests, wanted_records

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-
+from typing import Any
 
 import zstandard
 
@@ -36,7 +36,8 @@ def test_the_pages_are_those_of_gzip_each_at_its_frame() -> None:
 
 def test_a_dictionary_in_the_first_frame_unpacks_all_others() -> None:
     records = crawl(30)
-    dictionary = zstandard.train_dictionary(4096, records * 4)
+    samples: list[Any] = records * 4
+    dictionary = zstandard.train_dictionary(4096, samples)
     packer = zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True)
     for held in (dictionary.as_bytes(), zstandard.ZstdCompressor().compress(dictionary.as_bytes())):
         first = b"\x5d\x2a\x4d\x18" + len(held).to_bytes(4, "little") + held

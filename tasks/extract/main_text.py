@@ -52,8 +52,9 @@ def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: Extracti
     marks = Marks(tree, html)
     text = _marked_text(tree, url, config)
     blocks = read_blocks(tree, marks, marks.chosen_in(text), prepared) or _paragraphs(without_marks(text))
-    written = markdown(with_code_at_the_margin(with_typed_lists(blocks))) if config.format == "markdown" else plain_text(blocks, config.blank_lines)
-    return normalize("NFC", written)
+    if config.format == "markdown":
+        return normalize("NFC", markdown(with_code_at_the_margin(with_typed_lists(blocks))))
+    return normalize("NFC", plain_text(blocks, config.blank_lines or config.extractor == "resiliparse"))
 
 
 def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:

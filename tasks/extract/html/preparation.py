@@ -154,7 +154,7 @@ def _items_become_paragraphs(found: etree._Element, tags: dict[etree._Element, s
         tags[item] = item.tag
         item.tag = "p"
     for listed in (found, *inner):
-        tags[listed] = listed.tag
+        tags.setdefault(listed, listed.tag)
         for name in ("class", "id", "role"):
             listed.attrib.pop(name, None)
         listed.tag = "div"

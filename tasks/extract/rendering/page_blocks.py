@@ -95,7 +95,7 @@ class _Reader:
                 blocks.append(Code(text, code_language(element)))
         elif tag == "table":
             self._table(element, blocks)
-        elif (tag in _LISTS or tag == "li" or tag == "blockquote") and self._nesting < _MOST_NESTING:
+        elif self._nesting < _MOST_NESTING and (tag in ("blockquote", "li") or self._is_list(element)):
             self._nesting += 1
             if tag == "blockquote":
                 inner = self.read(element)
@@ -105,6 +105,9 @@ class _Reader:
             self._nesting -= 1
         else:
             self._walk(element, blocks, run)
+
+    def _is_list(self, element: etree._Element) -> bool:
+        return self._tag(element) in _LISTS and any(self._tag(child) == "li" for child in element)
 
     def _tag(self, element: etree._Element) -> str:
         return self._tags.get(element, element.tag)

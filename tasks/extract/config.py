@@ -25,7 +25,7 @@ class ExtractionConfig(Config):
     extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
     """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
     format: Literal["text", "markdown"] = "text"
-    """How the text is written: as plain lines, or as Markdown with its headings, lists, quotations, code and tables. Both
+    """How the text is written: as plain lines, or as Markdown with headings, lists, quotations, code and tables. Both
     keep the lines of code and the rows of tables, and write formulas as TeX."""
     favor_precision: bool = True
     """Prefer less text that is surely the main text; False weighs both alike. For trafilatura."""

@@ -151,7 +151,10 @@ def _is_display(math: etree._Element, box: etree._Element | None) -> bool:
     return (
         math.get("display") == "block"
         or (box is not None and box.get("display") == "true")
-        or any("katex-display" in (around.get("class") or "") for around, _ in zip(math.iterancestors(), "123", strict=False))
+        or any(
+            "katex-display" in (around.get("class") or "")
+            for around, _ in zip(math.iterancestors(), "123", strict=False)
+        )
     )
 
 

@@ -13,21 +13,21 @@ from lxml import etree
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = str.maketrans("", "", "\u2061\u2062\u2063\u2064\u200b")
 _MOST_DEPTH = 60
-_COMMANDS: Final = {
-    **dict(zip("αβγδεζηθικλμνξπρστυφχψω", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi "
-    "rho sigma tau upsilon phi chi psi omega".split(), strict=True)),
-    **dict(zip("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(), strict=True)),
-    **dict(zip("ϵϑϖϱςϕ", "epsilon vartheta varpi varrho varsigma phi".split(), strict=True)),
-    **dict(zip("∑∏∐∫∬∭∮⋃⋂⨁⨂", "sum prod coprod int iint iiint oint bigcup bigcap bigoplus bigotimes".split(), strict=True)),
-    **dict(zip("≤≥≠≈≡∼≃≅∝≪≫∈∉∋⊂⊃⊆⊇∪∩∧∨¬∖", "leq geq neq approx equiv sim simeq cong propto ll gg in notin ni subset "
-    "supset subseteq supseteq cup cap land lor neg setminus".split(), strict=True)),
-    **dict(zip("→←↔⇒⇐⇔↦↑↓⟶⟹⟺", "rightarrow leftarrow leftrightarrow Rightarrow Leftarrow Leftrightarrow mapsto uparrow "
-    "downarrow longrightarrow Longrightarrow Longleftrightarrow".split(), strict=True)),
-    **dict(zip("×÷±∓⋅·∘∗⊕⊗⊙⋆∙", "times div pm mp cdot cdot circ ast oplus otimes odot star bullet".split(), strict=True)),
-    **dict(zip("∞∂∇∀∃∄∅√ℓℏℜℑ℘′…⋯⋮⋱", "infty partial nabla forall exists nexists emptyset surd ell hbar Re Im wp prime "
-    "ldots cdots vdots ddots".split(), strict=True)),
-    **dict(zip("⟨⟩⌈⌉⌊⌋‖∣∥⊥⊤⊢⊨", "langle rangle lceil rceil lfloor rfloor | mid parallel perp top vdash models".split(), strict=True)),
-}  # fmt: skip
+_COMMAND_LIST = """
+α alpha  β beta  γ gamma  δ delta  ε epsilon  ζ zeta  η eta  θ theta  ι iota  κ kappa  λ lambda  μ mu  ν nu
+ξ xi  π pi  ρ rho  σ sigma  τ tau  υ upsilon  φ phi  χ chi  ψ psi  ω omega  Γ Gamma  Δ Delta  Θ Theta
+Λ Lambda  Ξ Xi  Π Pi  Σ Sigma  Υ Upsilon  Φ Phi  Ψ Psi  Ω Omega  ϵ epsilon  ϑ vartheta  ϖ varpi  ϱ varrho
+ς varsigma  ϕ phi  ∑ sum  ∏ prod  ∐ coprod  ∫ int  ∬ iint  ∭ iiint  ∮ oint  ⋃ bigcup  ⋂ bigcap  ⨁ bigoplus
+⨂ bigotimes  ≤ leq  ≥ geq  ≠ neq  ≈ approx  ≡ equiv  ∼ sim  ≃ simeq  ≅ cong  ∝ propto  ≪ ll  ≫ gg  ∈ in
+∉ notin  ∋ ni  ⊂ subset  ⊃ supset  ⊆ subseteq  ⊇ supseteq  ∪ cup  ∩ cap  ∧ land  ∨ lor  ¬ neg  ∖ setminus
+→ rightarrow  ← leftarrow  ↔ leftrightarrow  ⇒ Rightarrow  ⇐ Leftarrow  ⇔ Leftrightarrow  ↦ mapsto  ↑ uparrow
+↓ downarrow  ⟶ longrightarrow  ⟹ Longrightarrow  ⟺ Longleftrightarrow  × times  ÷ div  ± pm  ∓ mp  ⋅ cdot
+· cdot  ∘ circ  ∗ ast  ⊕ oplus  ⊗ otimes  ⊙ odot  ⋆ star  ∙ bullet  ∞ infty  ∂ partial  ∇ nabla  ∀ forall
+∃ exists  ∄ nexists  ∅ emptyset  √ surd  ℓ ell  ℏ hbar  ℜ Re  ℑ Im  ℘ wp  ′ prime  … ldots  ⋯ cdots  ⋮ vdots
+⋱ ddots  ⟨ langle  ⟩ rangle  ⌈ lceil  ⌉ rceil  ⌊ lfloor  ⌋ rfloor  ‖ |  ∣ mid  ∥ parallel  ⊥ perp  ⊤ top
+⊢ vdash  ⊨ models
+"""
+_COMMANDS: Final = dict(zip(_COMMAND_LIST.split()[::2], _COMMAND_LIST.split()[1::2], strict=True))
 _ESCAPED = {**{character: f"\\{character}" for character in "{}%#&$"}, "−": "-", "\\": "\\backslash "}
 _BOARDS: Final = {"double-struck": "mathbb", "bold": "mathbf", "fraktur": "mathfrak", "script": "mathcal"}
 _LETTER_NAMES: Final = {
@@ -39,8 +39,39 @@ _LETTER_NAMES: Final = {
     "SCRIPT": "mathcal",
 }
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp lim liminf limsup max min sup inf det dim "
-    "ker gcd deg arg hom Pr".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "log",
+        "ln",
+        "lg",
+        "exp",
+        "lim",
+        "liminf",
+        "limsup",
+        "max",
+        "min",
+        "sup",
+        "inf",
+        "det",
+        "dim",
+        "ker",
+        "gcd",
+        "deg",
+        "arg",
+        "hom",
+        "Pr",
+    ]
 )
 _ACCENTS: Final = {
     **dict.fromkeys("^ˆ", "hat"),
@@ -54,7 +85,9 @@ _ACCENTS: Final = {
     "⏞": "overbrace",
 }
 _UNDER: Final = {"⏟": "underbrace", "_": "underline", "‾": "underline"}
-_LIMITS = frozenset(("\\sum", "\\prod", "\\coprod", "\\bigcup", "\\bigcap", "\\lim", "\\max", "\\min", "\\sup", "\\inf"))
+_LIMITS = frozenset(
+    ("\\sum", "\\prod", "\\coprod", "\\bigcup", "\\bigcap", "\\lim", "\\max", "\\min", "\\sup", "\\inf")
+)
 
 
 def tex_of(math: etree._Element) -> str:

@@ -1,6 +1,7 @@
 """Blocks of code out of the items of lists, so that each line of code begins where it began in its file.
 
-Notable: in Markdown what belongs to an item is indented. A list is parted where code stands in it, and counts on behind.
+Notable: in Markdown what belongs to an item is indented. A list is parted where code stands in it, and counts on after
+it.
 """
 
 from collections.abc import Iterable

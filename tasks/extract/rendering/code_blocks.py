@@ -22,8 +22,27 @@ _LANGUAGE = re.compile(
 )
 _LANGUAGE_ATTRIBUTES = ("data-lang", "data-language", "data-code-language", "lang")
 _NO_LANGUAGE = frozenset(
-    "auto code default fallback highlight html5 none nohighlight no-highlight notranslate plain plaintext raw text txt "
-    "undefined unknown wrapper block".split()
+    [
+        "auto",
+        "code",
+        "default",
+        "fallback",
+        "highlight",
+        "html5",
+        "none",
+        "nohighlight",
+        "no-highlight",
+        "notranslate",
+        "plain",
+        "plaintext",
+        "raw",
+        "text",
+        "txt",
+        "undefined",
+        "unknown",
+        "wrapper",
+        "block",
+    ]
 ) - {"html5"}
 _NAME = re.compile(r"[a-z][\w+#.-]{0,19}")
 _NUMBERS = re.compile(r"[\d\s|:.-]+")
@@ -109,6 +128,6 @@ def _each_child_is_a_line(element: etree._Element) -> bool:
 
 def _is_gutter(element: etree._Element) -> bool:
     name = element.get("class")
-    return element.get("data-line-number") is not None and not len(element) and not element.text or (
+    return (element.get("data-line-number") is not None and not len(element) and not element.text) or (
         name is not None and _GUTTER.search(name) is not None
     )

@@ -1,7 +1,7 @@
 """The text of a run: its white space, its line breaks, and the code and formulas in it.
 
-Notable: in the pieces of a run a line break is a vertical tab, which no tree of XML can hold, so that the line breaks of
-the source are only white space.
+Notable: in the pieces of a run a line break is a vertical tab, which no tree of XML can hold, so that the line breaks
+of the source are only white space.
 """
 
 import re

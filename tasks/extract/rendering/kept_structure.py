@@ -1,7 +1,7 @@
 """Code and tables in the main text that the extractor left out.
 
-Notable: extractors weigh words and links, and drop a short block of code, a table in a figure or one whose cells are links
-from the middle of an article. What stands close beside chosen text belongs to it.
+Notable: extractors weigh words and links, and drop a short block of code, a table in a figure or one whose cells are
+links from the middle of an article. What stands close beside chosen text belongs to it.
 """
 
 from collections.abc import Iterator, Set
@@ -22,9 +22,9 @@ _N_CHARS = etree.XPath("string-length(normalize-space())")
 def left_out(tree: etree._Element, holders: Set[etree._Element]) -> Iterator[int]:
     """Yield the marks of code and tables that belong to the chosen text, around which `holders` are."""
     for element in tree.iter(*_MOST_BOXES):
-        if element not in holders and _is_beside(element, holders):
-            if element.tag == "pre" or _is_data(element):
-                yield from marks_in("".join(element.itertext()))
+        is_left_out = element not in holders and _is_beside(element, holders)
+        if is_left_out and (element.tag == "pre" or _is_data(element)):
+            yield from marks_in("".join(element.itertext()))
 
 
 def _is_beside(element: etree._Element, holders: Set[etree._Element]) -> bool:

@@ -5,8 +5,8 @@ Notable:
 - Formulas stand between $ or $$, as most Markdown with mathematics has them; CommonMark takes them for text, on one
   line, so that nothing in them begins a block.
 - No emphasis and no addresses of links: they are marks without content for a model of language.
-- A list that follows a list has another sign, and one that cannot interrupt a paragraph has blank lines before it, since
-  the parser would join them.
+- A list that follows a list has another sign, and one that cannot interrupt a paragraph has a blank line before it,
+  since the parser would join them.
 """
 
 import re
@@ -26,7 +26,8 @@ _MARKUP = re.compile(
 # What begins a block at the beginning of a line: a heading, a quotation, a rule or a list, code, a table's second row.
 _MAY_BEGIN_A_BLOCK = re.compile(r"^[#>\-+*=~|:_\d]", re.MULTILINE)
 _BEGINS_A_BLOCK = re.compile(
-    r"^(?:(\#{1,6}(?=\s|$)|>|[-+*](?=\s|$)|[-=]+[ ]*$|~~~|[-|:][-|: ]*$|[-_*](?:[ ]*[-_*]){2,}[ ]*$)|(\d{1,9})([.)](?=\s|$)))",
+    r"^(?:(\#{1,6}(?=\s|$)|>|[-+*](?=\s|$)|[-=]+[ ]*$|~~~|[-|:][-|: ]*$|[-_*](?:[ ]*[-_*]){2,}[ ]*$)"
+    r"|(\d{1,9})([.)](?=\s|$)))",
     re.MULTILINE,
 )
 _CLOSING_HASHES = re.compile(r"(?<![^\s])(#+)$")

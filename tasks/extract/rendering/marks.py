@@ -2,8 +2,8 @@
 
 Notable:
 - A run is a stretch of text without an element that breaks the line: a paragraph, an item, a cell, a heading. Each
-  line of a run begins with a mark. Whatever extracts text from the tree, the marks in its output say which runs it chose, and
-  those are rendered from the page itself, whose structure the extractor took apart.
+  line of a run begins with a mark. Whatever extracts text from the tree, the marks in its output say which runs it
+  chose, and those are rendered from the page itself, whose structure the extractor took apart.
 - A mark is two symbols of Sutton SignWriting: printable, so that no extractor drops them, and no letters, so that
   patterns such as `^\\W*Share` still match. A page that has such symbols itself gets no marks.
 - Trafilatura chose the same runs on 85 to 89% of 150 pages with marks as without, and nearly the same on the others.
@@ -19,14 +19,84 @@ _OWN_SYMBOLS = re.compile(r"[\U0001D800-\U0001D9FF]|&#(?:0*12[01]\d\d\d|[xX]0*1[
 _MARK = re.compile(r"[\U0001D800-\U0001D8FF][\U0001D900-\U0001D9FF]")
 
 BREAKS_LINE = frozenset(
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure "
-    "footer form frame h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table "
-    "tbody td tfoot th thead tr ul".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "frame",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hgroup",
+        "hr",
+        "html",
+        "legend",
+        "li",
+        "main",
+        "menu",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
 )
 """Elements before and after which a run ends."""
 UNSEEN = frozenset(
-    "audio button canvas datalist embed head iframe input math noscript object optgroup option rp rt script select "
-    "style svg template textarea title video".split()
+    [
+        "audio",
+        "button",
+        "canvas",
+        "datalist",
+        "embed",
+        "head",
+        "iframe",
+        "input",
+        "math",
+        "noscript",
+        "object",
+        "optgroup",
+        "option",
+        "rp",
+        "rt",
+        "script",
+        "select",
+        "style",
+        "svg",
+        "template",
+        "textarea",
+        "title",
+        "video",
+    ]
 )
 """Elements whose text is none of the page's."""
 _DROPPED = frozenset(("ins", "label", "output", "progress", "time"))

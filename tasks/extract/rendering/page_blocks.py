@@ -143,7 +143,8 @@ class _Reader:
             is_item = self._tag(child) == "li"
             inner = self.read(child) if is_item and child in self._holders else []
             if not is_item and child in self._holders:
-                self._block(child, inner, run := [])
+                run: list[Span] = []
+                self._block(child, inner, run)
                 self._end(run, inner)
             if inner and (is_item or not items):
                 items.append(inner)
@@ -204,7 +205,9 @@ def _is_permalink(element: etree._Element) -> bool:
     if element.tag != "a":
         return False
     name = element.get("class") or ""
-    return "headerlink" in name or (len(text := without_marks((element.text or "").strip())) == 1 and text in _PERMALINKS)
+    return "headerlink" in name or (
+        len(text := without_marks((element.text or "").strip())) == 1 and text in _PERMALINKS
+    )
 
 
 def _number(value: str | None, default: int) -> int:

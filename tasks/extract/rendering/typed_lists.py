@@ -1,6 +1,6 @@
 """Lists that their authors typed: lines of a paragraph that begin with a bullet or a number.
 
-Notable: Markdown takes such a line for an item of a list unless its sign is escaped, which people who write it do not do.
+Notable: Markdown takes such a line for an item of a list unless its sign is escaped, which people do not do.
 """
 
 import re

@@ -209,7 +209,10 @@ def test_a_list_of_links_that_a_sentence_announces_stays(tag: str) -> None:
     for announcement in ("<p>The guides are kept in three languages:</p>", "The guides are kept in three languages:"):
         text = text_with(f"<div>{announcement}<{tag}>{links}</{tag}></div>")
         signs = ["1.", "2.", "3."] if tag == "ol" else ["-"] * 3
-        assert "\n".join(f"{sign} {name} guide" for sign, name in zip(signs, ("Old", "New", "Coastal"), strict=True)) in text
+        assert (
+            "\n".join(f"{sign} {name} guide" for sign, name in zip(signs, ("Old", "New", "Coastal"), strict=True))
+            in text
+        )
 
 
 def test_a_table_that_lays_out_the_page_is_none() -> None:

@@ -59,8 +59,54 @@ def inline_of(node: SyntaxTreeNode) -> Inline:
 
 
 MARKUP = [
-    *"# ## - + * ** _ __ > ` ``` ~~~ | \\ < & [ ] ( ) ! = --- *** ___ : 1. 2) 10. $".split(),
-    *("<div>", "</p>", "<!--", "&amp;", "&#35;", "[a](b)", "[a]: b", "![a](b)", "a_b", "_a_", "*a*", "`a`", "|---|", "\\*"),
+    *[
+        "#",
+        "##",
+        "-",
+        "+",
+        "*",
+        "**",
+        "_",
+        "__",
+        ">",
+        "`",
+        "```",
+        "~~~",
+        "|",
+        "\\",
+        "<",
+        "&",
+        "[",
+        "]",
+        "(",
+        ")",
+        "!",
+        "=",
+        "---",
+        "***",
+        "___",
+        ":",
+        "1.",
+        "2)",
+        "10.",
+        "$",
+    ],
+    *(
+        "<div>",
+        "</p>",
+        "<!--",
+        "&amp;",
+        "&#35;",
+        "[a](b)",
+        "[a]: b",
+        "![a](b)",
+        "a_b",
+        "_a_",
+        "*a*",
+        "`a`",
+        "|---|",
+        "\\*",
+    ),
     *("===", "- - -", ":--", "<http://a.b>", "#a", "1.a", "-a", "a", "b", "word", "Satz", "港町", "x<y", "a&b"),
 ]
 LINE = st.lists(st.sampled_from(MARKUP), min_size=1, max_size=6).map(" ".join)
@@ -80,7 +126,9 @@ def inline(text: st.SearchStrategy[str]) -> st.SearchStrategy[Inline]:
 
 PARAGRAPH = st.builds(Paragraph, inline(LINES | RUN))
 HEADING = st.builds(Heading, st.integers(1, 6), inline(LINE | RUN))
-CODE_LINE = st.sampled_from(["", "a = 1", "    return {", "\tx", "```", "````", "# no heading", "- no item", "| a |", "> b"])
+CODE_LINE = st.sampled_from(
+    ["", "a = 1", "    return {", "\tx", "```", "````", "# no heading", "- no item", "| a |", "> b"]
+)
 CODE = st.builds(
     Code,
     st.lists(CODE_LINE, min_size=1, max_size=5).map("\n".join).filter(lambda text: text == text.strip("\n") != ""),
@@ -110,23 +158,40 @@ def test_blocks_come_back_as_they_were(blocks: list[Block]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a_b and 5 * 6 and x < y", "costs $5, R&D, [1] (see there)", "C# and C++", "3.5 is no item", "#hashtag", "-5 degrees"],
+    [
+        "a_b and 5 * 6 and x < y",
+        "costs $5, R&D, [1] (see there)",
+        "C# and C++",
+        "3.5 is no item",
+        "#hashtag",
+        "-5 degrees",
+    ],
 )
 def test_what_is_no_markup_stands_as_it_is(text: str) -> None:
     assert markdown([Paragraph(words(text))]) == text
 
 
 def test_each_block_has_its_form() -> None:
-    blocks = [
+    blocks: list[Block] = [
         Heading(2, words("The tide")),
-        Paragraph((Span("text", "Call "), Span("code", "tide()"), Span("text", " for "), Span("math", "h=3t"), Span("text", "."))),
+        Paragraph(
+            (
+                Span("text", "Call "),
+                Span("code", "tide()"),
+                Span("text", " for "),
+                Span("math", "h=3t"),
+                Span("text", "."),
+            )
+        ),
         List(((Paragraph(words("spring")),), (Paragraph(words("neap")), List(((Paragraph(words("low")),),), None))), 3),
         Quote((Paragraph(words("The lamp is lit.")),)),
         Code("def tide(t):\n    return 3 * t", "python"),
         Table(((words("t"), words("h")), (words("1"), words("3|4")))),
         Paragraph((Span("display_math", "h=\\frac{a}{b}"),)),
     ]
-    assert markdown(blocks) == """\
+    assert (
+        markdown(blocks)
+        == """\
 ## The tide
 
 Call `tide()` for $h=3t$.
@@ -147,3 +212,4 @@ def tide(t):
 | 1 | 3\\|4 |
 
 $$h=\\frac{a}{b}$$"""
+    )

@@ -56,7 +56,8 @@ def prompts(batch: int) -> list[tuple[int, ...]]:
 
 def seconds(generate: Callable[[int], object], rounds: int) -> Seconds:
     """The least of some rounds; `generate` makes so many tokens."""
-    short, long = [], []
+    short: list[float] = []
+    long: list[float] = []
     for _ in range(rounds):
         for tokens, found in ((1, short), (1 + NEW, long)):
             began = time.process_time()

@@ -1,11 +1,13 @@
 """Decoding and reading of prompts beside transformers and llama.cpp, by size, batch and precision."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from model.gguf_export import write_gguf
+from model.inference.decoder import WeightPrecision
 from tests.bench.decode_sides import NEW, PROMPT, SHAPES, OurSide, TransformersSide, export_of, llama_seconds, seconds
 from tests.bench.side_by_side import show
 from tests.model.tiny_corpus import make_tiny_corpus
@@ -15,6 +17,10 @@ AIMS = {("2M", 1, "float32"): 3.0, ("2M", 16, "float32"): 3.0, ("14M", 1, "float
 """Tokens/s of ours over those of transformers, at least."""
 SLOWEST = 1.3
 """Seconds a token of ours over those of llama.cpp, at most."""
+
+PRECISIONS = get_args(WeightPrecision)
+STORED: dict[WeightPrecision, str] = {"float32": "float32", "bfloat16": "float16"}
+"""Ours to the nearest of llama.cpp's."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,7 @@ def test_generation_beside_transformers(exports: dict[str, Path], size: str, bat
     theirs = TransformersSide(exports[size], batch)
     measured = seconds(theirs.tokens, ROUNDS)
     ratios = {}
-    for precision in ("float32", "bfloat16", "int8"):
+    for precision in PRECISIONS:
         ours = OurSide(exports[size], precision, batch)
         if precision == "float32":
             assert ours.tokens(NEW) == theirs.tokens(NEW)
@@ -52,7 +58,7 @@ def test_generation_beside_transformers(exports: dict[str, Path], size: str, bat
 @pytest.mark.parametrize("size", SHAPES)
 def test_generation_beside_llama_cpp(exports: dict[str, Path], tmp_path: Path, size: str) -> None:
     ratios = {}
-    for precision, stored in (("float32", "float32"), ("bfloat16", "float16")):
+    for precision, stored in STORED.items():
         file = tmp_path / f"{stored}.gguf"
         write_gguf(exports[size], file, stored)
         theirs, own = llama_seconds(file, ROUNDS), seconds(OurSide(exports[size], precision, 1).tokens, ROUNDS)

@@ -105,6 +105,8 @@ def is_done_already(flow: str, recipe: Recipe, settings: RunSettings) -> bool:
     newest = next(newest_runs(store), None)
     if newest is None or (newest.flow, newest.state) != (flow, "completed"):
         return False
+    if newest.settings.get("until") != settings.until:
+        return False
     if newest.recipe != recipe.model_dump(mode="json") or not store.exists(newest.report):
         return False
     planned = plan_run(recipe, settings, goes_on=False, logger=logging.getLogger(__name__))

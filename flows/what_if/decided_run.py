@@ -22,6 +22,7 @@ from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.rules import Rule, limits_of
 from tasks.dataset.store import Store
+from tasks.fetch.source_listing import resolve_source
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's rules in the run and in the recipe."""
@@ -86,6 +87,9 @@ def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
     crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         pinned = pin_data_files(recipe, Store(folder))
+    if not recipe.synthetic_web:
+        source = resolve_source(pinned.source.model_copy(update={"crawl": crawl}))
+        pinned = pinned.model_copy(update={"source": source})
     return plan_stages(pinned, crawl, {"conversations": "", "questions": ""})
 
 

@@ -85,10 +85,10 @@ class Followed:
 
     def delete(self) -> None:
         """Delete Job, pods and Service; the pods get SIGTERM and their grace period."""
-        with contextlib.suppress(_Missing):
-            self._call(self._batch.delete_namespaced_job, self.name, self._namespace, propagation_policy="Foreground")
-        with contextlib.suppress(_Missing):
-            self._call(self._core.delete_namespaced_service, self.name, self._namespace)
+        # The answer is not read: it may be the object or a status, and the client knows only one of them.
+        for delete in (self._batch.delete_namespaced_job, self._core.delete_namespaced_service):
+            with contextlib.suppress(_Missing):
+                self._call(delete, self.name, self._namespace, propagation_policy="Foreground", _preload_content=False)
 
     def wait_until_gone(self) -> None:
         """Return when the Job and so all its pods are gone."""

@@ -64,8 +64,8 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
     daemons = [_munge(folder)]
     try:
         daemons.append(subprocess.Popen(["slurmctld", "-D", "-i", "-f", str(conf)], env=environment))
-        for node in ("node1", "node2"):
-            daemons.append(subprocess.Popen(["slurmd", "-D", "-f", str(conf), "-N", node], env=environment))
+        nodes = [["slurmd", "-D", "-f", str(conf), "-N", node] for node in ("node1", "node2")]
+        daemons += [subprocess.Popen(node, env=environment) for node in nodes]
         _await_idle(environment)
         yield environment
     finally:

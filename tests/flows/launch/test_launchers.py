@@ -1,4 +1,4 @@
-"""Launchers: several machines train as one, none outlives another, and the number of processes is what was asked for."""
+"""Launchers: several machines train as one, none outlives another, and as many processes start as were asked for."""
 
 import json
 import os

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from flows.launch.accelerate_command import OUR_CONFIG, accelerate_command
@@ -10,6 +11,23 @@ from flows.launch.kubernetes_manifest import kubernetes_job
 from flows.launch.slurm_script import slurm_script
 from flows.recipe.launch_config import LaunchConfig
 from flows.recipe.settings import RunSettings
+from tasks.base.errors import PermanentError
+from tasks.dataset.store import Store
+
+
+def require_launch(launch: LaunchConfig, store: Store) -> None:
+    """Raise `PermanentError` where training could not be launched from here: hours of the data half come first."""
+    if launch.kind == "local":
+        return
+    if not store.is_local:
+        raise PermanentError(
+            f"launch.kind {launch.kind} needs a store on a disk that this machine and the trainers share, and "
+            f"{store.url} is none."
+        )
+    if launch.kind == "slurm" and shutil.which("sbatch") is None:
+        raise PermanentError("launch.kind slurm needs Slurm's programs (sbatch) on this machine.")
+    if launch.kind == "kubernetes" and find_spec("kubernetes") is None:
+        raise PermanentError("launch.kind kubernetes needs the client: pip install 'sluice[kubernetes]'.")
 
 
 def training_command(module: str, config: Path, launch: LaunchConfig, settings: RunSettings) -> list[str]:

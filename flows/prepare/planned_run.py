@@ -14,6 +14,7 @@ import xxhash
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
@@ -121,7 +122,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
-    recipe_of_store = pin_data_files(recipe, store)
+    recipe_of_store = pin_own_code(pin_data_files(recipe, store))
     source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings.scratch)

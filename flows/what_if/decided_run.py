@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
@@ -86,7 +87,7 @@ def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
     """Plan the recipe on the run's crawl, without writing to the run's store."""
     crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
-        pinned = pin_data_files(recipe, Store(folder))
+        pinned = pin_own_code(pin_data_files(recipe, Store(folder)))
     if not recipe.synthetic_web:
         source = resolve_source(pinned.source.model_copy(update={"crawl": crawl}))
         pinned = pinned.model_copy(update={"source": source})

@@ -69,5 +69,5 @@ def load_text_model(folder: Path) -> TextModel:
     use_threads(0)
     chat = load_chat_format(folder / "tokenizer.json")
     model = load_export(folder, torch.float32).to(best_device())
-    chat.check_vocabulary(model.shape)
+    chat.check_vocabulary(model.shape.vocab_size)
     return TextModel(model, chat)

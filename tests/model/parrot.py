@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from model.base.config import ModelShape
+from model.data.byte_letters import LETTERS
 from model.data.chat_format import load_chat_format
 from model.inference.loading import exported_weights
 from model.inference.qwen3_config import qwen3_config
@@ -51,10 +52,7 @@ def parrot_export(folder: Path, tokenizer: Path, said: str) -> Path:
 
 
 def _token_of_byte(tokenizer: Path, byte: int) -> int:
-    """The token of one byte, in the letters that byte-level tokenizers have for bytes."""
-    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [value for value in range(0x100) if value not in shown]
-    letter = chr(byte) if byte in shown else chr(0x100 + others.index(byte))
-    found = Tokenizer.from_file(str(tokenizer)).token_to_id(letter)
+    """The token of one byte."""
+    found = Tokenizer.from_file(str(tokenizer)).token_to_id(LETTERS[byte])
     assert found is not None
     return found

@@ -1,0 +1,166 @@
+"""Serve an exported model over HTTP: `python -m model.serve --model DIR`.
+
+Notable: it listens on loopback unless it is told otherwise, and elsewhere only with an API key. SIGTERM or Ctrl-C ends
+it: open answers have some seconds to end by themselves, and what is left of them is told so.
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from model.base.device import use_threads
+from model.base.errors import BadInput
+from model.base.program import run_command
+from model.data.chat_format import load_chat_format
+from model.inference.engine import EngineLimits, load_engine
+from model.serving.app import Service, make_app, make_service
+from model.serving.engine_thread import EngineThread
+from model.serving.openai_api.errors import shutting_down
+from model.serving.openai_api.prompts import ServedModel
+from model.serving.settings import ServerSettings
+from model.serving.sources import Sources
+
+KEY_VARIABLE = "SLUICE_API_KEY"
+"""Environment variable with the API key: a command line can be read by everyone on the machine."""
+_LONGEST_HEAD = 64 << 10
+"""Bytes of a request's head."""
+_HELP = {
+    "host": "address to listen on; another than loopback needs an API key",
+    "port": "port to listen on; 0 takes a free one",
+    "model_name": "the model's name in the interface",
+    "max_open": "requests that are answered or wait at once; more get 503",
+    "max_open_per_client": "of them, from one client; more get 429",
+    "max_choices": "answers that one request may ask for",
+    "max_new_tokens": "longest answer, in tokens",
+    "max_body_bytes": "largest request body",
+    "queue_seconds": "longest wait for the first token",
+    "answer_seconds": "longest time for an answer",
+    "shutdown_seconds": "time that open answers have when the server is stopped",
+}
+
+
+def serve(arguments: list[str]) -> int:
+    """Serve until a signal ends it, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.serve",
+        description="Serve an exported model over HTTP, with OpenAI's interface and a web page.",
+        epilog=f"The environment variable {KEY_VARIABLE} holds the API key, if there is one.",
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the model's export folder")
+    parser.add_argument("--span-index", type=Path, metavar="DIR", help="the corpus's index, for sources of answers")
+    parser.add_argument("--allowed-host", action="append", default=[], help="another name of this server; repeatable")
+    parser.add_argument("--allowed-origin", action="append", default=[], help="a page's origin that may call it")
+    parser.add_argument("--slots", type=int, default=EngineLimits.slots, help="requests that run at the same time")
+    parser.add_argument("--context", type=int, default=0, help="longest prompt and answer; 0 takes the model's")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "int8"), default="float32", help="of weights")
+    for name, meaning in _HELP.items():
+        default = getattr(ServerSettings, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=meaning)
+    options = parser.parse_args(arguments)
+    return run_command(lambda: _serve(options))
+
+
+def _serve(options: argparse.Namespace) -> None:
+    settings = ServerSettings(
+        api_key=os.environ.get(KEY_VARIABLE) or None,
+        allowed_hosts=tuple(options.allowed_host),
+        allowed_origins=tuple(options.allowed_origin),
+        span_index=options.span_index,
+        **{name: getattr(options, name) for name in _HELP},
+    )
+    _require_key(settings)
+    use_threads(0)
+    service = _service(options, settings)
+    service.engine.start()
+    server = _Server(service)
+    server.run()
+    service.engine.stop()
+    if service.engine.failed:
+        sys.exit(1)
+
+
+def _service(options: argparse.Namespace, settings: ServerSettings) -> Service:
+    folder: Path = options.model
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}; give a model's export folder")
+    tokenizer = folder / "tokenizer.json"
+    chat = load_chat_format(tokenizer)
+    limits = EngineLimits(
+        slots=options.slots, context=options.context, queue=settings.max_open * settings.max_choices
+    )
+    engine = load_engine(folder, options.precision, limits)
+    context, vocab_size = engine.decoder.context, engine.decoder.vocab_size
+    chat.check_vocabulary(vocab_size)
+    model = ServedModel(
+        settings.model_name, chat, vocab_size, context, settings.max_new_tokens, settings.max_choices
+    )
+    sources = Sources(settings.span_index, tokenizer, chat) if settings.span_index else None
+    return make_service(settings, model, EngineThread(engine), sources)
+
+
+def _require_key(settings: ServerSettings) -> None:
+    """Raise BadInput where others than this machine could reach the server without a key."""
+    try:
+        is_loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback and settings.api_key is None:
+        raise BadInput(
+            f"{settings.host} can be reached from other machines: set a key in {KEY_VARIABLE}, or listen on 127.0.0.1"
+        )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says where it listens, and ends open answers some time after it was told to stop."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        settings = service.settings
+        super().__init__(
+            uvicorn.Config(
+                make_app(service),
+                host=settings.host,
+                port=settings.port,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                http="h11",
+                h11_max_incomplete_event_size=_LONGEST_HEAD,
+                limit_concurrency=None,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
+            )
+        )
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, and say where."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            self._loop = asyncio.get_running_loop()
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"Serving {self._service.model.name} on http://{shown}:{port}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let nobody in any more; open answers may end by themselves for a while."""
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._close)
+
+    def _close(self) -> None:
+        self._service.admission.close()
+        seconds = self._service.settings.shutdown_seconds
+        self._loop.call_later(seconds, self._service.completions.end_all, shutting_down())
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.argv[1:]))

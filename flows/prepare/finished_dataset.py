@@ -1,4 +1,4 @@
-"""What of a stage is finished; and its end, a manifest over its parts with nothing else in the folder."""
+"""What of a stage is finished; and its end, a manifest over its parts with nothing else in their folder."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,14 @@ from functools import partial
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramContext, ProgramStage
 from tasks.dataset.jobs import fed
-from tasks.dataset.manifest import Manifest, decisions_folder, part_path, read_manifest, write_manifest
+from tasks.dataset.manifest import (
+    Manifest,
+    decisions_folder,
+    is_inside_folder,
+    part_path,
+    read_manifest,
+    write_manifest,
+)
 from tasks.dataset.parts import PartFooter, part_name, read_footer
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
@@ -47,9 +54,13 @@ def done_program(stage: ProgramStage, context: ProgramContext, inputs: str) -> P
 def finished_manifest(store: Store, plan: StagePlan, footers: Sequence[PartFooter]) -> Manifest:
     """Write a dataset's manifest, unless the one that is there lists just these parts; return it."""
     there = read_manifest(store, plan.name, plan.fingerprint)
-    if there and [(part.digest, part.inputs, part.counters) for part in there.parts] == [
-        (footer.digest, footer.inputs, footer.counters) for footer in footers
-    ]:
+    is_moved = not is_inside_folder(store, plan.name, plan.fingerprint)
+    if (
+        there
+        and is_moved
+        and [(part.digest, part.inputs, part.counters) for part in there.parts]
+        == [(footer.digest, footer.inputs, footer.counters) for footer in footers]
+    ):
         return there
     _remove_leftovers(store, plan, len(footers))
     return write_manifest(store, plan.name, plan.fingerprint, plan.version, plan.config, plan.upstream, footers)

@@ -1,7 +1,10 @@
 """Datasets: a stage's finished parts and the manifest that lists them.
 
-Notable: `manifest.json` is written last, so its presence says that the dataset is whole. It holds nothing of time or
-machine: the same recipe and inputs give the same manifest, byte for byte.
+Notable:
+- The manifest is written last, so its presence says that the dataset is whole. It holds nothing of time or machine: the
+  same recipe and inputs give the same manifest, byte for byte.
+- It stands beside the dataset's folder, in which there is nothing but Parquet, so that any tool can read the folder.
+  Older stores have it inside; there it is read too, and moved when a run next finishes the dataset.
 """
 
 import json
@@ -61,6 +64,16 @@ def decisions_folder(stage: str, fingerprint: str) -> str:
     return f"decisions/{stage}/{fingerprint}"
 
 
+def manifest_path(stage: str, fingerprint: str) -> str:
+    """Return where a dataset's manifest lies in the store: beside its folder."""
+    return f"{dataset_folder(stage, fingerprint)}.manifest.json"
+
+
+def _manifest_inside(stage: str, fingerprint: str) -> str:
+    """Return where older stores have it."""
+    return f"{dataset_folder(stage, fingerprint)}/manifest.json"
+
+
 def part_path(stage: str, fingerprint: str, index: int) -> str:
     """Return where part `index` of a dataset lies."""
     return f"{dataset_folder(stage, fingerprint)}/{part_name(index)}"
@@ -103,20 +116,28 @@ def write_manifest(
         counters=dict(sorted(counters.items())),
     )
     text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True, ensure_ascii=False)
-    store.write_bytes(f"{dataset_folder(stage, fingerprint)}/manifest.json", text.encode())
+    store.write_bytes(manifest_path(stage, fingerprint), text.encode())
+    store.remove(_manifest_inside(stage, fingerprint))
     return manifest
 
 
 def read_manifest(store: Store, stage: str, fingerprint: str) -> Manifest | None:
     """Return the manifest of a finished dataset, or None where the dataset is not finished."""
-    path = f"{dataset_folder(stage, fingerprint)}/manifest.json"
-    try:
-        data = store.read_bytes(path)
-    except FileNotFoundError:
-        return None
-    try:
-        return Manifest.model_validate_json(data)
-    except ValueError as error:
-        raise PermanentError(
-            f"The manifest {store.url}/{path} is damaged: {error}. Delete it and run again; finished parts are kept."
-        ) from error
+    for path in (manifest_path(stage, fingerprint), _manifest_inside(stage, fingerprint)):
+        try:
+            data = store.read_bytes(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            return Manifest.model_validate_json(data)
+        except ValueError as error:
+            raise PermanentError(
+                f"The manifest {store.url}/{path} is damaged: {error}. Delete it and run again; finished parts are"
+                " kept."
+            ) from error
+    return None
+
+
+def is_inside_folder(store: Store, stage: str, fingerprint: str) -> bool:
+    """Return whether a dataset's manifest is still in its folder, where older stores have it."""
+    return store.exists(_manifest_inside(stage, fingerprint))

@@ -157,7 +157,7 @@ def _config(recipe: _Recipe) -> ExtractionConfig:
 
 STAGE = Stage(
     name="extract",
-    version=5,
+    version=6,
     upstream=(
         Upstream("fetch"),
         Upstream("wanted", all_parts=True, when=lambda recipe: recipe.source.select is not None),

@@ -11,14 +11,14 @@ import os
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 import uvicorn
 
-from model.base.device import use_threads
 from model.base.errors import BadInput
 from model.base.program import run_command
-from model.data.chat_format import load_chat_format
-from model.inference.engine import EngineLimits, load_engine
+from model.inference.engine import EngineLimits, WeightPrecision
+from model.inference.text_model import load_text_model
 from model.serving.app import Service, make_app, make_service
 from model.serving.engine_thread import EngineThread
 from model.serving.openai_api.errors import shutting_down
@@ -58,7 +58,7 @@ def serve(arguments: list[str]) -> int:
     parser.add_argument("--allowed-origin", action="append", default=[], help="a page's origin that may call it")
     parser.add_argument("--slots", type=int, default=EngineLimits.slots, help="requests that run at the same time")
     parser.add_argument("--context", type=int, default=0, help="longest prompt and answer; 0 takes the model's")
-    parser.add_argument("--precision", choices=("float32", "bfloat16", "int8"), default="float32", help="of weights")
+    parser.add_argument("--precision", choices=get_args(WeightPrecision), default="float32", help="of weights")
     for name, meaning in _HELP.items():
         default = getattr(ServerSettings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=meaning)
@@ -75,7 +75,6 @@ def _serve(options: argparse.Namespace) -> None:
         **{name: getattr(options, name) for name in _HELP},
     )
     _require_key(settings)
-    use_threads(0)
     service = _service(options, settings)
     service.engine.start()
     server = _Server(service)
@@ -86,22 +85,20 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _service(options: argparse.Namespace, settings: ServerSettings) -> Service:
-    folder: Path = options.model
-    if not folder.is_dir():
-        raise BadInput(f"there is no folder {folder}; give a model's export folder")
-    tokenizer = folder / "tokenizer.json"
-    chat = load_chat_format(tokenizer)
-    limits = EngineLimits(
-        slots=options.slots, context=options.context, queue=settings.max_open * settings.max_choices
-    )
-    engine = load_engine(folder, options.precision, limits)
-    context, vocab_size = engine.decoder.context, engine.decoder.vocab_size
-    chat.check_vocabulary(vocab_size)
+    limits = EngineLimits(slots=options.slots, context=options.context, queue=settings.max_open * settings.max_choices)
+    loaded = load_text_model(options.model, limits, options.precision)
+    decoder = loaded.engine.decoder
     model = ServedModel(
-        settings.model_name, chat, vocab_size, context, settings.max_new_tokens, settings.max_choices
+        settings.model_name,
+        loaded.chat,
+        decoder.vocab_size,
+        decoder.context,
+        settings.max_new_tokens,
+        settings.max_choices,
     )
-    sources = Sources(settings.span_index, tokenizer, chat) if settings.span_index else None
-    return make_service(settings, model, EngineThread(engine), sources)
+    tokenizer = options.model / "tokenizer.json"
+    sources = Sources(settings.span_index, tokenizer, loaded.chat) if settings.span_index else None
+    return make_service(settings, model, EngineThread(loaded.engine), sources)
 
 
 def _require_key(settings: ServerSettings) -> None:

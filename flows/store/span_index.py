@@ -42,9 +42,7 @@ def span_index(store: Store, record: RunRecord, model: Path, report: Callable[[s
     chat = load_chat_format(tokenizer)
     paths = [f"{dataset_folder('corpus', fingerprint)}/{part.path}" for part in manifest.parts]
     documents = _documents(store, paths, chat)
-    write_span_index(
-        folder, documents, vocab_size=chat.vocab_size, boundary=chat.end_of_text, tokenizer=digest
-    )
+    write_span_index(folder, documents, vocab_size=chat.vocab_size, boundary=chat.end_of_text, tokenizer=digest)
     return folder
 
 

@@ -201,7 +201,7 @@ class ChatFormat:
 
         Raises BadInput if the tokenizer has no tokens for calls.
         """
-        text = '\n{"name":' if name is None else f'\n{ToolCall(name, "").text.removesuffix(" }")}'
+        text = '\n{"name":' if name is None else f"\n{ToolCall(name, '').text.removesuffix(' }')}"
         marker = self._marked(CALL, "")[0]
         return [marker, *self.encode(text)], CALL + text
 

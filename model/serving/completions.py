@@ -1,8 +1,8 @@
 """Answers to both kinds of request: the engine's events read to their end, or streamed as they come.
 
 Notable:
-- An answer's first event is awaited before its head is sent, so that a request that cannot be answered, or waits for too
-  long, is refused with a status of its own, streamed or not.
+- An answer's first event is awaited before its head is sent, so that a request that cannot be answered, or waits too long,
+  is refused with a status of its own, streamed or not.
 - Whatever way an answer ends (finished, client gone, too late, server stopped), its requests leave the engine.
 """
 
@@ -63,10 +63,10 @@ class Completions:
             await _or_gone(answer.begin(), gone)
             if not request.stream:
                 pieces = await _or_gone(answer.rest(), gone)
-                return JSONResponse(shape.whole(pieces, answer.usage))
+                return JSONResponse(shape.whole(pieces, answer.usage), headers=_dropped(asked))
             gone.cancel()
             events = _events(answer, shape, request.includes_usage)
-            return _EventStream(events, entered.pop_all())
+            return _EventStream(events, entered.pop_all(), _dropped(asked))
 
     def end_all(self, error: ApiError) -> None:
         """End all open answers with an error; on the event loop."""
@@ -83,7 +83,8 @@ class _Answer:
         self._asked, self._settings, self._metrics = asked, settings, metrics
         self._choices: list[Choice] = choices_of(asked, model.chat)
         self._begun = time.monotonic()
-        self._last = [self._begun] * len(self._choices)
+        self._last: dict[int, float] = {}
+        """When each choice's last token came."""
         self._generations: Generations = engine.generate(asked.requests)
         self._first: tuple[int, TokenEvent] | None = None
         metrics.prompt_tokens.inc(asked.prompt_tokens)
@@ -146,7 +147,7 @@ class _Answer:
 
     def _count(self, number: int, event: TokenEvent, piece: Piece) -> None:
         now = time.monotonic()
-        if event is not self._first:
+        if number in self._last:
             self._metrics.token.observe(now - self._last[number])
         self._last[number] = now
         self._metrics.generated_tokens.inc()
@@ -157,14 +158,19 @@ class _Answer:
 class _EventStream(StreamingResponse):
     """Server-sent events; `entered` is left when they have ended or the client has gone."""
 
-    def __init__(self, events: AsyncIterator[str], entered: ExitStack) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    def __init__(self, events: AsyncIterator[str], entered: ExitStack, headers: dict[str, str]) -> None:
+        # A proxy must not collect the pieces.
+        super().__init__(events, media_type="text/event-stream", headers=headers | {"X-Accel-Buffering": "no"})
         self._entered = entered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
         with self._entered:
             await super().__call__(scope, receive, send)
+
+
+def _dropped(asked: Asked) -> dict[str, str]:
+    return {"Sluice-Dropped-Messages": str(asked.dropped)} if asked.dropped else {}
 
 
 async def _events(answer: _Answer, shape: Shape, includes_usage: bool) -> AsyncIterator[str]:

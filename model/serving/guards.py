@@ -1,8 +1,9 @@
 """What stands before every route: who may ask, from where, and with how large a body.
 
 Notable:
-- A web page can make a browser send requests to this machine's loopback address. One whose name was pointed here after
-  it was loaded (DNS rebinding) says so in Host, and one of another origin in Origin or Sec-Fetch-Site: both are refused.
+- A web page can make a browser send requests to this machine's loopback address. One whose name was pointed here
+  after it was loaded (DNS rebinding) says so in Host, one of another origin in Origin or Sec-Fetch-Site: both are
+  refused.
 - A Host that is an IP address is always right: rebinding needs a name.
 - A body is read whole before a route sees it, so its size and the time that it takes are limited in one place.
 """

@@ -12,17 +12,25 @@ class Metrics:
     """The server's counters, in a registry of its own."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        kept = {"namespace": "sluice", "registry": self._registry}
-        self.answers = Counter("http_answers", "Answers, by path and status.", ["path", "status"], **kept)
-        self.open = Gauge("open_requests", "Requests that are being answered or wait.", **kept)
-        self.prompt_tokens = Counter("prompt_tokens", "Tokens of prompts.", **kept)
-        self.generated_tokens = Counter("generated_tokens", "Tokens generated.", **kept)
-        self.finished = Counter("finished_choices", "Answers generated, by the reason of their end.", ["reason"], **kept)
-        self.first_token = Histogram(
-            "first_token_seconds", "From a request to its first token.", buckets=_SECONDS, **kept
+        own = self._registry = CollectorRegistry()
+        name = "sluice"
+        self.answers = Counter("answers", "Answers, by path and status.", ["path", "status"], name, registry=own)
+        self.open = Gauge("open_requests", "Requests that are answered or wait.", namespace=name, registry=own)
+        self.prompt_tokens = Counter("prompt_tokens", "Tokens of prompts.", namespace=name, registry=own)
+        self.generated_tokens = Counter("generated_tokens", "Tokens generated.", namespace=name, registry=own)
+        self.finished = Counter(
+            "finished_choices", "Choices, by the reason of their end.", ["reason"], name, registry=own
         )
-        self.token = Histogram("token_seconds", "Between two tokens of an answer.", buckets=_TOKEN_SECONDS, **kept)
+        self.first_token = Histogram(
+            "first_token_seconds",
+            "From a request to its first token.",
+            namespace=name,
+            registry=own,
+            buckets=_SECONDS,
+        )
+        self.token = Histogram(
+            "token_seconds", "Between two tokens of an answer.", namespace=name, registry=own, buckets=_TOKEN_SECONDS
+        )
 
     def text(self) -> bytes:
         """Return all values in Prometheus's text format."""

@@ -36,7 +36,7 @@ class Sources:
         """Open an index; raises BadInput if it cannot be read, or holds another tokenizer's ids."""
         self._index, self._chat = SpanIndex(folder), chat
         if self._index.tokenizer != tokenizer_digest(tokenizer):
-            raise BadInput(f"the span index in {folder} was made with another tokenizer than {tokenizer}; build it again")
+            raise BadInput(f"the span index in {folder} has another tokenizer's ids than {tokenizer}; build it again")
 
     def find(self, request: SourcesRequest) -> dict[str, Any]:
         """Return the documents, those with the longest span first."""

@@ -94,12 +94,13 @@ class SpanIndex:
             context: Tokens of the document to return on each side of a span.
         """
         found: dict[tuple[int, int], list[SharedSpan]] = defaultdict(list)
-        for start, length in self._longest_spans(tokens, min_length):
+        for start, length in self._spans(tokens, min_length):
             span = tokens[start : start + length]
             for number, shard in enumerate(self._shards):
                 for document, place in shard.places(span):
-                    surroundings = shard.surroundings(document, place, length, context)
-                    found[number, document].append(SharedSpan(start, length, surroundings))
+                    known = found[number, document]
+                    if not any(one.start + one.length >= start + length for one in known):
+                        known.append(SharedSpan(start, length, shard.surroundings(document, place, length, context)))
         sharing = [
             SharingPage(self._shards[number].page(document), tuple(sorted(spans, key=lambda span: -span.length)))
             for (number, document), spans in found.items()
@@ -107,14 +108,15 @@ class SpanIndex:
         sharing.sort(key=lambda page: (-page.spans[0].length, -page.shared, page.page.id))
         return _distinct(sharing)[:pages]
 
-    def _longest_spans(self, tokens: Sequence[int], min_length: int) -> Iterator[tuple[int, int]]:
-        """Yield (start, length) of each span that occurs in the corpus and lies in no longer one."""
-        reached = 0
-        for start in range(len(tokens)):
+    def _spans(self, tokens: Sequence[int], min_length: int) -> Iterator[tuple[int, int]]:
+        """Yield (start, length) of the longest span that occurs from each token on, where it is long enough.
+
+        A span's end is in further documents than the whole of it, so those that lie in a longer one are not left out.
+        """
+        for start in range(len(tokens) - min_length + 1):
             length = max((shard.longest_match(tokens[start:]) for shard in self._shards), default=0)
-            if length >= min_length and start + length > reached:
+            if length >= min_length:
                 yield start, length
-            reached = max(reached, start + length)
 
 
 def tokenizer_digest(tokenizer: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from model.base.config import MAX_SEED
 from model.base.errors import BadInput
 from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
+from model.data.context_window import fitting_prompt
 from model.inference.requests import GenerationRequest, SamplingOptions
 from model.serving.openai_api.errors import bad_request
 from model.serving.openai_api.requests import ChatMessage, ChatRequest, CompletionRequest, NamedTool, SamplingRequest
@@ -43,6 +44,8 @@ class Asked:
     """Text that begins each answer, since the prompt ends with it."""
     reads_calls: bool = False
     """Whether calls of tools are to be found in the answers."""
+    dropped: int = 0
+    """Messages at the beginning of the conversation that were left out."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -56,8 +59,13 @@ def chat_prompt(request: ChatRequest, model: ServedModel) -> Asked:
     if tools and not model.chat.has_tools:
         message = "This model has no tokens for tools; one trained with tokenizer.tools = true has."
         raise bad_request(message, "tools", "unsupported_value")
+    messages = with_tools([_message(message) for message in request.messages], tools)
+    limit = min(request.max_completion_tokens or request.max_tokens or model.max_new_tokens, model.max_new_tokens)
     try:
-        prompt = model.chat.prompt(with_tools([_message(message) for message in request.messages], tools))
+        if request.truncation == "auto":
+            prompt, dropped = fitting_prompt(model.chat, messages, model.context, limit)
+        else:
+            prompt, dropped = model.chat.prompt(messages), 0
     except BadInput as error:
         raise bad_request(str(error), "messages") from error
     begun = ""
@@ -65,10 +73,9 @@ def chat_prompt(request: ChatRequest, model: ServedModel) -> Asked:
         name = request.tool_choice.function.name if isinstance(request.tool_choice, NamedTool) else None
         ids, begun = model.chat.beginning_of_call(name)
         prompt = [*prompt, *ids]
-    limit = request.max_completion_tokens or request.max_tokens or model.max_new_tokens
     top = (request.top_logprobs or 0) if request.logprobs else None
     requests = _requests(request, model, [prompt], limit, top, "messages")
-    return Asked(requests, request.stop_texts, begun, bool(tools))
+    return Asked(requests, request.stop_texts, begun, bool(tools), dropped)
 
 
 def completion_prompts(request: CompletionRequest, model: ServedModel) -> Asked:
@@ -81,7 +88,7 @@ def completion_prompts(request: CompletionRequest, model: ServedModel) -> Asked:
             prompts.append(prompt)
         else:
             raise bad_request(f"Tokens of this model are below {model.vocab_size}.", "prompt")
-    limit = request.max_tokens or _COMPLETION_TOKENS
+    limit = min(request.max_tokens or _COMPLETION_TOKENS, model.max_new_tokens)
     requests = _requests(request, model, prompts, limit, request.logprobs, "prompt")
     return Asked(requests, request.stop_texts)
 
@@ -111,7 +118,7 @@ def _requests(
         top_p=1.0 if request.top_p is None else request.top_p,
         min_p=request.min_p,
         repetition_penalty=request.repetition_penalty,
-        max_new_tokens=min(limit, model.max_new_tokens),
+        max_new_tokens=limit,
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
         stop_ids=model.chat.stop_tokens,
         n_logprobs=n_logprobs,

@@ -186,6 +186,8 @@ class ChatRequest(SamplingRequest):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    truncation: Literal["auto", "disabled"] = "disabled"
+    """Whether the oldest exchanges are left out where the context is too short; as in OpenAI's Responses."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ChatRequest":

@@ -30,7 +30,8 @@ class ChatShape:
         choices = []
         for index, piece in enumerate(answers):
             calls = [_call(call) for call in piece.calls]
-            message = {"role": "assistant", "content": piece.text if piece.text or not calls else None, "refusal": None}
+            content = None if calls and not piece.text else piece.text
+            message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
             if calls:
                 message["tool_calls"] = calls
             choices.append(self._choice(index, piece, message=message))

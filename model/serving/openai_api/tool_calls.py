@@ -1,7 +1,7 @@
 """Calls of tools, read out of what a model writes, as it comes.
 
-Notable: a call is JSON between two markers. Text that might be the beginning of a marker is held back until it is known;
-what stands between markers and is no call is handed on as the text that it is.
+Notable: a call is JSON between two markers. Text that might be the beginning of a marker is held back until that is
+known; what stands between markers and is no call is handed on as the text that it is.
 """
 
 import json

@@ -11,7 +11,7 @@ from model.base.errors import BadInput
 from model.data.chat_data import open_chat_data, pack, read_conversations
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.data.packed_sequences import IGNORED
-from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json
+from tests.model.tiny_corpus import TinyCorpus, write_json
 
 START, END = 1, 2
 

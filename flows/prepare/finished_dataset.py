@@ -1,6 +1,6 @@
 """What of a stage is finished; and its end, a manifest over its parts with nothing else in their folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -26,27 +26,25 @@ PairFooters = tuple[PartFooter, PartFooter]
 _READERS = 16
 
 
-def done_parts(store: Store, jobs: Sequence[PartJob]) -> dict[int, PartFooter]:
-    """Return the footers of the parts that are done, by place."""
+def done_parts(store: Store, jobs: Mapping[int, PartJob]) -> dict[int, PartFooter]:
+    """Return the footers of the parts that are done, by the jobs' keys."""
     with ThreadPoolExecutor(_READERS) as readers:
-        there = readers.map(partial(finished, store), jobs)
-        return {place: footer for place, footer in enumerate(there) if footer}
+        there = readers.map(partial(finished, store), jobs.values())
+        return {key: footer for key, footer in zip(jobs, there, strict=True) if footer}
 
 
 def done_pairs(store: Store, pairs: Sequence[Pair]) -> dict[int, PairFooters]:
     """Return the footers of the pairs that are done, by place; one whose first part failed is not."""
-    first = done_parts(store, [first for first, _ in pairs])
-    whole = {place: footer for place, footer in first.items() if not footer.failed}
-    second = done_parts(store, [fed(pairs[place][1], footer) for place, footer in whole.items()])
-    places = list(whole)
-    return {places[i]: (whole[places[i]], footer) for i, footer in second.items()}
+    first = done_parts(store, {place: job for place, (job, _) in enumerate(pairs)})
+    following = {place: fed(pairs[place][1], footer) for place, footer in first.items() if not footer.failed}
+    return {place: (first[place], footer) for place, footer in done_parts(store, following).items()}
 
 
 def done_program(stage: ProgramStage, context: ProgramContext, inputs: str) -> PartFooter | None:
     """Return the footer of a program's one part if it is done, and what the program left is there."""
     plan = context.plan
     footer = read_footer(context.store, part_path(plan.name, plan.fingerprint, 0))
-    if footer and footer.matches(plan.name, plan.fingerprint, inputs):
+    if footer and footer.matches(plan.name, plan.part_fingerprint, inputs):
         return footer if not stage.leaves_model or stage.is_there(context) else None
     return None
 

@@ -64,6 +64,11 @@ def decisions_folder(stage: str, fingerprint: str) -> str:
     return f"decisions/{stage}/{fingerprint}"
 
 
+def part_names(store: Store, folder: str) -> list[str]:
+    """Return the file names of the parts in a dataset's or a decisions' folder, in order."""
+    return [name for name in store.names(folder) if name.startswith("part-") and name.endswith(".parquet")]
+
+
 def manifest_path(stage: str, fingerprint: str) -> str:
     """Return where a dataset's manifest lies in the store: beside its folder."""
     return f"{dataset_folder(stage, fingerprint)}.manifest.json"
@@ -89,11 +94,12 @@ def write_manifest(
     footers: Sequence[PartFooter],
 ) -> Manifest:
     """Write the manifest of a dataset whose parts are all there, and return it."""
+    sizes = store.sizes(dataset_folder(stage, fingerprint))
     parts = [
         ManifestPart(
             path=part_name(index),
             rows=footer.rows,
-            bytes=store.size(part_path(stage, fingerprint, index)),
+            bytes=sizes[part_name(index)],
             digest=footer.digest,
             inputs=footer.inputs,
             counters=footer.counters,

@@ -79,7 +79,7 @@ def test_a_large_crawl_is_sampled_and_the_page_says_so(copied: tuple[Store, RunR
     folder, row = decisions_folder("filter", plan.fingerprint), decided(store, record, "filter", DECISIONS.names)[0]
     for part in range(MAX_PARTS + 2):
         path = f"{folder}/{part_name(part)}"
-        with PartWriter(store, path, DECISIONS, "filter", plan.fingerprint, "i") as writer:
+        with PartWriter(store, path, DECISIONS, "filter", plan.part_fingerprint, "i") as writer:
             for _ in range(MAX_GROUPS + 2):
                 writer.write(pa.Table.from_pylist([row], DECISIONS))
             writer.commit({})

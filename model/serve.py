@@ -5,31 +5,25 @@ it: open answers have some seconds to end by themselves, and what is left of the
 """
 
 import argparse
-import asyncio
 import ipaddress
 import os
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import get_args
-
-import uvicorn
 
 from model.base.errors import BadInput
 from model.base.program import run_command
 from model.inference.engine import EngineLimits, WeightPrecision
 from model.inference.text_model import load_text_model
-from model.serving.app import Service, make_app, make_service
+from model.serving.app import Service, make_service
 from model.serving.engine_thread import EngineThread
-from model.serving.openai_api.errors import shutting_down
 from model.serving.openai_api.prompts import ServedModel
+from model.serving.server import Server
 from model.serving.settings import ServerSettings
 from model.serving.sources import Sources
 
 KEY_VARIABLE = "SLUICE_API_KEY"
 """Environment variable with the API key: a command line can be read by everyone on the machine."""
-_LONGEST_HEAD = 64 << 10
-"""Bytes of a request's head."""
 _HELP = {
     "host": "address to listen on; another than loopback needs an API key",
     "port": "port to listen on; 0 takes a free one",
@@ -76,12 +70,10 @@ def _serve(options: argparse.Namespace) -> None:
     )
     _require_key(settings)
     service = _service(options, settings)
-    service.engine.start()
-    server = _Server(service)
+    server = Server(service)
     server.run()
-    service.engine.stop()
     if service.engine.failed:
-        sys.exit(1)
+        raise RuntimeError("the engine failed; what it was stands above")
 
 
 def _service(options: argparse.Namespace, settings: ServerSettings) -> Service:
@@ -111,52 +103,6 @@ def _require_key(settings: ServerSettings) -> None:
         raise BadInput(
             f"{settings.host} can be reached from other machines: set a key in {KEY_VARIABLE}, or listen on 127.0.0.1"
         )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, which says where it listens, and ends open answers some time after it was told to stop."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        settings = service.settings
-        super().__init__(
-            uvicorn.Config(
-                make_app(service),
-                host=settings.host,
-                port=settings.port,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                lifespan="off",
-                ws="none",
-                http="h11",
-                h11_max_incomplete_event_size=_LONGEST_HEAD,
-                limit_concurrency=None,
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
-            )
-        )
-
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Listen, and say where."""
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            self._loop = asyncio.get_running_loop()
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            print(f"Serving {self._service.model.name} on http://{shown}:{port}", flush=True)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Let nobody in any more; open answers may end by themselves for a while."""
-        super().handle_exit(sig, frame)
-        self._loop.call_soon_threadsafe(self._close)
-
-    def _close(self) -> None:
-        self._service.admission.close()
-        seconds = self._service.settings.shutdown_seconds
-        self._loop.call_later(seconds, self._service.completions.end_all, shutting_down())
 
 
 if __name__ == "__main__":

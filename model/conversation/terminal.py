@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def _reply_to(line: str, conversation: Conversation) -> str | Reply:
 def _show(reply: Reply, console: Console) -> str:
     """Show an answer as it comes, and return it; Ctrl-C ends it early."""
     text, begun = "", time.monotonic()
-    with _ctrl_c_stops(reply), Live(console=console, transient=True, auto_refresh=False) as live:
+    with _ctrl_c_stops(reply), _without_echo(), Live(console=console, transient=True, auto_refresh=False) as live:
         shown_at = 0.0
         for piece in reply:
             text += piece
@@ -102,6 +103,20 @@ def _ctrl_c_stops(reply: Reply) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _without_echo() -> Iterator[None]:
+    """Keep what is typed while an answer comes for the next prompt, and out of the answer."""
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    quiet = termios.tcgetattr(terminal)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 class _Answer:

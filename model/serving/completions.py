@@ -1,8 +1,8 @@
 """Answers to both kinds of request: the engine's events read to their end, or streamed as they come.
 
 Notable:
-- An answer's first event is awaited before its head is sent, so that a request that cannot be answered, or waits too long,
-  is refused with a status of its own, streamed or not.
+- An answer's first event is awaited before its head is sent, so that a request that cannot be answered, or waits too
+  long, is refused with a status of its own, streamed or not.
 - Whatever way an answer ends (finished, client gone, too late, server stopped), its requests leave the engine.
 """
 

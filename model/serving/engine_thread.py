@@ -94,8 +94,10 @@ class Generations:
 class EngineThread:
     """Runs an engine until it is stopped; requests come from an event loop."""
 
-    def __init__(self, engine: SteppedEngine, on_failure: Callable[[], None] = lambda: None) -> None:
-        self._engine, self._on_failure = engine, on_failure
+    def __init__(self, engine: SteppedEngine) -> None:
+        self._engine = engine
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called, on the engine's thread, when the engine has failed."""
         self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._readers: dict[int, tuple[Generations, int]] = {}
         self._ids: dict[tuple[Generations, int], int] = {}
@@ -172,4 +174,4 @@ class EngineThread:
             generations.hand_over([EngineFailed()])
         self._readers.clear()
         self._ids.clear()
-        self._on_failure()
+        self.on_failure()

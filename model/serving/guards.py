@@ -23,6 +23,8 @@ from model.serving.settings import ServerSettings
 
 OPEN_PATHS = frozenset({"/", "/health"})
 """Paths that need no key: the page, which asks for one, and whether the server lives."""
+_LARGEST_HEAD = 32 << 10
+"""Bytes of a request's headers."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -53,6 +55,8 @@ class Guard:
 
         try:
             headers = Headers(scope=scope)
+            if sum(len(name) + len(value) for name, value in headers.raw) > _LARGEST_HEAD:
+                raise ApiError(431, "The request's head is too large.", code="request_too_large")
             self._check_host(headers)
             self._check_origin(headers)
             scope.setdefault("state", {})["client"] = self._client(scope, headers)
@@ -87,7 +91,8 @@ class Guard:
         if key is None:
             return address
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and _same(given.strip(), key):
+        # Starlette reads a head as Latin-1; the key is compared as the bytes that were sent.
+        if kind.lower() == "bearer" and _same(given.strip().encode("latin-1"), key.encode()):
             return f"key from {address}"
         if scope["path"] in OPEN_PATHS:
             return address
@@ -157,6 +162,6 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _same(given: str, key: str) -> bool:
-    """Compare in constant time; the digests have one length, and may hold any characters."""
-    return hmac.compare_digest(*(hashlib.sha256(text.encode(errors="replace")).digest() for text in (given, key)))
+def _same(given: bytes, key: bytes) -> bool:
+    """Compare in constant time, whatever their lengths."""
+    return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(key).digest())

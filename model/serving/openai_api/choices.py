@@ -9,6 +9,9 @@ from model.inference.text_stream import TextStream
 from model.serving.openai_api.prompts import Asked
 from model.serving.openai_api.tool_calls import ToolCallReader
 
+_LEAST_LOGPROB = -9999.0
+"""In place of minus infinity, which JSON cannot hold."""
+
 
 @dataclass(frozen=True)
 class TokenLogprob:
@@ -83,8 +86,11 @@ def choices_of(asked: Asked, chat: ChatFormat) -> list[Choice]:
 
 def _shown(chat: ChatFormat, token: int, logprob: float) -> TokenLogprob:
     written = chat.token_bytes(token)
-    # JSON has no infinity, which a token that cannot be drawn has.
-    return TokenLogprob(written.decode(errors="replace"), list(written), max(logprob, -9999.0))
+    try:
+        text = written.decode()
+    except UnicodeDecodeError:  # a part of a character, as OpenAI writes it
+        text = "bytes:" + "".join(f"\\x{byte:02x}" for byte in written)
+    return TokenLogprob(text, list(written), max(logprob, _LEAST_LOGPROB))
 
 
 def whole(pieces: Sequence[Piece]) -> Piece:

@@ -49,9 +49,8 @@ def calling(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Pat
     path = folder / "tokenizer.json"
     tokenizer.save(str(path))
     chat = load_chat_format(path)
-    call, arguments, begin, end = (
-        tokenizer.token_to_id(text) for text in (CALL, ARGUMENTS, "<tool_call>", "</tool_call>")
-    )
+    names = (CALL, ARGUMENTS, "<tool_call>", "</tool_call>")
+    call, arguments, begin, end = (tokenizer.get_vocab()[name] for name in names)
     begun = chat.beginning_of_call("river_of")[0][-1]
     following = {chat.prompt([])[-1]: begin, begin: call, call: end, end: chat.end_of_turn}
     return automaton_export(folder / "export", path, following | {begun: arguments, arguments: end}, SHAPE)

@@ -25,7 +25,7 @@ def wrong_values() -> list[tuple[str, Any]]:
     """Good requests with one value that is not."""
     fields: dict[str, list[Any]] = {
         "model": [None, 1, [], "gpt-9"],
-        "messages": [value for value in ODD if value is not True] + ["hi", [{}], [{"role": "king", "content": "x"}]],
+        "messages": [*ODD, "hi", [{}], [{"role": "king", "content": "x"}]],
         "temperature": [-0.1, 2.5, "hot", [], float("nan"), float("inf"), True],
         "top_p": [0, 1.1, "x", -1, float("nan")],
         "top_k": [-1, 1.5, "x", 10**30],
@@ -50,14 +50,18 @@ def wrong_values() -> list[tuple[str, Any]]:
         "temprature": [1],
         "__class__": ["x"],
     }
-    return [(CHAT, GOOD | {name: value}) for name, values in fields.items() for value in values]
+    both = ("model", "temperature", "top_p", "max_tokens", "n", "seed", "stop", "stream", "temprature")
+    asked = [(CHAT, GOOD | {name: value}) for name, values in fields.items() for value in values]
+    return asked + [(TEXT, GOOD_TEXT | {name: value}) for name in both for value in fields[name]]
 
 
 def wrong_messages() -> list[tuple[str, Any]]:
     """Conversations that are none."""
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "not JSON"}}
     contents: list[Any] = [
-        *({"role": "user", "content": value} for value in (None, 5, {}, [{"type": "image_url"}], [5])),
+        {"role": "user", "content": None},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]},
         {"role": "user"},
         {"role": "user", "content": [{"type": "text", "text": 5}]},
         {"role": "user", "content": "x", "tool_calls": [call]},

@@ -141,7 +141,7 @@ def test_a_tool_is_called(caller: OpenAI, choice: object) -> None:
     asked = {"model": MODEL, "messages": QUESTION, "tools": [TOOL], "tool_choice": choice, "temperature": 0}
     answer = caller.chat.completions.create(**asked).choices[0]
     assert answer.finish_reason == "tool_calls" and answer.message.content is None
-    (call,) = answer.message.tool_calls or ()
+    (call,) = answer.message.tool_calls
     assert call.function.name == "river_of" and json.loads(call.function.arguments) == {"town": "Narsten"}
     pieces = [chunk.choices[0] for chunk in caller.chat.completions.create(**asked, stream=True)]
     (streamed,) = [call for piece in pieces for call in piece.delta.tool_calls or ()]

@@ -22,6 +22,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
 
 from tasks.base.normalization import normalize
+from tasks.base.own_code import load
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html.deep_nesting import flatten
@@ -48,6 +49,8 @@ def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: Extracti
 
     Changes `tree`. Raises whatever the extractor raises.
     """
+    if config.extractor not in ("trafilatura", "resiliparse"):
+        return normalize("NFC", str(load(config.extractor)(html, url) or ""))
     prepared = prepare(tree, html, layout_tables=not config.fast)
     marks = Marks(tree, html)
     text = _marked_text(tree, url, config)

@@ -11,10 +11,10 @@ from typing import Any
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
 from tasks.base.errors import UsageError
-from tasks.base.own_code import code_file, code_place, is_pinned, load, pinned
 from tasks.filter.config import filter_rules
 from tasks.filter.own_rules import own_signals
 from tasks.filter.profiles import SIGNALS
+from tasks.own_code.named_code import code_file, code_place, is_pinned, load, pinned
 
 _ALLOW = "SLUICE_ALLOW_CODE"
 _BUILTIN_EXTRACTORS = ("trafilatura", "resiliparse")

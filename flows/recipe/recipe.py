@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.recipe.ladder_config import LadderConfig
+from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from tasks.base.config import Config
@@ -98,6 +99,8 @@ class Recipe(Config):
     """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
     """Handing the model to other programs."""
+    launch: LaunchConfig = LaunchConfig()
+    """On which machines training runs. It changes nothing that comes out."""
 
     @model_validator(mode="before")
     @classmethod

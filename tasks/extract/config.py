@@ -6,9 +6,9 @@ from pydantic import Field
 
 from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
-from tasks.base.own_code import OwnCode
 from tasks.extract.page_metadata import RobotsDirective
 from tasks.extract.url_rules import UrlRulesConfig
+from tasks.own_code.named_code import OwnCode
 
 
 class ExtractionConfig(Config):

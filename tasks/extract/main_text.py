@@ -22,7 +22,6 @@ from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
 
 from tasks.base.normalization import normalize
-from tasks.base.own_code import load
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html.deep_nesting import flatten
@@ -35,6 +34,7 @@ from tasks.extract.rendering.marks import Marks, without_marks
 from tasks.extract.rendering.page_blocks import read_blocks
 from tasks.extract.rendering.plain_text import plain_text
 from tasks.extract.rendering.typed_lists import with_typed_lists
+from tasks.own_code.named_code import load
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
 _INVALID_CHARACTERS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 
 from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
-from tasks.base.own_code import OwnCode
 from tasks.dataset.data_files import DataFile
 from tasks.dataset.rules import OneOf, Rule, Threshold
 from tasks.filter.own_rules import own_rules
 from tasks.filter.profiles import PROFILES, ProfileName
 from tasks.filter.stop_word_lists import BUILTIN_STOP_WORDS
+from tasks.own_code.named_code import OwnCode
 
 SCORE_TOLERANCE = 1e-6
 """Scores are stored as 32-bit floats; one at the minimum must pass before and after."""

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.base.errors import UsageError
-from tasks.base.own_code import code_name, explaining, is_pinned, known_object, load
 from tasks.dataset.rules import Bools, Rule, stored_reasons
+from tasks.own_code.named_code import code_name, explaining, is_pinned, known_object, load
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from flows.recipe.recipe_file import RecipeError
 from flows.stages.plan import plan_stages
 from flows.what_if.what_if import what_if
 from tasks.base.errors import PermanentError
-from tasks.base.own_code import load, pinned
 from tasks.dataset.schemas import DOCUMENTS
 from tasks.dataset.store import Store
 from tasks.filter.filter import filter_documents
+from tasks.own_code.named_code import load, pinned
 from tests.conftest import ROOT
 from tests.flows.report_stores import RECIPE, crawl
 

@@ -8,6 +8,7 @@ import typer
 
 from flows.cli.terminal import StoreOption, open_store, print_text
 from model.base.config import GgufPrecision
+from tasks.base.errors import UsageError
 
 verbs = typer.Typer()
 
@@ -68,13 +69,17 @@ def generate(
 
 @verbs.command()
 def export(
-    destination: Annotated[Path, typer.Argument(help="A new folder.")],
+    destination: Annotated[Path, typer.Argument(help="A new folder; or `corpus`, before one, for the corpus.")],
+    corpus_folder: Annotated[Path | None, typer.Argument(help="After `corpus`: a new folder.", metavar="DIR")] = None,
     store: StoreOption = "./store",
     gguf: Annotated[
         GgufPrecision | None, typer.Option(help="Also write model.gguf for llama.cpp, at this precision.")
     ] = None,
 ) -> None:
-    """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
+    """Copy the newest exported model, ready for transformers, vLLM and others, to a folder; or the corpus."""
+    if corpus_folder is not None:
+        _export_corpus(str(destination), store, corpus_folder)
+        return
     from flows.store.exported_model import copying_model, run_on_model
 
     with copying_model(open_store(store), destination) as folder:
@@ -105,3 +110,13 @@ def _sampling(
     options = {"temperature": temperature, "top-k": top_k, "top-p": top_p, "min-p": min_p}
     options |= {"repetition-penalty": repetition_penalty, "max-new-tokens": max_new_tokens, "seed": seed}
     return [f"--{name}={value}" for name, value in options.items()]
+
+
+def _export_corpus(what: str, store: str, folder: Path) -> None:
+    """Write the newest corpus as a dataset for others."""
+    from flows.publishing.export_corpus import export_corpus
+
+    if what != "corpus":
+        raise UsageError(f"`sluice export {what} {folder}`: give one folder for the model, or `corpus` and a folder.")
+    facts = export_corpus(open_store(store), folder)
+    print_text(f"{folder}: {facts.documents:,} documents of {len(facts.domains):,} domains")

@@ -15,7 +15,7 @@ verbs = typer.Typer()
 @verbs.command()
 def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """What is done and what is left of the latest run."""
-    from flows.store.status import failed_lines, status_table, store_status
+    from flows.store.status import failed_lines, running_lines, status_table, store_status
 
     found = store_status(open_store(store))
     if as_json:
@@ -29,8 +29,8 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     output.print(table)
     for line in failed_lines(found):
         print_text(line, style="yellow")
-    for stage, note in found.training.items():
-        print_text(f"{stage}: {harmless(note)}")
+    for line in running_lines(found):
+        print_text(line)
     if found.error:
         print_text(harmless(found.error), style="red")
 

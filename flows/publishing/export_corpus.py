@@ -56,12 +56,14 @@ def _copy(store: Store, manifest: Manifest, place: int, folder: Path) -> Exporte
     target = folder / name
     target.parent.mkdir(exist_ok=True)
     rows = 0
-    with open_part(store, source) as parquet:
-        with pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), compression="zstd") as writer:
-            for group in range(parquet.num_row_groups):
-                table = parquet.read_row_group(group).replace_schema_metadata()
-                writer.write_table(table)
-                rows += table.num_rows
+    with (
+        open_part(store, source) as parquet,
+        pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), compression="zstd") as writer,
+    ):
+        for group in range(parquet.num_row_groups):
+            table = parquet.read_row_group(group).replace_schema_metadata()
+            writer.write_table(table)
+            rows += table.num_rows
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return ExportedFile(name, rows, target.stat().st_size, digest)

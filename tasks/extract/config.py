@@ -22,18 +22,17 @@ class ExtractionConfig(Config):
     of `filter.languages`; none: no guess."""
     drop_robots: tuple[RobotsDirective, ...] = ()
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
-    extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
-    favor_precision: bool = True
-    """Prefer less text that is surely the main text; False weighs both alike. For trafilatura."""
+    method: Literal["auto", "precision", "balanced", "resiliparse"] = "auto"
+    """What finds the main text: `auto`, a learned choice of runs of text for pages of all kinds; trafilatura, either
+    preferring less text that is surely the main text, as FineWeb does, or weighing both alike; or resiliparse, as in DCLM."""
     tables: bool = True
-    """Keep the text of tables. For trafilatura."""
+    """Keep the text of tables. For `precision` and `balanced`."""
     fast: bool = False
-    """Skip the comparison with a second extractor: a third faster, word-4-gram F1 0.84 instead of 0.90, or 0.87 without
-    `favor_precision`. For trafilatura."""
+    """Skip the comparison with a second extractor: a third faster, word-4-gram F1 0.84 instead of 0.90 for `precision`,
+    0.87 for `balanced`."""
     blank_lines: bool = False
     """Separate paragraphs, headings, lists and tables by blank lines, so that rules on paragraphs see them; False: by
-    line ends only, as FineWeb does. For trafilatura; resiliparse always does."""
+    line ends only, as FineWeb does. Not for resiliparse, which always does."""
     min_text_chars: int = Field(default=1, ge=1)
     """A page with a shorter text, in characters, is dropped as `no_text`."""
     max_html_chars: int = Field(default=10_000_000, gt=0)

@@ -1,6 +1,8 @@
-"""The main text of a page's HTML, by trafilatura or by resiliparse.
+"""The main text of a page's HTML: by our own choice of its runs, by trafilatura or by resiliparse.
 
 Notable:
+- `auto` takes trafilatura's quick text for a draft and decides run by run (`tasks.extract.content`). What comes of an
+  article by that with a low score is tried a second time by trafilatura's balanced way, which weighs several extractors.
 - Never trafilatura's `deduplicate`: it remembers segments for the whole process, so that a page's text would depend
   on the pages before it (trafilatura issue 778). What FineWeb lost to it cannot be reproduced.
 - The page is parsed here, so that the tree can be measured before the extractor walks it. The parser finds its element
@@ -12,9 +14,11 @@ Notable:
   texts for images or comments 0.82 and 0.835; trafilatura 0.898.
 """
 
+import itertools
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 
 from lxml import etree
@@ -25,9 +29,12 @@ from trafilatura.xml import xmltotxt
 
 from tasks.base.normalization import normalize
 from tasks.extract.config import ExtractionConfig
-from tasks.extract.fast_trafilatura import fast_searches
+from tasks.extract.content.page_content import page_content, page_facts
+from tasks.extract.content.text_runs import read_runs
+from tasks.extract.fast_trafilatura import fast_searches, without_second_tries
 from tasks.extract.html.deep_nesting import flatten
 from tasks.extract.html.limits import HtmlTooLargeError, check_markup
+from tasks.extract.html.noscript import show_noscript
 from tasks.extract.html.preparation import prepare, restore
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
@@ -36,31 +43,79 @@ _LONG_ATTRIBUTES = etree.XPath("//*[@*[string-length() > $limit]]")
 _COUNT_ELEMENTS = etree.XPath("count(//*)")
 _SELF_CLOSED_HTML = re.compile(r"(<html\b[^>]{0,1000}?)\s*/>", re.IGNORECASE)
 _HEAD_CHARACTERS = 4096
+_UNSURE = 0.7
+"""Score of an article below which a second way is tried."""
 
 
-def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> str:
-    """Return the main text of the page that `parse_page` parsed into `tree`, "" where there is none.
+@dataclass(frozen=True, slots=True)
+class MainText:
+    """A page's main text, and how it was found."""
+
+    text: str
+    """"" where there is none."""
+    method: str
+    """What chose it: `runs`, or one of the other methods of `ExtractionConfig`."""
+    kind: str | None = None
+    """A `PageKind`, where the method tells kinds apart."""
+    score: float | None = None
+    """The expected F1 of the words that were first chosen, 0 to 1; of `auto` only."""
+
+
+def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> MainText:
+    """Return the main text of the page that `parse_page` parsed into `tree`.
 
     Prepares `tree` for the extractor, and so changes it. Raises whatever the extractor raises.
     """
-    if config.extractor == "resiliparse":
-        return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
-    has_stand_ins = prepare(tree, html, layout_tables=not config.fast)
-    with fast_searches():
-        text = _by_trafilatura(tree, url, config)
-    return restore(text) if has_stand_ins else text
+    if config.method == "resiliparse":
+        return MainText(extract_plain_text(html, main_content=True, alt_texts=False, comments=False), config.method)
+    if config.method == "auto":
+        title, declared = page_facts(tree)
+        has_stand_ins = prepare_for_runs(tree, html)
+        found = _by_runs(tree, url, config, title, declared)
+    else:
+        has_stand_ins = prepare(tree, html, layout_tables=not config.fast)
+        found = MainText(_by_trafilatura(tree, url, config, config.method, config.fast), config.method)
+    return replace(found, text=restore(found.text)) if has_stand_ins else found
 
 
-def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
+def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> bool:
+    """Prepare a page's tree for `auto`; returns whether the extracted text needs `restore`."""
+    show_noscript(tree)
+    return prepare(tree, html, layout_tables=False)
+
+
+def draft_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
+    """Return the text of which the models of runs make their own: trafilatura's, without its second extractor."""
+    with without_second_tries():
+        return _by_trafilatura(tree, url, config, "balanced", fast=True)
+
+
+def _by_runs(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, title: str, declared: str) -> MainText:
+    runs = read_runs(tree)
+    draft = draft_text(tree, url, config)
+    if not runs.texts:
+        return MainText(draft, "balanced")
+    content = page_content(runs, draft, url, title, declared)
+    kind, score = content.kind, content.choice.score
+    if score < _UNSURE and kind == "article":
+        return MainText(_by_trafilatura(tree, url, config, "balanced", fast=False), "balanced", kind, score)
+    kept = itertools.compress(runs.texts, content.choice.is_kept)
+    separator = "\n\n" if config.blank_lines else "\n"
+    text = separator.join("\n".join(" ".join(line.split()) for line in text.split("\n")) for text in kept)
+    return MainText(normalize("NFC", text), "runs", kind, score)
+
+
+def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str, fast: bool) -> str:
     options = {
         "url": url,
-        "favor_precision": config.favor_precision,
+        "favor_precision": method == "precision",
         "include_comments": False,
         "include_tables": config.tables,
-        "fast": config.fast,
+        "fast": fast,
         "deduplicate": False,
     }
-    document = bare_extraction(tree, **options)
+    with fast_searches():
+        document = bare_extraction(tree, **options)
     if document is None:
         return ""
     if not config.blank_lines:

@@ -46,6 +46,9 @@ EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         "guessed_wanted_share": pa.float32(),
         "robots": pa.list_(pa.string()),
         "n_chars": pa.int64(),
+        "kind": pa.string(),
+        "method": pa.string(),
+        "extraction_score": pa.float32(),
         "language": pa.string(),
         "language_score": pa.float32(),
     }
@@ -167,7 +170,8 @@ def page_to_document(
         "date": page.date,
     }
     language = {name: signals[name] for name in ("language", "language_score")}
-    content = {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())}
+    found = {name: signals[name] for name in ("kind", "method", "extraction_score")}
+    content = {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())} | found
     return ExtractedPage(head | language | content | asdict(metadata) | {"source_id": None}, [], signals)
 
 
@@ -254,7 +258,9 @@ def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionC
     signals["robots"] = metadata.robots
     if not set(config.drop_robots).isdisjoint(metadata.robots):
         raise _UnusableError("robots")
-    return _storable(main_text(tree, html, page.url, config)), metadata
+    found = main_text(tree, html, page.url, config)
+    signals |= {"kind": found.kind, "method": found.method, "extraction_score": found.score}
+    return _storable(found.text), metadata
 
 
 def _storable(text: str) -> str:

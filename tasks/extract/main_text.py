@@ -1,8 +1,8 @@
 """The main text of a page's HTML: by our own choice of its runs, by trafilatura or by resiliparse.
 
 Notable:
-- `auto` takes trafilatura's quick text for a draft and decides run by run (`tasks.extract.content`). What comes of an
-  article by that with a low score is tried a second time by trafilatura's balanced way, which weighs several extractors.
+- `auto` takes trafilatura's quick text for a draft and decides run by run (`tasks.extract.content`). An article of
+  which that has a low score is tried a second time, by trafilatura's balanced way, which weighs several extractors.
 - Never trafilatura's `deduplicate`: it remembers segments for the whole process, so that a page's text would depend
   on the pages before it (trafilatura issue 778). What FineWeb lost to it cannot be reproduced.
 - The page is parsed here, so that the tree can be measured before the extractor walks it. The parser finds its element
@@ -14,18 +14,16 @@ Notable:
   texts for images or comments 0.82 and 0.835; trafilatura 0.898.
 """
 
-import itertools
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cache
 
 from lxml import etree
 from lxml import html as lxml_html
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
-from trafilatura.xml import xmltotxt
 
 from tasks.base.normalization import normalize
 from tasks.extract.config import ExtractionConfig
@@ -35,7 +33,15 @@ from tasks.extract.fast_trafilatura import fast_searches, without_second_tries
 from tasks.extract.html.deep_nesting import flatten
 from tasks.extract.html.limits import HtmlTooLargeError, check_markup
 from tasks.extract.html.noscript import show_noscript
-from tasks.extract.html.preparation import prepare, restore
+from tasks.extract.html.preparation import Prepared, prepare
+from tasks.extract.html.tables import lays_out, make_boxes
+from tasks.extract.rendering.blocks import Block, Paragraph, Span
+from tasks.extract.rendering.code_at_the_margin import with_code_at_the_margin
+from tasks.extract.rendering.markdown import markdown
+from tasks.extract.rendering.marks import Marks, without_marks
+from tasks.extract.rendering.page_blocks import read_blocks
+from tasks.extract.rendering.plain_text import plain_text
+from tasks.extract.rendering.typed_lists import with_typed_lists
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
 _INVALID_CHARACTERS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -64,45 +70,68 @@ class MainText:
 def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> MainText:
     """Return the main text of the page that `parse_page` parsed into `tree`.
 
-    Prepares `tree` for the extractor, and so changes it. Raises whatever the extractor raises.
+    Changes `tree`. Raises whatever the extractor raises.
     """
-    if config.method == "resiliparse":
-        return MainText(extract_plain_text(html, main_content=True, alt_texts=False, comments=False), config.method)
     if config.method == "auto":
         title, declared = page_facts(tree)
-        has_stand_ins = prepare_for_runs(tree, html)
-        found = _by_runs(tree, url, config, title, declared)
-    else:
-        has_stand_ins = prepare(tree, html, layout_tables=not config.fast)
-        found = MainText(_by_trafilatura(tree, url, config, config.method, config.fast), config.method)
-    return replace(found, text=restore(found.text)) if has_stand_ins else found
+        return _by_runs(tree, html, url, config, title, declared)
+    prepared = prepare(tree, html, layout_tables=not config.fast)
+    marks = Marks(tree, html)
+    text = _marked_text(tree, url, config, config.method)
+    return MainText(_written(tree, marks, marks.chosen_in(text), prepared, text, config), config.method)
 
 
-def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> bool:
-    """Prepare a page's tree for `auto`; returns whether the extracted text needs `restore`."""
+def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> Prepared:
+    """Prepare a page's tree for `auto`."""
     show_noscript(tree)
     return prepare(tree, html, layout_tables=False)
 
 
 def draft_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
-    """Return the text of which the models of runs make their own: trafilatura's, without its second extractor."""
+    """Return the text from which runs are chosen: trafilatura's, without its second extractor; changes `tree`."""
     with without_second_tries():
         return _by_trafilatura(tree, url, config, "balanced", fast=True)
 
 
-def _by_runs(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, title: str, declared: str) -> MainText:
+def _by_runs(
+    tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig, title: str, declared: str
+) -> MainText:
+    prepared = prepare_for_runs(tree, html)
     runs = read_runs(tree)
-    draft = draft_text(tree, url, config)
-    if not runs.texts:
-        return MainText(draft, "balanced")
+    draft = draft_text(copy(tree), url, config)
+    for table in filter(lays_out, list(tree.iter("table"))):
+        make_boxes(table)
+    marks = Marks(tree, html)
+    if not runs.texts or not marks.places:
+        return MainText(plain_text(_paragraphs(draft), config.blank_lines), "balanced")
     content = page_content(runs, draft, url, title, declared)
     kind, score = content.kind, content.choice.score
     if score < _UNSURE and kind == "article":
-        return MainText(_by_trafilatura(tree, url, config, "balanced", fast=False), "balanced", kind, score)
-    kept = itertools.compress(runs.texts, content.choice.is_kept)
-    separator = "\n\n" if config.blank_lines else "\n"
-    text = separator.join("\n".join(" ".join(line.split()) for line in text.split("\n")) for text in kept)
-    return MainText(normalize("NFC", text), "runs", kind, score)
+        method, text = "balanced", _marked_text(tree, url, config, "balanced")
+        chosen = marks.chosen_in(text)
+    else:
+        method, text = "runs", ""
+        kept = runs.pieces_of(content.choice.is_kept)
+        chosen = {number for number, place in enumerate(marks.places) if place in kept}
+    return MainText(_written(tree, marks, chosen, prepared, text, config), method, kind, score)
+
+
+def _written(
+    tree: lxml_html.HtmlElement, marks: Marks, chosen: set[int], prepared: Prepared, text: str, config: ExtractionConfig
+) -> str:
+    """Return the chosen runs of a marked tree as text or Markdown; `text` where nothing is chosen."""
+    blocks = read_blocks(tree, marks, chosen, prepared) or _paragraphs(without_marks(text))
+    if config.format == "markdown":
+        return normalize("NFC", markdown(with_code_at_the_margin(with_typed_lists(blocks))))
+    return normalize("NFC", plain_text(blocks, config.blank_lines or config.method == "resiliparse"))
+
+
+def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str) -> str:
+    """Return what an extractor chooses of a marked page."""
+    if method == "resiliparse":
+        html = etree.tostring(tree, encoding="unicode", method="html")
+        return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
+    return _by_trafilatura(tree, url, config, method, config.fast)
 
 
 def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str, fast: bool) -> str:
@@ -113,26 +142,17 @@ def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionCon
         "include_tables": config.tables,
         "fast": fast,
         "deduplicate": False,
+        "output_format": "txt",
     }
     with fast_searches():
         document = bare_extraction(tree, **options)
-    if document is None:
-        return ""
-    if not config.blank_lines:
-        return normalize("NFC", document.text.strip())
-    blocks = (xmltotxt(block, False).strip("\n") for block in _blocks(document.body))
-    return normalize("NFC", "\n\n".join(block for block in blocks if block.strip()))
+    return "" if document is None else "\n".join(document.body.itertext())
 
 
-def _blocks(body: etree._Element) -> Iterator[etree._Element]:
-    """Yield the paragraphs, headings, lists and tables of an extracted text, in whatever boxes they lie."""
-    for element in body:
-        loose = [element.text, *(child.tail for child in element)]
-        is_box = element.tag in ("div", "body") and len(element) and not any(text and text.strip() for text in loose)
-        if is_box:
-            yield from _blocks(element)
-        else:
-            yield element
+def _paragraphs(text: str) -> list[Block]:
+    """Return the paragraphs of a text that stands nowhere in the page's tree, such as one in its JSON-LD."""
+    lines = (line.strip() for line in text.split("\n"))
+    return [Paragraph((Span("text", line),)) for line in lines if line]
 
 
 def parse_page(html: str, config: ExtractionConfig) -> lxml_html.HtmlElement | None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pyarrow as pa
 import xxhash
 
+from tasks.dataset.rules import limit_in_32_bits
 from tasks.extract.charset import decode
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.encodings import REPLACEMENT
@@ -69,6 +70,8 @@ REASONS: Final = (
     "extractor_failed",
     "no_text",
     "undecodable",
+    "extraction_score",
+    "page_kind",
 )
 """Why a page gives no document, as far as it is decided here. The decisions of the extract stage have two more kinds,
 each alone on its record:
@@ -239,7 +242,7 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
         # The extractor is not ours and meets unforeseen pages: whatever it raises is a reason against this page only.
         text, reason = "", "extractor_failed"
     else:
-        reason = "no_text" if len(text.strip()) < config.min_text_chars else ""
+        reason = "no_text" if len(text.strip()) < config.min_text_chars else _content_reason(signals, config)
         if text.count(REPLACEMENT) > _MAX_REPLACED * len(text):
             reason = "undecodable"
     signals["n_chars"] = len(text)
@@ -247,6 +250,13 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
         raise _UnusableError(reason)
     signals["language"], signals["language_score"] = identify(text)
     return text, metadata
+
+
+def _content_reason(signals: dict[str, Any], config: ExtractionConfig) -> str:
+    """Return why the kind of a page or the score of its text rules it out, "" if they do not."""
+    if (score := signals["extraction_score"]) is not None and score < limit_in_32_bits(config.min_score):
+        return "extraction_score"
+    return "page_kind" if signals["kind"] in config.drop_kinds else ""
 
 
 def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
@@ -259,7 +269,8 @@ def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionC
     if not set(config.drop_robots).isdisjoint(metadata.robots):
         raise _UnusableError("robots")
     found = main_text(tree, html, page.url, config)
-    signals |= {"kind": found.kind, "method": found.method, "extraction_score": found.score}
+    score = None if found.score is None else limit_in_32_bits(found.score)  # as its column stores it
+    signals |= {"kind": found.kind, "method": found.method, "extraction_score": score}
     return _storable(found.text), metadata
 
 

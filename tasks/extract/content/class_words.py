@@ -8,27 +8,29 @@ import re
 from functools import lru_cache
 from typing import Final
 
-CLASS_PATTERNS: Final = tuple(
-    """nav menu breadcrumb foot head side comment repl post content article entry body main product price desc review
-    rating relat recommend share social cookie|consent|gdpr modal|popup|dialog|overlay ads|advert|sponsor|banner|promo
-    newsletter|subscri|signup login|signin|register|account search tag meta author|byline date|time|publish
-    pagin|pager widget forum|thread|topic message user|profile|avatar|member signature quote card item grid|row|col list
-    result hero|jumbo title caption copyright|legal|disclaimer hidden|screen|visually toc tab
-    accordion|collaps|faq feature spec|attribut|detail categor filter|facet|sort|refine cart|basket|checkout
-    btn|button|cta tool|action skip print notice|alert|warning logo|brand carousel|slider|swiper|slick
-    cross|upsell|similar|also|more read|story text|copy|prose|rich section wrapper|container|layout page group
-    question|answer|qa vote|like|score|stat intro|summary|excerpt|lead|abstract|teaser label|badge
-    gallery|image|img|photo|media|figure|video table|data option|variant|swatch|size|color shipping|delivery|stock|avail
-    map|location|address|contact testimonial lang|locale|country|currency view|show hide|close|toggle|open
-    drawer|offcanvas|mobile dropdown|submenu|mega last|prev|next code|highlight|source job|company event|ticket
-    doc|markdown|wiki|reference""".split()
-)
+_CLASS_PATTERNS_WRITTEN = """
+nav menu breadcrumb foot head side comment repl post content article entry body main product price desc review
+rating relat recommend share social cookie|consent|gdpr modal|popup|dialog|overlay
+ads|advert|sponsor|banner|promo newsletter|subscri|signup login|signin|register|account search tag meta
+author|byline date|time|publish pagin|pager widget forum|thread|topic message user|profile|avatar|member
+signature quote card item grid|row|col list result hero|jumbo title caption copyright|legal|disclaimer
+hidden|screen|visually toc tab accordion|collaps|faq feature spec|attribut|detail categor
+filter|facet|sort|refine cart|basket|checkout btn|button|cta tool|action skip print notice|alert|warning
+logo|brand carousel|slider|swiper|slick cross|upsell|similar|also|more read|story text|copy|prose|rich section
+wrapper|container|layout page group question|answer|qa vote|like|score|stat
+intro|summary|excerpt|lead|abstract|teaser label|badge gallery|image|img|photo|media|figure|video table|data
+option|variant|swatch|size|color shipping|delivery|stock|avail map|location|address|contact testimonial
+lang|locale|country|currency view|show hide|close|toggle|open drawer|offcanvas|mobile dropdown|submenu|mega
+last|prev|next code|highlight|source job|company event|ticket doc|markdown|wiki|reference
+"""
+CLASS_PATTERNS: Final = tuple(_CLASS_PATTERNS_WRITTEN.split())
 """Regular expressions, one bit each, in the order of their bits."""
 
-ROLES: Final = (
-    "nav header footer aside main article section form list table figure quote dl button pre dialog details p heading"
-    " li h1 cell noscript"
-).split()
+_ROLES_WRITTEN = """
+nav header footer aside main article section form list table figure quote dl button pre dialog details p heading
+li h1 cell noscript
+"""
+ROLES: Final = tuple(_ROLES_WRITTEN.split())
 """What tags and ARIA roles say of an element, in the order of their bits."""
 _ROLE_TAGS = {
     **{role: role for role in ("nav", "header", "footer", "aside", "main", "article", "section", "form", "table")},

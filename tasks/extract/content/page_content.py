@@ -1,7 +1,7 @@
 """The main content of a page: its kind, the runs chosen, and how sure that is."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,12 @@ from lxml import etree
 from tasks.classify.linear_model import logistic
 from tasks.extract.content.boosted_trees import ONE, BoostedTrees, load_trees
 from tasks.extract.content.choice import Choice, choose
+from tasks.extract.content.kinds import PAGE_KINDS
 from tasks.extract.content.page_features import declared_types, page_features
 from tasks.extract.content.run_features import run_features
 from tasks.extract.content.text_runs import TextRuns
 from tasks.extract.content.words import Ints, RunWords
 
-PageKind = Literal["article", "documentation", "forum", "product", "listing", "collection", "service"]
-"""What a page is: a collection is a shop's list of products, a listing any other list, a service a company's page."""
-PAGE_KINDS: Final = get_args(PageKind)
 KIND_FEATURES: Final = tuple(f"kind {kind}" for kind in PAGE_KINDS)
 """Names of the `kind_sums` among the features of a run."""
 Column = npt.NDArray[np.float32]

@@ -8,7 +8,6 @@ Notable:
 """
 
 import re
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ _DATE = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[:/.]\d{1,2}\b|\bago\b")
 _SEPARATOR = re.compile("[|»›·•→/]")
 _COMMA = re.compile("[,،、，]")
 _SENTENCE = re.compile(r"[.?!]\s|[。？！]")
-_ENDS = tuple(".!?。！？…:\"”")
+_ENDS = tuple('.!?。！？…:"”')
 _LEVELS = 4
 """Boxes around a run that are measured, from its own on."""
 _NEAR = 3
@@ -247,8 +246,8 @@ class _Page:
                     place = parents[place]
             near.append(mask)
         roles = [self.runs.roles[box] for box in self.runs.boxes]
-        classes = dict(zip((f"class {pattern}" for pattern in CLASS_PATTERNS), bits(near, len(CLASS_PATTERNS)), strict=True))
-        return classes | dict(zip((f"in {role}" for role in ROLES), bits(roles, len(ROLES)), strict=True))
+        names = [*(f"class {pattern}" for pattern in CLASS_PATTERNS), *(f"in {role}" for role in ROLES)]
+        return dict(zip(names, [*bits(near, len(CLASS_PATTERNS)), *bits(roles, len(ROLES))], strict=True))
 
 
 def bits(masks: list[int], n_bits: int) -> npt.NDArray[np.uint8]:

@@ -9,30 +9,32 @@ Notable:
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Final
 
 from lxml import etree
 
 from tasks.extract.content.class_words import ARIA_ROLES, TAG_ROLES, class_mask
 
-INLINE: Final = frozenset(
-    "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd mark nobr q ruby rb rt s samp small"
-    " span strike strong sub sup time tt u var wbr".split()
-)
+_INLINE_WRITTEN = """
+a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd mark nobr q ruby rb rt s samp small
+span strike strong sub sup time tt u var wbr
+"""
+INLINE: Final = frozenset(_INLINE_WRITTEN.split())
 """Elements within a run."""
-UNSEEN: Final = frozenset(
-    "script style noscript template head svg iframe select textarea input object video audio canvas math param link meta"
-    " datalist map embed".split()
-)
+_UNSEEN_WRITTEN = """
+script style noscript template head svg iframe select textarea input object video audio canvas math param link
+meta datalist map embed
+"""
+UNSEEN: Final = frozenset(_UNSEEN_WRITTEN.split())
 """Elements whose text is none of the page's."""
-TAGS: Final = {
-    tag: number
-    for number, tag in enumerate(
-        "p div li td th dd dt h1 h2 h3 h4 h5 h6 pre blockquote figcaption button label section article main header footer"
-        " aside nav form figure table tr ul ol dl body summary details caption legend address center tbody".split()
-    )
-}
+_TAGS_WRITTEN = """
+p div li td th dd dt h1 h2 h3 h4 h5 h6 pre blockquote figcaption button label section article main header footer
+aside nav form figure table tr ul ol dl body summary details caption legend address center tbody
+"""
+TAGS: Final = {tag: number for number, tag in enumerate(_TAGS_WRITTEN.split())}
 """Numbers of the tags that are told apart."""
 _UNSTYLED = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _BOLD = frozenset(("b", "strong"))
@@ -76,6 +78,12 @@ class TextRuns:
     """The first run in or behind the beginning of each box."""
     ends: list[int] = field(default_factory=list)
     """The first run behind the end of each box."""
+
+    def pieces_of(self, is_kept: Iterable[bool]) -> set[Piece]:
+        """Return the texts of the tree that make up runs, and the pre elements around them."""
+        kept = {piece for pieces in compress(self.pieces, is_kept) for piece in pieces}
+        code = (box for element, _ in kept if (box := next(element.iterancestors("pre"), None)) is not None)
+        return kept.union((box, False) for box in code)
 
 
 def read_runs(tree: etree._Element) -> TextRuns:

@@ -30,10 +30,10 @@ from lxml.etree import ParserError
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.content.boosted_trees import ONE, BoostedTrees
 from tasks.extract.content.gold_labels import shares_in_gold
+from tasks.extract.content.kinds import PAGE_KINDS
 from tasks.extract.content.page_content import (
     KIND_FEATURES,
     KINDS_FILE,
-    PAGE_KINDS,
     RUNS_FILE,
     choose_runs,
     kind_sums,
@@ -46,16 +46,21 @@ from tasks.extract.content.words import Floats, Ints, RunWords, words_of
 from tasks.extract.main_text import draft_text, parse_page, prepare_for_runs
 
 FOLDS = 5
-MOST_RUNS = 150
+MOST_RUNS = 100
 """Of a page that are trained on, drawn by weight."""
 MOST_WORDS = 200
 """A longer run weighs no more."""
 CONTENT = 0.4
 """Share of a run in the gold from which on it is content."""
-RUN_ROUNDS, KIND_ROUNDS = 160, 60
+RUN_ROUNDS, KIND_ROUNDS = 140, 60
 _SHARED: Final = {"lambda_l2": 5, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.4, "max_bin": 63}
 _SHARED |= {"num_threads": 1, "verbose": -1, "seed": 1, "deterministic": True, "force_col_wise": True}
-RUN_PARAMETERS: Final = _SHARED | {"objective": "binary", "learning_rate": 0.07, "num_leaves": 16, "min_data_in_leaf": 60}
+RUN_PARAMETERS: Final = _SHARED | {
+    "objective": "binary",
+    "learning_rate": 0.07,
+    "num_leaves": 16,
+    "min_data_in_leaf": 60,
+}
 RUN_PARAMETERS |= {"max_depth": 8}
 KIND_PARAMETERS: Final = _SHARED | {"objective": "multiclass", "num_class": len(PAGE_KINDS), "learning_rate": 0.07}
 KIND_PARAMETERS |= {"num_leaves": 8, "min_data_in_leaf": 15}

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
-NAVIGATION = '<nav class="main-nav"><ul>' + "".join(
-    f'<li><a href="/{name.lower()}">{name}</a></li>' for name in ("Home", "Harbour", "Shop", "Forum", "Contact")
-) + "</ul></nav>"
+NAVIGATION = (
+    '<nav class="main-nav"><ul>'
+    + "".join(
+        f'<li><a href="/{name.lower()}">{name}</a></li>' for name in ("Home", "Harbour", "Shop", "Forum", "Contact")
+    )
+    + "</ul></nav>"
+)
 FOOTER = (
     '<footer class="site-footer"><p>© 2026 Tolvane Press. All rights reserved.</p>'
     '<ul><li><a href="/privacy">Privacy policy</a></li><li><a href="/terms">Terms of use</a></li></ul></footer>'
@@ -48,9 +52,15 @@ _PARAGRAPHS = (
     " three hundred passengers.",
 )
 _POSTS = (
-    ("quayside", "Has anyone tried to varnish a clinker hull in winter? Mine takes days to dry, and the second coat peels."),
+    (
+        "quayside",
+        "Has anyone tried to varnish a clinker hull in winter? Mine takes days to dry, and the second coat peels.",
+    ),
     ("anna_m", "Warm the shed first. Below ten degrees the varnish never hardens, whatever the tin says about it."),
-    ("old_salt", "I thin the first coat by half and wait a week. It has held for six years on my boat without a crack."),
+    (
+        "old_salt",
+        "I thin the first coat by half and wait a week. It has held for six years on my boat without a crack.",
+    ),
     ("quayside", "Thanks both. I put two heaters in the shed, and the coat from Sunday is already hard this morning."),
 )
 _GOODS = ("Storm lantern", "Brass compass", "Oilskin coat", "Tarred rope", "Deck brush", "Signal flag", "Cork float")
@@ -159,7 +169,7 @@ LISTING = PageOfKind(
             f'<li class="result"><h3><a href="/d/{n}">{name}</a></h3><p>{text}</p></li>'
             for n, (name, text) in enumerate(_ENTRIES)
         )
-        + '</ul><div class="pagination"><a href="?page=2">2</a> <a href="?page=3">3</a> <a href="?page=2">Next</a></div>'
+        + '</ul><div class="pagination"><a href="?page=2">2</a> <a href="?page=2">Next</a></div>'
         "</main>",
         _declares("ItemList"),
     ),

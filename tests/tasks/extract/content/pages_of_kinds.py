@@ -143,7 +143,7 @@ PRODUCT = PageOfKind(
 )
 COLLECTION = PageOfKind(
     "collection",
-    "https://shop.tolvane.example/collections/boat-gear",
+    "https://tolvane.example/collections/boat-gear?srsltid=Af4x",
     _page(
         "Boat gear",
         '<main><h1 class="collection-title">Boat gear</h1><div class="collection-description"><p>Everything a small'
@@ -151,11 +151,11 @@ COLLECTION = PageOfKind(
         '<div class="product-grid">'
         + "".join(
             f'<div class="product-card"><h3><a href="/products/{n}">{name}</a></h3>'
-            f'<span class="price">${20 + 3 * n}.00</span></div>'
+            f'<span class="price">Sale price ${20 + 3 * n}.00</span><button>Add to cart</button></div>'
             for n, name in enumerate(_GOODS)
         )
         + "</div></main>",
-        _declares("CollectionPage"),
+        '<meta name="generator" content="Shopify">' + _declares("CollectionPage"),
     ),
     ("Everything a small boat needs", "Brass compass", "Signal flag"),
 )

@@ -1,6 +1,6 @@
 """What a recipe says about extraction: which pages are read, and how their text is found."""
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from pydantic import Field
 
@@ -9,6 +9,10 @@ from tasks.base.language_codes import LanguageCode
 from tasks.extract.content.kinds import PageKind
 from tasks.extract.page_metadata import RobotsDirective
 from tasks.extract.url_rules import UrlRulesConfig
+from tasks.own_code.named_code import OwnCode
+
+Extractor = Literal["auto", "precision", "balanced", "resiliparse"]
+EXTRACTORS: Final[tuple[str, ...]] = get_args(Extractor)
 
 
 class ExtractionConfig(Config):
@@ -23,7 +27,7 @@ class ExtractionConfig(Config):
     of `filter.languages`; none: no guess."""
     drop_robots: tuple[RobotsDirective, ...] = ()
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
-    method: Literal["auto", "precision", "balanced", "resiliparse"] = "auto"
+    extractor: Extractor | OwnCode = "auto"
     """What finds the main text: `auto`, a learned choice of runs of text for pages of all kinds; trafilatura, either
     preferring less text that is surely the main text, as FineWeb does, or weighing both alike; or resiliparse, as in
     DCLM."""

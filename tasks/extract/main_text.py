@@ -26,7 +26,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
 
 from tasks.base.normalization import normalize
-from tasks.extract.config import ExtractionConfig
+from tasks.extract.config import EXTRACTORS, ExtractionConfig
 from tasks.extract.content.page_content import page_content, page_facts
 from tasks.extract.content.text_runs import read_runs
 from tasks.extract.fast_trafilatura import fast_searches, without_second_tries
@@ -42,6 +42,7 @@ from tasks.extract.rendering.marks import Marks, without_marks
 from tasks.extract.rendering.page_blocks import read_blocks
 from tasks.extract.rendering.plain_text import plain_text
 from tasks.extract.rendering.typed_lists import with_typed_lists
+from tasks.own_code.named_code import load
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
 _INVALID_CHARACTERS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -60,7 +61,7 @@ class MainText:
     text: str
     """"" where there is none."""
     method: str
-    """What chose it: `runs`, or one of the other methods of `ExtractionConfig`."""
+    """What chose it: `runs`, one of the other `EXTRACTORS`, or `own`: the recipe's own code."""
     kind: str | None = None
     """A `PageKind`, where the method tells kinds apart."""
     score: float | None = None
@@ -72,13 +73,15 @@ def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: Extracti
 
     Changes `tree`. Raises whatever the extractor raises.
     """
-    if config.method == "auto":
+    if config.extractor == "auto":
         title, declared = page_facts(tree)
         return _by_runs(tree, html, url, config, title, declared)
+    if config.extractor not in EXTRACTORS:
+        return MainText(normalize("NFC", str(load(config.extractor)(html, url) or "")), "own")
     prepared = prepare(tree, html, layout_tables=not config.fast)
     marks = Marks(tree, html)
-    text = _marked_text(tree, url, config, config.method)
-    return MainText(_written(tree, marks, marks.chosen_in(text), prepared, text, config), config.method)
+    text = _marked_text(tree, url, config, config.extractor)
+    return MainText(_written(tree, marks, marks.chosen_in(text), prepared, text, config), config.extractor)
 
 
 def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> Prepared:
@@ -123,7 +126,7 @@ def _written(
     blocks = read_blocks(tree, marks, chosen, prepared) or _paragraphs(without_marks(text))
     if config.format == "markdown":
         return normalize("NFC", markdown(with_code_at_the_margin(with_typed_lists(blocks))))
-    return normalize("NFC", plain_text(blocks, config.blank_lines or config.method == "resiliparse"))
+    return normalize("NFC", plain_text(blocks, config.blank_lines or config.extractor == "resiliparse"))
 
 
 def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str) -> str:

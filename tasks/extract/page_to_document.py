@@ -147,7 +147,7 @@ def page_to_document(
     `rules` check its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
     """
     mime = mime_type(page)
-    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(page.url), "mime": mime}
+    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {"url": storable(page.url), "mime": mime}
     signals |= {name: getattr(page, name) for name in ("http_status", "truncated", "digest_ok")}
     signals["n_bytes"] = len(page.payload)
     reasons = _record_reasons(page, mime, config)
@@ -180,7 +180,7 @@ def page_to_document(
 
 def without_document(reason: str, url: str | None) -> ExtractedPage:
     """Return the result for a record without a page, or with a page that was not measured."""
-    return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(url) if url else None})
+    return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": storable(url) if url else None})
 
 
 def mime_type(page: Page) -> str:
@@ -271,10 +271,10 @@ def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionC
     found = main_text(tree, html, page.url, config)
     score = None if found.score is None else limit_in_32_bits(found.score)  # as its column stores it
     signals |= {"kind": found.kind, "method": found.method, "extraction_score": score}
-    return _storable(found.text), metadata
+    return storable(found.text), metadata
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return the text without what UTF-8 cannot hold."""
     try:
         text.encode()

@@ -47,7 +47,7 @@ def test_blank_lines_part_paragraphs_headings_lists_and_tables_where_they_are_wa
 
 
 def test_the_other_extractor_takes_the_main_text_too() -> None:
-    text = text_of(page(), URL, ExtractionConfig(method="resiliparse"))
+    text = text_of(page(), URL, ExtractionConfig(extractor="resiliparse"))
     assert text.split("\n\n") == list(LINES)
 
 

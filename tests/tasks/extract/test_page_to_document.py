@@ -176,7 +176,7 @@ def test_the_same_page_is_read_once() -> None:
 
 
 def test_the_other_extractor_keeps_paragraphs_apart() -> None:
-    extracted = extract(PAGE, method="resiliparse")
+    extracted = extract(PAGE, extractor="resiliparse")
     assert extracted.document
     assert extracted.document["text"].split("\n\n") == list(LINES)
 

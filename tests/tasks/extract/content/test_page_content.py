@@ -27,7 +27,7 @@ def test_a_page_of_each_kind_is_told_and_keeps_its_main_text(page: PageOfKind) -
 
 
 def test_other_methods_neither_tell_kinds_nor_score() -> None:
-    found = found_in(ARTICLE.html, ARTICLE.url, ExtractionConfig(method="precision"))
+    found = found_in(ARTICLE.html, ARTICLE.url, ExtractionConfig(extractor="precision"))
     assert (found.method, found.kind, found.score) == ("precision", None, None)
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import hash_strings, mix64
+from tasks.base.logistic import logistic
 from tasks.classify.hashed_ngrams import HashedTexts, UInt32s, hashed_texts
 from tasks.classify.linear_model import (
     MAX_BUCKET_BITS,
@@ -26,7 +27,6 @@ from tasks.classify.linear_model import (
     MIN_BUCKET_BITS,
     Float64s,
     LinearModel,
-    logistic,
     score_texts,
 )
 from tasks.dataset.data_files import DataFile

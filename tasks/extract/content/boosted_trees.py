@@ -80,7 +80,12 @@ class BoostedTrees:
         head, *lines = text.splitlines()
         names = json.loads(head)
         trees = [json.loads(line) for line in lines]
-        roots, feature, threshold, left, leaf, depth = [], [], [], [], [], 0
+        roots: list[int] = []
+        feature: list[int] = []
+        threshold: list[float] = []
+        left: list[int] = []
+        leaf: list[int] = []
+        depth = 0
         for nodes in trees:
             root = len(left)
             roots.append(root)

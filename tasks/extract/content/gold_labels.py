@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tasks.extract.content.words import Floats, RunWords, words_of
+from tasks.extract.content.words import Floats, Ints, RunWords, words_of
 
 _IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _LINK = re.compile(r"\[([^\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)")
@@ -31,7 +31,7 @@ def shares_in_gold(words: RunWords, gold: str) -> Floats:
     return np.where(words.counts >= _MIN_WORDS, np.maximum(inside, touching), touching)
 
 
-def _mean(sums: Floats, starts: Floats, ends: Floats, most: int) -> Floats:
+def _mean(sums: Floats, starts: Ints, ends: Ints, most: int) -> Floats:
     first = np.clip(starts, 0, most)
     last = np.maximum(np.clip(ends, 0, most), first)
     return (sums[last] - sums[first]) / np.maximum(last - first, 1)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from lxml import etree
 
-from tasks.classify.linear_model import logistic
+from tasks.base.logistic import logistic
 from tasks.extract.content.boosted_trees import ONE, BoostedTrees, load_trees
 from tasks.extract.content.choice import Choice, choose
 from tasks.extract.content.kinds import PAGE_KINDS

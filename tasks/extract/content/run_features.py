@@ -159,8 +159,8 @@ class _Page:
         found["from_heading"] = _since(is_heading, 99)
         found["from_h1"] = _since(is_first, -1)
         found["to_h1"] = (np.argmax(is_first) if is_first.any() else -1) - places
-        seen: set[str] = set()
-        found["seen"] = [text in seen or seen.add(text) is not None for text in self.runs.texts]
+        first_places = {text: place for place, text in reversed(list(enumerate(self.runs.texts)))}
+        found["seen"] = [first_places[text] < place for place, text in enumerate(self.runs.texts)]
         of_title = set(words_of(title))
         found["in_title"] = [
             len(of_title.intersection(self.words.words[start:end])) / max(end - start, 1) if end - start <= 50 else 0

@@ -1,4 +1,4 @@
-"""Train the models of this folder: `python -m tasks.extract.content.training GOLD.jsonl.gz... [--write]`.
+"""Train the models of `content`: `python -m tasks.extract.training GOLD.jsonl.gz... [--write]`.
 
 Each line of a gold file is a page: {"url", "domain", "html", "gold"} and, where its kind is known, "kind" and "source":
 "wcxb"; `weight` counts its runs so many times.
@@ -53,17 +53,15 @@ MOST_WORDS = 200
 CONTENT = 0.4
 """Share of a run in the gold from which on it is content."""
 RUN_ROUNDS, KIND_ROUNDS = 140, 60
-_SHARED: Final = {"lambda_l2": 5, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.4, "max_bin": 63}
-_SHARED |= {"num_threads": 1, "verbose": -1, "seed": 1, "deterministic": True, "force_col_wise": True}
-RUN_PARAMETERS: Final = _SHARED | {
-    "objective": "binary",
+_SHARED: Final = {
+    **{"lambda_l2": 5, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.4, "max_bin": 63},
+    **{"num_threads": 1, "verbose": -1, "seed": 1, "deterministic": True, "force_col_wise": True},
     "learning_rate": 0.07,
-    "num_leaves": 16,
-    "min_data_in_leaf": 60,
 }
-RUN_PARAMETERS |= {"max_depth": 8}
-KIND_PARAMETERS: Final = _SHARED | {"objective": "multiclass", "num_class": len(PAGE_KINDS), "learning_rate": 0.07}
-KIND_PARAMETERS |= {"num_leaves": 8, "min_data_in_leaf": 15}
+RUN_PARAMETERS: Final = _SHARED | {"objective": "binary", "num_leaves": 16, "max_depth": 8, "min_data_in_leaf": 60}
+KIND_PARAMETERS: Final = _SHARED | {
+    **{"objective": "multiclass", "num_class": len(PAGE_KINDS), "num_leaves": 8, "min_data_in_leaf": 15}
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +227,7 @@ def main() -> None:
         pages = [page for page in workers.map(measure, read_pages(arguments.gold), chunksize=8) if page]
     show_folds(pages)
     if arguments.write:
-        folder = Path(__file__).parent
+        folder = Path(__file__).parent / "content"
         for name, trees in zip((KINDS_FILE, RUNS_FILE), train(pages), strict=True):
             (folder / name).write_text(trees.to_text(), "utf-8")
 

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from tasks.base.errors import PermanentError
-from tasks.base.logistic import logistic
 from tasks.classify.hashed_ngrams import HashedTexts, hashed_texts
+from tasks.extract.content.logistic import logistic
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]

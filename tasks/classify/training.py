@@ -18,7 +18,6 @@ from pydantic import Field, model_validator
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import hash_strings, mix64
-from tasks.base.logistic import logistic
 from tasks.classify.hashed_ngrams import HashedTexts, UInt32s, hashed_texts
 from tasks.classify.linear_model import (
     MAX_BUCKET_BITS,
@@ -30,6 +29,7 @@ from tasks.classify.linear_model import (
     score_texts,
 )
 from tasks.dataset.data_files import DataFile
+from tasks.extract.content.logistic import logistic
 
 LEARNING_RATE = 2.0
 """Chosen by held-out AUC on three tasks of real pages; 1 to 4 do nearly as well (docs/log.md)."""

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from lxml import etree
 
-from tasks.base.logistic import logistic
 from tasks.extract.content.boosted_trees import ONE, BoostedTrees, load_trees
 from tasks.extract.content.choice import Choice, choose
 from tasks.extract.content.kinds import PAGE_KINDS
+from tasks.extract.content.logistic import logistic
 from tasks.extract.content.page_features import declared_types, page_features
 from tasks.extract.content.run_features import run_features
 from tasks.extract.content.text_runs import TextRuns

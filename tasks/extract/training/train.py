@@ -1,4 +1,4 @@
-"""Train the models of `content`: `python -m tasks.extract.training GOLD.jsonl.gz... [--write]`.
+"""Train the models of `content`: `python -m tasks.extract.training.train GOLD.jsonl.gz... [--write]`.
 
 Each line of a gold file is a page: {"url", "domain", "html", "gold"} and, where its kind is known, "kind" and "source":
 "wcxb"; `weight` counts its runs so many times.
@@ -29,7 +29,6 @@ from lxml.etree import ParserError
 
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.content.boosted_trees import ONE, BoostedTrees
-from tasks.extract.content.gold_labels import shares_in_gold
 from tasks.extract.content.kinds import PAGE_KINDS
 from tasks.extract.content.page_content import (
     KIND_FEATURES,
@@ -44,6 +43,7 @@ from tasks.extract.content.run_features import run_features
 from tasks.extract.content.text_runs import read_runs
 from tasks.extract.content.words import Floats, Ints, RunWords, words_of
 from tasks.extract.main_text import draft_text, parse_page, prepare_for_runs
+from tasks.extract.training.gold_labels import shares_in_gold
 
 FOLDS = 5
 MOST_RUNS = 100
@@ -227,7 +227,7 @@ def main() -> None:
         pages = [page for page in workers.map(measure, read_pages(arguments.gold), chunksize=8) if page]
     show_folds(pages)
     if arguments.write:
-        folder = Path(__file__).parent / "content"
+        folder = Path(__file__).parents[1] / "content"
         for name, trees in zip((KINDS_FILE, RUNS_FILE), train(pages), strict=True):
             (folder / name).write_text(trees.to_text(), "utf-8")
 

@@ -13,6 +13,7 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
 from tasks.base.errors import UsageError
 from tasks.dataset.stage import Stage
+from tasks.extract.config import EXTRACTORS
 from tasks.filter.config import filter_rules
 from tasks.filter.own_rules import own_signals
 from tasks.filter.profiles import SIGNALS
@@ -20,7 +21,6 @@ from tasks.own_code.named_code import code_file, code_place, is_pinned, load, pi
 from tasks.registry import STAGES
 
 _ALLOW = "SLUICE_ALLOW_CODE"
-_BUILTIN_EXTRACTORS = ("trafilatura", "resiliparse")
 _ALWAYS = ("id", "language", "language_score")
 
 
@@ -28,7 +28,7 @@ def own_code(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield (field, name) of all code that a recipe names."""
     for field in ("rules", "signals"):
         yield from ((f"filter.{field}.{place}", value) for place, value in enumerate(getattr(recipe.filter, field)))
-    if recipe.extract.extractor not in _BUILTIN_EXTRACTORS:
+    if recipe.extract.extractor not in EXTRACTORS:
         yield "extract.extractor", recipe.extract.extractor
     yield from ((f"stages.{place}", value) for place, value in enumerate(recipe.stages))
 
@@ -62,7 +62,7 @@ def pin_own_code(recipe: Recipe) -> Recipe:
     if recipe.filter.rules or recipe.filter.signals:
         lists = {name: tuple(map(pinned, getattr(recipe.filter, name))) for name in ("rules", "signals")}
         update["filter"] = recipe.filter.model_copy(update=lists)
-    if recipe.extract.extractor not in _BUILTIN_EXTRACTORS:
+    if recipe.extract.extractor not in EXTRACTORS:
         update["extract"] = recipe.extract.model_copy(update={"extractor": pinned(recipe.extract.extractor)})
     if recipe.stages:
         update["stages"] = tuple(map(pinned, recipe.stages))
@@ -87,7 +87,7 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(
             f"filter.thresholds: {', '.join(unknown)} is no rule of the chosen profiles, nor one of yours."
         )
-    if recipe.extract.extractor not in _BUILTIN_EXTRACTORS and not callable(load(recipe.extract.extractor)):
+    if recipe.extract.extractor not in EXTRACTORS and not callable(load(recipe.extract.extractor)):
         raise UsageError("extract.extractor must be a function that takes a page's HTML and its address.")
     for value in recipe.stages:
         _check_stage(value.partition("\n")[0], load(value))

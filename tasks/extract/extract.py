@@ -204,7 +204,7 @@ def _config(recipe: _Recipe) -> ExtractStageConfig:
 
 STAGE = Stage(
     name="extract",
-    version=6,
+    version=7,
     upstream=(
         Upstream("fetch"),
         # What fetch left is the input; `wanted` only says where in the crawl's file those records are.

@@ -55,7 +55,7 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
 
 STAGE = Stage(
     name="filter",
-    version=3,
+    version=4,
     upstream=(Upstream("extract"),),
     config_of=lambda recipe: recipe.filter,
     rows=DOCUMENTS,

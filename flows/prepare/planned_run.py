@@ -14,6 +14,7 @@ import xxhash
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
@@ -29,6 +30,8 @@ from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.stage import DatasetContext, PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
+from tasks.fetch.source_files import told_kind
+from tasks.fetch.source_listing import resolve_source
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
@@ -103,6 +106,8 @@ def is_done_already(flow: str, recipe: Recipe, settings: RunSettings) -> bool:
     newest = next(newest_runs(store), None)
     if newest is None or (newest.flow, newest.state) != (flow, "completed"):
         return False
+    if newest.settings.get("until") != settings.until:
+        return False
     if newest.recipe != recipe.model_dump(mode="json") or not store.exists(newest.report):
         return False
     planned = plan_run(recipe, settings, goes_on=False, logger=logging.getLogger(__name__))
@@ -117,13 +122,13 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
-    recipe_of_store = pin_data_files(recipe, store)
+    recipe_of_store = pin_own_code(pin_data_files(recipe, store))
     source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
+    source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
@@ -134,7 +139,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
-    if source.crawl != "latest":
+    if source.crawl != "latest" or (source.kind or told_kind(source.base)) != "crawl":
         return source.crawl
     before = newest_run_of(store, recipe.name)
     if goes_on and before:

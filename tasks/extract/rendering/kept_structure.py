@@ -1,7 +1,8 @@
 """Code and tables in the main text that the extractor left out.
 
 Notable: extractors weigh words and links, and drop a short block of code, a table in a figure or one whose cells are
-links from the middle of an article. What stands close beside chosen text belongs to it.
+links from the middle of an article. What stands close beside chosen text belongs to it;
+a table after the last of it does not.
 """
 
 from collections.abc import Set
@@ -10,13 +11,13 @@ from lxml import etree
 
 from tasks.extract.rendering.marks import marks_in
 
-_MOST_BOXES = {"pre": 5, "table": 3}
+_MOST_BOXES = {"pre": 5, "table": 4}
 """How many boxes around a structure are looked at for chosen text."""
 _ELSEWHERE = frozenset(("nav", "aside", "footer", "form"))
 _MIN_ROWS, _MIN_CELLS = 2, 4
-_MIN_CELL_CHARS = 4
+_MIN_CELL_CHARS = 3
 """On average; a calendar has fewer."""
-_MOST_LINKED = 0.5
+_MOST_LINKED = 0.7
 """Share of a table's characters in links above which it is a menu."""
 _N_CHARS = etree.XPath("string-length(normalize-space())")
 
@@ -27,14 +28,9 @@ def left_out(tree: etree._Element, chosen: Set[int], holders: Set[etree._Element
     for element in tree.iter(*_MOST_BOXES) if chosen else ():
         if element not in holders and _is_beside(element, holders):
             numbers = marks_in("".join(element.itertext()))
-            if numbers and (element.tag == "pre" or (_is_within(numbers, chosen) and _is_data(element))):
+            if numbers and (element.tag == "pre" or (numbers[-1] < max(chosen) and _is_data(element))):
                 found.update(numbers)
     return found
-
-
-def _is_within(numbers: list[int], chosen: Set[int]) -> bool:
-    """Return whether chosen text stands before and after these marks, which count on through the page."""
-    return min(chosen) < numbers[0] and numbers[-1] < max(chosen)
 
 
 def _is_beside(element: etree._Element, holders: Set[etree._Element]) -> bool:

@@ -2,7 +2,8 @@
 
 Notable:
 - Only what holds a chosen run is walked. A run is taken whole, so no sentence is torn.
-- A block of code is taken whole too, and so is a table of data of which half was chosen; of another the chosen cells.
+- A block of code is taken whole too, and so is a table of data of which a quarter was chosen; of another the
+  chosen cells.
 - Beyond `_MOST_NESTING` lists and quotations in each other the boxes are left out and the text stays.
 """
 
@@ -23,7 +24,7 @@ _INLINE_CODE = frozenset(("code", "kbd", "samp", "tt"))
 _PERMALINKS = frozenset("#¶§🔗")
 _NOT_IN_A_TITLE = (*_HEADINGS, "p", "ul", "ol", "table", "pre", "blockquote")
 _MOST_NESTING = 10
-_MOSTLY_CHOSEN = 0.5
+_ENOUGH_CHOSEN = 0.25
 _MOST_COLUMNS = 100
 _MOST_START = 999_999
 
@@ -167,7 +168,7 @@ class _Reader:
         if caption is not None and caption in self._holders and (title := self._line(caption)):
             blocks.append(Paragraph(title))
         rows = []
-        all_cells = self._share_chosen(element) >= _MOSTLY_CHOSEN
+        all_cells = self._share_chosen(element) >= _ENOUGH_CHOSEN
         for row in element.iterdescendants("tr"):
             cells: list[Inline] = []
             for cell in row.iterchildren("td", "th"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from model.base.errors import BadInput
-from model.inference.decoder import Decoder, Rows
+from model.inference.decoders.decoder import Decoder, Rows
 
 _CHUNK = 256
 """Prompt tokens read in a pass."""

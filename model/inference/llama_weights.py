@@ -18,7 +18,7 @@ from torch import Tensor
 from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
-from model.inference.decoder import DecoderWeights, decoder_weights
+from model.inference.decoders.decoder import DecoderWeights, decoder_weights
 from model.inference.loading import exported_names, load_export
 from model.inference.qwen3_config import shape_of
 from model.inference.weight_files import StoredWeight, read_weights, stored_weights

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference import c_decoder, torch_decoder
-from model.inference.c_decoder import CDecoder, c_decoder_available
-from model.inference.decoder import Decoder, DecoderWeights, Rows, WeightPrecision, decoder_weights, quantised
+from model.inference.decoders import c_decoder, torch_decoder
+from model.inference.decoders.c_decoder import CDecoder, c_decoder_available
+from model.inference.decoders.decoder import Decoder, DecoderWeights, Rows, WeightPrecision, decoder_weights, quantised
+from model.inference.decoders.torch_decoder import TorchDecoder
 from model.inference.loading import exported_names
-from model.inference.torch_decoder import TorchDecoder
 from model.network.transformer import Transformer
 from tests.model.network.test_transformer import every_shape, random_model, random_tokens
 

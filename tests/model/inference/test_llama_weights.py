@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.base.errors import BadInput
-from model.inference.decoder import Rows
+from model.inference.decoders.decoder import Rows
 from model.inference.engine import EngineLimits, load_engine
 from tests.model.continuations import continued
 

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.inference.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
+from model.inference.decoders.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
 
 _SOURCE = Path(__file__).with_name("decoder.c")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")

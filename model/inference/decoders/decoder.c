@@ -6,7 +6,7 @@
    - Weights are read once a pass. They lie in panels of 16 outputs, so that a sum runs over inputs in one vector lane for
      each output; int8 and bfloat16 become float32 in registers, and all arithmetic is float32.
    - Vectors are GCC's and Clang's own, for any processor. One OpenMP region spans the pass.
-   - model/inference/c_decoder.py compiles this, and has the same structures. */
+   - model/inference/decoders/c_decoder.py compiles this, and has the same structures. */
 
 #include <math.h>
 #include <sched.h>

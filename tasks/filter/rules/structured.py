@@ -1,13 +1,13 @@
-"""Our own reading of FineWeb's rules for texts with structure: they look at the prose, not at code, tables and formulas.
+"""FineWeb's rules as we read them for texts with structure: over the prose, not over code, tables and formulas.
 
 Notable:
-- FineWeb's rules were set on plain text of articles. In Markdown its blank lines alone are repeated lines, C4 drops every
-  page with a curly bracket in its code, and a page of documentation fails for the short lines of its examples.
-- The signals are those of FineWeb's families, measured on the prose (`tasks.filter.prose`). Headings have no part in it;
-  an item of a list is a line, and what was a bullet there counts as one.
+- FineWeb's rules were set on plain text of articles. In Markdown blank lines alone are repeated lines to them, C4 drops
+  every page with a curly bracket in its code, and documentation fails for the short lines of its examples.
+- The signals are those of FineWeb's families, measured on the prose (`tasks.filter.prose`). Headings have no part in
+  it; an item of a list is a line, and what was a bullet there counts as one.
 - Words are counted in the whole text, since a page of code has few of them in its prose.
-- Its cleaning takes out the lines of prose that C4's takes out as notices, and the marks of citations. Short lines stay,
-  which are headings and items here, and so do lines that only speak of JavaScript.
+- Its cleaning takes out the lines of prose that C4's takes out as notices, and the marks of citations. Short lines
+  stay, which are headings and items here, and so do lines that only speak of JavaScript.
 - docs/log.md has the kept shares by kind of page on which the limits that differ from FineWeb's were chosen.
 """
 
@@ -25,7 +25,8 @@ from tasks.filter.text_units import TextUnits, ratio
 
 _PREFIX = "prose_"
 _NEEDS_JAVASCRIPT = re.compile(
-    r"(?:enable|activate|turn on|requires?|without|disabled?).{0,40}\bjavascript|\bjavascript.{0,40}(?:disabled|enabled|required)"
+    r"(?:enable|activate|turn on|requires?|without|disabled?).{0,40}\bjavascript"
+    r"|\bjavascript.{0,40}(?:disabled|enabled|required)"
 )
 _OF_THE_WHOLE = ("gopher_min_words", "gopher_max_words")
 _OTHER_LIMITS: Final[Mapping[str, float]] = {"fineweb_duplicate_line_chars": 0.1}  # as in FineWeb2
@@ -55,9 +56,7 @@ SIGNALS: Final = {
 """What `measure_structured` gives, with the type of its column."""
 
 
-def measure_structured(
-    units: TextUnits, stop_words: Set[str], signals: Mapping[str, float]
-) -> dict[str, float]:
+def measure_structured(units: TextUnits, stop_words: Set[str], signals: Mapping[str, float]) -> dict[str, float]:
     """Measure `SIGNALS` of a text whose `signals` by FineWeb's families are known; the same where it is all prose."""
     if not may_have_structure(units.text) and "\n\n" not in units.text:
         return {"structure_ratio": 0.0} | {

@@ -10,6 +10,7 @@ from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.parts import PartWriter, part_name
 from tasks.dataset.store import Store
 from tasks.filter.filter import DECISIONS
+from tasks.filter.profiles import SIGNALS
 
 
 def write_decisions(store: Store, record: RunRecord, rows: list[tuple[str | None, list[str]]]) -> None:
@@ -18,7 +19,11 @@ def write_decisions(store: Store, record: RunRecord, rows: list[tuple[str | None
     folder = decisions_folder("filter", plan.fingerprint)
     for name in store.names(folder):
         store.remove(f"{folder}/{name}")
-    decided = [{"id": f"W:{i}", "kept": not why, "reasons": why, "kind": kind} for i, (kind, why) in enumerate(rows)]
+    measured = dict.fromkeys(SIGNALS, 1) | {"language": "en", "language_score": 1.0}
+    decided = [
+        measured | {"id": f"W:{place}", "kept": not reasons, "reasons": reasons, "kind": kind}
+        for place, (kind, reasons) in enumerate(rows)
+    ]
     with PartWriter(store, f"{folder}/{part_name(0)}", DECISIONS, "filter", plan.part_fingerprint, "i") as writer:
         writer.write(pa.Table.from_pylist(decided, DECISIONS))
         writer.commit({})

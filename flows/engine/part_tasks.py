@@ -26,7 +26,7 @@ from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
-from tasks.registry import STAGES
+from tasks.registry import stage_of
 from tasks.workers.worker_process import WorkerDied, WorkerLimits, run_isolated
 
 RETRY_DELAYS = [2.0, 10.0, 60.0]
@@ -95,7 +95,7 @@ def build_part(job: PartJob, settings: RunSettings, stopping: Event) -> PartFoot
             # A death at the same record twice, before the first record or by the clock is not the page's fault.
             if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
-                    memory = STAGES[job.stage].memory if death.reason == "memory" else ""
+                    memory = stage_of(job).memory if death.reason == "memory" else ""
                     raise PermanentError(
                         f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. "
                         + (f"A part holds {memory}. " if memory else "")

@@ -1,7 +1,6 @@
 """The corpus of a store as a dataset for others: Parquet under plain names, a card, and its Croissant description.
 
-Notable: rows and columns are those of the store, in their order. Pages of the columns are cut where the content says
-(content-defined chunking), so that after a takedown a hub that keeps each piece once is sent little.
+Notable: rows and columns are those of the store, in their order; only the store's own footers are left out.
 """
 
 import hashlib
@@ -57,13 +56,14 @@ def _copy(store: Store, manifest: Manifest, place: int, folder: Path) -> Exporte
     target = folder / name
     target.parent.mkdir(exist_ok=True)
     rows = 0
-    with open_part(store, source) as parquet:
-        options = {"compression": "zstd", "use_content_defined_chunking": True}
-        with pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), **options) as writer:
-            for group in range(parquet.num_row_groups):
-                table = parquet.read_row_group(group).replace_schema_metadata()
-                writer.write_table(table)
-                rows += table.num_rows
+    with (
+        open_part(store, source) as parquet,
+        pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), compression="zstd") as writer,
+    ):
+        for group in range(parquet.num_row_groups):
+            table = parquet.read_row_group(group).replace_schema_metadata()
+            writer.write_table(table)
+            rows += table.num_rows
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return ExportedFile(name, rows, target.stat().st_size, digest)

@@ -52,6 +52,8 @@ def _with_code_anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         return str(folder / value) if is_path else value
 
     changed = dict(values)
+    if isinstance(values.get("stages"), list):
+        changed["stages"] = [anchored(item) for item in values["stages"]]
     for section, field in CODE_FIELDS:
         given = changed.get(section)
         if isinstance(given, dict) and field in given:

@@ -5,16 +5,19 @@ machine names (or `--set` does), both of this user or of root; `SLUICE_ALLOW_COD
 """
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
 from tasks.base.errors import UsageError
+from tasks.dataset.stage import Stage
 from tasks.filter.config import filter_rules
 from tasks.filter.own_rules import own_signals
 from tasks.filter.profiles import SIGNALS
 from tasks.own_code.named_code import code_file, code_place, is_pinned, load, pinned
+from tasks.registry import STAGES
 
 _ALLOW = "SLUICE_ALLOW_CODE"
 _BUILTIN_EXTRACTORS = ("trafilatura", "resiliparse")
@@ -27,6 +30,7 @@ def own_code(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield from ((f"filter.{field}.{place}", value) for place, value in enumerate(getattr(recipe.filter, field)))
     if recipe.extract.extractor not in _BUILTIN_EXTRACTORS:
         yield "extract.extractor", recipe.extract.extractor
+    yield from ((f"stages.{place}", value) for place, value in enumerate(recipe.stages))
 
 
 def check_own_code(recipe: Recipe, where: str, is_local: bool) -> None:
@@ -60,6 +64,8 @@ def pin_own_code(recipe: Recipe) -> Recipe:
         update["filter"] = recipe.filter.model_copy(update=lists)
     if recipe.extract.extractor not in _BUILTIN_EXTRACTORS:
         update["extract"] = recipe.extract.model_copy(update={"extractor": pinned(recipe.extract.extractor)})
+    if recipe.stages:
+        update["stages"] = tuple(map(pinned, recipe.stages))
     return recipe.model_copy(update=update) if update else recipe
 
 
@@ -83,6 +89,19 @@ def _check(recipe: Recipe) -> None:
         )
     if recipe.extract.extractor not in _BUILTIN_EXTRACTORS and not callable(load(recipe.extract.extractor)):
         raise UsageError("extract.extractor must be a function that takes a page's HTML and its address.")
+    for value in recipe.stages:
+        _check_stage(value.partition("\n")[0], load(value))
+
+
+def _check_stage(where: str, stage: Any) -> None:
+    if not isinstance(stage, Stage):
+        raise UsageError(f"stages: {where} is no Stage of tasks.dataset.stage.")
+    if stage.name in STAGES or not re.fullmatch("[a-z][a-z0-9_]{0,40}", stage.name):
+        raise UsageError(f"stages: {where}: {stage.name!r} cannot be its name: take lower-case letters, one not taken.")
+    if unknown := [upstream.stage for upstream in stage.upstream if upstream.stage not in STAGES]:
+        raise UsageError(f"stages: {where} builds on {', '.join(unknown)}; there are: {', '.join(STAGES)}.")
+    if stage.runs_with or not stage.upstream:
+        raise UsageError(f"stages: {where} must build on the datasets of other stages, and run on its own.")
 
 
 def _refuse_other_owner(field: str, value: str, allowed: bool) -> None:

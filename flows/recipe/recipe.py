@@ -25,6 +25,7 @@ from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
+from tasks.own_code.named_code import OwnCode
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
@@ -91,6 +92,8 @@ class Recipe(Config):
     compression: CompressionConfig | None = None
     """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
     measured."""
+    stages: tuple[OwnCode, ...] = ()
+    """Stages of your own, which the run builds with the data: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     pretrain: Annotated[PretrainSection, _SizesFollow()] | None = None
     """Pretraining; without it the run ends with packed tokens."""
     sft: SftSection | None = None

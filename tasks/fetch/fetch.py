@@ -156,6 +156,8 @@ def _parts(context: DatasetContext) -> list[PartInput]:
             PartInput(path, digest([content_digest_of(source, path), share])) for path, share in shares.items() if share
         ]
     context.log(f"to fetch: {fetch_cost(context.store, fingerprint, source.select).in_words()}")
+    if missing := context.manifests["wanted"].counters.get("urls_not_in_index", 0):
+        context.log(f"{missing:,} addresses of source.select.urls are not in the index")
     wanted = wanted_digests(context.store, fingerprint)
     if not wanted:
         raise PermanentError(

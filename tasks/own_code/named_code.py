@@ -67,6 +67,16 @@ def code_place(value: str) -> str:
     return _parsed(value).place
 
 
+def without_source(value: Any) -> Any:
+    """Return a value of a configuration to show, each name of code in it with a digest in place of the source."""
+    if isinstance(value, list | tuple):
+        return [without_source(item) for item in value]
+    if not isinstance(value, str) or "\n" not in value or not _parsed(value).object.isidentifier():
+        return value
+    head, _, source = value.partition("\n")
+    return f"{head} ({hashlib.sha256(source.encode()).hexdigest()[:8]})"
+
+
 def code_file(value: str) -> Path:
     """Return the file of a name that is not pinned. Raises UsageError where there is none."""
     place = _parsed(value).place

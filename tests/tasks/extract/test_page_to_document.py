@@ -56,7 +56,7 @@ def extract(page: Page, rules: UrlRules | None = RULES, **config: Any) -> Extrac
 
 
 def test_a_good_page_is_a_row_of_the_documents() -> None:
-    extracted = extract(PAGE)
+    extracted = extract(PAGE, extractor="auto")
     text = "\n".join(LINES)
     assert extracted.reasons == []
     assert extracted.document is not None

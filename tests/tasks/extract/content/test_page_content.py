@@ -10,7 +10,7 @@ from tests.tasks.extract.content.pages_of_kinds import ARTICLE, BOILERPLATE, FOR
 
 
 def found_in(html: str, url: str, config: ExtractionConfig | None = None) -> MainText:
-    config = config or ExtractionConfig()
+    config = config or ExtractionConfig(extractor="auto")
     tree = parse_page(html, config)
     assert tree is not None
     return main_text(tree, html, url, config)
@@ -33,7 +33,7 @@ def test_other_methods_neither_tell_kinds_nor_score() -> None:
 
 
 def test_markdown_comes_of_the_same_choice() -> None:
-    text = found_in(FORUM.html, FORUM.url, ExtractionConfig(format="markdown")).text
+    text = found_in(FORUM.html, FORUM.url, ExtractionConfig(extractor="auto", format="markdown")).text
     assert all(piece in text for piece in FORUM.wanted)
 
 

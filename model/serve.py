@@ -5,6 +5,7 @@ it: open answers have some seconds to end by themselves, and what is left of the
 """
 
 import argparse
+import contextlib
 import ipaddress
 import os
 import sys
@@ -71,7 +72,8 @@ def _serve(options: argparse.Namespace) -> None:
     _require_key(settings)
     service = _service(options, settings)
     server = Server(service)
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once all has ended
+        server.run()
     if service.engine.failed:
         raise RuntimeError("the engine failed; what it was stands above")
 

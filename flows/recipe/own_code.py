@@ -18,7 +18,6 @@ from tasks.filter.config import filter_rules
 from tasks.filter.own_rules import own_signals
 from tasks.filter.profiles import SIGNALS
 from tasks.own_code.named_code import code_file, code_place, is_pinned, load, pinned
-from tasks.registry import STAGES
 
 _ALLOW = "SLUICE_ALLOW_CODE"
 _ALWAYS = ("id", "language", "language_score")
@@ -94,6 +93,8 @@ def _check(recipe: Recipe) -> None:
 
 
 def _check_stage(where: str, stage: Any) -> None:
+    from tasks.registry import STAGES  # all that the stages need; most recipes name no code
+
     if not isinstance(stage, Stage):
         raise UsageError(f"stages: {where} is no Stage of tasks.dataset.stage.")
     if stage.name in STAGES or not re.fullmatch("[a-z][a-z0-9_]{0,40}", stage.name):

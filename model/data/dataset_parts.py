@@ -28,7 +28,8 @@ from model.base.errors import BadInput
 from model.base.folder_lock import turn_in
 from model.base.full_disk import is_full_disk, writing
 
-_INSIDE = "manifest.json"
+_BESIDE, _INSIDE = ".manifest.json", "manifest.json"
+"""What the manifest's name adds to the folder's, and its name in the folder."""
 _MAGIC = b"PAR1"
 _BLOCK = 1 << 22
 _TRIES = 4
@@ -76,7 +77,7 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
     with turn_in(folder):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, digest in _listed(manifest, f"{url}.manifest.json"):
+        for name, digest in _listed(manifest, url + _BESIDE):
             if not (folder / name).is_file():
                 _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
         # The manifest comes last: it makes the copy a finished dataset.
@@ -88,12 +89,12 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
 
 def manifest_beside(dataset: Path) -> Path:
     """Return where the manifest of a dataset's folder stands."""
-    return dataset.with_name(f"{dataset.name}.manifest.json")
+    return dataset.with_name(dataset.name + _BESIDE)
 
 
 def _read_manifest(files: Any, root: str) -> bytes:
     try:
-        return bytes(files.cat_file(f"{root}.manifest.json"))
+        return bytes(files.cat_file(root + _BESIDE))
     except FileNotFoundError:
         return bytes(files.cat_file(f"{root}/{_INSIDE}"))
 

@@ -1,4 +1,4 @@
-"""The decoder against transformers' Qwen3, against its own cache, and against documents read alone."""
+"""The decoder against transformers' Qwen3, and against documents read alone."""
 
 from pathlib import Path
 from typing import Any

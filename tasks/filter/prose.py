@@ -1,7 +1,7 @@
 """Tell the prose of a Markdown text from its code, tables and formulas.
 
-Notable: lines decide, not a parser: the texts are our own Markdown, or plain text, in which little looks like it. A block
-of code that never ends is code to the end of the text, as in CommonMark.
+Notable: lines decide, not a parser: the texts are our own Markdown, or plain text, in which little looks like it. A
+block of code that never ends is code to the end of the text, as in CommonMark.
 """
 
 import re

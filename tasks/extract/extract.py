@@ -99,6 +99,9 @@ def _texts(context: PartContext) -> Iterator[tuple[int, TextRecord | UnreadableR
 
 def _limit(context: PartContext) -> int | None:
     """Return how many records to read; None: all."""
+    source, _ = job_source(context.job)
+    if source.limit is None:
+        return None
     columns = next(context.input("fetch"))
     return int(columns["limit"][0].as_py()) if "limit" in columns.column_names else None
 

@@ -15,7 +15,7 @@ from lxml import etree
 
 _LEAD, _TRAIL, _BASE = 0x1D800, 0x1D900, 256
 _MOST_MARKS = _BASE * _BASE
-_SYMBOL = re.compile("[\U0001D800-\U0001D9FF]")
+_SYMBOL = re.compile("[\U0001d800-\U0001d9ff]")
 _REFERENCE = re.compile(r"&#(?:0*12[01]\d\d\d|[xX]0*1[dD][89])")
 _MARK = re.compile(r"[\U0001D800-\U0001D8FF][\U0001D900-\U0001D9FF]")
 

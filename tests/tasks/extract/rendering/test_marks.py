@@ -14,7 +14,7 @@ def marks_of(body: str) -> tuple[Marks, str]:
 
 
 def test_each_run_and_each_line_of_it_has_a_mark() -> None:
-    marks, text = marks_of("<p>The <b>sea</b> rises.<br>It falls.</p><ul><li>one</li></ul><pre>a\nb</pre>")
+    _, text = marks_of("<p>The <b>sea</b> rises.<br>It falls.</p><ul><li>one</li></ul><pre>a\nb</pre>")
     assert marks_in(text) == [0, 1, 2, 3]
     assert without_marks(text) == "The sea rises.It falls.onea\nb"
 

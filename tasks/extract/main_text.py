@@ -16,7 +16,6 @@ Notable:
 
 import logging
 import re
-from copy import copy
 from dataclasses import dataclass
 from functools import cache
 
@@ -91,7 +90,7 @@ def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> Prepared:
 
 
 def draft_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
-    """Return the text from which runs are chosen: trafilatura's, without its second extractor; changes `tree`."""
+    """Return the text from which runs are chosen: trafilatura's, without its second extractor."""
     with without_second_tries():
         return _by_trafilatura(tree, url, config, "balanced", fast=True)
 
@@ -101,7 +100,7 @@ def _by_runs(
 ) -> MainText:
     prepared = prepare_for_runs(tree, html)
     runs = read_runs(tree)
-    draft = draft_text(copy(tree), url, config)
+    draft = draft_text(tree, url, config)
     for table in filter(lays_out, list(tree.iter("table"))):
         make_boxes(table)
     marks = Marks(tree, html)
@@ -138,6 +137,7 @@ def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig
 
 
 def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str, fast: bool) -> str:
+    """Return what trafilatura chooses of a tree, of which it takes a copy of its own."""
     options = {
         "url": url,
         "favor_precision": method == "precision",

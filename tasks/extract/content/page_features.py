@@ -62,7 +62,7 @@ def declared_types(tree: etree._Element) -> str:
     return " ".join(found)
 
 
-def page_features(url: str, declared: str, runs: dict[str, npt.NDArray[np.float32]]) -> dict[str, float]:
+def page_features(url: str, declared: str, runs: dict[str, npt.NDArray[np.float32]]) -> Features:
     """Return the features of a page from its address, what it declares and those of its runs."""
     address = url.partition("://")[2][:500]
     words = runs["words"].astype(np.float64)
@@ -75,9 +75,8 @@ def page_features(url: str, declared: str, runs: dict[str, npt.NDArray[np.float3
     for name in ("page_dates", "draft_share", "draft_words", "draft_found", "draft_core_share", "draft_core_dense"):
         found[name] = float(runs[name][0])
     drafted = words * runs["draft"]
-    for name in ("closed", "price", "date", "links", "digits", "is_closed"):
-        if name in runs:
-            found[f"drafted {name}"] = float((drafted * runs[name]).sum() / max(float(drafted.sum()), 1.0))
+    for name in ("price", "date", "links", "digits", "is_closed"):
+        found[f"drafted {name}"] = float((drafted * runs[name]).sum() / max(float(drafted.sum()), 1.0))
     for tag in _SHARED_TAGS:
         found[f"share {tag}"] = float(words[runs["tag"] == TAGS[tag]].sum() / total)
     for name in (*(f"class {pattern}" for pattern in CLASS_PATTERNS), *(f"in {role}" for role in ROLES)):

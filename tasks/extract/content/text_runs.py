@@ -4,8 +4,6 @@ Notable:
 - One walk over the tree collects everything that `run_features` measures; columns of plain lists, no object a run.
 - Runs stand in the order of the page, so those in a box are a range.
 - Nesting is bounded by the parser (256), so the walk may recurse.
-- Forums such as Discourse write their posts in `noscript`, for whoever runs no scripts: crawlers. It counts as text
-  where the page has little other.
 """
 
 import re

@@ -44,16 +44,20 @@ class RunWords:
         """Words of each run, [runs]."""
         return self.ends - self.starts
 
+    def ngrams_found_in(self, text: list[str], n: int) -> Floats:
+        """Return how many of the first k n-grams of all the runs the words of a text have, [k from 0 to all]."""
+        wanted = set(zip(*(text[skipped:] for skipped in range(n)), strict=False))
+        ours = zip(*(self.words[skipped:] for skipped in range(n)), strict=False)
+        found = np.fromiter(map(wanted.__contains__, ours), np.float64, max(len(self.words) - n + 1, 0))
+        return np.concatenate([np.zeros(1), np.cumsum(found)])
+
     def found_in(self, text: list[str]) -> Floats:
         """Return the share of each run's word-3-grams that the words of a text have, [runs].
 
         Of a run with fewer words, those count that reach into its neighbours.
         """
-        wanted = set(zip(*(text[skipped:] for skipped in range(_N)), strict=False))
-        ours = zip(*(self.words[skipped:] for skipped in range(_N)), strict=False)
-        n_grams = max(len(self.words) - _N + 1, 0)
-        found = np.fromiter(map(wanted.__contains__, ours), np.float64, n_grams)
-        sums = np.concatenate([np.zeros(1), np.cumsum(found)])
+        sums = self.ngrams_found_in(text, _N)
+        n_grams = len(sums) - 1
         is_short = self.counts < _N
         first = np.minimum(np.where(is_short, np.maximum(self.starts - _N + 1, 0), self.starts), n_grams)
         last = np.minimum(np.where(is_short, self.ends, self.ends - _N + 1), n_grams)

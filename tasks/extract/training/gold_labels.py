@@ -21,17 +21,14 @@ def shares_in_gold(words: RunWords, gold: str) -> Floats:
     N-grams that reach into the neighbours count too, since a short run has none of its own: what stands between two
     runs of the gold as it does there is in the gold.
     """
-    of_gold = words_of(_plain(gold))
-    wanted = set(zip(*(of_gold[skipped:] for skipped in range(_N)), strict=False))
-    n_grams = max(len(words.words) - _N + 1, 0)
-    ours = zip(*(words.words[skipped:] for skipped in range(_N)), strict=False)
-    sums = np.concatenate([np.zeros(1), np.cumsum(np.fromiter(map(wanted.__contains__, ours), np.float64, n_grams))])
-    touching = _mean(sums, words.starts - _N + 1, words.ends, n_grams)
-    inside = _mean(sums, words.starts, words.ends - _N + 1, n_grams)
+    sums = words.ngrams_found_in(words_of(_plain(gold)), _N)
+    touching = _mean(sums, words.starts - _N + 1, words.ends)
+    inside = _mean(sums, words.starts, words.ends - _N + 1)
     return np.where(words.counts >= _MIN_WORDS, np.maximum(inside, touching), touching)
 
 
-def _mean(sums: Floats, starts: Ints, ends: Ints, most: int) -> Floats:
+def _mean(sums: Floats, starts: Ints, ends: Ints) -> Floats:
+    most = len(sums) - 1
     first = np.clip(starts, 0, most)
     last = np.maximum(np.clip(ends, 0, most), first)
     return (sums[last] - sums[first]) / np.maximum(last - first, 1)

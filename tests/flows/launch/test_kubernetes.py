@@ -13,6 +13,8 @@ from prefect.logging import disable_run_logger
 from pydantic import ValidationError
 
 from flows.engine.programs import run_to_its_end
+from flows.launch.follower import NoAnswer
+from flows.launch.kubernetes_job import Followed
 from flows.launch.kubernetes_manifest import kubernetes_job
 from flows.launch.training_command import training_command
 from flows.recipe.launch_config import KubernetesConfig, LaunchConfig
@@ -64,6 +66,19 @@ def test_a_store_outside_the_mount_is_refused(tmp_path: Path) -> None:
     launch = launch_on(Path("/elsewhere"))
     with pytest.raises(UsageError, match="the pods would not find it"):
         training_command("model.pretrain", tmp_path / "config.json", launch, RunSettings(store=str(tmp_path)))
+
+
+def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.launch.follower._LONGEST_SILENCE_SECONDS", 0)
+    monkeypatch.setattr("flows.launch.follower.POLL_SECONDS", 0)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with small_kubernetes(tmp_path):
+        pass
+    settings = RunSettings(store=str(tmp_path))
+    *_, manifest = training_command("model.pretrain", tmp_path / "config.json", launch_on(tmp_path), settings)
+    with pytest.raises(NoAnswer, match="does not answer"):
+        Followed(Path(manifest)).start()
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,9 @@ class RunSettings(Config):
     """Resident memory at which a worker is ended, in GiB."""
     part_hours: float = Field(default=6.0, gt=0)
     """Wall-clock time at which a worker is ended, in hours for one part."""
+    stall_seconds: float = Field(default=120.0, gt=0)
+    """Processor time on one record, in seconds, at which a worker counts as hung: `extract.max_page_seconds` is noticed
+    by Python code only, and a page can hold the extractor's C code for minutes."""
     scratch: str = "./.sluice-scratch"
     """Local folder for training when the store is not on a local disk."""
     processes: int = Field(default=1, ge=1)

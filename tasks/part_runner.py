@@ -19,7 +19,7 @@ from tasks.registry import STAGES
 def finished(store: Store, job: PartJob) -> PartFooter | None:
     """Return the footer of the job's part if it is there, made by the same stage from the same inputs."""
     footer = read_footer(store, job.path)
-    return footer if footer and footer.matches(job.stage, job.fingerprint, job.inputs) else None
+    return footer if footer and footer.matches(job.stage, job.part_fingerprint, job.inputs) else None
 
 
 def run_part(job: PartJob, progress: Progress | None = None) -> PartFooter:
@@ -34,7 +34,7 @@ def run_part(job: PartJob, progress: Progress | None = None) -> PartFooter:
     with ExitStack() as writers:
 
         def writer(path: str, schema: pa.Schema) -> PartWriter:
-            return writers.enter_context(PartWriter(store, path, schema, job.stage, job.fingerprint, job.inputs))
+            return writers.enter_context(PartWriter(store, path, schema, job.stage, job.part_fingerprint, job.inputs))
 
         # The stack is left last in, first out: decisions appear before the rows that mark the part as done.
         rows = writer(job.path, stage.schema(stage.rows, context))

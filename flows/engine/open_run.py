@@ -20,7 +20,8 @@ from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
-from flows.store.run_record import Recorder, mark_interrupted
+from flows.store.run_record import Recorder, mark_interrupted, newest_run_of
+from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
 from tasks.workers.process_name import this_process
@@ -38,6 +39,9 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
         if field != "source.base":
             logger.info("the recipe reads %s (%s)", address, field)
     planned = plan_run(recipe, settings, goes_on, logger)
+    if before := newest_run_of(planned.store, recipe.name):
+        for line in what_changed(before, planned.plans):
+            logger.info("since run %s %s", before.run, line)
     for written in ("runs", "reports", "files"):
         planned.store.remove_abandoned(written)
     _name_flow_run(recipe.source.crawl, planned.crawl)

@@ -6,9 +6,9 @@ Notable: so the disk holds as many WARC files as there are workers, not the craw
 
 from threading import Event
 
-from flows.engine.part_tasks import build_missing, build_part, part_task
+from flows.engine.part_tasks import build_missing, build_part, done_or_taken, note_taken, part_task
 from flows.engine.run import Run
-from flows.prepare.finished_dataset import Pair, PairFooters, done_pairs
+from flows.prepare.finished_dataset import Pair, PairFooters
 from flows.recipe.settings import RunSettings
 from flows.stages.registry import STAGES
 from tasks.dataset.jobs import fed
@@ -24,7 +24,12 @@ def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[PairFooters
     pairs = run.pairs(first, second)
     for stage in (first, second):
         run.recorder.stage(stage.name, parts_expected=len(pairs))
-    done = done_pairs(run.store, pairs)
+    first_done, _ = done_or_taken(run.store, first, {place: job for place, (job, _) in enumerate(pairs)})
+    following = {place: fed(pairs[place][1], footer) for place, footer in first_done.items() if not footer.failed}
+    second_done, taken = done_or_taken(run.store, second, following)
+    for stage in (first, second):
+        note_taken(run, stage.name, taken, len(pairs))
+    done = {place: (first_done[place], footer) for place, footer in second_done.items()}
     missing = len(pairs) - len(done)
     failed: list[PartJob] = []
     task = part_task(build_pair_group, f"{first.name} and {second.name}")

@@ -6,7 +6,7 @@ finished.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from threading import Event
 from typing import Any, cast
@@ -21,6 +21,7 @@ from flows.engine.run import Run
 from flows.prepare.finished_dataset import done_parts
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.dataset.earlier_parts import take_earlier_parts
 from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
@@ -116,11 +117,28 @@ def build_all(run: Run, stage: Stage) -> tuple[list[PartFooter], int]:
     """Return the footers of all parts of a stage in order, and how many were built."""
     jobs = run.jobs(stage)
     run.recorder.stage(stage.name, parts_expected=len(jobs))
-    done = done_parts(run.store, jobs)
+    done, taken = done_or_taken(run.store, stage, dict(enumerate(jobs)))
+    note_taken(run, stage.name, taken, len(jobs))
     missing = len(jobs) - len(done)
     for _ in build_missing(run, stage.name, part_task(build_parts, stage.name), jobs, done):
         pass
     return [footer for _, footer in sorted(done.items())], missing
+
+
+def done_or_taken(
+    store: Store, stage: Stage, jobs: Mapping[int, PartJob]
+) -> tuple[dict[int, PartFooter], dict[int, PartFooter]]:
+    """Return the footers of the parts that need no building, by the jobs' keys; and those of them just taken over."""
+    done = done_parts(store, jobs)
+    taken = take_earlier_parts(store, stage, {key: job for key, job in jobs.items() if key not in done})
+    return done | taken, taken
+
+
+def note_taken(run: Run, stage: str, taken: Mapping[int, PartFooter], total: int) -> None:
+    """Say and record how many parts of a stage are those of another dataset."""
+    if taken:
+        run.logger.info("%s: %d of %d parts are those of an earlier run", stage, len(taken), total)
+        run.recorder.stage(stage, parts_taken=len(taken))
 
 
 def build_missing(

@@ -113,7 +113,7 @@ def _write_result(stage: ProgramStage, context: ProgramContext, inputs: str) -> 
     plan = context.plan
     row = {"stage": plan.name, "summary": json.dumps(stage.summary(context), sort_keys=True)}
     path = part_path(plan.name, plan.fingerprint, 0)
-    with PartWriter(context.store, path, RESULT, plan.name, plan.fingerprint, inputs) as writer:
+    with PartWriter(context.store, path, RESULT, plan.name, plan.part_fingerprint, inputs) as writer:
         writer.write(pa.Table.from_pylist([row], RESULT))
         return writer.commit({})
 

@@ -20,7 +20,7 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.registry import STAGES
-from flows.store.run_record import newest_runs
+from flows.store.run_record import newest_run_of, newest_runs
 from flows.store.working_folder import synthetic_web_folder, working_folder
 from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files
@@ -94,7 +94,7 @@ class PlannedRun:
             pairs = self.pairs(stage, following)
             return len(done_pairs(self.store, pairs)) == len(pairs)
         jobs = self.jobs(stage)
-        return len(done_parts(self.store, jobs)) == len(jobs)
+        return len(done_parts(self.store, dict(enumerate(jobs)))) == len(jobs)
 
 
 def is_done_already(flow: str, recipe: Recipe, settings: RunSettings) -> bool:
@@ -136,12 +136,12 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
     if source.crawl != "latest":
         return source.crawl
-    before = next((record.crawl for record in newest_runs(store) if record.recipe.get("name") == recipe.name), None)
+    before = newest_run_of(store, recipe.name)
     if goes_on and before:
-        return before
+        return before.crawl
     crawl = resolve_crawl(source)
-    if before and before != crawl:
-        logger.warning("latest is %s now; the newest run of %s was on %s", crawl, recipe.name, before)
+    if before and before.crawl != crawl:
+        logger.warning("latest is %s now; the newest run of %s was on %s", crawl, recipe.name, before.crawl)
     return crawl
 
 

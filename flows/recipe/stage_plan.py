@@ -24,6 +24,10 @@ class StagePlan(Config):
     name: PlainName
     version: int
     fingerprint: PlainName
+    """Names the dataset: version, configuration and all that is upstream."""
+    part_fingerprint: str = ""
+    """What a part means beside its inputs: version, and configuration but for what decides which parts there are.
+    Datasets that have it in common may have parts in common."""
     config: dict[str, Any]
     """The part of the recipe that decides what the stage makes."""
     job_config: dict[str, Any]
@@ -53,5 +57,6 @@ class StagePlan(Config):
             upstream=self.upstream,
             manifests={name: manifests[name] for name in self.upstream if name in manifests},
             source=source,
+            part_fingerprint=self.part_fingerprint,
             log=log,
         )

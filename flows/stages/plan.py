@@ -41,6 +41,8 @@ def stage_plan(stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, s
         name=stage.name,
         version=stage.version,
         fingerprint=fingerprint(stage.name, stage.version, meaning, upstream),
+        # What is upstream is covered by the digests of each part's inputs.
+        part_fingerprint=fingerprint(stage.name, stage.version, stage.part_meaning(config), {}),
         config=meaning,
         job_config=dict(config),
         upstream=dict(upstream),

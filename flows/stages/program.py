@@ -14,6 +14,7 @@ import pyarrow as pa
 from flows.recipe.stage_plan import StagePlan
 from model.base.deciding_fields import deciding_fields
 from model.base.json_lines import logged_objects
+from tasks.dataset.manifest import manifest_path
 from tasks.dataset.stage import Output, PartContext, Stage
 from tasks.dataset.store import Store
 from tasks.tokenize.tokenizer_files import tokenizer_path
@@ -64,8 +65,13 @@ class ProgramContext:
         return self.plan.job_config | datasets | {name: str(place) for name, place in places.items()}
 
     def dataset(self, stage: str) -> str:
-        """Return a dataset's folder on this machine's disk; fetched first where the store is elsewhere."""
-        return str(self._local(self.plans[stage].folder))
+        """Return a dataset's folder on this machine's disk; from a store elsewhere it and its manifest come first."""
+        plan = self.plans[stage]
+        if not self.store.is_local:
+            beside = manifest_path(plan.name, plan.fingerprint)
+            (self.folder / beside).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / beside).write_bytes(self.store.read_bytes(beside))
+        return str(self._local(plan.folder))
 
     def tokenizer_file(self) -> str:
         """Return the path of tokenizer.json on this machine's disk."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError
-from tasks.dataset.manifest import dataset_folder, decisions_folder, read_manifest
+from tasks.dataset.manifest import dataset_folder, decisions_folder, part_names, read_manifest
 from tasks.dataset.parts import open_part, read_footer, read_part
 from tasks.dataset.store import Store
 
@@ -71,14 +71,14 @@ def count_dataset(store: Store, record: RunRecord, stage: str) -> DatasetCount |
     """Return what is there of a stage's dataset; None where the recipe has no such stage, or nothing of it is there."""
     if stage not in record.stages:
         return None
-    fingerprint, damage = record.stages[stage].plan.fingerprint, None
+    plan, damage = record.stages[stage].plan, None
     try:
-        if manifest := read_manifest(store, stage, fingerprint):
+        if manifest := read_manifest(store, stage, plan.fingerprint):
             counts = tuple(PartCount(part.path, part.rows, part.counters) for part in manifest.parts)
             return DatasetCount(counts, len(counts), True, manifest.bytes)
     except PermanentError as error:
         damage = str(error)
-    counts = counted_parts(store, dataset_folder(stage, fingerprint), fingerprint)
+    counts = counted_parts(store, plan.folder, plan.part_fingerprint)
     return DatasetCount(counts, record.stages[stage].parts_expected, False, 0, damage) if counts or damage else None
 
 
@@ -86,19 +86,19 @@ def count_decisions(store: Store, record: RunRecord, stage: str) -> DatasetCount
     """Return the decisions of a stage, part by part; None where there are none."""
     if stage not in record.stages:
         return None
-    counts = counted_parts(store, stage_decisions(record, stage), record.stages[stage].plan.fingerprint)
+    counts = counted_parts(store, stage_decisions(record, stage), record.stages[stage].plan.part_fingerprint)
     return DatasetCount(counts, record.stages[stage].parts_expected, True, 0) if counts else None
 
 
-def counted_parts(store: Store, folder: str, fingerprint: str) -> tuple[PartCount, ...]:
-    """Return the parts of a folder whose footers carry the fingerprint."""
-    names = _part_names(store, folder)
+def counted_parts(store: Store, folder: str, part_fingerprint: str) -> tuple[PartCount, ...]:
+    """Return the parts of a folder whose footers carry the fingerprint of the stage's parts."""
+    names = part_names(store, folder)
     with ThreadPoolExecutor(_READERS) as readers:
         footers = readers.map(lambda name: read_footer(store, f"{folder}/{name}"), names)
         return tuple(
             PartCount(name, footer.rows, footer.counters)
             for name, footer in zip(names, footers, strict=True)
-            if footer and footer.fingerprint == fingerprint
+            if footer and footer.fingerprint == part_fingerprint
         )
 
 
@@ -132,7 +132,7 @@ def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[
 
 def rows_of_parts(store: Store, folder: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield all rows of a folder's parts."""
-    for name in _part_names(store, folder):
+    for name in part_names(store, folder):
         for table in read_part(store, f"{folder}/{name}", columns):
             yield from table.to_pylist()
 
@@ -196,8 +196,4 @@ def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
 
 def sampled_parts(store: Store, folder: str) -> list[str]:
     """Return the names of the parts that `sampled_rows` reads from."""
-    return evenly_spaced(_part_names(store, folder), MAX_PARTS)
-
-
-def _part_names(store: Store, folder: str) -> list[str]:
-    return [name for name in store.names(folder) if name.startswith("part-") and name.endswith(".parquet")]
+    return evenly_spaced(part_names(store, folder), MAX_PARTS)

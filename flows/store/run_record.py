@@ -41,6 +41,8 @@ class StageRecord(Config):
     """Parts the finished dataset has; None until the stage is reached."""
     parts_built: int = 0
     """Parts this run built; the others were there already."""
+    parts_taken: int = 0
+    """Parts this run took over from another dataset of the store, as they are what it would have built."""
     seconds: float = 0.0
     """Wall-clock time this run spent on the stage."""
     summary: dict[str, Any] = Field(default_factory=dict)
@@ -163,6 +165,11 @@ def newest_runs(store: Store) -> Iterator[RunRecord]:
     for name in reversed(store.names("runs")):
         if name.endswith(".json"):
             yield _read_run(store, f"runs/{name}")
+
+
+def newest_run_of(store: Store, recipe: str) -> RunRecord | None:
+    """Return the record of the newest run of the recipe with this name; None where the store has none."""
+    return next((record for record in newest_runs(store) if record.recipe.get("name") == recipe), None)
 
 
 def _read_run(store: Store, path: str) -> RunRecord:

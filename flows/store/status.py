@@ -59,7 +59,7 @@ def store_status(store: Store) -> StoreStatus:
     stages: list[StageStatus] = []
     failed: tuple[FailedWarc, ...] = ()
     for name, stage in record.stages.items():
-        parts = counted_parts(store, stage.plan.folder, stage.plan.fingerprint)
+        parts = counted_parts(store, stage.plan.folder, stage.plan.part_fingerprint)
         stages.append(_stage_status(store, name, stage, parts, record.state_now() == "running"))
         counters = [(part.name, part.counters) for part in parts]
         failed += failed_warcs(store, name, stage.plan.fingerprint, counters, _MOST_FAILED - len(failed))

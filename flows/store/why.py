@@ -3,7 +3,10 @@
 Notable: the answer is read from the run records in the store, so the question can be asked at any time.
 """
 
-from flows.store.run_record import RunRecord, newest_runs
+from collections.abc import Mapping
+
+from flows.recipe.stage_plan import StagePlan
+from flows.store.run_record import RunRecord, StageRecord, newest_runs
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import differences
@@ -58,8 +61,27 @@ def explain_stage(store: Store, stage: str) -> Explanation:
         )
         return Explanation(stage=stage, run=latest.run, compared_with=None, changes=[], words=words)
     changes = _changes(stage, earlier, latest)
-    words = _in_words(stage, changes)
+    words = _in_words(stage, changes) + _share_built(latest.stages[stage])
     return Explanation(stage=stage, run=latest.run, compared_with=earlier.run, changes=changes, words=words)
+
+
+def what_changed(before: RunRecord, plans: Mapping[str, StagePlan]) -> list[str]:
+    """Return, in words, each field that differs from an earlier run's, and what is made again for it."""
+    lines = []
+    for name, plan in plans.items():
+        if name not in before.stages or before.stages[name].plan.fingerprint == plan.fingerprint:
+            continue
+        old = before.stages[name].plan
+        words = [_change_in_words(change) for change in _own_changes(name, old, plan)]
+        if not words:
+            continue
+        what = (
+            "finished parts stay; new ones are built, and what joins all parts is made again"
+            if old.part_fingerprint == plan.part_fingerprint
+            else f"{name} is made again, and after it all whose input is then another"
+        )
+        lines.append(f"{'; '.join(words)}: {what}")
+    return lines
 
 
 def _changes(stage: str, before: RunRecord, after: RunRecord) -> list[Change]:
@@ -71,19 +93,33 @@ def _changes(stage: str, before: RunRecord, after: RunRecord) -> list[Change]:
             found.append(Change(stage=stage, field="upstream", before=sorted(old.upstream), after=sorted(new.upstream)))
         elif fingerprint != old.upstream[name]:
             found += _changes(name, before, after)
-    for field, was, now in (*differences(old.config, new.config), ("version", old.version, new.version)):
-        if was != now:
-            found.append(Change(stage=stage, field=field, before=was, after=now))
+    found += _own_changes(stage, old, new)
     return list({(change.stage, change.field): change for change in found}.values())
+
+
+def _own_changes(stage: str, old: StagePlan, new: StagePlan) -> list[Change]:
+    """Return every changed field of the stage itself."""
+    fields = (*differences(old.config, new.config), ("version", old.version, new.version))
+    return [Change(stage=stage, field=field, before=was, after=now) for field, was, now in fields if was != now]
 
 
 def _in_words(stage: str, changes: list[Change]) -> str:
     if not changes:
         return f"{stage} ran again because the stages it builds on changed."
-    parts = [
-        f"the code of {change.stage} went from version {change.before} to {change.after}"
-        if change.field == "version"
-        else f"{change.stage}.{change.field} changed from {change.before!r} to {change.after!r}"
-        for change in changes
-    ]
-    return f"{stage} ran again because " + "; ".join(parts) + "."
+    return f"{stage} ran again because " + "; ".join(map(_change_in_words, changes)) + "."
+
+
+def _change_in_words(change: Change) -> str:
+    if change.field == "version":
+        return f"the code of {change.stage} went from version {change.before} to {change.after}"
+    return f"{change.stage}.{change.field} changed from {change.before!r} to {change.after!r}"
+
+
+def _share_built(stage: StageRecord) -> str:
+    """Return how much of the stage was taken over from other datasets, in words; nothing where none was."""
+    if not stage.parts_taken:
+        return ""
+    return (
+        f" Only what is new was built: of {stage.parts_expected} parts {stage.parts_taken} are those of earlier runs, "
+        f"{stage.parts_built} were built."
+    )

@@ -1,8 +1,9 @@
 """The parts of a finished dataset: which files they are, whether they are intact, and their rows.
 
 Notable:
-- `manifest.json` lists the parts and the digest of each. A digest covers a part's row groups, that is every byte before
-  the Parquet footer, so it reveals a flipped bit that Parquet, which has no checksums here, might miss.
+- The manifest, `<folder>.manifest.json` beside the folder, lists the parts and the digest of each. A digest covers a
+  part's row groups, that is every byte before the Parquet footer, so it reveals a flipped bit that Parquet, which has
+  no checksums here, might miss. Older stores, and copies in the cache, have it in the folder, as `manifest.json`.
 - A dataset may be in an object store: any URL that fsspec can open. Its parts are then copied to the cache folder,
   checked, and read from there; processes that share the folder share the copy.
 """
@@ -27,7 +28,7 @@ from model.base.errors import BadInput
 from model.base.folder_lock import turn_in
 from model.base.full_disk import is_full_disk, writing
 
-MANIFEST = "manifest.json"
+_INSIDE = "manifest.json"
 _MAGIC = b"PAR1"
 _BLOCK = 1 << 22
 _TRIES = 4
@@ -66,36 +67,48 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
     url = str(place).rstrip("/")
     try:
         files, root = fsspec.core.url_to_fs(url)
-        manifest = _retried(lambda: files.cat_file(f"{root}/{MANIFEST}"))
+        manifest = _retried(lambda: _read_manifest(files, root))
     except FileNotFoundError as error:
-        raise BadInput(f"{url} has no {MANIFEST}, so it is not a finished dataset; {_RUN_AGAIN}") from error
+        raise BadInput(f"{url} has no manifest, so it is not a finished dataset; {_RUN_AGAIN}") from error
     except (OSError, ValueError, ImportError) as error:
         raise BadInput(f"{url} cannot be read: {error}; check the address and the access to it") from error
     folder = cache / f"dataset-{xxhash.xxh3_64_hexdigest(manifest)}"
     with turn_in(folder):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, digest in _listed(manifest, f"{url}/{MANIFEST}"):
+        for name, digest in _listed(manifest, f"{url}.manifest.json"):
             if not (folder / name).is_file():
                 _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
         # The manifest comes last: it makes the copy a finished dataset.
-        if not (folder / MANIFEST).is_file():
-            with _aside(folder / MANIFEST) as copy:
+        if not (folder / _INSIDE).is_file():
+            with _aside(folder / _INSIDE) as copy:
                 copy.write_bytes(manifest)
     return folder
+
+
+def manifest_beside(dataset: Path) -> Path:
+    """Return where the manifest of a dataset's folder stands."""
+    return dataset.with_name(f"{dataset.name}.manifest.json")
+
+
+def _read_manifest(files: Any, root: str) -> bytes:
+    try:
+        return bytes(files.cat_file(f"{root}.manifest.json"))
+    except FileNotFoundError:
+        return bytes(files.cat_file(f"{root}/{_INSIDE}"))
 
 
 def dataset_parts(dataset: Path) -> list[Part]:
     """Return the parts of a dataset in order, after checking that they are numbered from 0 without a gap.
 
-    If the folder has a manifest.json, its list counts, since files of a longer listing may be left over; otherwise all
-    files that are there.
+    If there is a manifest, its list counts, since files of a longer listing may be left over; otherwise all files that
+    are there.
 
     Raises:
         BadInput: no parts, one that is missing, or a manifest that cannot be read.
     """
     found = sorted(dataset.glob("part-*.parquet"))
-    manifest = dataset / MANIFEST
+    manifest = next(filter(Path.is_file, (manifest_beside(dataset), dataset / _INSIDE)), manifest_beside(dataset))
     try:
         parts = [Part(dataset / name, digest) for name, digest in _listed(manifest.read_bytes(), str(manifest))]
     except FileNotFoundError:
@@ -108,7 +121,7 @@ def dataset_parts(dataset: Path) -> list[Part]:
         if part.path.name != f"part-{number:05d}.parquet":
             raise BadInput(f"{dataset}: part-{number:05d}.parquet is missing; {_RUN_AGAIN}")
         if part.path not in found:
-            raise BadInput(f"{part.path} is missing, but {MANIFEST} lists it; {_RUN_AGAIN}")
+            raise BadInput(f"{part.path} is missing, but {manifest.name} lists it; {_RUN_AGAIN}")
     return parts
 
 
@@ -123,7 +136,7 @@ def check_part(part: Part, origin: str | None = None) -> None:
         raise BadInput(f"{where} cannot be read ({error}); delete it and {_RUN_AGAIN}") from error
     if found != part.digest:
         raise BadInput(
-            f"{where} is damaged: its rows have the digest {found}, {MANIFEST} says {part.digest}; delete it and "
+            f"{where} is damaged: its rows have the digest {found}, the manifest says {part.digest}; delete it and "
             f"{_RUN_AGAIN}"
         )
 
@@ -175,7 +188,7 @@ def _fetch(files: Any, source: str, target: Path, digest: str | None, url: str) 
         try:
             _retried(lambda: files.get_file(source, str(copy)))
         except FileNotFoundError as error:
-            raise BadInput(f"{url} is missing, but {MANIFEST} lists it; {_RUN_AGAIN}") from error
+            raise BadInput(f"{url} is missing, but its manifest lists it; {_RUN_AGAIN}") from error
         check_part(Part(copy, digest), url)
 
 

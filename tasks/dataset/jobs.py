@@ -41,16 +41,21 @@ def _job(stage: Stage, context: DatasetContext, index: int, part: PartInput) -> 
         upstream=context.upstream,
         source=context.source,
         file=part.file,
+        part_fingerprint=context.part_fingerprint,
+        read_from=part.read_from,
     )
 
 
 def _inputs_digest(stage: Stage, index: int, part: PartInput, manifests: Mapping[str, Manifest]) -> str:
-    """Return the digest of all that a part is made from: its own input, and the upstream parts' content by stage."""
+    """Return the digest of all that a part is made from: its own input, and the upstream parts' content by stage.
+
+    Neither the part's index nor how many parts there are counts, so growing is not redoing.
+    """
     found = {}
     for upstream in stage.upstream:
-        manifest = manifests.get(upstream.stage)
+        manifest = None if upstream.in_part_inputs else manifests.get(upstream.stage)
         if manifest and upstream.all_parts:
             found[upstream.stage] = manifest.digest
         elif manifest and index < len(manifest.parts):
             found[upstream.stage] = manifest.parts[index].digest
-    return digest({"index": index, "upstream": found, **dataclasses.asdict(part)})
+    return digest({"upstream": found, "file": part.file, "digest": part.digest})

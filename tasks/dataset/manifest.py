@@ -1,7 +1,10 @@
 """Datasets: a stage's finished parts and the manifest that lists them.
 
-Notable: `manifest.json` is written last, so its presence says that the dataset is whole. It holds nothing of time or
-machine: the same recipe and inputs give the same manifest, byte for byte.
+Notable:
+- The manifest is written last, so its presence says that the dataset is whole. It holds nothing of time or machine: the
+  same recipe and inputs give the same manifest, byte for byte.
+- It stands beside the dataset's folder, in which there is nothing but Parquet, so that any tool can read the folder.
+  Older stores have it inside; there it is read too, and moved when a run next finishes the dataset.
 """
 
 import json
@@ -61,6 +64,21 @@ def decisions_folder(stage: str, fingerprint: str) -> str:
     return f"decisions/{stage}/{fingerprint}"
 
 
+def part_names(store: Store, folder: str) -> list[str]:
+    """Return the file names of the parts in a dataset's or a decisions' folder, in order."""
+    return [name for name in store.names(folder) if name.startswith("part-") and name.endswith(".parquet")]
+
+
+def manifest_path(stage: str, fingerprint: str) -> str:
+    """Return where a dataset's manifest lies in the store: beside its folder."""
+    return f"{dataset_folder(stage, fingerprint)}.manifest.json"
+
+
+def _manifest_inside(stage: str, fingerprint: str) -> str:
+    """Return where older stores have it."""
+    return f"{dataset_folder(stage, fingerprint)}/manifest.json"
+
+
 def part_path(stage: str, fingerprint: str, index: int) -> str:
     """Return where part `index` of a dataset lies."""
     return f"{dataset_folder(stage, fingerprint)}/{part_name(index)}"
@@ -76,11 +94,12 @@ def write_manifest(
     footers: Sequence[PartFooter],
 ) -> Manifest:
     """Write the manifest of a dataset whose parts are all there, and return it."""
+    sizes = store.sizes(dataset_folder(stage, fingerprint))
     parts = [
         ManifestPart(
             path=part_name(index),
             rows=footer.rows,
-            bytes=store.size(part_path(stage, fingerprint, index)),
+            bytes=sizes[part_name(index)],
             digest=footer.digest,
             inputs=footer.inputs,
             counters=footer.counters,
@@ -103,20 +122,28 @@ def write_manifest(
         counters=dict(sorted(counters.items())),
     )
     text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True, ensure_ascii=False)
-    store.write_bytes(f"{dataset_folder(stage, fingerprint)}/manifest.json", text.encode())
+    store.write_bytes(manifest_path(stage, fingerprint), text.encode())
+    store.remove(_manifest_inside(stage, fingerprint))
     return manifest
 
 
 def read_manifest(store: Store, stage: str, fingerprint: str) -> Manifest | None:
     """Return the manifest of a finished dataset, or None where the dataset is not finished."""
-    path = f"{dataset_folder(stage, fingerprint)}/manifest.json"
-    try:
-        data = store.read_bytes(path)
-    except FileNotFoundError:
-        return None
-    try:
-        return Manifest.model_validate_json(data)
-    except ValueError as error:
-        raise PermanentError(
-            f"The manifest {store.url}/{path} is damaged: {error}. Delete it and run again; finished parts are kept."
-        ) from error
+    for path in (manifest_path(stage, fingerprint), _manifest_inside(stage, fingerprint)):
+        try:
+            data = store.read_bytes(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            return Manifest.model_validate_json(data)
+        except ValueError as error:
+            raise PermanentError(
+                f"The manifest {store.url}/{path} is damaged: {error}. Delete it and run again; finished parts are"
+                " kept."
+            ) from error
+    return None
+
+
+def is_inside_folder(store: Store, stage: str, fingerprint: str) -> bool:
+    """Return whether a dataset's manifest is still in its folder, where older stores have it."""
+    return store.exists(_manifest_inside(stage, fingerprint))

@@ -1,8 +1,9 @@
 """Parts: the unit of work, of retry and of resume, one Parquet file out of one input.
 
-Notable: the Parquet footer says what the part is made of (stage, fingerprint, digest of its inputs), what it holds
+Notable: the Parquet footer says what the part is made of (stage, meaning, digest of its inputs), what it holds
 (digest of its rows) and what was counted on the way. A part whose footer matches is done, with no other bookkeeping;
-anything else is rebuilt. The same rows give the same bytes.
+anything else is rebuilt. The same rows give the same bytes. The footer says nothing of the dataset or of the part's
+place there, so a part may be in several datasets (`tasks.dataset.earlier_parts`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class PartFooter:
 
     stage: str
     fingerprint: str
+    """What a part of the stage means: its version and configuration (`StagePlan.part_fingerprint`)."""
     inputs: str
     """Digest of everything the part was made from."""
     digest: str

@@ -11,6 +11,7 @@ DOCUMENTS = pa.schema(
         ("id", pa.string()),  # <WARC base name>:<record offset>
         ("url", pa.string()),
         ("host", pa.string()),
+        ("domain", pa.string()),  # the registered one of the host, by the public suffix list
         ("crawl", pa.string()),  # e.g. CC-MAIN-2026-46
         ("date", pa.timestamp("s", tz="UTC")),  # when the page was fetched: WARC-Date
         ("language", pa.string()),  # ISO 639-1, or "un" where the identifier will not say
@@ -23,6 +24,7 @@ DOCUMENTS = pa.schema(
         ("declared_language", pa.string()),  # ISO 639-1, three letters where it has none
         ("robots", pa.list_(pa.string())),  # what restricts use: noindex, noai, ... (`page_metadata.RobotsDirective`)
         ("license", pa.string()),  # address of a licence
+        ("source_id", pa.string()),  # the id that the document had in the file it comes from; null for a page
     ]
 )
 

@@ -65,6 +65,10 @@ class PartJob:
     """The file of the crawl that the part is made from, below the source's base."""
     skip: dict[int, str] = field(default_factory=dict)
     """Records known to break the worker, by offset, with the reason: they become decisions, unread."""
+    part_fingerprint: str = ""
+    """What a part of the stage means, whichever dataset it is in; written to its footer."""
+    read_from: str = ""
+    """Where the stage finds what `inputs` covers, as its own `parts` wrote it."""
 
     @property
     def path(self) -> str:
@@ -121,18 +125,27 @@ class DatasetContext:
     """The finished datasets that it builds on, by stage."""
     source: dict[str, Any]
     """Where the crawl is and how to reach it."""
+    part_fingerprint: str = ""
+    """What a part of the stage means, whichever dataset it is in."""
     log: Callable[[str], None] = lambda message: None
     """Takes a line for whoever watches the run."""
 
 
 @dataclass(frozen=True)
 class PartInput:
-    """What a part is made from beside the datasets upstream."""
+    """What a part is made from beside the datasets upstream. This is all that makes two parts of a stage differ.
+
+    A part whose inputs another dataset of the store has had already is taken over from there, whatever its index, so
+    `file` and `digest` name content and never a place in a list: a source that grows, or is listed in another order,
+    keeps its parts. Where the content under a name may change, such as a user's own file, the digest covers it.
+    """
 
     file: str = ""
     """A file of the crawl, below the source's base."""
     digest: str = ""
     """Digest of anything else."""
+    read_from: str = ""
+    """Where the stage finds it. Not part of the input: what is elsewhere and equal is the same input."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,8 @@ class Upstream:
     stage: str
     all_parts: bool = False
     """Whether each part is made from all parts of that stage; otherwise part i is made from its part i."""
+    in_part_inputs: bool = False
+    """Whether `parts` says, in each part's own digest, what of that stage the part is made from."""
     when: Callable[[Any], Any] | None = None
     """In which recipes it builds on it; None: in all of them."""
 
@@ -190,6 +205,10 @@ class Stage:
     """The fields that it reads of a recipe whose crawl and files are known; None: the recipe has no such stage."""
     pace: tuple[str, ...] = ()
     """Fields of the configuration that decide where, how fast or in how much memory, and nothing that comes out."""
+    choosing: tuple[str, ...] = ()
+    """Fields of the configuration that decide which parts there are, and nothing of what is in one."""
+    leaves_files: bool = False
+    """Whether it leaves files in the store beside its rows, under the dataset's fingerprint."""
     memory: str = ""
     """What a part holds in memory where that is not one row group, for the message of a worker that runs out of it."""
     rows: Schema
@@ -220,3 +239,7 @@ class Stage:
     def meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a configuration that decide what comes out."""
         return {name: value for name, value in config.items() if name not in self.pace}
+
+    def part_meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a configuration that decide what is in a part made from given inputs."""
+        return {name: value for name, value in self.meaning(config).items() if name not in self.choosing}

@@ -129,6 +129,37 @@ class Store:
             return []
         return sorted(filter(is_plain_path, (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of each file in a folder by base name, from one listing."""
+        self.fs.invalidate_cache()
+        try:
+            entries = self.fs.ls(self.full(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in entries}
+
+    def copy(self, path: str, target: str) -> None:
+        """Give a file a second name, whole or not at all: on a disk the same bytes, in an object store a copy.
+
+        Removing or replacing one leaves the other as it is.
+        """
+        if not self.is_local:
+            self.fs.cp_file(self.full(path), self.full(target))
+            return
+        final = Path(self.full(target))
+        temporary = final.with_name(f".{final.name}.{process_mark()}.tmp")
+        with explaining_failed_writes(str(final)):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                try:
+                    temporary.hardlink_to(self.full(path))
+                except OSError:  # not every filesystem has links
+                    shutil.copyfile(self.full(path), temporary)
+                    sync_file(temporary)
+                temporary.replace(final)
+            finally:
+                temporary.unlink(missing_ok=True)
+
     def remove(self, path: str) -> None:
         """Delete a file, if it is there."""
         if self.exists(path):

@@ -157,10 +157,11 @@ def _config(recipe: _Recipe) -> ExtractionConfig:
 
 STAGE = Stage(
     name="extract",
-    version=5,
+    version=6,
     upstream=(
         Upstream("fetch"),
-        Upstream("wanted", all_parts=True, when=lambda recipe: recipe.source.select is not None),
+        # What fetch left is the input; `wanted` only says where in the crawl's file those records are.
+        Upstream("wanted", all_parts=True, in_part_inputs=True, when=lambda recipe: recipe.source.select is not None),
     ),
     config_of=_config,
     rows=DOCUMENTS,

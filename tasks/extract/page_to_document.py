@@ -27,7 +27,7 @@ from tasks.extract.language import identify
 from tasks.extract.language_guess import guess_language
 from tasks.extract.main_text import main_text, parse_page
 from tasks.extract.page_metadata import PageMetadata, read_metadata
-from tasks.extract.url_rules import URL_REASONS, URL_SIGNALS, UrlRules, host_of
+from tasks.extract.url_rules import URL_REASONS, URL_SIGNALS, UrlRules, host_of, registered_domain
 from tasks.warc.reader import Page
 
 EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
@@ -157,16 +157,18 @@ def page_to_document(
         text, metadata = _read(page, signals, config)
     except _UnusableError as unusable:
         return ExtractedPage(None, [unusable.reason], signals)
+    host = host_of(signals["url"])
     head = {
         "id": document_id,
         "url": signals["url"],
-        "host": host_of(signals["url"]),
+        "host": host,
+        "domain": registered_domain(host) if host else "",
         "crawl": crawl,
         "date": page.date,
     }
     language = {name: signals[name] for name in ("language", "language_score")}
     content = {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())}
-    return ExtractedPage(head | language | content | asdict(metadata), [], signals)
+    return ExtractedPage(head | language | content | asdict(metadata) | {"source_id": None}, [], signals)
 
 
 def without_document(reason: str, url: str | None) -> ExtractedPage:

@@ -17,7 +17,7 @@ from tasks.dataset.schemas import WARCS, decisions_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, PartJob, Scratch, Stage, Upstream
 from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs, warc_name
 from tasks.fetch.range_fetching import fetch_records
-from tasks.fetch.wanted_dataset import fetch_cost, wanted_paths, wanted_records
+from tasks.fetch.wanted_dataset import fetch_cost, wanted_digests, wanted_records
 from tasks.fetch.warc_files import drop_warc, is_at_hand, job_source, stored_path
 from tasks.sources.downloading import DamagedWarc, fetch_warc
 from tasks.sources.transfer import NotFound
@@ -96,13 +96,13 @@ def _parts(context: DatasetContext) -> list[PartInput]:
     if source.select is None or fingerprint is None:
         return [PartInput(path) for path in list_warcs(source)]
     context.log(f"to fetch: {fetch_cost(context.store, fingerprint, source.select).in_words()}")
-    paths = set(wanted_paths(context.store, fingerprint))
-    if not paths:
+    wanted = wanted_digests(context.store, fingerprint)
+    if not wanted:
         raise PermanentError(
             f"source.select: the index of {source.crawl} has no page that meets all conditions in the WARC files that"
             f" source.warcs names ({source.warcs}): ask for more of them, or for less of each page."
         )
-    return [PartInput(path) for path in list_warcs(source) if path in paths]
+    return [PartInput(path, wanted[path]) for path in list_warcs(source) if path in wanted]
 
 
 def _check_failures(failed: Sequence[PartJob], count: int) -> None:
@@ -119,8 +119,11 @@ def _check_failures(failed: Sequence[PartJob], count: int) -> None:
 STAGE = Stage(
     name="fetch",
     version=2,
-    upstream=(Upstream("wanted", all_parts=True, when=lambda recipe: recipe.source.select is not None),),
+    upstream=(
+        Upstream("wanted", all_parts=True, in_part_inputs=True, when=lambda recipe: recipe.source.select is not None),
+    ),
     config_of=_config,
+    choosing=("warcs",),
     rows=WARCS,
     decisions=DECISIONS,
     run=run,

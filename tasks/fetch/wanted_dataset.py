@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tasks.base.errors import PermanentError
+from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.parts import read_part
@@ -34,9 +35,10 @@ def wanted_records(store: Store, job: PartJob) -> Records | None:
     return checked_records(**found)
 
 
-def wanted_paths(store: Store, fingerprint: str) -> list[str]:
-    """Return the paths of the WARC files of which some records are fetched, in the order of the rows."""
-    return [path for table in _rows(store, fingerprint, ["path"]) for path in table["path"].to_pylist()]
+def wanted_digests(store: Store, fingerprint: str) -> dict[str, str]:
+    """Return the WARC files of which some records are fetched, in the order of the rows, with a digest of which."""
+    rows = (row for table in _rows(store, fingerprint) for row in table.to_pylist())
+    return {row["path"]: digest([row["offsets"], row["lengths"]]) for row in rows}
 
 
 def fetch_cost(store: Store, fingerprint: str, select: SelectConfig) -> RangeCost:
@@ -45,5 +47,5 @@ def fetch_cost(store: Store, fingerprint: str, select: SelectConfig) -> RangeCos
     return sum((range_cost(checked_records(**row), select) for row in rows), RangeCost())
 
 
-def _rows(store: Store, fingerprint: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    return read_part(store, part_path("wanted", fingerprint, 0), columns)
+def _rows(store: Store, fingerprint: str) -> Iterator[pa.Table]:
+    return read_part(store, part_path("wanted", fingerprint, 0))

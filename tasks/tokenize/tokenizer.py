@@ -26,13 +26,11 @@ from tasks.tokenize.tokenizer_training import (
     train_tokenizer,
 )
 
+# Nothing of how it came about: what builds on an equal tokenizer is equal.
 ROWS = pa.schema(
     [
-        ("path", pa.string()),  # in the store
         ("digest", pa.string()),  # xxh3-128 of the file
         ("vocab_size", pa.int64()),
-        ("sample_documents", pa.int64()),
-        ("sample_bytes", pa.int64()),
     ]
 )
 
@@ -68,14 +66,14 @@ def run(context: PartContext) -> Iterator[Output]:
 
     tokenizer = train_tokenizer(sample(), config)
     data = tokenizer.to_str(pretty=True).encode()
-    path = tokenizer_path(context.job.fingerprint)
-    context.store.write_bytes(path, data)
+    context.store.write_bytes(tokenizer_path(context.job.fingerprint), data)
     table = BytesIO()
     np.save(table, bytes_per_token(tokenizer))
     context.store.write_bytes(token_bytes_path(context.job.fingerprint), table.getvalue())
-    row = [path, xxhash.xxh3_128_hexdigest(data), config.vocab_size, counted["documents"], counted["bytes"]]
-    rows = pa.table([pa.array([value]) for value in row], schema=ROWS)
-    yield Output(rows, counters={"sample_documents": counted["documents"], "sample_bytes": counted["bytes"]})
+    row = {"digest": xxhash.xxh3_128_hexdigest(data), "vocab_size": config.vocab_size}
+    yield Output(
+        pa.Table.from_pylist([row], ROWS), counters={f"sample_{name}": count for name, count in counted.items()}
+    )
 
 
 def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[pa.Table]:
@@ -89,11 +87,12 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
 
 STAGE = Stage(
     name="tokenizer",
-    version=2,
+    version=3,
     upstream=(Upstream("corpus", all_parts=True),),
     config_of=lambda recipe: TokenizerStageConfig(
         **dict(recipe.tokenizer), held_out=recipe.tokens if recipe.tokenizer.without_held_out else None
     ),
+    leaves_files=True,
     memory="the words of the sample: a smaller tokenizer.sample_bytes makes it smaller",
     rows=ROWS,
     run=run,

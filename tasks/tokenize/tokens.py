@@ -9,10 +9,13 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.dataset.manifest import part_path
+from tasks.dataset.parts import read_part
 from tasks.dataset.schemas import tokens_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
+from tasks.dataset.store import Store
 from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, tokens_table
-from tasks.tokenize.other_corpora import OtherCorporaConfig, located, other_corpora, other_corpora_config
+from tasks.tokenize.other_corpora import OtherCorporaConfig, other_corpora, other_corpora_config
 from tasks.tokenize.tokenizer_files import read_tokenizer
 
 _COLUMNS = ["id", "text", "text_hash"]
@@ -42,19 +45,23 @@ def run(context: PartContext) -> Iterator[Output]:
 
 def _documents(context: PartContext, config: TokensStageConfig) -> Iterator[pa.Table]:
     """Return the documents of this part, of the run's own corpus or of another."""
-    own = len(context.manifest("corpus").parts)
-    if context.job.index < own:
+    if not context.job.read_from:
         return context.input("corpus", _COLUMNS)
-    corpus, index = located(other_corpora(config.others, config.stores), context.job.index - own)
-    return corpus.read(index, _COLUMNS)
+    name, _, index = context.job.read_from.partition("/")
+    return read_part(Store(config.stores[name]), part_path("corpus", config.others[name], int(index)), _COLUMNS)
 
 
 def _parts(context: DatasetContext) -> list[PartInput]:
-    """Return a part for each of the run's own corpus, then one for each of the other corpora."""
+    """Return a part for each of the run's own corpus, then one for each of the other corpora.
+
+    What a part holds is all that counts, so tokens of another run with an equal tokenizer are taken over.
+    """
     config = TokensStageConfig.model_validate(context.config)
-    others = other_corpora(config.others, config.stores)
-    own = [PartInput()] * len(context.manifests["corpus"].parts)
-    return own + [PartInput(digest=part.digest) for corpus in others for part in corpus.manifest.parts]
+    parts = [PartInput(digest=part.digest) for part in context.manifests["corpus"].parts]
+    for corpus in other_corpora(config.others, config.stores):
+        for index, part in enumerate(corpus.manifest.parts):
+            parts.append(PartInput(digest=part.digest, read_from=f"{corpus.name}/{index}"))
+    return parts
 
 
 def schema(context: PartContext) -> pa.Schema:
@@ -65,9 +72,10 @@ def schema(context: PartContext) -> pa.Schema:
 STAGE = Stage(
     name="tokens",
     version=1,
-    upstream=(Upstream("corpus"), Upstream("tokenizer", all_parts=True)),
+    upstream=(Upstream("corpus", in_part_inputs=True), Upstream("tokenizer", all_parts=True)),
     config_of=lambda recipe: recipe.tokens.model_dump(mode="json") | other_corpora_config(recipe.mixture),
     pace=("stores",),
+    choosing=("others",),
     rows=schema,
     run=run,
     parts=_parts,

@@ -56,7 +56,7 @@ def test_two_trainings_train_once(prefect_server: str, tiny_recipe: Path, finish
 def test_a_run_that_does_not_wait_names_the_one_that_builds(
     tiny_recipe: Path, finished_store: Path, sluice: Sluice, tmp_path: Path
 ) -> None:
-    [fingerprint] = [path.name for path in (finished_store / "datasets" / "fetch").iterdir()]
+    [fingerprint] = [path.name for path in (finished_store / "datasets" / "fetch").iterdir() if path.is_dir()]
     store = Store(str(tmp_path))
     with Leases(store, Holder(run="other", process=this_process())) as leases, leases.holding(f"fetch/{fingerprint}"):
         ended = sluice("corpus", str(tiny_recipe), "--store", str(tmp_path), "--no-wait", expect=1)

@@ -7,8 +7,14 @@ from pathlib import Path
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 
-_SMALL = {"towns": 4, "pages_per_town": 12, "warcs": 2, "capital_extra_pages": 0, "held_out_facts": 6, "mirrors": 4}
-_FEW = {"hidden_places": 1, "near_duplicates": 4, "foreign_pages": 6, "poor_pages": 8, "broken_responses": 9}
+SMALL = {"towns": 4, "pages_per_town": 12, "warcs": 2, "capital_extra_pages": 0, "held_out_facts": 6, "mirrors": 4} | {
+    "hidden_places": 1,
+    "near_duplicates": 4,
+    "foreign_pages": 6,
+    "poor_pages": 8,
+    "broken_responses": 9,
+}
+"""The sizes of a web of a few dozen pages."""
 
 RECIPE = """
 name: watched
@@ -24,7 +30,7 @@ def publish(mirror: Path, *crawls: str) -> None:
     """Add crawls to the mirror's folder and its collinfo.json, the newest first as Common Crawl lists them."""
     for crawl in crawls:
         web = mirror.with_name(f"{mirror.name}-{crawl}")
-        generate_synthetic_web(web, SyntheticWebConfig.model_validate({**_SMALL, **_FEW, "crawl": crawl, "seed": 3}))
+        generate_synthetic_web(web, SyntheticWebConfig.model_validate({**SMALL, "crawl": crawl, "seed": 3}))
         shutil.copytree(web, mirror, dirs_exist_ok=True)
     names = sorted((folder.name for folder in (mirror / "crawl-data").iterdir()), reverse=True)
     (mirror / "collinfo.json").write_text(json.dumps([{"id": name} for name in names]))

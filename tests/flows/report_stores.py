@@ -155,7 +155,7 @@ def add_result(recorder: Recorder, store: Store, stage: str, summary: dict[str, 
     plan = recorder.record.stages[stage].plan
     schema = pa.schema([("stage", pa.string()), ("summary", pa.string())])
     path = f"{plan.folder}/part-00000.parquet"
-    with PartWriter(store, path, schema, stage, plan.fingerprint, "inputs") as writer:
+    with PartWriter(store, path, schema, stage, plan.part_fingerprint, "inputs") as writer:
         writer.write(pa.Table.from_pylist([{"stage": stage, "summary": json.dumps(summary)}], schema))
         footer: PartFooter = writer.commit({})
     write_manifest(store, stage, plan.fingerprint, plan.version, plan.config, plan.upstream, [footer])

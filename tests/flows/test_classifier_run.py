@@ -71,7 +71,7 @@ def test_a_run_with_classifiers(sluice: Sluice, tmp_path: Path) -> None:
     for row in rows(two, "datasets", "classifiers", names["classifiers"]):
         read_model(row["model"], row["name"])
         assert json.loads(row["metrics"])["positives"] == 32
-    manifest = json.loads((two / "datasets" / "classifiers" / names["classifiers"] / "manifest.json").read_text())
+    manifest = json.loads((two / "datasets" / "classifiers" / f"{names['classifiers']}.manifest.json").read_text())
     assert manifest["counters"]["quality.negatives"] > manifest["counters"]["spam.negatives"]
     assert manifest["counters"]["spam.auc_in_10000ths"] > 9000
 

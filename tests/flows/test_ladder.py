@@ -100,7 +100,7 @@ def test_a_killed_ladder_goes_on_and_a_plan_uses_its_law(
 
     def in_the_second() -> bool:
         begun = [folder for folder in models() if list(folder.glob("checkpoints/step-*[0-9]"))]
-        done = list((store / "datasets" / "ladder").glob("*/manifest.json"))
+        done = list((store / "datasets" / "ladder").glob("*.manifest.json"))
         return len(done) >= 1 and len(begun) == 1
 
     kill_when(start(prefect_server, "ladder", *arguments), in_the_second)

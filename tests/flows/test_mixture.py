@@ -75,7 +75,7 @@ def test_documents_are_packed_as_often_as_the_mixture_says(mixed: tuple[Path, Ru
 def test_counts_add_up_and_say_what_came_from_where(mixed: tuple[Path, RunRecord]) -> None:
     store, record = mixed
     assert funnel_discrepancies(Store(str(store)), record) == []
-    manifest = json.loads((store / record.stages["packing"].plan.folder / "manifest.json").read_text())
+    manifest = json.loads((store / f"{record.stages['packing'].plan.folder}.manifest.json").read_text())
     counted = manifest["counters"]
     assert counted["drawn_tokens"] == counted["drawn_tokens.own"] + counted["drawn_tokens.old"]
     assert counted["drawn_tokens.old"] > 0
@@ -84,7 +84,7 @@ def test_counts_add_up_and_say_what_came_from_where(mixed: tuple[Path, RunRecord
 def test_every_token_leads_to_its_document(mixed: tuple[Path, RunRecord], other: Path) -> None:
     store, record = mixed
     foreign = [row["id"] for part in rows(store, record, "tokens")[2:] for row in part]
-    (corpus,) = (other / "datasets" / "corpus").iterdir()
+    (corpus,) = filter(Path.is_dir, (other / "datasets" / "corpus").iterdir())
     parts = sorted(corpus.glob("*.parquet"))
     assert foreign == [row["id"] for part in parts for row in pq.read_table(part).to_pylist()]
 
@@ -107,7 +107,7 @@ def test_another_mixture_makes_only_what_builds_on_it_anew(mixed: tuple[Path, Ru
     ]
     assert changed == ["packing", "pretrain", "sft", "evaluate", "export"]
     assert "packing.mixture.own.weight changed from None to 1.0" in explain_stage(Store(str(store)), "packing").words
-    manifest = json.loads((store / again.stages["packing"].plan.folder / "manifest.json").read_text())
+    manifest = json.loads((store / f"{again.stages['packing'].plan.folder}.manifest.json").read_text())
     drawn = manifest["counters"]
     assert abs(drawn["drawn_tokens.own"] / drawn["drawn_tokens.old"] - 1) < 0.1, "equal weights, equal tokens"
 
@@ -119,7 +119,7 @@ def pinned(store: Path, section: dict[str, Any]) -> Recipe:
 
 
 def test_a_corpus_is_found_by_crawl_and_named_by_what_it_is(other: Path, tmp_path: Path) -> None:
-    (corpus,) = (path.name for path in (other / "datasets" / "corpus").iterdir())
+    (corpus,) = (path.name for path in (other / "datasets" / "corpus").iterdir() if path.is_dir())
     crawls = {json.loads(run.read_text())["crawl"] for run in (other / "runs").iterdir()}
     chat = {"conversations": "", "questions": ""}
     by_crawl = pinned(tmp_path, {"others": {"old": {"store": str(other), "crawl": crawls.pop()}}})

@@ -147,7 +147,7 @@ def test_a_sample_is_exact_and_part_of_a_larger_one(tmp_path: Path, crawl: list[
     assert samples[0] < samples[1] < samples[2] <= set(german_ids(crawl))
     other = Carried(tmp_path / "store", recipe(tmp_path / "web", GERMAN | {"max_pages": 10, "seed": 1}))
     assert {row["id"] for row in other.documents()} != samples[1]
-    selections = list((tmp_path / "store" / "datasets" / "selection").iterdir())
+    selections = list((tmp_path / "store" / "datasets" / "selection").glob("*.manifest.json"))
     assert len(selections) == 1, "the index was read once"
 
 

@@ -15,5 +15,6 @@ def test_further_parts_and_what_a_kill_cut_short_are_gone(tmp_path: Path) -> Non
         for name in left:
             store.write_bytes(f"{folder}/{name}", b"")
     finished_manifest(store, plan, [])
-    assert store.names(plan.folder) == ["a note of somebody's", "manifest.json"]
+    assert store.names(plan.folder) == ["a note of somebody's"]
+    assert store.exists(f"{plan.folder}.manifest.json")
     assert ".part-00001.parquet.20802.tmp" not in store.names(f"decisions/fetch/{plan.fingerprint}")

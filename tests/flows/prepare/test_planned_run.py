@@ -32,7 +32,7 @@ def test_the_same_run_again_has_nothing_to_do(tiny_recipe: Path, store: Path) ->
     "gone",
     [
         "datasets/extract/*/part-00001.parquet",
-        "datasets/tokens/*/manifest.json",
+        "datasets/tokens/*.manifest.json",
         "datasets/evaluate/*/part-00000.parquet",
         "models/*/export",
         "reports/*.html",

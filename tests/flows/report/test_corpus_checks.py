@@ -85,7 +85,7 @@ def test_a_recipe_without_checks_shows_none(tmp_path: Path) -> None:
 def _with_failures(store: Store, record: RunRecord) -> list[str]:
     """Let the run's first WARC be missing and its second one damaged; gives their paths."""
     plan = record.stages["fetch"].plan
-    manifest = json.loads(store.read_bytes(f"{plan.folder}/manifest.json"))
+    manifest = json.loads(store.read_bytes(f"{plan.folder}.manifest.json"))
     changes: list[tuple[dict[str, Any], dict[str, int]]] = [
         ({"kept": False, "reasons": ["missing"], "path": "a/<i>warc</i>\x1b[2J.gz"}, {"kept": 0, "failed": 1}),
         ({"damaged_at": 1234567}, {"damaged": 1}),
@@ -97,7 +97,7 @@ def _with_failures(store: Store, record: RunRecord) -> list[str]:
         pq.write_table(type(pq.read_table(path)).from_pylist([row | decision], DECISIONS), path)
         part["counters"] |= counters
         paths.append((row | decision)["path"])
-    store.write_bytes(f"{plan.folder}/manifest.json", json.dumps(manifest).encode())
+    store.write_bytes(f"{plan.folder}.manifest.json", json.dumps(manifest).encode())
     return paths
 
 

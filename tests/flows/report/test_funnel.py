@@ -54,7 +54,7 @@ def test_nothing_disappears_in_the_real_stages(crawled: tuple[Path, RunRecord]) 
 
 def _change_manifest(stage: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Store, RunRecord], None]:
     def tamper(store: Store, record: RunRecord) -> None:
-        path = f"{record.stages[stage].plan.folder}/manifest.json"
+        path = f"{record.stages[stage].plan.folder}.manifest.json"
         manifest = json.loads(store.read_bytes(path))
         change(manifest["parts"][0])
         store.write_bytes(path, json.dumps(manifest).encode())
@@ -93,7 +93,7 @@ def test_an_unfinished_dataset_counts_by_its_parts(copied: tuple[Store, RunRecor
     store, record = copied
     whole = read_funnel(store, record).stage("filter")
     folder = record.stages["filter"].plan.folder
-    store.remove(f"{folder}/manifest.json")
+    store.remove(f"{folder}.manifest.json")
     store.remove(f"{folder}/part-00001.parquet")
     part = read_funnel(store, record).stage("filter")
     assert whole is not None and part is not None
@@ -106,7 +106,7 @@ def test_an_unfinished_dataset_counts_by_its_parts(copied: tuple[Store, RunRecor
 def test_parts_of_another_fingerprint_do_not_count(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
     folder = record.stages["extract"].plan.folder
-    store.remove(f"{folder}/manifest.json")
+    store.remove(f"{folder}.manifest.json")
     other = record.stages["filter"].plan.folder
     store.write_bytes(f"{folder}/part-00000.parquet", store.read_bytes(f"{other}/part-00000.parquet"))
     extract = read_funnel(store, record).stage("extract")

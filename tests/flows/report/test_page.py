@@ -225,7 +225,7 @@ def _break_metrics(store: Store, record: RunRecord) -> None:
 
 
 def _break_manifest(store: Store, record: RunRecord) -> None:
-    store.write_bytes(f"{record.stages['filter'].plan.folder}/manifest.json", b"{")
+    store.write_bytes(f"{record.stages['filter'].plan.folder}.manifest.json", b"{")
 
 
 def _break_part(store: Store, record: RunRecord) -> None:

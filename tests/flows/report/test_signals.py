@@ -79,11 +79,11 @@ def test_a_large_crawl_is_sampled_and_the_page_says_so(copied: tuple[Store, RunR
     folder, row = decisions_folder("filter", plan.fingerprint), decided(store, record, "filter", DECISIONS.names)[0]
     for part in range(MAX_PARTS + 2):
         path = f"{folder}/{part_name(part)}"
-        with PartWriter(store, path, DECISIONS, "filter", plan.fingerprint, "i") as writer:
+        with PartWriter(store, path, DECISIONS, "filter", plan.part_fingerprint, "i") as writer:
             for _ in range(MAX_GROUPS + 2):
                 writer.write(pa.Table.from_pylist([row], DECISIONS))
             writer.commit({})
-    manifest = f"{plan.folder}/manifest.json"
+    manifest = f"{plan.folder}.manifest.json"
     store.write_bytes(manifest, store.read_bytes(manifest).replace(b'"read": ', b'"read": 99'))
     documents = {stage.stage: stage.documents for stage in read_signals(store, record)}
     assert documents["filter"] == MAX_PARTS * MAX_GROUPS
@@ -181,7 +181,7 @@ def test_a_new_check_of_the_corpus_shows_by_itself(copied: tuple[Store, RunRecor
         table = table.set_column(3, "reasons", pa.array(reasons, pa.list_(pa.string())))
         scores = pa.array([place / table.num_rows for place in range(table.num_rows)], pa.float32())
         pq.write_table(table.append_column("harm_score", scores), path)
-    manifest = f"{record.stages['corpus'].plan.folder}/manifest.json"
+    manifest = f"{record.stages['corpus'].plan.folder}.manifest.json"
     counted = store.read_bytes(manifest).replace(b'"read": ', b'"tone.rude_words": 7, "read": ')
     store.write_bytes(manifest, counted)
     assert "harm_score" in histograms(store, record, "corpus")
@@ -194,7 +194,7 @@ def test_a_new_check_of_the_corpus_shows_by_itself(copied: tuple[Store, RunRecor
 
 def test_other_checks_of_the_corpus_are_no_discrepancy_with_the_duplicates(copied: tuple[Store, RunRecord]) -> None:
     store, record = copied
-    manifest = f"{record.stages['corpus'].plan.folder}/manifest.json"
+    manifest = f"{record.stages['corpus'].plan.folder}.manifest.json"
     counted = store.read_bytes(manifest).replace(b'"removed.near', b'"removed.harmful": 2, "removed.near')
     store.write_bytes(manifest, counted)
     assert not [line for line in funnel_discrepancies(store, record) if line.startswith("duplicates names")]

@@ -164,7 +164,7 @@ def test_stages_that_did_not_run_are_not_scored(crawled: tuple[Path, RunRecord],
     shutil.copytree(crawled[0], tmp_path / "store")
     store, record = Store(str(tmp_path / "store")), crawled[1]
     for stage in ("filter", "corpus"):
-        store.remove(f"{record.stages[stage].plan.folder}/manifest.json")
+        store.remove(f"{record.stages[stage].plan.folder}.manifest.json")
     found = read_truth_score(store, record)
     assert isinstance(found, TruthScore)
     assert [stage.stage for stage in found.decisions.stages] == ["extract"]

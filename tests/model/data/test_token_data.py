@@ -12,6 +12,7 @@ import pytest
 
 from model.base.config import ModelShape
 from model.base.errors import BadInput
+from model.data.dataset_parts import manifest_beside
 from model.data.packed_sequences import IGNORED
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data
@@ -160,17 +161,17 @@ def test_damaged_parts_are_named(folder: Path) -> None:
 
 def test_only_the_parts_of_the_manifest_are_read(folder: Path) -> None:
     tokens, packing = folder / "tokens", folder / "packing"
-    write_json(tokens / "manifest.json", {"parts": [{"path": "part-00000.parquet", "rows": 2}]})
+    write_json(manifest_beside(tokens), {"parts": [{"path": "part-00000.parquet", "rows": 2}]})
     assert open_token_cache(tokens, folder / "cache").tokens.tolist() == [0, 5, 6, 7, 0, 0, 8, 0]
     names = [{"path": f"part-{number:05d}.parquet"} for number in range(3)]
-    write_json(tokens / "manifest.json", {"parts": names[:2]})
+    write_json(manifest_beside(tokens), {"parts": names[:2]})
     cache = open_token_cache(tokens, folder / "cache")
     assert len(cache.tokens) == 12
     shutil.copy(packing / "part-00000.parquet", packing / "part-00001.parquet")
-    write_json(packing / "manifest.json", {"parts": names[:1]})
+    write_json(manifest_beside(packing), {"parts": names[:1]})
     assert open_training_data(cache, packing, small_shape(), 2, 0)[0].batch(0, 0, 1).tokens_in_step == 9
-    write_json(packing / "manifest.json", {"parts": names})
-    with pytest.raises(BadInput, match=r"packing/part-00002\.parquet is missing, but manifest\.json lists it"):
+    write_json(manifest_beside(packing), {"parts": names})
+    with pytest.raises(BadInput, match=r"packing/part-00002\.parquet is missing, but packing\.manifest\.json lists it"):
         open_training_data(cache, packing, small_shape(), 2, 0)
 
 
@@ -181,7 +182,7 @@ FOREIGN_NAMES = ["../part-00000.parquet", "..", "", "part-00000.parquet\x00", "a
     "manifest", [[], {}, {"parts": [{}]}, *({"parts": [{"path": name}]} for name in FOREIGN_NAMES)]
 )
 def test_a_damaged_manifest_is_refused(folder: Path, manifest: Any) -> None:
-    write_json(folder / "tokens" / "manifest.json", manifest)
+    write_json(manifest_beside(folder / "tokens"), manifest)
     with pytest.raises(BadInput, match=r"manifest\.json is damaged"):
         open_token_cache(folder / "tokens", folder / "cache")
 

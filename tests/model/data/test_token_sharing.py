@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from model.base.errors import BadInput
-from model.data.dataset_parts import content_digest, local_dataset
+from model.data.dataset_parts import content_digest, local_dataset, manifest_beside
 from model.data.token_cache import open_token_cache
 from model.pretrain import pretrain
 from tasks.dataset.parts import PartWriter
@@ -34,7 +34,7 @@ print(found.digest, len(found.tokens))
 def write_manifest(dataset: Path, **changes: Any) -> None:
     """Writes the manifest of a dataset's parts as a finished stage does."""
     parts = [{"path": part.name, "digest": content_digest(part)} for part in sorted(dataset.glob("part-*"))]
-    write_json(dataset / "manifest.json", {"parts": parts, **changes})
+    write_json(manifest_beside(dataset), {"parts": parts, **changes})
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def dataset(corpus: TinyCorpus, tmp_path: Path) -> Path:
 def bucket(dataset: Path) -> str:
     """The URL of a copy of the dataset in an object store."""
     files = fsspec.filesystem("memory")
-    for file in dataset.iterdir():
-        files.pipe_file(f"/bucket/tokens/{file.name}", file.read_bytes())
+    for file in (*dataset.iterdir(), manifest_beside(dataset)):
+        files.pipe_file(f"/bucket/{file.relative_to(dataset.parent)}", file.read_bytes())
     return "memory://bucket/tokens"
 
 
@@ -75,7 +75,9 @@ def test_processes_that_need_the_same_copy_at_once_share_one(dataset: Path, tmp_
 
 def test_the_copy_belongs_to_the_content_not_to_the_file(dataset: Path, tmp_path: Path) -> None:
     first = open_token_cache(dataset, tmp_path / "cache")
+    beside = manifest_beside(dataset)
     moved = dataset.rename(tmp_path / "elsewhere")
+    beside.rename(manifest_beside(moved))
     for part in moved.glob("part-*"):
         part.touch()
     assert open_token_cache(moved, tmp_path / "cache").digest == first.digest
@@ -134,7 +136,7 @@ def test_a_part_damaged_in_transit_never_enters_the_cache(bucket: str, tmp_path:
 
 
 def test_an_unfinished_or_unknown_dataset_is_reported(bucket: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"memory://bucket/none has no manifest\.json, so it is not a finished dataset"):
+    with pytest.raises(BadInput, match=r"memory://bucket/none has no manifest, so it is not a finished dataset"):
         local_dataset("memory://bucket/none", tmp_path)
     with pytest.raises(BadInput, match="nosuch://bucket cannot be read"):
         local_dataset("nosuch://bucket", tmp_path)

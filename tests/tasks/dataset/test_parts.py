@@ -79,16 +79,16 @@ def test_a_damaged_or_foreign_file_is_not_a_part(store: Store) -> None:
 def test_a_manifest_sums_its_parts_and_repeats_itself(store: Store) -> None:
     footers = [write(store, part_path("extract", "f" * 16, i), ["x"] * (i + 1), f"inputs {i}") for i in range(3)]
     first = write_manifest(store, "extract", "f" * 16, 1, {"a": 1}, {}, footers)
-    written = store.read_bytes(f"datasets/extract/{'f' * 16}/manifest.json")
+    written = store.read_bytes(f"datasets/extract/{'f' * 16}.manifest.json")
     assert first.rows == 6 and first.counters == {"kept": 6} and len(first.parts) == 3
     assert read_manifest(store, "extract", "f" * 16) == first
     write_manifest(store, "extract", "f" * 16, 1, {"a": 1}, {}, footers)
-    assert store.read_bytes(f"datasets/extract/{'f' * 16}/manifest.json") == written
+    assert store.read_bytes(f"datasets/extract/{'f' * 16}.manifest.json") == written
 
 
 def test_a_damaged_manifest_is_named(store: Store) -> None:
-    store.write_bytes("datasets/extract/ffff/manifest.json", b"{")
-    with pytest.raises(PermanentError, match=r"datasets/extract/ffff/manifest.json is damaged"):
+    store.write_bytes("datasets/extract/ffff.manifest.json", b"{")
+    with pytest.raises(PermanentError, match=r"datasets/extract/ffff.manifest.json is damaged"):
         read_manifest(store, "extract", "ffff")
     assert read_manifest(store, "extract", "0000") is None
 
@@ -105,7 +105,7 @@ def test_a_manifest_lists_parts_of_its_own_folder(store: Store, path: str) -> No
     footer = write(store, part_path("extract", "f" * 16, 0), ["a"])
     written = write_manifest(store, "extract", "f" * 16, 1, {}, {}, [footer]).model_dump()
     written["parts"][0]["path"] = path
-    store.write_bytes(f"datasets/extract/{'f' * 16}/manifest.json", json.dumps(written).encode())
+    store.write_bytes(f"datasets/extract/{'f' * 16}.manifest.json", json.dumps(written).encode())
     with pytest.raises(PermanentError, match=r"manifest .* is damaged"):
         read_manifest(store, "extract", "f" * 16)
 

@@ -64,6 +64,7 @@ def test_a_good_page_is_a_row_of_the_documents() -> None:
         "id": "W:12",
         "url": PAGE.url,
         "host": "www.tolvane.example",
+        "domain": "tolvane.example",
         "crawl": "CC-MAIN-2026-46",
         "date": PAGE.date,
         "language": "en",
@@ -75,6 +76,7 @@ def test_a_good_page_is_a_row_of_the_documents() -> None:
         "declared_language": "en",
         "robots": ["noarchive"],
         "license": "https://tolvane.example/terms",
+        "source_id": None,
     }
     assert extracted.document["language_score"] > 0.9
     table = pa.Table.from_pylist([extracted.document], DOCUMENTS)

@@ -41,6 +41,19 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return dict(_replaced(values, Recipe, "", False, absolute))
 
 
+def relative_path(values: dict[str, Any]) -> str | None:
+    """Return `field: path` for a relative path among a recipe's plain values; None where there is none."""
+    found: list[str] = []
+
+    def note(field: str, value: str) -> str:
+        if _is_local(field, value) and not Path(value.removeprefix("file://")).is_absolute():
+            found.append(f"{field}: {value}")
+        return value
+
+    _replaced(values, Recipe, "", False, note)
+    return next(iter(found), None)
+
+
 def named_paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield (field, address) of each file, folder and store that a recipe names and that does not come with Sluice."""
     found: list[tuple[str, str]] = []

@@ -10,12 +10,13 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.base.config import Config
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 
 class RunSettings(Config):
     """The second parameter of every flow, beside the recipe."""
 
-    store: str = "./store"
+    store: str = Field(default="./store", json_schema_extra=NO_SECRET)
     """Folder or fsspec URL that holds everything the run makes."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Parts worked on at a time, each in a process of its own; by default as many as the machine has cores."""

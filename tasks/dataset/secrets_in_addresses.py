@@ -17,6 +17,11 @@ _QUERY = re.compile(
 )
 
 
+NO_SECRET = {"pattern": r"^(?!(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP][sS]?)://[^/]*@|[a-zA-Z0-9+.-]+://[^/?#@:]*:[^@]*@)"}
+"""For the JSON schema of fields that hold an address: what a server refuses that has only the schema, before it stores
+what was given. `refuse_secret` knows more kinds."""
+
+
 def refuse_secret(address: str, what: str) -> None:
     """Raise ValueError for an address with a password or a signature in it; `what` names it in the error."""
     if _USER.search(address) or _QUERY.search(address):

@@ -23,6 +23,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
 from tasks.base.plain_data import parse_json
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 from tasks.fetch.page_selection import SelectConfig
 from tasks.sources.byte_source import byte_source
 from tasks.sources.downloading import read_small
@@ -61,7 +62,7 @@ class WarcSample(Config):
 class SourceConfig(Config):
     """Where pages come from."""
 
-    base: str = Field(default=OFFICIAL_BASE, min_length=1)
+    base: str = Field(default=OFFICIAL_BASE, min_length=1, json_schema_extra=NO_SECRET)
     """Address with Common Crawl's layout: https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder."""
     crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_MAX_NAME_CHARS)
     """A crawl's name, such as CC-MAIN-2026-46, or "latest"."""

@@ -19,8 +19,7 @@ class Mirror(BaseHTTPRequestHandler):
     """Redirects to what the path says; `/words` is a file."""
 
     def do_GET(self) -> None:
-        port = self.server.server_address[1]
-        targets = {"/moved": "/words", "/http": f"http://127.0.0.1:{port}/words", "/file": "file:///etc/passwd"}
+        targets = {"/moved": "/words", "/http": "http://127.0.0.1:1/words", "/file": "file:///etc/passwd"}
         target = targets.get(self.path, "/round" if self.path == "/round" else None)
         self.send_response(302 if target else 200 if self.path == "/words" else 404)
         for name, value in {"Location": target, "Content-Length": "4" if self.path == "/words" else "0"}.items():

@@ -7,10 +7,10 @@ from flows.engine.part_pairs import build_pairs
 from flows.engine.part_tasks import build_all
 from flows.engine.programs import require_programs, run_program_stage
 from flows.engine.run import Run
+from flows.launch.training_command import require_launch
 from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
-from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.parts import PartFooter
@@ -23,8 +23,10 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
     A stage that runs with the one before it is built with it, part by part. Raises `PermanentError` after a stage that
     has kept no document.
     """
-    planned = [STAGES[name] for name in names if name in run.plans]
+    planned = [run.stage_called(name) for name in names if name in run.plans]
     require_programs(planned)
+    if any(run.plans[stage.name].is_training for stage in planned):
+        require_launch(run.recipe.launch, run.store)
     following = {stage.runs_with: stage for stage in planned if stage.runs_with}
     for stage in planned:
         if stage.name not in run.manifests:

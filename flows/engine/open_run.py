@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from flows.engine.outcome_artifacts import publish_outcome
+from flows.engine.cancellation import CancellationWatch, end_as_cancelled, has_worker
 from flows.engine.run import Run
+from flows.monitoring.events import Events
+from flows.monitoring.lineage import lineage_observers
+from flows.monitoring.observer import Observer, Observers
+from flows.monitoring.outcome_artifacts import publish_outcome
+from flows.monitoring.progress_artifacts import ProgressArtifacts
+from flows.monitoring.prometheus import PrometheusFile
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
+from flows.recipe.own_code import own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
+from flows.report.sections import Report
 from flows.store.run_record import Recorder, mark_interrupted, newest_run_of
 from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
@@ -38,6 +47,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     for field, address in named_paths(recipe):
         if field != "source.base":
             logger.info("the recipe reads %s (%s)", address, field)
+    for field, name in own_code(recipe):
+        logger.warning("the recipe runs code of %s (%s)", name, field)
     planned = plan_run(recipe, settings, goes_on, logger)
     if before := newest_run_of(planned.store, recipe.name):
         for line in what_changed(before, planned.plans):
@@ -51,21 +62,43 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     )
     logger.info("run %s in %s", recorder.record.run, planned.store.url)
     holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
-        run = Run(**vars(planned), recorder=recorder, leases=leases)
+    observers = Observers(_observers(settings), logger)
+
+    def beat() -> None:
+        observers.tell(lambda one: one.beat(recorder.record))
+
+    with (
+        Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
+        CancellationWatch(beat) as watch,
+    ):
+        run = Run(**vars(planned), recorder=recorder, leases=leases, observers=observers)
+        observers.tell(lambda one: one.run_began(run.record))
         try:
             yield run
         except Exception as error:
-            recorder.finish(error)
-            _publish_report(planned.store, recorder, logger)
+            _finish(run, error)
             raise
         except BaseException as error:
             # Cancelled or interrupted: nobody waits for what still runs, nor for a report.
             run.stopping.set()
             recorder.finish(error)
+            observers.tell(lambda one: one.run_ended(run.record))
+            if (watch.asked or not has_worker()) and not flow_run.get_parent_flow_run_id():
+                raise end_as_cancelled(str(run.record.error)) from error
             raise
-        recorder.finish()
-        _publish_report(planned.store, recorder, logger)
+        _finish(run)
+
+
+def _observers(settings: RunSettings) -> list[Observer]:
+    metrics = [PrometheusFile(Path(settings.metrics_folder))] if settings.metrics_folder else []
+    return [ProgressArtifacts(), Events(), *metrics, *lineage_observers()]
+
+
+def _finish(run: Run, error: Exception | None = None) -> None:
+    """Write how the run ended, and show it."""
+    run.recorder.finish(error)
+    _publish_report(run.store, run.recorder, run.logger)
+    run.observers.tell(lambda one: one.run_ended(run.record))
 
 
 def _name_flow_run(asked: str, crawl: str) -> None:
@@ -93,11 +126,12 @@ def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
 
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
     """Write the report of a run that is over, and show it in Prefect; a failure here does not fail the run."""
+    report = Report(store, recorder.record)
     try:
-        logger.info("report: %s", store.location(write_report(store, recorder.record)))
+        logger.info("report: %s", store.location(write_report(store, recorder.record, report)))
     except Exception:
         logger.exception("The report could not be written; `sluice report` tries again.")
     try:
-        publish_outcome(store, recorder.record)
+        publish_outcome(store, report)
     except Exception:
         logger.exception("Prefect's artifacts of the outcome could not be made; the report has the same.")

@@ -26,7 +26,7 @@ from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
-from tasks.registry import STAGES
+from tasks.registry import stage_of
 from tasks.workers.worker_process import WorkerDied, WorkerLimits, run_isolated
 
 RETRY_DELAYS = [2.0, 10.0, 60.0]
@@ -92,7 +92,7 @@ def build_part(job: PartJob, settings: RunSettings, stopping: Event) -> PartFoot
             # A death at the same record twice, before the first record or by the clock is not the page's fault.
             if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
-                    memory = STAGES[job.stage].memory if death.reason == "memory" else ""
+                    memory = stage_of(job).memory if death.reason == "memory" else ""
                     raise PermanentError(
                         f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. "
                         + (f"A part holds {memory}. " if memory else "")
@@ -116,8 +116,8 @@ def build_parts(jobs: list[PartJob], settings: RunSettings, label: str, stopping
 def build_all(run: Run, stage: Stage) -> tuple[list[PartFooter], int]:
     """Return the footers of all parts of a stage in order, and how many were built."""
     jobs = run.jobs(stage)
-    run.recorder.stage(stage.name, parts_expected=len(jobs))
     done, taken = done_or_taken(run.store, stage, dict(enumerate(jobs)))
+    run.recorder.stage(stage.name, parts_expected=len(jobs), parts_found=len(done))
     note_taken(run, stage.name, taken, len(jobs))
     missing = len(jobs) - len(done)
     for _ in build_missing(run, stage.name, part_task(build_parts, stage.name), jobs, done):

@@ -14,6 +14,7 @@ import xxhash
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
@@ -26,9 +27,12 @@ from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.jobs import following_jobs, part_jobs
 from tasks.dataset.manifest import Manifest, read_manifest
-from tasks.dataset.stage import DatasetContext, PartJob, Stage
+from tasks.dataset.stage import OWN_CODE, DatasetContext, PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
+from tasks.fetch.source_files import told_kind
+from tasks.fetch.source_listing import resolve_source
+from tasks.own_code.named_code import load
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
@@ -57,6 +61,18 @@ class PlannedRun:
         """The crawl's name."""
         return self.source.crawl
 
+    @property
+    def own_stages(self) -> list[str]:
+        """The names of the user's own stages."""
+        return [name for name, plan in self.plans.items() if name not in STAGES and OWN_CODE in plan.config]
+
+    def stage_called(self, name: str) -> Stage:
+        """Return a stage by its name, one of the user's own included."""
+        if name in STAGES:
+            return STAGES[name]
+        own: Stage = load(self.plans[name].config[OWN_CODE])
+        return own
+
     def context(self, plan: StagePlan) -> DatasetContext:
         """Return what a stage sees when its parts are counted."""
         return plan.context(self.store, self.manifests, self.source.model_dump(mode="json"), self.logger.info)
@@ -78,7 +94,7 @@ class PlannedRun:
 
     def is_finished(self, names: Iterable[str]) -> bool:
         """Return whether these stages are done: their manifests, every part, and what programs left."""
-        stages = [STAGES[name] for name in names]
+        stages = [self.stage_called(name) for name in names]
         for stage in stages:
             manifest = read_manifest(self.store, stage.name, self.plans[stage.name].fingerprint)
             if manifest is None:
@@ -103,6 +119,8 @@ def is_done_already(flow: str, recipe: Recipe, settings: RunSettings) -> bool:
     newest = next(newest_runs(store), None)
     if newest is None or (newest.flow, newest.state) != (flow, "completed"):
         return False
+    if newest.settings.get("until") != settings.until:
+        return False
     if newest.recipe != recipe.model_dump(mode="json") or not store.exists(newest.report):
         return False
     planned = plan_run(recipe, settings, goes_on=False, logger=logging.getLogger(__name__))
@@ -117,13 +135,13 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
-    recipe_of_store = pin_data_files(recipe, store)
+    recipe_of_store = pin_own_code(pin_data_files(recipe, store))
     source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
+    source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
@@ -134,7 +152,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
-    if source.crawl != "latest":
+    if source.crawl != "latest" or (source.kind or told_kind(source.base)) != "crawl":
         return source.crawl
     before = newest_run_of(store, recipe.name)
     if goes_on and before:

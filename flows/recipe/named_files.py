@@ -15,9 +15,12 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import UsageError
 from tasks.dataset.data_files import data_file_fields, is_local
+from tasks.fetch.source_files import is_glob
 
 MADE_BY_THE_RUN = {"sft.conversations": ("synthetic_web", "starter"), "evaluate.questions": ("synthetic_web",)}
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
+CODE_FIELDS = (("filter", "rules"), ("filter", "signals"), ("extract", "extractor"))
+"""Fields that name code of the user's own."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store")
 
 Replace = Callable[[str, str], str]
@@ -38,7 +41,26 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(field: str, value: str) -> str:
         return str(folder / value) if _is_local(field, value) else value
 
-    return dict(_replaced(values, Recipe, "", False, absolute))
+    return _with_code_anchored(_replaced(values, Recipe, "", False, absolute), folder)
+
+
+def _with_code_anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the values with the paths of code, FILE.py:NAME, as absolute ones."""
+
+    def anchored(value: Any) -> Any:
+        is_path = isinstance(value, str) and "\n" not in value and value.rpartition(":")[0].endswith(".py")
+        return str(folder / value) if is_path else value
+
+    changed = dict(values)
+    if isinstance(values.get("stages"), list):
+        changed["stages"] = [anchored(item) for item in values["stages"]]
+    for section, field in CODE_FIELDS:
+        given = changed.get(section)
+        if isinstance(given, dict) and field in given:
+            value = given[field]
+            named = [anchored(item) for item in value] if isinstance(value, list) else anchored(value)
+            changed[section] = given | {field: named}
+    return changed
 
 
 def relative_path(values: dict[str, Any]) -> str | None:
@@ -75,7 +97,11 @@ def require_named_files(recipe: Recipe, settings: RunSettings) -> None:
     missing = []
     for field, name in named:
         kind, path = "folder" if _FOLDERS.fullmatch(field) else "file", Path(name)
-        if "://" not in name and not (path.is_dir() if kind == "folder" else path.is_file()):
+        if field == "source.base":
+            kind, is_there = "file or folder", path.exists() or is_glob(name)
+        else:
+            is_there = path.is_dir() if kind == "folder" else path.is_file()
+        if "://" not in name and not is_there:
             missing.append(f"{field}: there is no {kind} {path.absolute()}.")
     if missing:
         raise UsageError("\n".join(missing))

@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.recipe.ladder_config import LadderConfig
+from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from tasks.base.config import Config
@@ -24,6 +25,7 @@ from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
+from tasks.own_code.named_code import OwnCode
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
@@ -77,8 +79,8 @@ class Recipe(Config):
     none. A classifier in `classifiers` is the other way."""
     personal_data: PersonalDataConfig | None = None
     """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    """The vocabulary and what it is trained on."""
+    tokenizer: TokenizerConfig | None = TokenizerConfig()
+    """The vocabulary and what it is trained on; null: the run ends with the corpus, and nothing is tokenized."""
     tokens: TokensConfig = TokensConfig()
     """Encoding, and the split by document."""
     mixture: MixtureConfig | None = None
@@ -90,6 +92,8 @@ class Recipe(Config):
     compression: CompressionConfig | None = None
     """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
     measured."""
+    stages: tuple[OwnCode, ...] = ()
+    """Stages of your own, which the run builds with the data: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     pretrain: Annotated[PretrainSection, _SizesFollow()] | None = None
     """Pretraining; without it the run ends with packed tokens."""
     sft: SftSection | None = None
@@ -98,6 +102,8 @@ class Recipe(Config):
     """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
     """Handing the model to other programs."""
+    launch: LaunchConfig = LaunchConfig()
+    """On which machines training runs. It changes nothing that comes out."""
 
     @model_validator(mode="before")
     @classmethod
@@ -132,6 +138,8 @@ class Recipe(Config):
     def _stages_agree(self) -> Self:
         """Refuse sections that contradict each other, before a run finds out hours later."""
         if self.pretrain:
+            if self.tokenizer is None:
+                raise ValueError("pretrain needs tokens: tokenizer cannot be null")
             if self.pretrain.shape.vocab_size < self.tokenizer.vocab_size:
                 raise ValueError(
                     f"pretrain.shape.vocab_size is {self.pretrain.shape.vocab_size}, less than "
@@ -158,6 +166,7 @@ class Recipe(Config):
         return self
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:
+        assert self.tokenizer
         reserved = reserved_ids(pretrain.objective, pretrain.shape.context)
         if pretrain.shape.vocab_size < self.tokenizer.vocab_size + reserved:
             raise ValueError(

@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 28
 def load_config(path: Path, kind: type[Config]) -> Config:
     """Read the JSON file `path` into the dataclass `kind`; raises BadInput if it cannot be read or a field is wrong."""
     try:
-        values = _json_value(path)
+        values = json_value(read_small(path))
     except OSError as error:
         raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
     except ValueError as error:
@@ -33,15 +33,20 @@ def json_object(path: Path) -> dict[str, Any]:
 
     Raises OSError if it cannot be read, and ValueError if it is something else, too large or nested too deeply.
     """
-    values = _json_value(path)
+    values = json_value(read_small(path))
     if not isinstance(values, dict):
         raise ValueError(f"it holds no object but {_shown(values)}")
     return values
 
 
-def _json_value(path: Path) -> Any:
+def read_small(path: Path) -> bytes:
+    """Return the bytes of a file, of one that `json_value` refuses for its size no more than tell so."""
     with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
+        return file.read(_MAX_BYTES + 1)
+
+
+def json_value(content: bytes) -> Any:
+    """Return the value of JSON that may come from anyone; raises ValueError for what is none, too large or too deep."""
     if len(content) > _MAX_BYTES:
         raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
     try:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from model.base.config_loading import json_object
+from model.base.config_loading import json_value, read_small
 from model.base.errors import BadInput
 from model.base.folder_lock import turn_in
 from model.base.full_disk import is_full_disk, writing
@@ -110,7 +110,7 @@ def dataset_parts(dataset: Path) -> list[Part]:
     found = sorted(dataset.glob("part-*.parquet"))
     manifest = next(filter(Path.is_file, (manifest_beside(dataset), dataset / _INSIDE)), manifest_beside(dataset))
     try:
-        parts = [Part(dataset / name, digest) for name, digest in _listed(manifest)]
+        parts = [Part(dataset / name, digest) for name, digest in _listed(read_small(manifest), str(manifest))]
     except FileNotFoundError:
         parts = [Part(path, None) for path in found]
     except OSError as error:
@@ -171,15 +171,15 @@ def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
         raise BadInput(f"{part} cannot be read ({error}); delete it and {_RUN_AGAIN}") from error
 
 
-def _listed(manifest: Path) -> list[tuple[str, str | None]]:
+def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
     """Return the names and digests of the parts in a manifest."""
     try:
-        parts = [(str(part["path"]), part.get("digest")) for part in json_object(manifest)["parts"]]
+        parts = [(str(part["path"]), part.get("digest")) for part in json_value(manifest)["parts"]]
         if strange := [name for name, _ in parts if not _PART_NAME.fullmatch(name)]:
             raise ValueError(f"{strange[0]!r} is not a part's name")
         return parts
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise BadInput(f"{manifest} is damaged ({error!r}); delete it and {_RUN_AGAIN}") from error
+        raise BadInput(f"{where} is damaged ({error!r}); delete it and {_RUN_AGAIN}") from error
 
 
 def _fetch(files: Any, source: str, target: Path, digest: str | None, url: str) -> None:

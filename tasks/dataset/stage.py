@@ -19,6 +19,9 @@ from tasks.dataset.store import Store
 
 C = TypeVar("C", bound=Config)
 
+OWN_CODE = "own_code"
+"""The entry of a configuration that holds the code of a stage of the user's own."""
+
 
 class Progress(Protocol):
     """Where the work reports to its supervisor how far it is."""
@@ -86,7 +89,7 @@ class PartContext:
 
     def config(self, kind: type[C]) -> C:
         """Return the stage's configuration, validated again as `kind`."""
-        return kind.model_validate(self.job.config)
+        return kind.model_validate({name: value for name, value in self.job.config.items() if name != OWN_CODE})
 
     def input(self, stage: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of the upstream part with this part's index, a row group at a time."""

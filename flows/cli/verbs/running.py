@@ -3,6 +3,7 @@
 import logging
 import os
 import pkgutil
+import signal
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +34,12 @@ ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Traini
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="End where another run is building on the store what this one needs.")
 ]
+MetricsOption = Annotated[
+    str | None, typer.Option("--metrics", help="Folder for a file of metrics that Prometheus' node_exporter reads.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="The last stage to build, such as filter; a later run goes on from there.")
+]
 AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
 
 
@@ -45,13 +52,15 @@ def run(
     worker_memory: WorkerMemoryOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
+    until: UntilOption = None,
     no_wait: NoWaitOption = False,
+    metrics: MetricsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to chat model; without a recipe, the offline demo."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
-    settings |= {"processes": processes, "accelerate_config": accelerate}
-    settings["when_busy"] = "refuse" if no_wait else None
+    settings |= {"processes": processes, "accelerate_config": accelerate, "until": until}
+    settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
     _run_flow("crawl-to-chat", "flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
 
 
@@ -62,12 +71,14 @@ def corpus(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     worker_memory: WorkerMemoryOption = None,
+    until: UntilOption = None,
     no_wait: NoWaitOption = False,
+    metrics: MetricsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Crawl to packed tokens."""
+    """Crawl to packed tokens; to the corpus where the recipe's tokenizer is null."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
-    settings["when_busy"] = "refuse" if no_wait else None
+    settings |= {"until": until, "when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
     _run_flow("corpus", "flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
 
@@ -82,10 +93,11 @@ def _training_verb(name: str, flow: str, words: str) -> None:
         processes: ProcessesOption = 1,
         accelerate: AccelerateOption = None,
         no_wait: NoWaitOption = False,
+        metrics: MetricsOption = None,
         as_json: JsonOption = False,
     ) -> None:
         settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
-        settings["when_busy"] = "refuse" if no_wait else None
+        settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
         _run_flow(name, flow, recipe, overrides, settings, as_json)
 
 
@@ -106,12 +118,15 @@ def _run_flow(
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
+    from flows.stages.registry import STAGES, stages_until
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
+    stages_until(STAGES, settings.until)
     open_store(settings.store)
     _quieten_prefect()
+    from prefect.exceptions import Abort
     from prefect.settings import PREFECT_API_URL
 
     from flows.prepare.planned_run import is_done_already
@@ -131,9 +146,11 @@ def _run_flow(
         try:
             with showing_progress(messages):
                 flow(recipe, settings)
-        except KeyboardInterrupt:
-            messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
-            raise typer.Exit(130) from None
+        except (KeyboardInterrupt, Abort) as ended:
+            is_ctrl_c = isinstance(ended.__cause__ or ended, KeyboardInterrupt)
+            how = "Interrupted" if is_ctrl_c else "Cancelled"
+            messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
 
     _show_outcome(settings.store, as_json)
 

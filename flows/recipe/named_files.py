@@ -47,10 +47,27 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         return str(folder / value) if _is_local(field, value) else value
 
     def absolute_code(field: str, value: str) -> str:
-        is_path = "\n" not in value and value.rpartition(":")[0].endswith(".py")
-        return str(folder / value) if is_path else value
+        return str(folder / value) if _is_code_path(value) else value
 
     return dict(_replaced(values, Recipe, "", None, _Ways(absolute, absolute_code)))
+
+
+def relative_path(values: dict[str, Any]) -> str | None:
+    """Return `field: path` for a relative path among a recipe's plain values; None where there is none."""
+    found: list[str] = []
+
+    def note(field: str, value: str) -> str:
+        if _is_local(field, value) and not Path(value.removeprefix("file://")).is_absolute():
+            found.append(f"{field}: {value}")
+        return value
+
+    def note_code(field: str, value: str) -> str:
+        if _is_code_path(value) and not Path(value).is_absolute():
+            found.append(f"{field}: {value}")
+        return value
+
+    _replaced(values, Recipe, "", None, _Ways(note, note_code))
+    return next(iter(found), None)
 
 
 def named_paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -86,6 +103,10 @@ def require_named_files(recipe: Recipe, settings: RunSettings) -> None:
 
 def _is_local(field: str, value: str) -> bool:
     return value not in MADE_BY_THE_RUN.get(field, ()) and is_local(value)
+
+
+def _is_code_path(value: str) -> bool:
+    return "\n" not in value and value.rpartition(":")[0].endswith(".py")
 
 
 def _replaced(value: Any, annotation: Any, field: str, replace: Replace | None, ways: _Ways) -> Any:

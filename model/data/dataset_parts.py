@@ -8,7 +8,6 @@ Notable:
   checked, and read from there; processes that share the folder share the copy.
 """
 
-import json
 import random
 import re
 import tempfile
@@ -24,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from model.base.config_loading import json_value, read_small
 from model.base.errors import BadInput
 from model.base.folder_lock import turn_in
 from model.base.full_disk import is_full_disk, writing
@@ -111,7 +111,7 @@ def dataset_parts(dataset: Path) -> list[Part]:
     found = sorted(dataset.glob("part-*.parquet"))
     manifest = next(filter(Path.is_file, (manifest_beside(dataset), dataset / _INSIDE)), manifest_beside(dataset))
     try:
-        parts = [Part(dataset / name, digest) for name, digest in _listed(manifest.read_bytes(), str(manifest))]
+        parts = [Part(dataset / name, digest) for name, digest in _listed(read_small(manifest), str(manifest))]
     except FileNotFoundError:
         parts = [Part(path, None) for path in found]
     except OSError as error:
@@ -175,7 +175,7 @@ def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
 def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
     """Return the names and digests of the parts in a manifest."""
     try:
-        parts = [(str(part["path"]), part.get("digest")) for part in json.loads(manifest)["parts"]]
+        parts = [(str(part["path"]), part.get("digest")) for part in json_value(manifest)["parts"]]
         if strange := [name for name, _ in parts if not _PART_NAME.fullmatch(name)]:
             raise ValueError(f"{strange[0]!r} is not a part's name")
         return parts

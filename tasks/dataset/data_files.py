@@ -14,9 +14,12 @@ from typing import Annotated
 
 import fsspec
 import xxhash
+from pydantic import Field
 
 from tasks.base.errors import UsageError
+from tasks.dataset.https_files import read_https
 from tasks.dataset.marked_fields import M, with_marked_replaced
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 from tasks.dataset.store import Store
 
 _BUILTIN = "builtin:"
@@ -30,7 +33,7 @@ class NamesFile:
     """Marks a field whose value names a file."""
 
 
-DataFile = Annotated[str, NamesFile()]
+DataFile = Annotated[str, Field(json_schema_extra=NO_SECRET), NamesFile()]
 """A file's path, a URL of https, s3 or gs, or `builtin:NAME` for one that comes with Sluice."""
 
 
@@ -78,8 +81,11 @@ def _read(value: str, field: str) -> bytes:
     if is_local(path) and Path(path).exists() and not Path(path).is_file():
         raise UsageError(f"{field}: {value} is not a file.")
     try:
-        with Path(path).open("rb") if is_local(path) else fsspec.open(path, "rb") as file:
-            content: bytes = file.read(_MAX_BYTES + 1)
+        if path.startswith("https://"):
+            content = read_https(path, _MAX_BYTES + 1)
+        else:
+            with Path(path).open("rb") if is_local(path) else fsspec.open(path, "rb") as file:
+                content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise UsageError(f"{field}: there is no file {value}.") from error
     except (OSError, ValueError, ImportError) as error:

@@ -12,11 +12,12 @@ from model.metrics.flops import count_parameters
 from tasks.base.config import Config
 
 SOURCE = (
-    "batch and AdamW's rate: OLMo-core's ladder, 2048*160*(N/108M)^(2/3) tokens, to the nearest power of two of"
-    " sequences on each GPU, and 0.0047*(N/108M)^(-1/3)/2; Muon's rate: nanochat's, 0.02*sqrt(batch/524,288)"
+    "batch: OLMo-core's ladder, 2048*160*(N/108M)^(2/3) tokens, to the nearest power of two of sequences on each GPU;"
+    " rates: nanochat's, times sqrt(batch/524,288), those of embedding and head times sqrt(768/width)"
 )
-_SIZE, _BATCH, _RATE = 108e6, 2048 * 160, 0.0047 / 2
-_MUON_RATE, _MUON_BATCH = 0.02, 1 << 19
+_SIZE, _BATCH = 108e6, 2048 * 160
+_RATE_BATCH, _RATE_WIDTH = 1 << 19, 768
+_MUON_RATE, _EMBEDDING_RATE, _HEAD_RATE = 0.02, 0.3, 0.008
 
 
 class LearningRates(Config):
@@ -25,10 +26,10 @@ class LearningRates(Config):
     batch_tokens: int
     """Positions of one optimizer step."""
     global_batch_size: int
-    lr: float
-    """Peak learning rate of AdamW."""
-    muon_lr: float
-    """Peak learning rate of Muon."""
+    matrix_lr: float
+    """Peak learning rate of the blocks' matrices."""
+    embedding_lr: float
+    head_lr: float
     source: str
 
 
@@ -37,11 +38,13 @@ def learning_rules(shape: ModelShape, gpus: int) -> LearningRates:
     size = count_parameters(shape).matrices / _SIZE
     share = 1 << max(0, round(math.log2(_BATCH * size ** (2 / 3) / shape.context / gpus)))
     batch = share * gpus * shape.context
+    by_batch, by_width = (batch / _RATE_BATCH) ** 0.5, (_RATE_WIDTH / shape.hidden_size) ** 0.5
     return LearningRates(
         batch_tokens=batch,
         global_batch_size=share * gpus,
-        lr=_RATE * size ** (-1 / 3),
-        muon_lr=_MUON_RATE * (batch / _MUON_BATCH) ** 0.5,
+        matrix_lr=_MUON_RATE * by_batch,
+        embedding_lr=_EMBEDDING_RATE * by_batch * by_width,
+        head_lr=_HEAD_RATE * by_batch * by_width,
         source=SOURCE,
     )
 
@@ -52,8 +55,10 @@ def carried_over(
     """Carry an optimizer and a batch, tuned for one shape, over to another by the same rules."""
     size = count_parameters(shape).matrices / count_parameters(tuned).matrices
     sequences = max(1, round(global_batch_size * size ** (2 / 3)))
+    by_width = (tuned.hidden_size / shape.hidden_size) ** 0.5
     rates = {
-        "lr": optimizer.lr * size ** (-1 / 3),
-        "muon_lr": optimizer.muon_lr * (sequences / global_batch_size) ** 0.5,
+        "lr_scale": optimizer.lr_scale * (sequences / global_batch_size) ** 0.5,
+        "embedding_lr": optimizer.embedding_lr * by_width,
+        "head_lr": optimizer.head_lr * by_width,
     }
     return dataclasses.replace(optimizer, **rates), sequences

@@ -169,8 +169,9 @@ def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates]:
     learning = LearningRates(
         batch_tokens=batch,
         global_batch_size=loop.global_batch_size,
-        lr=optimizer.lr,
-        muon_lr=optimizer.muon_lr,
+        matrix_lr=optimizer.matrix_lr,
+        embedding_lr=optimizer.lr_scale * optimizer.embedding_lr,
+        head_lr=optimizer.lr_scale * optimizer.head_lr,
         source="the recipe",
     )
     return Allocation(section.shape, batch * loop.steps), learning

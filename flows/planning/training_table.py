@@ -40,8 +40,8 @@ def _rows(plan: TrainingPlan) -> Iterator[tuple[str, str, str]]:
     batch = f"{learning.global_batch_size:,} sequences of {shape.context:,}"
     yield "tokens a step", short(learning.batch_tokens), batch
     yield "steps", f"{plan.steps:,}", ""
-    rates = f"AdamW; Muon {learning.muon_lr:.3g}; {learning.source}"
-    yield "learning rate", f"{learning.lr:.3g}", rates
+    rates = f"of matrices; embedding {learning.embedding_lr:.3g}, head {learning.head_lr:.3g}; {learning.source}"
+    yield "learning rate", f"{learning.matrix_lr:.3g}", rates
     share = f"{basis['flop']}; attention is {plan.attention_share:.0%}"
     yield "FLOP", f"{plan.flop:.3g}", share
     yield "loss", _loss(plan.outcomes[0].loss), f"nats per token; {basis['loss']}"

@@ -58,8 +58,8 @@ class ModelShape:
     """Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.4.3)."""
     norm_epsilon: float = 1e-6
     """Added to the mean square inside each RMSNorm."""
-    tied_embeddings: bool = True
-    """Whether the output head is the embedding itself."""
+    tied_embeddings: bool = False
+    """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
     rope_scaling: Literal["none", "linear", "yarn"] = "none"
     """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
     slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
@@ -100,29 +100,49 @@ class OptimizerConfig:
 
     name: OptimizerName = "muon"
     """`muon`: Muon for the blocks' matrices, AdamW for the rest. `adamw`: AdamW for everything."""
+    lr_scale: float = 1.0
+    """Factor of all the peak learning rates below: one number for a gentler run, such as finetuning."""
+    muon_lr: float = 0.03
+    """Muon's, for the blocks' matrices: the size of its update, relative to a matrix of orthonormal rows."""
     lr: float = 4e-3
-    """Peak learning rate of AdamW: about the step of each weight."""
-    muon_lr: float = 0.02
-    """Peak learning rate of Muon: the root mean square of its update, relative to a matrix of orthonormal rows."""
+    """AdamW's, for the blocks' matrices with `adamw`: about the step of each weight."""
+    norm_lr: float = 0.03
+    """AdamW's, for the scales of the norms, which begin at 1."""
+    embedding_lr: float = 0.4
+    """AdamW's, for an embedding that is not the head too."""
+    head_lr: float = 0.01
+    """AdamW's, for the output head, tied or not."""
     beta1: float = 0.9
-    """AdamW's decay of the gradient's mean, per step."""
+    """AdamW's decay of the gradient's mean, per step, for matrices and norms."""
     beta2: float = 0.95
-    """AdamW's decay of the squared gradient's mean, per step."""
+    """AdamW's decay of the squared gradient's mean, per step, for matrices and norms."""
+    table_beta1: float = 0.8
+    """The same as `beta1` for embedding and head."""
+    table_beta2: float = 0.995
+    """The same as `beta2` for embedding and head: slow, since most tokens are in few batches."""
+    epsilon: float = 1e-10
+    """Added to the root of AdamW's mean squared gradient."""
     momentum: float = 0.95
     """Muon's Nesterov momentum, per step."""
-    weight_decay: float = 0.0
-    """Decoupled decay of matrices and embeddings per step, as a fraction of the learning rate."""
+    weight_decay: float = 0.5
+    """Decoupled decay of the blocks' matrices per step, as a fraction of their learning rate; with Muon, of the weights
+    alone whose update goes the same way (cautious decay, arXiv:2510.12402)."""
     gradient_clip: float = 1.0
     """Largest norm of the whole gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
         _require_finite(self)
-        for name in ("lr", "muon_lr"):
+        for name in ("lr_scale", "muon_lr", "lr", "norm_lr", "embedding_lr", "head_lr", "epsilon"):
             _require(getattr(self, name) > 0, f"{name} must be positive")
-        for name in ("beta1", "beta2", "momentum"):
+        for name in ("beta1", "beta2", "table_beta1", "table_beta2", "momentum"):
             _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("weight_decay", "gradient_clip"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
+
+    @property
+    def matrix_lr(self) -> float:
+        """Peak learning rate of the blocks' matrices."""
+        return self.lr_scale * (self.muon_lr if self.name == "muon" else self.lr)
 
 
 @dataclass(frozen=True)

@@ -148,15 +148,21 @@ def compile_parts(model: nn.Module, blocks: tuple[type[nn.Module], ...], device:
 def initialise(model: nn.Module, seed: int) -> None:
     """Fill in initial weights, the same ones for a seed on any device or number of processes.
 
-    Matrices are normal with a deviation of 1/sqrt(inputs); the two that write into the residual stream start at zero,
-    so that every block starts as the identity (Fixup, arXiv:1901.09321; muP, arXiv:2203.03466, appendix D.2).
+    Matrices are normal with a deviation of 1/sqrt(inputs), half of it for gate and up projections; the two that write
+    into the residual stream start at zero, so that every block starts as the identity (Fixup, arXiv:1901.09321; muP,
+    arXiv:2203.03466, appendix D.2). The deviation of an embedding of its own is near that of what blocks add to the
+    stream, that of a head of its own near 0; a table that is both lies between.
     """
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in model.named_parameters():
+    weights = dict(model.named_parameters())  # a tied table once, under the embedding's name
+    tables = {"embed_tokens": 0.8, "lm_head": 0.001} if "lm_head.weight" in weights else {"embed_tokens": 0.02}
+    for name, parameter in weights.items():
         if parameter.ndim < 2:
             parameter.fill_(1.0)
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
             parameter.zero_()
         else:
-            deviation = 0.02 if name.endswith(("embed_tokens.weight", "lm_head.weight")) else parameter.shape[1] ** -0.5
+            module = name.split(".")[-2]
+            gain = 0.5 if module in ("gate_proj", "up_proj") else 1.0
+            deviation = tables.get(module, gain * parameter.shape[1] ** -0.5)
             parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))

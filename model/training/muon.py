@@ -4,6 +4,7 @@ orthonormal rows or columns.
 Notable:
 - The orthogonal factor comes from five Polar Express steps (arXiv:2505.16932, section 4), which are matrix products
   only; matrices of one shape go through them as a single batch.
+- Decay is cautious (arXiv:2510.12402): it takes from the weights alone that the update makes smaller too.
 - Under DDP every process holds the same averaged gradient and makes the same update, so nothing is exchanged. Under
   FSDP2 momentum and weights stay sharded, and only the updates are gathered (model/training/muon_shards.py).
 """
@@ -74,9 +75,11 @@ class Muon(Optimizer):
             factors = on_whole_matrices(updates, rows, like.device_mesh.get_group(), whole)
         else:
             factors = whole(updates)
+        factors_held = list(factors.to(like.dtype).unbind(0))
         if group["weight_decay"]:
-            torch._foreach_mul_(matrices, 1.0 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(matrices, list(factors.to(like.dtype).unbind(0)), alpha=-scale)
+            for matrix, factor in zip(matrices, factors_held, strict=True):
+                matrix.addcmul_(matrix, matrix * factor > 0, value=-group["lr"] * group["weight_decay"])
+        torch._foreach_add_(matrices, factors_held, alpha=-scale)
 
 
 def _held_here(tensor: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Notable: to add one, write its builder, add it to `BUILDERS` and to `OptimizerNa
 what it keeps for each weight (flows/planning/memory.py).
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,34 +13,43 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from model.base.config import OptimizerConfig, OptimizerName
+from model.objectives.objectives import LanguageModel
 from model.training.muon import Muon
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A model's parameters, by what they are."""
+    """A model's parameters by what they are: each kind learns at a rate of its own."""
 
     matrices: list[nn.Parameter] = field(default_factory=list)
-    """Inside the blocks."""
-    tables: list[nn.Parameter] = field(default_factory=list)
-    """Embedding and head."""
+    """Inside the blocks; the only ones that decay."""
     scales: list[nn.Parameter] = field(default_factory=list)
-    """Of the norms; never decayed."""
+    """Of the norms."""
+    embedding: list[nn.Parameter] = field(default_factory=list)
+    """None where it is the head too."""
+    head: list[nn.Parameter] = field(default_factory=list)
 
 
-def build_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
+def build_optimizers(model: LanguageModel, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
     """Return the optimizers that together train each float32 parameter of `model` once; Muon's products in `dtype`."""
-    weights = Weights()
-    for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
-            weights.scales.append(parameter)
-        else:
-            (weights.matrices if ".layers." in f".{name}" else weights.tables).append(parameter)
-    optimizers = BUILDERS[config.name](weights, config, dtype)
+    optimizers = BUILDERS[config.name](_by_kind(model), config, dtype)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
+            group["lr"] *= config.lr_scale
             group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _by_kind(model: LanguageModel) -> Weights:
+    weights = Weights()
+    for parameter in model.parameters():
+        if parameter is model.lm_head.weight:
+            weights.head.append(parameter)
+        elif parameter is model.embed_tokens.weight:
+            weights.embedding.append(parameter)
+        else:
+            (weights.scales if parameter.ndim < 2 else weights.matrices).append(parameter)
+    return weights
 
 
 def set_learning_rates(optimizers: list[Optimizer], factor: float) -> None:
@@ -50,16 +60,19 @@ def set_learning_rates(optimizers: list[Optimizer], factor: float) -> None:
 
 
 def _adamw(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
-    groups = [
-        {"params": weights.matrices + weights.tables, "weight_decay": config.weight_decay},
-        {"params": weights.scales, "weight_decay": 0.0},
-    ]
-    return [AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)]
+    betas, table_betas = (config.beta1, config.beta2), (config.table_beta1, config.table_beta2)
+    groups = (
+        {"params": weights.matrices, "lr": config.lr, "betas": betas, "weight_decay": config.weight_decay},
+        {"params": weights.scales, "lr": config.norm_lr, "betas": betas},
+        {"params": weights.embedding, "lr": config.embedding_lr, "betas": table_betas},
+        {"params": weights.head, "lr": config.head_lr, "betas": table_betas},
+    )
+    return [AdamW([group for group in groups if group["params"]], eps=config.epsilon, weight_decay=0.0, fused=True)]
 
 
 def _muon(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
     muon = Muon(weights.matrices, config.muon_lr, config.momentum, config.weight_decay, dtype)
-    return [*_adamw(Weights(tables=weights.tables, scales=weights.scales), config, dtype), muon]
+    return [*_adamw(dataclasses.replace(weights, matrices=[]), config, dtype), muon]
 
 
 BUILDERS: dict[OptimizerName, Callable[[Weights, OptimizerConfig, torch.dtype], list[Optimizer]]] = {

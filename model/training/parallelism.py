@@ -34,7 +34,7 @@ def wrap_for_training(
     accelerator: Accelerator,
     model: LanguageModel,
     loop: LoopConfig,
-    optimizers_for: Callable[[nn.Module], list[Optimizer]],
+    optimizers_for: Callable[[LanguageModel], list[Optimizer]],
 ) -> tuple[nn.Module, list[Optimizer]]:
     """Wrap a model, whose weights are the same on every process, for training; return it and its optimizers.
 

@@ -281,7 +281,7 @@ class _Trainer:
         if outcome.fault is not None:
             self._log.write("skipped", self._step, loss=str(loss), grad_norm=str(norm), reason=outcome.fault)
         elif self._step % self._run.loop.log_every == 0 or self._step == self._run.loop.steps:
-            self._log.write_step(self._step, self._tokens, loss, self._run.optimizer.lr * factor, norm)
+            self._log.write_step(self._step, self._tokens, loss, self._run.optimizer.matrix_lr * factor, norm)
 
     def _rewind(self, outcome: _StepOutcome) -> None:
         """Go back to the newest checkpoint saved between good steps, and skip all batches seen since."""
@@ -308,7 +308,7 @@ class _Trainer:
         or_else = ", or set loop.spike_sigma to 0 if such losses are expected" if finite else ""
         return (
             f"the loss or its gradient was {what} in {IN_A_ROW} steps in a row, up to step {self._step}{again}; lower "
-            f"optimizer.lr and optimizer.muon_lr or raise schedule.warmup_steps{or_else}"
+            f"optimizer.lr_scale or raise schedule.warmup_steps{or_else}"
         )
 
     def _evaluate(self) -> None:

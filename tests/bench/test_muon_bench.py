@@ -51,10 +51,11 @@ def test_muon_reaches_adamws_loss_with_70_percent_of_the_tokens(crawl_tokens: Pa
         return held_out_loss(tokens, packing, TWO_MILLION.shape, loop, optimizer, schedule)
 
     cosine = ScheduleConfig("cosine", 10, final_fraction=0.1)
-    all_tokens = {"AdamW": loss(ADAMW_STEPS, OptimizerConfig(name="adamw", lr=1e-3), cosine)}
+    adamw = OptimizerConfig(name="adamw", lr=1e-3, norm_lr=1e-3, embedding_lr=1e-3, head_lr=1e-3, weight_decay=0.0)
+    all_tokens = {"AdamW": loss(ADAMW_STEPS, adamw, cosine)}
     for name, rival in (("nanoGPT-style", nanogpt_style), ("transformers", transformers_style)):
         model = rival(TWO_MILLION.shape)
         all_tokens[name] = rival_held_out_loss(tokens, model, TWO_MILLION, ADAMW_STEPS, 4e-3, cosine)
-    muon = loss(MUON_STEPS, OptimizerConfig(name="muon", lr=8e-3, muon_lr=0.03), ScheduleConfig(warmup_steps=10))
+    muon = loss(MUON_STEPS, OptimizerConfig(), ScheduleConfig(warmup_steps=10))
     show("Held-out loss, nats a token", {**all_tokens, "Muon, 70% of the tokens": muon})
     assert muon <= min(all_tokens.values())

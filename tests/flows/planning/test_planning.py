@@ -31,7 +31,14 @@ from tests.conftest import run_sluice
 from tests.flows.report_stores import RECIPE, add_training, synthetic_web_run
 
 GPT2 = ModelShape(
-    vocab_size=32768, layers=12, hidden_size=768, heads=12, kv_heads=12, intermediate_size=2048, context=2048
+    vocab_size=32768,
+    layers=12,
+    hidden_size=768,
+    heads=12,
+    kv_heads=12,
+    intermediate_size=2048,
+    context=2048,
+    tied_embeddings=True,
 )
 CHINCHILLA_FLOP = 5.76e23
 """Of the 70B model that was trained on 1.4T tokens (arXiv:2203.15556, section 4)."""
@@ -126,22 +133,25 @@ def test_an_impossible_budget_is_refused(given: dict[str, object], message: str)
 
 
 def test_rules_at_the_size_they_are_stated_for() -> None:
-    """OLMo-core's: at 108M parameters 160 sequences of 2,048 and 0.00235; here to the next power of two."""
+    """OLMo-core's: at 108M parameters 160 sequences of 2,048, here to the next power of two; nanochat's rates."""
     shape = dataclasses.replace(GPT2, layers=12, hidden_size=864, heads=12, head_dim=72, intermediate_size=2328)
     assert count_parameters(shape).matrices == pytest.approx(108e6, rel=0.01)
     rules = learning_rules(shape, 1)
     assert rules.global_batch_size == 128
-    assert rules.lr == pytest.approx(0.00235, rel=0.01)
+    assert rules.matrix_lr == pytest.approx(0.02 * 2**-0.5)
+    assert rules.head_lr == pytest.approx(0.008 * 2**-0.5 * (768 / 864) ** 0.5)
     assert learning_rules(shape, 8).global_batch_size % 8 == 0
 
 
 def test_a_recipes_own_values_are_carried_over() -> None:
-    tuned = OptimizerConfig(lr=0.008, muon_lr=0.03)
+    tuned = OptimizerConfig(muon_lr=0.03, embedding_lr=0.3, head_lr=0.01)
     assert carried_over(tuned, 16, GPT2, GPT2) == (tuned, 16)
     half = dataclasses.replace(GPT2, layers=6, hidden_size=384, heads=6, kv_heads=6, intermediate_size=1024)
     optimizer, sequences = carried_over(tuned, 16, GPT2, half)
     assert sequences == 4
-    assert [optimizer.lr, optimizer.muon_lr] == pytest.approx([0.016, 0.015])
+    rates = [optimizer.matrix_lr, optimizer.embedding_lr, optimizer.head_lr]
+    assert rates == pytest.approx([0.015, 0.3 * 2**0.5, 0.01 * 2**0.5])
+    assert optimizer.lr_scale == 0.5
 
 
 def ways(fits: tuple[MemoryFit, ...]) -> dict[tuple[str, bool], MemoryFit]:

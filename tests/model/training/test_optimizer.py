@@ -65,7 +65,26 @@ def test_every_parameter_has_one_optimizer(name: OptimizerName, tied: bool) -> N
 
 
 def test_learning_rates_follow_the_factor() -> None:
-    config = OptimizerConfig(lr=0.004, muon_lr=0.02)
-    optimizers = build_optimizers(Transformer(ModelShape(**SHAPE)), config, torch.float32)
+    config = OptimizerConfig(lr_scale=0.1, norm_lr=0.03, embedding_lr=0.4, head_lr=0.01, muon_lr=0.02)
+    optimizers = build_optimizers(Transformer(ModelShape(**SHAPE, tied_embeddings=False)), config, torch.float32)
     set_learning_rates(optimizers, 0.5)
-    assert [optimizer.param_groups[0]["lr"] for optimizer in optimizers] == [0.002, 0.01]
+    rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.0015, 0.02, 0.0005, 0.001])
+
+
+def test_decay_takes_from_weights_that_the_update_makes_smaller_too() -> None:
+    """Cautious decay (arXiv:2510.12402); the update is the gradient's sign where the gradient is a diagonal."""
+    weight = nn.Parameter(torch.diag(torch.tensor([2.0, -2.0, 2.0, 2.0])))
+    weight.grad = torch.diag(torch.tensor([1.0, 1.0, -1.0, 1.0]))
+    Muon([weight], lr=0.1, momentum=0.0, weight_decay=0.5).step()
+    moved = weight.detach().diagonal() - torch.tensor([2.0, -2.0, 2.0, 2.0])
+    torch.testing.assert_close(moved, torch.tensor([-0.2, -0.1, 0.1, -0.2]), atol=0.015, rtol=0)
+
+
+def test_only_the_matrices_of_the_blocks_decay() -> None:
+    model = Transformer(ModelShape(**SHAPE))
+    matrices = {id(weight) for weight in model.layers.parameters() if weight.ndim == 2}
+    for name in get_args(OptimizerName):
+        optimizers = build_optimizers(model, OptimizerConfig(name=name, weight_decay=0.5), torch.float32)
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups if group["weight_decay"]]
+        assert {id(weight) for group in groups for weight in group["params"]} == matrices

@@ -22,7 +22,7 @@ from tests.model.continuations import continued
 from tests.model.parrot import write_export
 
 SHAPES = {
-    "2M": ModelShape(2048, 4, 192, 4, 2, 512, 512),
+    "2M": ModelShape(2048, 4, 192, 4, 2, 512, 512, tied_embeddings=True),
     "14M": ModelShape(8192, 8, 384, 6, 2, 1024, 512, tied_embeddings=True),
 }
 PROMPT, NEW = 128, 64

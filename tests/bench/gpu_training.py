@@ -31,18 +31,41 @@ from tests.bench.packed_corpus import Sizes
 
 SIZES = {
     "tiny": Sizes(
-        ModelShape(vocab_size=2048, layers=2, hidden_size=64, heads=2, kv_heads=1, intermediate_size=128, context=128),
+        ModelShape(
+            vocab_size=2048,
+            layers=2,
+            hidden_size=64,
+            heads=2,
+            kv_heads=1,
+            intermediate_size=128,
+            context=128,
+            tied_embeddings=True,
+        ),
         4,
     ),
     "124M": Sizes(
         ModelShape(
-            vocab_size=50_304, layers=12, hidden_size=768, heads=12, kv_heads=12, intermediate_size=2048, context=2048
+            vocab_size=50_304,
+            layers=12,
+            hidden_size=768,
+            heads=12,
+            kv_heads=12,
+            intermediate_size=2048,
+            context=2048,
+            tied_embeddings=True,
         ),
         32,
     ),
     "1B": Sizes(
         ModelShape(
-            vocab_size=32_768, layers=20, hidden_size=2048, heads=16, kv_heads=16, intermediate_size=5632, context=2048
+            vocab_size=32_768,
+            layers=20,
+            hidden_size=2048,
+            heads=16,
+            kv_heads=16,
+            intermediate_size=5632,
+            context=2048,
+            tied_embeddings=True,
         ),
         8,
     ),

@@ -28,7 +28,14 @@ def memory() -> tuple[float, float]:
 def main(datasets: Path, cache: Path, context: int, sequences: int) -> None:
     """Read every batch of one epoch."""
     shape = ModelShape(
-        vocab_size=32768, layers=1, hidden_size=2, heads=1, kv_heads=1, intermediate_size=2, context=context
+        vocab_size=32768,
+        layers=1,
+        hidden_size=2,
+        heads=1,
+        kv_heads=1,
+        intermediate_size=2,
+        context=context,
+        tied_embeddings=True,
     )
     data, _ = open_training_data(
         open_token_cache(datasets / "tokens", cache), datasets / "packing", shape, sequences, seed=1

@@ -32,11 +32,31 @@ class Sizes:
 
 
 TWO_MILLION = Sizes(
-    ModelShape(vocab_size=2048, layers=4, hidden_size=192, heads=4, kv_heads=4, intermediate_size=512, context=256), 16
+    ModelShape(
+        vocab_size=2048,
+        layers=4,
+        hidden_size=192,
+        heads=4,
+        kv_heads=4,
+        intermediate_size=512,
+        context=256,
+        tied_embeddings=True,
+    ),
+    16,
 )
 """2.2M parameters."""
 TWELVE_MILLION = Sizes(
-    ModelShape(vocab_size=4096, layers=6, hidden_size=384, heads=6, kv_heads=6, intermediate_size=1024, context=256), 8
+    ModelShape(
+        vocab_size=4096,
+        layers=6,
+        hidden_size=384,
+        heads=6,
+        kv_heads=6,
+        intermediate_size=1024,
+        context=256,
+        tied_embeddings=True,
+    ),
+    8,
 )
 """12.2M parameters."""
 _MEDIAN_TOKENS, _SPREAD = 400, 1.0

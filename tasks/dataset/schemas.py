@@ -72,7 +72,18 @@ SIGNATURES = pa.schema(
     ]
 )
 
-CANDIDATES = pa.schema([("left", pa.int64()), ("right", pa.int64())])  # rows of the signatures dataset
+PARTITIONED = pa.schema(
+    [
+        ("partition", pa.int32()),  # of the join; a row group has one only
+        ("place", pa.int64()),  # part and row of the signatures (`tasks.dedup.edges.place_of`)
+        ("text_hash", pa.string()),
+        ("n_chars", pa.int64()),
+        ("bands", pa.list_(pa.uint64())),  # those of this partition
+        ("sketch", pa.binary()),
+    ]
+)
+
+CANDIDATES = pa.schema([("left", pa.int64()), ("right", pa.int64())])  # places, the smaller one first
 
 DUPLICATES = pa.schema(
     [
@@ -80,8 +91,11 @@ DUPLICATES = pa.schema(
         ("kept", pa.bool_()),
         ("cluster", pa.string()),  # the id of the document kept for this cluster
         ("reason", pa.string()),  # exact_duplicate | near_duplicate; null for the one kept
+        ("size", pa.int64()),  # documents of the cluster, for the one kept; null for the others
     ]
 )
+
+CLUSTERS = pa.schema([("place", pa.int64()), *DUPLICATES])
 
 SEGMENT = pa.struct([("part", pa.int32()), ("row", pa.int32()), ("start", pa.int32()), ("length", pa.int32())])
 PACKING = pa.schema([("sequence", pa.int64()), ("segments", pa.list_(SEGMENT))])

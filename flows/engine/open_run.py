@@ -15,6 +15,7 @@ from prefect.states import Crashed
 
 from flows.engine.outcome_artifacts import publish_outcome
 from flows.engine.run import Run
+from flows.engine.task_runner import part_submission
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.recipe import Recipe
@@ -50,8 +51,9 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     )
     logger.info("run %s in %s", recorder.record.run, planned.store.url)
     holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
-        run = Run(**vars(planned), recorder=recorder, leases=leases)
+    on_takeover = partial(_mark_killed, planned.store, logger)
+    with part_submission(settings) as submit, Leases(planned.store, holder, on_takeover) as leases:
+        run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit)
         try:
             yield run
         except Exception as error:

@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 from flows.engine.progress_artifact import ProgressArtifact
+from flows.engine.task_runner import Submit, to_threads
 from flows.prepare.planned_run import PlannedRun
 from flows.recipe.stage_plan import StagePlan
 from flows.store.run_record import Recorder, state_after
@@ -21,6 +22,8 @@ class Run(PlannedRun):
 
     recorder: Recorder
     leases: Leases
+    submit: Submit = field(default=to_threads, kw_only=True)
+    """Submits a part task, to whatever runs them."""
     shown: dict[str, ProgressArtifact] = field(default_factory=dict, kw_only=True)
     """What shows a stage's progress in Prefect's UI, by stage."""
     stopping: Event = field(default_factory=Event, kw_only=True)

@@ -19,6 +19,10 @@ class RunSettings(Config):
     """Folder or fsspec URL that holds everything the run makes."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Parts worked on at a time, each in a process of its own; by default as many as the machine has cores."""
+    runner: Literal["threads", "dask", "ray"] = "threads"
+    """What hands out the parts: threads here, or a Dask or Ray cluster; each part has a process of its own."""
+    runner_address: str | None = None
+    """The cluster: tcp://HOST:PORT of a Dask scheduler, ray://HOST:PORT; none starts `workers` workers here."""
     worker_memory_gib: float = Field(default=4.0, gt=0)
     """Resident memory at which a worker is ended, in GiB."""
     part_hours: float = Field(default=6.0, gt=0)

@@ -105,7 +105,13 @@ def tokens_schema(vocab_size: int) -> pa.Schema:
     """Return the columns of the token parts: uint16 ids where the vocabulary allows it, uint32 above."""
     token = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
     return pa.schema(
-        [("id", pa.string()), ("tokens", pa.list_(token)), ("n_bytes", pa.int32()), ("split", pa.string())]
+        [
+            ("id", pa.string()),
+            ("tokens", pa.list_(token)),
+            ("n_tokens", pa.int32()),  # so that lengths are read without the tokens
+            ("n_bytes", pa.int32()),  # of the text in UTF-8
+            ("split", pa.string()),  # train | validation
+        ]
     )
 
 

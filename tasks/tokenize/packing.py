@@ -85,12 +85,12 @@ def _training_documents(context: PartContext, mixing: _Mixing | None) -> _Docume
     parts, rows, lengths = ([np.empty(0, dtype=np.int32)] for _ in range(3))
     times, keys = [np.empty(0)], [np.empty(0, dtype=np.uint64)]
     first_row: Counter[int] = Counter()
-    columns = ["tokens", "split", *(["id"] if mixing else [])]
+    columns = ["n_tokens", "split", *(["id"] if mixing else [])]
     for index, table in context.all_inputs("tokens", columns):
         training = np.flatnonzero(pc.equal(table["split"], TRAIN).to_numpy(zero_copy_only=False))
         rows.append((first_row[index] + training).astype(np.int32))
         parts.append(np.full(len(training), index, dtype=np.int32))
-        lengths.append(pc.list_value_length(table["tokens"]).to_numpy()[training].astype(np.int32))
+        lengths.append(table["n_tokens"].to_numpy()[training])
         first_row[index] += table.num_rows
         if mixing:
             ids = table["id"].take(pa.array(training))

@@ -26,8 +26,9 @@ from tasks.dataset.stage import Stage
 from tasks.dataset.store import Store
 from tasks.fetch import selected_records, selection
 from tasks.fetch.columnar_index import index_rows, list_index_files
-from tasks.fetch.crawl_listing import SourceConfig, list_warcs, resolve_crawl
+from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.fetch.range_fetching import file_size
+from tasks.fetch.source_listing import resolve_source, source_files, source_root
 from tasks.fetch.wanted_dataset import fetch_cost
 from tasks.part_runner import run_part
 from tasks.sources.byte_source import byte_source
@@ -86,7 +87,8 @@ def acquisition_cost(recipe: Recipe, store: Store, on_part: OnPart) -> Acquisiti
             whole_warcs=web.warcs,
             basis={"pages": "nothing is fetched"},
         )
-    source = recipe.source.model_copy(update={"crawl": resolve_crawl(recipe.source)})
+    source = resolve_source(recipe.source)
+    recipe = recipe.model_copy(update={"source": source})
     return _of_selection(recipe, source, store, on_part) if source.select else _of_whole_files(source)
 
 
@@ -142,8 +144,8 @@ def _isolated(function: Callable[[A, Progress], T], argument: A) -> T:
 
 
 def _of_whole_files(source: SourceConfig) -> AcquisitionCost:
-    warcs = list_warcs(source)
-    place = byte_source(source.base, source.transfer)
+    warcs = source_files(source)
+    place = byte_source(source_root(source), source.transfer)
     sizes = [file_size(place, path, source.transfer) for path in _spread(warcs)]
     taken = [size if source.bytes_per_warc is None else min(size, source.bytes_per_warc) for size in sizes]
     total = sum(taken) * len(warcs) // len(taken)

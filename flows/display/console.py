@@ -1,6 +1,6 @@
 """Progress in the terminal while a flow runs: a line for each finished stage, a bar for each running one.
 
-Notable: this only listens to the flow's log records, which Prefect's UI shows as well, so the flow code knows nothing
+Notable: this only listens to log records, most of which Prefect's UI shows as well, so the flow code knows nothing
 about terminals. Prefect's own messages about states are left to the UI: an error is told once, where the run ends.
 """
 
@@ -13,7 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from model.base.safe_text import harmless
 
-LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+TERMINAL_LOGGER = "sluice.terminal"
+"""For records that only a terminal is to show, since they come every few seconds."""
+LOGGERS = ("prefect.flow_runs", "prefect.task_runs", TERMINAL_LOGGER)
 
 
 class ProgressHandler(logging.Handler):
@@ -50,6 +52,7 @@ def showing_progress(console: Console) -> Iterator[None]:
     progress = Progress(*columns, console=console, transient=True)
     handler = ProgressHandler(console, progress)
     loggers = [logging.getLogger(name) for name in LOGGERS]
+    logging.getLogger(TERMINAL_LOGGER).setLevel(logging.INFO)
     with progress:
         for logger in loggers:
             logger.addHandler(handler)

@@ -13,9 +13,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from flows.engine.outcome_artifacts import publish_outcome
+from flows.engine.cancellation import CancellationWatch, end_as_cancelled, has_worker
 from flows.engine.run import Run
 from flows.engine.task_runner import part_submission
+from flows.monitoring.observer import Observers
+from flows.monitoring.outcome_artifacts import publish_outcome
+from flows.monitoring.progress_artifacts import ProgressArtifacts
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.recipe import Recipe
@@ -51,22 +54,39 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     )
     logger.info("run %s in %s", recorder.record.run, planned.store.url)
     holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    on_takeover = partial(_mark_killed, planned.store, logger)
-    with part_submission(settings) as submit, Leases(planned.store, holder, on_takeover) as leases:
-        run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit)
+    observers = Observers([ProgressArtifacts()], logger)
+
+    def beat() -> None:
+        observers.tell(lambda one: one.beat(recorder.record))
+
+    with (
+        part_submission(settings) as submit,
+        Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
+        CancellationWatch(beat) as watch,
+    ):
+        run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit, observers=observers)
+        observers.tell(lambda one: one.run_began(run.record))
         try:
             yield run
         except Exception as error:
-            recorder.finish(error)
-            _publish_report(planned.store, recorder, logger)
+            _finish(run, error)
             raise
         except BaseException as error:
             # Cancelled or interrupted: nobody waits for what still runs, nor for a report.
             run.stopping.set()
             recorder.finish(error)
+            observers.tell(lambda one: one.run_ended(run.record))
+            if (watch.asked or not has_worker()) and not flow_run.get_parent_flow_run_id():
+                raise end_as_cancelled(str(run.record.error)) from error
             raise
-        recorder.finish()
-        _publish_report(planned.store, recorder, logger)
+        _finish(run)
+
+
+def _finish(run: Run, error: Exception | None = None) -> None:
+    """Write how the run ended, and show it."""
+    run.recorder.finish(error)
+    _publish_report(run.store, run.recorder, run.logger)
+    run.observers.tell(lambda one: one.run_ended(run.record))
 
 
 def _name_flow_run(asked: str, crawl: str) -> None:

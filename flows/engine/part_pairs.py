@@ -22,14 +22,13 @@ _LARGEST_GROUP = 16
 def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[PairFooters], int]:
     """Return the footers of all parts of both stages in order, and how many pairs had to be built."""
     pairs = run.pairs(first, second)
-    for stage in (first, second):
-        run.recorder.stage(stage.name, parts_expected=len(pairs))
     first_done, _ = done_or_taken(run.store, first, {place: job for place, (job, _) in enumerate(pairs)})
     following = {place: fed(pairs[place][1], footer) for place, footer in first_done.items() if not footer.failed}
     second_done, taken = done_or_taken(run.store, second, following)
-    for stage in (first, second):
-        note_taken(run, stage.name, taken, len(pairs))
     done = {place: (first_done[place], footer) for place, footer in second_done.items()}
+    for stage in (first, second):
+        run.recorder.stage(stage.name, parts_expected=len(pairs), parts_found=len(done))
+        note_taken(run, stage.name, taken, len(pairs))
     missing = len(pairs) - len(done)
     failed: list[PartJob] = []
     task = part_task(build_pair_group, f"{first.name} and {second.name}")

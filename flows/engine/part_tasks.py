@@ -120,8 +120,8 @@ def build_parts(jobs: list[PartJob], settings: RunSettings, label: str, stopping
 def build_all(run: Run, stage: Stage) -> tuple[list[PartFooter], int]:
     """Return the footers of all parts of a stage in order, and how many were built."""
     jobs = run.jobs(stage)
-    run.recorder.stage(stage.name, parts_expected=len(jobs))
     done, taken = done_or_taken(run.store, stage, dict(enumerate(jobs)))
+    run.recorder.stage(stage.name, parts_expected=len(jobs), parts_found=len(done))
     note_taken(run, stage.name, taken, len(jobs))
     missing = len(jobs) - len(done)
     for _ in build_missing(run, stage.name, part_task(build_parts, stage.name), jobs, done):

@@ -9,26 +9,28 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from prefect import get_run_logger
+from prefect.states import Cancelled
 
 from flows.engine.checkpoint_transfer import CheckpointTransfer
 from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
 from flows.engine.run import Run
+from flows.engine.training_progress import reporting_steps
 from flows.prepare.finished_dataset import done_program
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
-from model.base.json_lines import logged_objects
+from flows.store.training_log import TrainingStep
 from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
@@ -40,8 +42,6 @@ from tasks.dataset.store import explaining_failed_writes
 
 _ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
 _LAST_LINES = 20
-_REPORT_SECONDS = 2.0
-_TAIL_BYTES = 4096
 
 
 def require_programs(stages: Iterable[Stage]) -> None:
@@ -98,11 +98,38 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
     steps = plan.config["loop"]["steps"] if stage.is_training else 0
     command = launch_command(stage.module, config, stage.is_training, run.settings)
     sending = _transfer(run, context, plan.name).sending() if is_remote and stage.is_training else nullcontext()
-    # Called, not submitted: only in the flow's main thread does a cancellation arrive in time to save a checkpoint.
+
+    def on_step(step: TrainingStep) -> None:
+        run.observers.tell(lambda one: one.trained(run.record, plan.name, step, steps))
+
     with sending:
-        part_task(run_to_its_end, plan.name)(command, config, metrics, plan.name, steps, label)
+        _call_task(run_to_its_end, plan.name, (command, config, metrics, plan.name, steps, label, on_step))
     if is_remote:
         run.store.upload_folder(folder, f"models/{folder.name}", leave=("checkpoints",))
+
+
+def _call_task(function: Callable[..., None], name: str, arguments: Sequence[Any]) -> None:
+    """Call a function as a task; one that is interrupted ends as cancelled, not as crashed, and the interrupt goes on.
+
+    Called, not submitted: only in the flow's main thread does a cancellation arrive in time to save a checkpoint.
+    """
+    interrupts: list[BaseException] = []
+
+    @wraps(function)
+    def body(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except Exception:
+            raise
+        except BaseException as interrupt:
+            interrupts.append(interrupt)
+            return Cancelled(message="The run was cancelled.")
+
+    state = part_task(body, name)(*arguments, return_state=True)
+    for interrupt in interrupts:
+        raise interrupt
+    if not state.is_completed():
+        state.result()
 
 
 def _transfer(run: Run, context: ProgramContext, stage: str) -> CheckpointTransfer:
@@ -130,8 +157,16 @@ def launch_command(module: str, config: Path, is_training: bool, settings: RunSe
     return [*launcher, "-m", module, str(config)]
 
 
-def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int, label: str) -> None:
-    """Run a program to its end, its output going to the task's log.
+def run_to_its_end(
+    command: list[str],
+    config: Path,
+    metrics: Path | None,
+    stage: str,
+    steps: int,
+    label: str,
+    on_step: Callable[[TrainingStep], None] = lambda step: None,
+) -> None:
+    """Run a program to its end, its output going to the task's log and the newest step of `metrics` to `on_step`.
 
     A training that ended early but saved a new checkpoint is started again at once, however often: on machines that
     come and go, only tries that make no progress count as retries.
@@ -142,7 +177,7 @@ def run_to_its_end(command: list[str], config: Path, metrics: Path | None, stage
     while True:
         before = newest_checkpoint(config.parent)
         try:
-            return _run_once(command, config, metrics, stage, steps)
+            return _run_once(command, config, metrics, stage, steps, on_step)
         except TemporaryError as error:
             if newest_checkpoint(config.parent) <= before:
                 raise
@@ -154,7 +189,14 @@ def newest_checkpoint(folder: Path) -> int:
     return max(map(step_of, checkpoint_folders(folder / "checkpoints")), default=0)
 
 
-def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str, steps: int) -> None:
+def _run_once(
+    command: list[str],
+    config: Path,
+    metrics: Path | None,
+    stage: str,
+    steps: int,
+    on_step: Callable[[TrainingStep], None],
+) -> None:
     logger = get_run_logger()
     outcome_path(config).unlink(missing_ok=True)
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
@@ -163,7 +205,7 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
         last_lines.append(line)
         logger.info(line)
 
-    with _reporting_steps(logger, metrics, stage, steps):
+    with reporting_steps(logger, metrics, stage, steps, on_step) if metrics else nullcontext():
         code = run_program(command, on_line, env={"TQDM_DISABLE": "1", **dict.fromkeys(launch_variables(os.environ))})
     outcome: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # killed before it could say how it ended
@@ -179,35 +221,3 @@ def _run_once(command: list[str], config: Path, metrics: Path | None, stage: str
     if code in (126, 127) or "ModuleNotFoundError" in output:
         raise PermanentError(f"{stage} cannot be started. Its last lines:\n{output}")
     raise TemporaryError(f"{stage} ended with code {code}. Its last lines:\n{output}")
-
-
-@contextmanager
-def _reporting_steps(logger: Any, metrics: Path | None, stage: str, steps: int) -> Iterator[None]:
-    """Log how far training is, from the metrics file, every few seconds while the block runs."""
-    ended = threading.Event()
-
-    def report() -> None:
-        while not ended.wait(_REPORT_SECONDS):
-            newest = _newest_step(metrics) if metrics else None
-            if newest:
-                known = {"stage": stage, "done": newest["step"], "total": steps}
-                logger.info("%s: step %d of %d, loss %.3f", stage, newest["step"], steps, newest["loss"], extra=known)
-
-    reporter = threading.Thread(target=report, name=f"{stage} progress", daemon=True)
-    reporter.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        reporter.join()
-
-
-def _newest_step(metrics: Path) -> dict[str, Any] | None:
-    """Return the last whole step line of a metrics log, read from its end."""
-    tail = b""
-    with contextlib.suppress(OSError), metrics.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _TAIL_BYTES))
-        tail = file.read()
-    steps = [event for event in logged_objects(tail.decode(errors="replace")) if event.get("event") == "step"]
-    return steps[-1] if steps else None

@@ -30,6 +30,8 @@ from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.stage import DatasetContext, PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
+from tasks.fetch.source_files import told_kind
+from tasks.fetch.source_listing import resolve_source
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
@@ -124,7 +126,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)})
+    source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
@@ -136,7 +138,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
-    if source.crawl != "latest":
+    if source.crawl != "latest" or (source.kind or told_kind(source.base)) != "crawl":
         return source.crawl
     before = newest_run_of(store, recipe.name)
     if goes_on and before:

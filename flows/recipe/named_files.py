@@ -15,6 +15,7 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import UsageError
 from tasks.dataset.data_files import data_file_fields, is_local
+from tasks.fetch.source_files import is_glob
 
 MADE_BY_THE_RUN = {"sft.conversations": ("synthetic_web", "starter"), "evaluate.questions": ("synthetic_web",)}
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
@@ -62,7 +63,11 @@ def require_named_files(recipe: Recipe, settings: RunSettings) -> None:
     missing = []
     for field, name in named:
         kind, path = "folder" if _FOLDERS.fullmatch(field) else "file", Path(name)
-        if "://" not in name and not (path.is_dir() if kind == "folder" else path.is_file()):
+        if field == "source.base":
+            kind, is_there = "file or folder", path.exists() or is_glob(name)
+        else:
+            is_there = path.is_dir() if kind == "folder" else path.is_file()
+        if "://" not in name and not is_there:
             missing.append(f"{field}: there is no {kind} {path.absolute()}.")
     if missing:
         raise UsageError("\n".join(missing))

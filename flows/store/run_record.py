@@ -39,10 +39,14 @@ class StageRecord(Config):
     """planned | waiting | running | done | failed | cancelled"""
     parts_expected: int | None = None
     """Parts the finished dataset has; None until the stage is reached."""
+    parts_found: int = 0
+    """Parts that were there when this run came to the stage."""
     parts_built: int = 0
-    """Parts this run built; the others were there already."""
+    """Parts this run built."""
     parts_taken: int = 0
     """Parts this run took over from another dataset of the store, as they are what it would have built."""
+    began: str | None = None
+    """When this run began to work on it, in UTC."""
     seconds: float = 0.0
     """Wall-clock time this run spent on the stage."""
     summary: dict[str, Any] = Field(default_factory=dict)
@@ -121,6 +125,10 @@ class Recorder:
     def stage(self, name: str, **changes: Any) -> None:
         """Change fields of one stage's record and save."""
         self._save(stages=self.record.stages | {name: self.record.stages[name].model_copy(update=changes)})
+
+    def stage_began(self, name: str) -> None:
+        """Write that a stage is worked on from now on."""
+        self.stage(name, state="running", began=datetime.now(UTC).isoformat(timespec="seconds"))
 
     def add_stage(self, plan: StagePlan) -> None:
         """Add a stage that only this flow has, and save."""

@@ -6,7 +6,8 @@ up to the failure are in the report.
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from statistics import median_high
 from typing import Any
 
@@ -31,6 +32,12 @@ class TrainingStep:
     loss: float
     """Nats per token."""
     tokens_per_second: float
+    mfu: float | None = None
+    """Share of the devices' peak; None where that is unknown."""
+
+    def seconds_left(self, steps: int) -> float:
+        """Return how long the rest of so many steps takes at this speed."""
+        return max(0, steps - self.step) * self.tokens / self.step / self.tokens_per_second
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,16 @@ class Training:
         of = f" of {self.planned_steps:,}" if self.planned_steps and self.planned_steps != self.last.step else ""
         return "; ".join([f"step {self.last.step:,}{of}, loss {self.last.loss:.3f}", *self.incidents])
 
+    @property
+    def seconds_left(self) -> float:
+        """How long the rest takes, at the median of the logged speeds."""
+        return replace(self.last, tokens_per_second=self.tokens_per_second).seconds_left(self.planned_steps or 0)
+
+
+def training_step(event: Mapping[str, Any]) -> TrainingStep:
+    """Return a step of a metrics log."""
+    return TrainingStep(**{field.name: event[field.name] for field in fields(TrainingStep) if field.name in event})
+
 
 def read_training(store: Store, record: RunRecord, stage: str) -> Training | Missing:
     """Return the log of a training stage."""
@@ -100,7 +117,7 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
     if text is None:
         raise FileNotFoundError(f"{store.url}/{path} is not there")
     events = _events(text)
-    steps = [TrainingStep(*(event[field.name] for field in fields(TrainingStep))) for event in events["step"]]
+    steps = [training_step(event) for event in events["step"]]
     if not steps:
         return Missing(f"{path} has no step yet.")
     data = next(iter(events["data"]), {})

@@ -18,8 +18,9 @@ from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.evaluation.answer_check import answers
 from model.evaluation.results import Reply
 from model.evaluation.subject import Subject
-from model.inference.generation import Sampling, generate
+from model.inference.engine import EngineLimits, engine_of
 from model.inference.loading import require_decoder
+from model.inference.requests import GenerationRequest, SamplingOptions
 from model.network.transformer import Transformer
 
 _EXPECTED = "needs id, question, answer and group"
@@ -70,7 +71,7 @@ def read_questions(path: Path) -> list[Question]:
 def ask(
     model: Transformer, chat: ChatFormat, questions: Sequence[Question], max_new_tokens: int, batch: int
 ) -> list[Reply]:
-    """Return the model's likeliest reply to each question, in order; `batch` questions share a forward pass.
+    """Return the model's likeliest reply to each question, in order; `batch` questions are answered at a time.
 
     Raises BadInput if a question leaves no room for a reply.
     """
@@ -78,14 +79,10 @@ def ask(
     for question, prompt in zip(questions, prompts, strict=True):
         if len(prompt) >= model.shape.context:
             raise BadInput(f"question {question.id} has {len(prompt)} tokens and fills the context; shorten it")
-    order = sorted(range(len(questions)), key=lambda index: len(prompts[index]))
-    texts = [""] * len(questions)
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        sampling = Sampling(max_new_tokens=max_new_tokens)
-        made = generate(model, [prompts[index] for index in chosen], sampling, chat.stop_tokens)
-        for index, tokens in zip(chosen, made, strict=True):
-            texts[index] = chat.decode(tokens)
+    engine = engine_of(model, limits=EngineLimits(slots=batch, queue=len(prompts)))
+    options = SamplingOptions(max_new_tokens=max_new_tokens, stop_ids=chat.stop_tokens)
+    made = engine.generate([GenerationRequest(tuple(prompt), options) for prompt in prompts])
+    texts = [chat.decode(generation.token_ids) for generation in made]
     return [
         Reply(question.id, question.group, question.question, question.answer, text, answers(text, question.answer))
         for question, text in zip(questions, texts, strict=True)

@@ -5,14 +5,17 @@ sequences. The keys and values of a sequence stay in its slot of a static cache.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from model.base.config import ModelShape
 from model.network.rope import rotary_tables
+
+WeightPrecision = Literal["float32", "bfloat16", "int8"]
+"""How weights are kept."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class LayerWeights:
     down: Tensor
     window: int
     """Positions that a token sees, its own included; 0: all."""
+
+    def scales_on(self, device: torch.device) -> "LayerWeights":
+        """Return the same with the norms' scales on a device, in float32; the rest as it is."""
+        norms = {name: part for name, part in vars(self).items() if name.endswith("norm") and part is not None}
+        return replace(self, **{name: part.to(device, torch.float32) for name, part in norms.items()})
 
 
 @dataclass(frozen=True)
@@ -116,3 +124,9 @@ def _layer(named: Mapping[str, Tensor], prefix: str, window: int) -> LayerWeight
         down=named[f"{prefix}mlp.down_proj.weight"],
         window=window,
     )
+
+
+def quantised(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (outputs, inputs) as int8 and the scale of each output, whose largest weight becomes 127."""
+    scales = matrix.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
+    return (matrix / scales.unsqueeze(1)).round().to(torch.int8), scales

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,15 +20,15 @@ from torch import Tensor
 
 from model.base.device import best_device
 from model.base.errors import BadInput
+from model.inference.c_decoder import CDecoder, c_decoder_available
 from model.inference.decoder import Decoder, DecoderWeights, Rows, decoder_weights
+from model.inference.decoder import WeightPrecision as WeightPrecision
 from model.inference.loading import exported_names, load_export
 from model.inference.requests import FinishReason, Generation, GenerationRequest, SamplingOptions, TokenEvent
 from model.inference.sampling import Sampler
 from model.inference.torch_decoder import TorchDecoder
 from model.network.transformer import Transformer
 
-WeightPrecision = Literal["float32", "bfloat16", "int8"]
-"""How weights are kept; activations are float32 on a CPU."""
 _LEAST_SHARED = 16
 """Tokens of a common beginning that are worth waiting for."""
 
@@ -269,19 +268,24 @@ def load_engine(folder: Path, precision: WeightPrecision = "float32", limits: En
     return engine_of(load_export(folder, torch.float32), precision, limits)
 
 
-def engine_of(model: Transformer, precision: WeightPrecision = "float32", limits: EngineLimits | None = None) -> Engine:
-    """Return an engine for a model in memory."""
-    return _engine(
-        decoder_weights(model.shape, exported_names(model)), precision, limits or EngineLimits(), best_device()
-    )
+def engine_of(
+    model: Transformer, precision: WeightPrecision | None = None, limits: EngineLimits | None = None
+) -> Engine:
+    """Return an engine for a model in memory; without a precision, in that of its activations."""
+    own: WeightPrecision = "bfloat16" if model.dtype == torch.bfloat16 else "float32"
+    weights = decoder_weights(model.shape, exported_names(model))
+    return _engine(weights, precision or own, limits or EngineLimits(), best_device())
 
 
 def _engine(weights: DecoderWeights, precision: WeightPrecision, limits: EngineLimits, device: torch.device) -> Engine:
     most = weights.shape.context
     if limits.context > most:
         raise BadInput(f"the model's context is {most} tokens, and {limits.context} are asked for")
-    dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    return Engine(TorchDecoder(weights, limits.slots, limits.context or most, dtype, device), limits)
+    context = limits.context or most
+    if device.type == "cpu" and c_decoder_available():
+        most_rows = limits.slots + limits.chunk
+        return Engine(CDecoder(weights, limits.slots, context, precision, most_rows), limits)
+    return Engine(TorchDecoder(weights, limits.slots, context, precision, device), limits)
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -24,6 +24,9 @@ class ExtractionConfig(Config):
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
     extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
     """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
+    format: Literal["text", "markdown"] = "text"
+    """How the text is written: as plain lines, or as Markdown with headings, lists, quotations, code and tables. Both
+    keep the lines of code and the rows of tables, and write formulas as TeX."""
     favor_precision: bool = True
     """Prefer less text that is surely the main text; False weighs both alike. For trafilatura."""
     tables: bool = True

@@ -1,4 +1,4 @@
-"""extract: every response record of a WARC becomes a document or a decision that says why not.
+"""extract: every page of a WARC, or text of another file, becomes a document or a decision that says why not.
 
 Notable: decoding a page and extracting its text are limited in processor time here, and the worker process around
 them in memory and in time without progress. A record is reported before it is decoded, so one that breaks even those
@@ -9,6 +9,7 @@ there.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -19,11 +20,16 @@ from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import read_footer
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
+from tasks.documents.columns import ColumnsConfig, Fields
+from tasks.documents.reading import read_documents
+from tasks.documents.record import TextRecord, UnreadableRow
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.page_to_document import EXTRACT_SIGNALS, ExtractedPage, SeenPages, page_to_document, without_document
 from tasks.extract.rules import RULE_FIELDS, extract_rules
+from tasks.extract.text_documents import text_to_document
 from tasks.extract.url_rules import UrlRules
-from tasks.fetch.crawl_listing import warc_name
+from tasks.fetch.crawl_listing import SourceConfig
+from tasks.fetch.source_listing import id_prefix
 from tasks.fetch.wanted_dataset import wanted_records
 from tasks.fetch.warc_files import job_source, local_file, stored_path
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
@@ -40,12 +46,27 @@ def run(context: PartContext) -> Iterator[Output]:
     fetched = read_footer(context.store, part_path("fetch", context.job.upstream["fetch"], context.job.index))
     if fetched and fetched.failed:
         return
-    config = context.config(ExtractionConfig)
     source, path = job_source(context.job)
-    counts = RecordCounts()
-    group = _Group()
-    original = _original_offsets(context)
+    prefix, counts, group = id_prefix(source, path), RecordCounts(), _Group()
+    items = _texts(context) if source.kind in ("wet", "documents") else _pages(context, counts)
     extract = _Extractor(context, source.crawl)
+    for place, record in islice(items, _limit(context)):
+        context.progress.at(place)  # what could not be framed is a step forward too
+        document_id = f"{prefix}:{place}"
+        group.add(document_id, extract(record, document_id))
+        if group.is_full:
+            yield group.output()
+            group = _Group()
+    yield group.output()
+    others = {f"other_records.{kind}": number for kind, number in counts.others.items()}
+    yield Output(counters=others | {"clipped_records": counts.clipped})
+
+
+def _pages(context: PartContext, counts: RecordCounts) -> Iterator[tuple[int, Page | Unreadable]]:
+    """Yield the response records of a WARC with their offsets in the source's file."""
+    config = context.config(ExtractStageConfig)
+    source, _ = job_source(context.job)
+    original = _original_offsets(context)
 
     def starting(position: int) -> str | None:
         """Tell the supervisor of a record; the reason if it is known to break the worker."""
@@ -54,7 +75,7 @@ def run(context: PartContext) -> Iterator[Output]:
         broken = context.job.skip.get(offset)
         return f"extractor_{broken}" if broken else None
 
-    with _open_warc(context) as stream:
+    with _open_file(context) as stream:
         for record in read_pages(
             stream,
             ReadLimits(max_decoding_seconds=config.max_page_seconds),
@@ -62,16 +83,24 @@ def run(context: PartContext) -> Iterator[Output]:
             counts=counts,
             starting=starting,
         ):
-            offset = original(record.offset)
-            context.progress.at(offset)  # what could not be framed is a step forward too
-            document_id = f"{warc_name(path)}:{offset}"
-            group.add(document_id, extract(record, document_id))
-            if group.is_full:
-                yield group.output()
-                group = _Group()
-    yield group.output()
-    others = {f"other_records.{kind}": number for kind, number in counts.others.items()}
-    yield Output(counters=others | {"clipped_records": counts.clipped})
+            yield original(record.offset), record
+
+
+def _texts(context: PartContext) -> Iterator[tuple[int, TextRecord | UnreadableRow]]:
+    """Yield the texts of a file that are documents already, with their rows or offsets."""
+    _, path = job_source(context.job)
+    fields = Fields(context.config(ExtractStageConfig).columns or ColumnsConfig())
+    with _open_file(context) as stream:
+        for record in read_documents(path, stream, fields):
+            if reason := context.job.skip.get(record.place):
+                record = UnreadableRow(record.place, f"extractor_{reason}")
+            yield record.place, record
+
+
+def _limit(context: PartContext) -> int | None:
+    """Return how many records to read; None: all."""
+    columns = next(context.input("fetch"))
+    return int(columns["limit"][0].as_py()) if "limit" in columns.column_names else None
 
 
 def _original_offsets(context: PartContext) -> Callable[[int], int]:
@@ -80,7 +109,7 @@ def _original_offsets(context: PartContext) -> Callable[[int], int]:
     return records.original_offset if records else lambda offset: offset
 
 
-def _open_warc(context: PartContext) -> BinaryIO:
+def _open_file(context: PartContext) -> BinaryIO:
     source, path = job_source(context.job)
     local = local_file(source, path)
     return local.open("rb") if local else context.store.open(stored_path(source, path))
@@ -117,14 +146,18 @@ class _Extractor:
     """From one record after the other of a WARC to its document, or all its reasons."""
 
     def __init__(self, context: PartContext, crawl: str) -> None:
-        self._config = context.config(ExtractionConfig)
+        self._config = context.config(ExtractStageConfig)
         self._crawl = crawl
         self._rules = UrlRules(self._config.urls, lambda file: read_data_file(context.store, file))
         self._seen = SeenPages() if self._config.drop_seen else None
 
-    def __call__(self, record: Page | Unreadable, document_id: str) -> ExtractedPage:
+    def __call__(self, record: Page | Unreadable | TextRecord | UnreadableRow, document_id: str) -> ExtractedPage:
         if isinstance(record, Unreadable):
             return without_document(record.reason, record.url)
+        if isinstance(record, TextRecord | UnreadableRow):
+            return text_to_document(
+                record, document_id=document_id, crawl=self._crawl, config=self._config, rules=self._rules
+            )
         try:
             with cpu_deadline(self._config.max_page_seconds):
                 return page_to_document(
@@ -144,15 +177,26 @@ class _Languages(Protocol):
 
 
 class _Recipe(Protocol):
+    source: SourceConfig
     extract: ExtractionConfig
     filter: _Languages
 
 
-def _config(recipe: _Recipe) -> ExtractionConfig:
+class ExtractStageConfig(ExtractionConfig):
+    """The section, and what else decides on documents."""
+
+    columns: ColumnsConfig | None = None
+    """Which columns of a file of documents hold what; None: the source is of another kind."""
+
+
+def _config(recipe: _Recipe) -> ExtractStageConfig:
     """Return the section; the languages to guess for follow the filter's unless given."""
-    if recipe.extract.guess_languages is not None:
-        return recipe.extract
-    return recipe.extract.model_copy(update={"guess_languages": recipe.filter.languages})
+    config = ExtractStageConfig(**dict(recipe.extract))
+    if recipe.source.kind == "documents":
+        config = config.model_copy(update={"columns": recipe.source.columns})
+    if config.guess_languages is not None:
+        return config
+    return config.model_copy(update={"guess_languages": recipe.filter.languages})
 
 
 STAGE = Stage(
@@ -168,6 +212,6 @@ STAGE = Stage(
     decisions=DECISIONS,
     run=run,
     runs_with="fetch",
-    rules=lambda configs: extract_rules(ExtractionConfig.model_validate(configs["extract"])),
+    rules=lambda configs: extract_rules(ExtractStageConfig.model_validate(configs["extract"])),
     rule_fields=RULE_FIELDS,
 )

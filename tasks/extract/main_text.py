@@ -14,21 +14,26 @@ Notable:
 
 import logging
 import re
-from collections.abc import Iterator
 from functools import cache
 
 from lxml import etree
 from lxml import html as lxml_html
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
-from trafilatura.xml import xmltotxt
 
 from tasks.base.normalization import normalize
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html.deep_nesting import flatten
 from tasks.extract.html.limits import HtmlTooLargeError, check_markup
-from tasks.extract.html.preparation import prepare, restore
+from tasks.extract.html.preparation import prepare
+from tasks.extract.rendering.blocks import Block, Paragraph, Span
+from tasks.extract.rendering.code_at_the_margin import with_code_at_the_margin
+from tasks.extract.rendering.markdown import markdown
+from tasks.extract.rendering.marks import Marks, without_marks
+from tasks.extract.rendering.page_blocks import read_blocks
+from tasks.extract.rendering.plain_text import plain_text
+from tasks.extract.rendering.typed_lists import with_typed_lists
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
 _INVALID_CHARACTERS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -41,17 +46,22 @@ _HEAD_CHARACTERS = 4096
 def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> str:
     """Return the main text of the page that `parse_page` parsed into `tree`, "" where there is none.
 
-    Prepares `tree` for the extractor, and so changes it. Raises whatever the extractor raises.
+    Changes `tree`. Raises whatever the extractor raises.
     """
+    prepared = prepare(tree, html, layout_tables=not config.fast)
+    marks = Marks(tree, html)
+    text = _marked_text(tree, url, config)
+    blocks = read_blocks(tree, marks, marks.chosen_in(text), prepared) or _paragraphs(without_marks(text))
+    if config.format == "markdown":
+        return normalize("NFC", markdown(with_code_at_the_margin(with_typed_lists(blocks))))
+    return normalize("NFC", plain_text(blocks, config.blank_lines or config.extractor == "resiliparse"))
+
+
+def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
+    """Return what the extractor chooses of a marked page."""
     if config.extractor == "resiliparse":
+        html = etree.tostring(tree, encoding="unicode", method="html")
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
-    has_stand_ins = prepare(tree, html, layout_tables=not config.fast)
-    with fast_searches():
-        text = _by_trafilatura(tree, url, config)
-    return restore(text) if has_stand_ins else text
-
-
-def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
     options = {
         "url": url,
         "favor_precision": config.favor_precision,
@@ -59,25 +69,17 @@ def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionCon
         "include_tables": config.tables,
         "fast": config.fast,
         "deduplicate": False,
+        "output_format": "txt",
     }
-    document = bare_extraction(tree, **options)
-    if document is None:
-        return ""
-    if not config.blank_lines:
-        return normalize("NFC", document.text.strip())
-    blocks = (xmltotxt(block, False).strip("\n") for block in _blocks(document.body))
-    return normalize("NFC", "\n\n".join(block for block in blocks if block.strip()))
+    with fast_searches():
+        document = bare_extraction(tree, **options)
+    return "" if document is None else "\n".join(document.body.itertext())
 
 
-def _blocks(body: etree._Element) -> Iterator[etree._Element]:
-    """Yield the paragraphs, headings, lists and tables of an extracted text, in whatever boxes they lie."""
-    for element in body:
-        loose = [element.text, *(child.tail for child in element)]
-        is_box = element.tag in ("div", "body") and len(element) and not any(text and text.strip() for text in loose)
-        if is_box:
-            yield from _blocks(element)
-        else:
-            yield element
+def _paragraphs(text: str) -> list[Block]:
+    """Return the paragraphs of a text that stands nowhere in the page's tree, such as one in its JSON-LD."""
+    lines = (line.strip() for line in text.split("\n"))
+    return [Paragraph((Span("text", line),)) for line in lines if line]
 
 
 def parse_page(html: str, config: ExtractionConfig) -> lxml_html.HtmlElement | None:

@@ -141,7 +141,7 @@ def page_to_document(
     `rules` check its address, if given; `seen` knows the pages before it, if given. Never raises an `Exception`.
     """
     mime = mime_type(page)
-    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(page.url), "mime": mime}
+    signals: dict[str, Any] = dict.fromkeys(EXTRACT_SIGNALS) | {"url": storable(page.url), "mime": mime}
     signals |= {name: getattr(page, name) for name in ("http_status", "truncated", "digest_ok")}
     signals["n_bytes"] = len(page.payload)
     reasons = _record_reasons(page, mime, config)
@@ -173,7 +173,7 @@ def page_to_document(
 
 def without_document(reason: str, url: str | None) -> ExtractedPage:
     """Return the result for a record without a page, or with a page that was not measured."""
-    return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": _storable(url) if url else None})
+    return ExtractedPage(None, [reason], dict.fromkeys(EXTRACT_SIGNALS) | {"url": storable(url) if url else None})
 
 
 def mime_type(page: Page) -> str:
@@ -254,10 +254,10 @@ def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionC
     signals["robots"] = metadata.robots
     if not set(config.drop_robots).isdisjoint(metadata.robots):
         raise _UnusableError("robots")
-    return _storable(main_text(tree, html, page.url, config)), metadata
+    return storable(main_text(tree, html, page.url, config)), metadata
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return the text without what UTF-8 cannot hold."""
     try:
         text.encode()

@@ -10,7 +10,7 @@ Notable:
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from tasks.base.errors import PermanentError
 from tasks.fetch.crawl_listing import SourceConfig, listed_paths
-from tasks.fetch.page_selection import SelectConfig, group_filter, row_filter
+from tasks.fetch.page_selection import SelectConfig, group_filter, row_filter, without_scheme
 from tasks.fetch.range_fetching import file_size, read_range
 from tasks.sources.byte_source import byte_source
 from tasks.sources.transfer import NotFound, TransferConfig, never_twice_alike
@@ -57,6 +57,7 @@ class IndexFile:
         self._path = path
         self._transfer = transfer
         self.address = self._source.address(path)
+        self.urls_found: set[str] = set()
         self.bytes_read = 0  # bytes read so far, each counted once however often it was asked for
 
     @cached_property
@@ -101,8 +102,11 @@ class IndexFile:
         """The names of the file's columns."""
         return list(self._metadata.schema.to_arrow_schema().names)
 
-    def selected(self, select: SelectConfig) -> Iterator[pa.Table]:
-        """Yield where the records that meet all conditions lie (`WARC_COLUMNS`), a table for each row group."""
+    def selected(self, select: SelectConfig, urls: Collection[str] = ()) -> Iterator[pa.Table]:
+        """Yield where the records that meet all conditions lie (`WARC_COLUMNS`), a table for each row group.
+
+        `urls` are the addresses that `select.urls` lists; of those found, `urls_found` is the set, without schemes.
+        """
         for name, column in [*select.columns().items(), *(("select", column) for column in WARC_COLUMNS)]:
             if column not in self.columns:
                 needs = "every selection" if name == "select" else f"source.select.{name}"
@@ -110,22 +114,25 @@ class IndexFile:
                     f"{self.address}: the index has no column {column}, which {needs} needs;"
                     f" it has {', '.join(self.columns)}."
                 )
-        condition, asked = row_filter(select), sorted(select.columns().values())
-        for group in self._groups(select):
+        condition, asked = row_filter(select, urls), sorted(select.columns().values())
+        for group in self._groups(select, urls):
             rows = None
             if condition is not None:
                 rows = self._table(group, asked)
                 numbers = pa.array(range(rows.num_rows), pa.int64())
-                rows = rows.append_column("row", numbers).filter(condition)["row"].combine_chunks()
+                rows = rows.append_column("row", numbers).filter(condition)
+                if select.urls:
+                    self.urls_found.update(map(without_scheme, rows["url"].to_pylist()))
+                rows = rows["row"].combine_chunks()
                 if not len(rows):
                     continue
             table = self._table(group, WARC_COLUMNS)
             yield table if rows is None else table.take(rows)
 
-    def _groups(self, select: SelectConfig) -> list[int]:
+    def _groups(self, select: SelectConfig, urls: Collection[str]) -> list[int]:
         """Return the row groups that the statistics do not rule out."""
         fragment = ds.ParquetFileFormat().make_fragment(_Patchwork(self._size, [self._tail]))
-        parts = fragment.split_by_row_group(group_filter(select, set(self.columns)))
+        parts = fragment.split_by_row_group(group_filter(select, set(self.columns), urls))
         return [group.id for part in parts for group in part.row_groups]
 
     def _table(self, group: int, columns: Sequence[str]) -> pa.Table:

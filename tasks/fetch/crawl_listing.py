@@ -23,7 +23,9 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
 from tasks.base.plain_data import parse_json
+from tasks.documents.columns import ColumnsConfig
 from tasks.fetch.page_selection import SelectConfig
+from tasks.fetch.source_files import SourceKind
 from tasks.sources.byte_source import byte_source
 from tasks.sources.downloading import read_small
 from tasks.sources.transfer import NotFound, TransferConfig
@@ -41,6 +43,7 @@ _MOST_CRAWLS = 10_000
 _MAX_NAME_CHARS = 200  # of a crawl or a WARC file; endings of ours come after it
 _MAX_PATH_CHARS = 1_000
 _CRAWL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_MAX_NAME_CHARS - 1}}}")
+_CRAWL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*(/[0-9]{4}(/[0-9]{2})?)?"  # CC-NEWS lists each month's files on its own
 _USUAL_NAME = re.compile(r"CC-MAIN-[0-9]{4}.*")
 _WARC_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.warc(\.gz)?")
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -58,16 +61,29 @@ class WarcSample(Config):
     """Which ones: another seed draws others."""
 
 
+Warcs = int | str | tuple[int, ...] | WarcSample | None
+
+
 class SourceConfig(Config):
     """Where pages come from."""
 
     base: str = Field(default=OFFICIAL_BASE, min_length=1)
-    """Address with Common Crawl's layout: https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder."""
-    crawl: str = Field(default="latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_MAX_NAME_CHARS)
-    """A crawl's name, such as CC-MAIN-2026-46, or "latest"."""
-    warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] | WarcSample = 1
-    """Which WARC files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of places,
-    or a sample such as {sample: 10, seed: 1}."""
+    """A crawl in Common Crawl's layout (https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder), or a
+    file, a folder or a glob of WARC, WET, JSON lines or Parquet files."""
+    kind: SourceKind | None = None
+    """What it is: a crawl, or files with pages (warcs), with texts of Common Crawl's (wet), with documents that exist
+    already (documents); null: as the names of its files tell."""
+    crawl: str = Field(default="latest", pattern=rf"^{_CRAWL_PATTERN}$", max_length=_MAX_NAME_CHARS)
+    """A crawl's name, such as CC-MAIN-2026-46 or CC-NEWS/2026/11, or "latest". What documents of other sources say in
+    its place; "latest": the name of their folder or file."""
+    warcs: Annotated[int, Field(ge=1)] | Literal["all"] | RangeText | tuple[Index, ...] | WarcSample | None = None
+    """Which of the files: a count (the first ones), "all", places from 0 such as "0-6" (both included), a list of
+    places, or a sample such as {sample: 10, seed: 1}; null: the first of a crawl, all of another source."""
+    limit: int | None = Field(default=None, ge=1)
+    """Most documents to read (of a WARC, pages): the first of each file, of every file equally many; null: all. What is
+    fetched of a crawl it does not limit: `bytes_per_warc` does."""
+    columns: ColumnsConfig = ColumnsConfig()
+    """Which columns of JSON lines and Parquet files hold the text, the id, the address and the date."""
     bytes_per_warc: int | None = Field(default=None, ge=1)
     """Take only this many bytes from the beginning of each WARC file (cut to whole records); null takes all of it."""
     select: SelectConfig | None = None
@@ -82,7 +98,7 @@ class SourceConfig(Config):
 
     @field_validator("warcs")
     @classmethod
-    def _sensible(cls, value: int | str | tuple[int, ...] | WarcSample) -> int | str | tuple[int, ...] | WarcSample:
+    def _sensible(cls, value: Warcs) -> Warcs:
         if isinstance(value, str) and (found := _RANGE.fullmatch(value)) and int(found[1]) > int(found[2]):
             raise ValueError(f"the range {value!r} ends before it begins")
         if isinstance(value, tuple) and (not value or len(set(value)) != len(value)):
@@ -150,7 +166,7 @@ def list_warcs(config: SourceConfig) -> list[str]:
         raise PermanentError(f"{error} {_advice(config, crawl)}") from error
     if not paths:
         raise PermanentError(f"{where}: the crawl {crawl} lists no WARC files. {_advice(config, crawl)}")
-    chosen = [paths[place] for place in _places(config, paths, where)]
+    chosen = [paths[place] for place in chosen_places(config, paths, where)]
     if len(set(map(warc_name, chosen))) < len(chosen):
         raise PermanentError(f"{where}: two WARC files have the same name, so their documents' ids would collide.")
     return chosen
@@ -167,8 +183,9 @@ def listed_paths(config: SourceConfig, path: str, pattern: re.Pattern[str]) -> l
     return paths
 
 
-def _places(config: SourceConfig, paths: Sequence[str], where: str) -> list[int]:
-    warcs, count = config.warcs, len(paths)
+def chosen_places(config: SourceConfig, paths: Sequence[str], where: str) -> list[int]:
+    """Return the places in a listing of the files that the recipe asks for, in its order if it lists them."""
+    warcs, count = config.warcs or 1, len(paths)
     if warcs == "all":
         return list(range(count))
     if isinstance(warcs, int | WarcSample):

@@ -1,4 +1,4 @@
-"""fetch: one WARC file brought to the store, whole and verified, and one row that says what came.
+"""fetch: one file of the source brought to the store, whole and verified, and one row that says what came.
 
 Notable:
 - The row holds nothing of where the file came from or lies, so a folder, a mirror and the original give the same part.
@@ -13,13 +13,17 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from tasks.base.errors import PermanentError
+from tasks.base.fingerprint import digest
 from tasks.dataset.schemas import WARCS, decisions_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, PartJob, Scratch, Stage, Upstream
-from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs, warc_name
+from tasks.documents.columns import Fields
+from tasks.documents.reading import check_documents
+from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe
 from tasks.fetch.range_fetching import fetch_records
+from tasks.fetch.source_listing import content_digest_of, document_share, id_prefix, source_files, source_root
 from tasks.fetch.wanted_dataset import fetch_cost, wanted_digests, wanted_records
 from tasks.fetch.warc_files import drop_warc, is_at_hand, job_source, stored_path
-from tasks.sources.downloading import DamagedWarc, fetch_warc
+from tasks.sources.downloading import DamagedWarc, fetch_plain, fetch_warc
 from tasks.sources.transfer import NotFound
 from tasks.synthetic_web.texts.config import VERSION as SYNTHETIC_WEB_VERSION
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
@@ -27,8 +31,18 @@ from tasks.warc.content import NotAWarc
 
 _log = logging.getLogger(__name__)
 
-FAILURES: dict[type[PermanentError], str] = {NotFound: "missing", DamagedWarc: "damaged", NotAWarc: "not_a_warc"}
-"""The permanent faults of one WARC file, and the reason that its decision gives."""
+
+class BadDocuments(PermanentError):
+    """A file of documents is not what its name says."""
+
+
+FAILURES: dict[type[PermanentError], str] = {
+    NotFound: "missing",
+    DamagedWarc: "damaged",
+    NotAWarc: "not_a_warc",
+    BadDocuments: "bad_documents",
+}
+"""The permanent faults of one file, and the reason that its decision gives."""
 SIGNALS = [
     pa.field("path", pa.string()),  # below the source's base, as warc.paths lists it
     pa.field("bytes", pa.int64()),
@@ -40,36 +54,72 @@ SIGNALS = [
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Fetch the WARC file that the job names."""
+    """Fetch the file that the job names."""
     source, path = job_source(context.job)
-    destination = context.store.location(stored_path(source, path))
-    records = wanted_records(context.store, context.job)
     try:
-        if records is not None and source.select is not None:
-            fetched = fetch_records(source.base, records, destination, source.select, source.transfer)
-        else:
-            fetched = fetch_warc(source.base, path, destination, source.transfer, source.bytes_per_warc)
+        arrived, signals = _fetch_documents(context) if source.kind == "documents" else _fetch_warc(context)
     except tuple(FAILURES) as error:
         if not source.max_failed_share:
             raise type(error)(f"{error} To go on without such files, set source.max_failed_share.") from error
         reason = next(name for kind, name in FAILURES.items() if isinstance(error, kind))
-        _log.warning("%s The WARC file is left out (%s).", error, reason)
+        _log.warning("%s The file is left out (%s).", error, reason)
         counters = {"read": 1, "kept": 0, "failed": 1, f"removed.{reason}": 1}
-        yield Output(decisions=_decision(path, [reason]), counters=counters)
+        yield Output(decisions=_decision(source, path, [reason]), counters=counters)
         return
-    check = fetched.check
-    arrived = {"bytes": fetched.bytes, "wrong_digests": len(check.wrong_digests)}
-    row = {"name": warc_name(path), "path": path, "crawl": source.crawl, "bytes": fetched.bytes}
-    row |= {"digest": fetched.digest, "clipped": source.bytes_per_warc is not None}
+    row = {"name": id_prefix(source, path), "path": path, "crawl": source.crawl, **arrived}
+    row |= {"clipped": source.bytes_per_warc is not None, "limit": context.job.config.get("limit") and _limit(context)}
+    counters = {name: signals.get(name, 0) for name in ("bytes", "wrong_digests")}
+    counters["damaged"] = int(signals.get("damaged_at") is not None)
     yield Output(
-        pa.Table.from_pylist([row], WARCS),
-        _decision(path, [], records=check.records, verified=check.verified, damaged_at=check.broken_at, **arrived),
-        {"read": 1, "kept": 1} | arrived | {"damaged": int(check.broken_at is not None)},
+        pa.Table.from_pylist([row], columns(context)),
+        _decision(source, path, [], **signals),
+        {"read": 1, "kept": 1} | counters,
     )
 
 
-def _decision(path: str, reasons: list[str], **signals: Any) -> pa.Table:
-    head = {"id": warc_name(path), "stage": "fetch", "kept": not reasons, "reasons": reasons}
+def _fetch_warc(context: PartContext) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fetch a WARC or WET file; return its bytes and digest, and the signals of its decision."""
+    source, path = job_source(context.job)
+    destination, root = context.store.location(stored_path(source, path)), source_root(source)
+    records = wanted_records(context.store, context.job)
+    if records is not None and source.select is not None:
+        fetched = fetch_records(root, records, destination, source.select, source.transfer)
+    else:
+        fetched = fetch_warc(root, path, destination, source.transfer, source.bytes_per_warc)
+    check = fetched.check
+    signals: dict[str, Any] = {"bytes": fetched.bytes, "records": check.records, "verified": check.verified}
+    signals |= {"wrong_digests": len(check.wrong_digests), "damaged_at": check.broken_at}
+    return {"bytes": fetched.bytes, "digest": fetched.digest}, signals
+
+
+def _fetch_documents(context: PartContext) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fetch a file of documents and check what it is; return as `_fetch_warc` does."""
+    source, path = job_source(context.job)
+    stored = stored_path(source, path)
+    local, size, content = fetch_plain(source_root(source), path, context.store.location(stored), source.transfer)
+    try:
+        with local.open("rb") if local else context.store.open(stored) as file:
+            check_documents(path, file, Fields(source.columns))
+    except PermanentError as error:
+        raise BadDocuments(f"{source_root(source)}/{path}: {error}.") from error
+    return {"bytes": size, "digest": content}, {"bytes": size}
+
+
+def _limit(context: PartContext) -> int:
+    """Return how many documents of the file are to be read."""
+    source, path = job_source(context.job)
+    files = source_files(source)
+    return document_share(context.job.config["limit"], len(files), files.index(path))
+
+
+def columns(context: PartContext) -> pa.Schema:
+    """Return the columns of its row; how many documents are to be read stands there where the recipe limits them."""
+    limit = [pa.field("limit", pa.int64())] if context.job.config.get("limit") else []
+    return pa.schema([*WARCS, *limit])
+
+
+def _decision(source: SourceConfig, path: str, reasons: list[str], **signals: Any) -> pa.Table:
+    head = {"id": id_prefix(source, path), "stage": "fetch", "kept": not reasons, "reasons": reasons}
     return pa.Table.from_pylist([head | {"path": path} | signals], DECISIONS)
 
 
@@ -83,6 +133,10 @@ class _Recipe(SourceRecipe, Protocol):
 def _config(recipe: _Recipe) -> dict[str, Any]:
     """Return what decides which bytes are fetched, and the synthetic web where they are made."""
     source = recipe.source.model_dump(mode="json", include={"crawl", "warcs", "bytes_per_warc"})
+    if recipe.source.limit:
+        source["limit"] = recipe.source.limit
+    if recipe.source.kind not in (None, "crawl"):
+        source["kind"] = recipe.source.kind
     if recipe.synthetic_web is None:
         return source
     made = recipe.synthetic_web.model_dump(mode="json") | {"version": SYNTHETIC_WEB_VERSION}
@@ -90,11 +144,17 @@ def _config(recipe: _Recipe) -> dict[str, Any]:
 
 
 def _parts(context: DatasetContext) -> list[PartInput]:
-    """Return a part for each WARC file, or for each of which the recipe selects some records."""
+    """Return a part for each file, or for each WARC of which the recipe selects some records."""
     source = SourceConfig.model_validate(context.source)
     fingerprint = context.upstream.get("wanted")
     if source.select is None or fingerprint is None:
-        return [PartInput(path) for path in list_warcs(source)]
+        files = source_files(source)
+        if source.limit is None:
+            return [PartInput(path, content_digest_of(source, path)) for path in files]
+        shares = {path: document_share(source.limit, len(files), place) for place, path in enumerate(files)}
+        return [
+            PartInput(path, digest([content_digest_of(source, path), share])) for path, share in shares.items() if share
+        ]
     context.log(f"to fetch: {fetch_cost(context.store, fingerprint, source.select).in_words()}")
     wanted = wanted_digests(context.store, fingerprint)
     if not wanted:
@@ -102,7 +162,7 @@ def _parts(context: DatasetContext) -> list[PartInput]:
             f"source.select: the index of {source.crawl} has no page that meets all conditions in the WARC files that"
             f" source.warcs names ({source.warcs}): ask for more of them, or for less of each page."
         )
-    return [PartInput(path, wanted[path]) for path in list_warcs(source) if path in wanted]
+    return [PartInput(path, wanted[path]) for path in source_files(source) if path in wanted]
 
 
 def _check_failures(failed: Sequence[PartJob], count: int) -> None:
@@ -123,8 +183,8 @@ STAGE = Stage(
         Upstream("wanted", all_parts=True, in_part_inputs=True, when=lambda recipe: recipe.source.select is not None),
     ),
     config_of=_config,
-    choosing=("warcs",),
-    rows=WARCS,
+    choosing=("warcs", "limit"),
+    rows=columns,
     decisions=DECISIONS,
     run=run,
     parts=_parts,

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.dataset.data_files import read_data_file
 from tasks.dataset.schemas import WANTED
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs, warc_name
-from tasks.fetch.page_selection import draw_keys
+from tasks.fetch.page_selection import draw_keys, read_urls, without_scheme
 from tasks.fetch.range_planning import Records, checked_records
 from tasks.fetch.wanted_dataset import WARCS_PER_GROUP
 
@@ -31,13 +32,18 @@ Draw = Callable[[Rows], Rows]
 
 def run(context: PartContext) -> Iterator[Output]:
     """Yield a row for each WARC with selected records, in the order in which the recipe names them."""
-    paths = list_warcs(SourceConfig.model_validate(context.job.source))
+    source = SourceConfig.model_validate(context.job.source)
+    paths = list_warcs(source)
     draw = _draw(context, [warc_name(path) for path in paths])
     warcs = _by_warc(context, paths, draw)
     while group := list(islice(warcs, WARCS_PER_GROUP)):
         rows = [{"path": warc.path, "offsets": warc.offsets, "lengths": warc.lengths} for warc in group]
         pages, n_bytes = sum(len(warc.offsets) for warc in group), sum(int(warc.lengths.sum()) for warc in group)
         yield Output(pa.Table.from_pylist(rows, WANTED), counters={"pages": pages, "bytes": n_bytes})
+    if source.select and source.select.urls:
+        listed = len(set(map(without_scheme, read_urls(read_data_file(context.store, source.select.urls), "urls"))))
+        found = context.manifest("selection").counters["urls_found"]
+        yield Output(counters={"urls_listed": listed, "urls_not_in_index": max(0, listed - found)})
 
 
 def _selected(context: PartContext) -> Iterator[Rows]:

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.dataset.data_files import read_data_file
 from tasks.dataset.schemas import SELECTION
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage
 from tasks.fetch.columnar_index import IndexFile, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs
-from tasks.fetch.page_selection import SelectConfig
+from tasks.fetch.page_selection import SelectConfig, read_urls
 
 
 def run(context: PartContext) -> Iterator[Output]:
@@ -22,7 +23,9 @@ def run(context: PartContext) -> Iterator[Output]:
     source = SourceConfig.model_validate(context.job.source)
     warcs = pa.array(list_warcs(source), pa.string())
     index = IndexFile(source.base, context.job.file, source.transfer)
-    for table in index.selected(SelectConfig.model_validate(context.job.config["conditions"])):
+    select = SelectConfig.model_validate(context.job.config["conditions"])
+    urls = read_urls(read_data_file(context.store, select.urls), "source.select.urls") if select.urls else ()
+    for table in index.selected(select, urls):
         names = table["warc_filename"].combine_chunks()
         found = pa.table(
             {
@@ -34,7 +37,8 @@ def run(context: PartContext) -> Iterator[Output]:
         here = found.filter(found["place"].is_valid())
         order = np.lexsort((here["offset"].to_numpy(), here["place"].to_numpy()))
         yield Output(here.take(order), counters={"selected": here.num_rows, "in_other_warcs": len(found) - len(here)})
-    yield Output(counters={"index_bytes": index.bytes_read})
+    found = {"urls_found": len(index.urls_found)} if select.urls else {}
+    yield Output(counters={"index_bytes": index.bytes_read, **found})
 
 
 def _config(recipe: SourceRecipe) -> dict[str, Any] | None:

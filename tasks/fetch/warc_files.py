@@ -1,4 +1,4 @@
-"""Where a WARC file lies once it was fetched: in the store, or where the source has it."""
+"""Where a file of the source lies once it was fetched: in the store, or where the source has it."""
 
 from pathlib import Path, PurePosixPath
 
@@ -7,7 +7,9 @@ from tasks.dataset.parts import read_footer, read_part
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
+from tasks.fetch.source_listing import source_root
 from tasks.sources.byte_source import byte_source
+from tasks.sources.downloading import bytes_digest
 from tasks.warc.content import content_digest
 
 
@@ -17,17 +19,19 @@ def job_source(job: PartJob) -> tuple[SourceConfig, str]:
 
 
 def stored_path(source: SourceConfig, path: str) -> str:
-    """Return where a fetched WARC lies in the store; one with selected records only has a folder for those."""
+    """Return where a fetched file lies in the store; a WARC with selected records only has a folder for those."""
     folder = f"warcs/{source.crawl}"
+    if source.kind == "documents":
+        return f"{folder}/{path}"  # base names repeat there
     if source.select:
         folder += f"/selected-{digest(source.select.meaning())[:16]}"
     return f"{folder}/{PurePosixPath(path).name}"
 
 
 def local_file(source: SourceConfig, path: str) -> Path | None:
-    """Return a whole WARC of a local folder, which is never copied; None for one that comes to the store."""
+    """Return a whole file of a local folder, which is never copied; None for one that comes to the store."""
     whole = source.select is None and source.bytes_per_warc is None
-    return byte_source(source.base, source.transfer).local(path) if whole else None
+    return byte_source(source_root(source), source.transfer).local(path) if whole else None
 
 
 def is_at_hand(job: PartJob) -> bool:
@@ -44,7 +48,8 @@ def is_at_hand(job: PartJob) -> bool:
     if not store.exists(stored) or store.size(stored) != row["bytes"]:
         return False
     with store.open(stored) as file:
-        return content_digest(file) == str(row["digest"])
+        digest = bytes_digest(file) if source.kind == "documents" else content_digest(file)
+        return digest == str(row["digest"])
 
 
 def drop_warc(job: PartJob) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import fsspec
 import xxhash
@@ -42,6 +42,7 @@ from tasks.warc.verification import WarcCheck, verify_warc
 
 _log = logging.getLogger(__name__)
 _DISK_RESERVE_BYTES = 64 << 20
+_DIGEST_BYTES = 1 << 20
 
 Parsed = TypeVar("Parsed")
 
@@ -90,6 +91,34 @@ def fetch_warc(
             os.truncate(partial, check.cut_at)
             check = verify_warc(partial)
         return land(partial, destination, check)
+
+
+def fetch_plain(
+    base: str, path: str, destination: str | Path, transfer: TransferConfig
+) -> tuple[Path | None, int, str]:
+    """Fetch a file that is no WARC, whole; return it if it is on this machine's disk, its bytes, and their xxh3-128.
+
+    A file of a local base is left where it is. Raises as `fetch_warc` does, but for what is wrong with a WARC.
+    """
+    source = byte_source(base, transfer)
+    if (local := source.local(path)) is not None:
+        with local.open("rb") as file:
+            return local, local.stat().st_size, bytes_digest(file)
+    with landing(destination) as partial:
+        _download(source, path, partial, transfer, None)
+        with partial.open("rb") as file:
+            digest = bytes_digest(file)
+        size = partial.stat().st_size
+        put(partial, destination)
+        return None, size, digest
+
+
+def bytes_digest(file: BinaryIO) -> str:
+    """Return the xxh3-128 of a file's bytes, 32 hexadecimal digits."""
+    digest = xxhash.xxh3_128()
+    while data := file.read(_DIGEST_BYTES):
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def read_small(
@@ -280,8 +309,14 @@ def landing(destination: str | Path) -> Iterator[Path]:
 
 
 def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
-    """Give the finished file its name, or upload it to the URL where it is to be stored."""
+    """Put the finished WARC file in place and return what came."""
     fetched = Fetched(str(destination), partial.stat().st_size, check.digest, check)
+    put(partial, destination)
+    return fetched
+
+
+def put(partial: Path, destination: str | Path) -> None:
+    """Give what has arrived its name, or upload it to the URL where it is to be stored."""
     if "://" in str(destination):
         fs, name = fsspec.core.url_to_fs(str(destination))
         fs.makedirs(fs._parent(name), exist_ok=True)
@@ -289,7 +324,6 @@ def land(partial: Path, destination: str | Path, check: WarcCheck) -> Fetched:
     else:
         partial.replace(destination)
     _discard(partial)
-    return fetched
 
 
 def patiently(attempt: Callable[[], Parsed], arrived: Callable[[], int], what: str, transfer: TransferConfig) -> Parsed:

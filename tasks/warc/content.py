@@ -1,4 +1,4 @@
-"""The content of a WARC file: what its gzip members hold, or the file as it stands, with a digest and the damage.
+"""The content of a WARC file: what its gzip members or zstd frames hold, or the file itself; digest and damage.
 
 Notable:
 - The digest covers what gzip's checksums protect, the content and where in the file each member begins: the rest of
@@ -19,6 +19,7 @@ from tasks.warc.gzip_inflating import GZIP_MAGIC
 from tasks.warc.gzip_members import FileWindow, Piece, find_member, read_members
 from tasks.warc.header_lines import RECORD_BEGIN, RECORD_LINE
 from tasks.warc.limits import ReadLimits
+from tasks.warc.zstd_frames import DICTIONARY_MAGIC, ZSTD_MAGIC, read_frames
 
 _SNIFF_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
@@ -27,8 +28,6 @@ _DAMAGE = b"damage"
 _KNOWN_BEGINNINGS = {
     b"filedesc://": "an ARC file, the format before WARC; convert it with a tool such as warcio recompress",
     b"PK\x03\x04": "a zip file",
-    b"\x28\xb5\x2f\xfd": "a zstd file; unpack it, or fetch the .warc.gz",
-    b"\x5d\x2a\x4d\x18": "a zstd file with a dictionary; unpack it, or fetch the .warc.gz",
     b"\x04\x22\x4d\x18": "an lz4 file; unpack it, or fetch the .warc.gz",
     b"\xfd7zXZ": "an xz file",
     b"BZh": "a bzip2 file",
@@ -51,9 +50,9 @@ class WarcContent:
         self._window = FileWindow(stream)
         self._head = self._window.read(0, _SNIFF_BYTES)
         self.start, self.compressed = self._find_archive()
-        """Where the first record or gzip member begins, None where there is none; and whether it is gzip."""
+        """Where the first record or gzip member begins, None where there is none; and whether it is gzip or zstd."""
         self.broken_at: int | None = None if self.start == 0 else 0
-        """Offset of the first bytes that are no sound gzip member; without gzip, of a beginning that is no record."""
+        """Offset of the first bytes that are no sound gzip member or frame; in a plain file, that are no record."""
         self.cut_at: int | None = None  # offset of the last gzip member, if the file ends in the middle of it
         self._uncertain_from: int | None = self.broken_at
         self._digest, self._member = xxhash.xxh3_128(), xxhash.xxh3_128()
@@ -62,10 +61,16 @@ class WarcContent:
         """Yield all that can be read, once."""
         if self.start is None:
             return
-        members = read_members(self._window, self.start, RECORD_BEGIN, self._limits)
-        for piece in members if self.compressed else self._plain_pieces(self.start):
+        for piece in self._read(self.start):
             self._note(piece)
             yield piece
+
+    def _read(self, start: int) -> Iterator[Piece]:
+        if self._head.startswith((ZSTD_MAGIC, DICTIONARY_MAGIC)):
+            return read_frames(self._window, start, self._limits)
+        if self.compressed:
+            return read_members(self._window, start, RECORD_BEGIN, self._limits)
+        return self._plain_pieces(start)
 
     def digest(self) -> str:
         """Return the xxh3-128 of the content, 32 hexadecimal digits, once all pieces have been read."""
@@ -87,6 +92,8 @@ class WarcContent:
 
     def _find_archive(self) -> tuple[int | None, bool]:
         if self._head and GZIP_MAGIC.startswith(self._head[: len(GZIP_MAGIC)]):
+            return 0, True
+        if self._head.startswith((ZSTD_MAGIC, DICTIONARY_MAGIC)):
             return 0, True
         if record := RECORD_LINE.search(self._head):
             return record.start(), False

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from model.base.config import ModelShape
-from model.inference.generation import Sampling, generate
+from model.inference.engine import Engine, EngineLimits, engine_of
 from model.inference.loading import cast_matrices
 from tests.bench.gpu_ways import GPU, fill, on_the_gpu
 from tests.bench.rival_training import transformers_style
+from tests.model.continuations import continued
 
 BATCHES = (1, 256)
 Generate = Callable[[Tensor, int], object]
@@ -57,8 +58,13 @@ def our_generate(shape: ModelShape) -> Generate:
     fill(model)
     cast_matrices(model, torch.bfloat16)
 
+    engines: dict[int, Engine] = {}
+
     def run(prompts: Tensor, tokens: int) -> object:
-        return generate(model, prompts.tolist(), Sampling(max_new_tokens=tokens), stop_tokens=())
+        batch = len(prompts)
+        if batch not in engines:
+            engines[batch] = engine_of(model, limits=EngineLimits(slots=batch))
+        return continued(engines[batch], prompts.tolist(), tokens)
 
     return run
 

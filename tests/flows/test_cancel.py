@@ -1,6 +1,7 @@
 """A deployed run that is cancelled ends soon, says so everywhere, leaves nothing running, and can be taken up again."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import ROOT, api_client, sluice_environment
+from tests.conftest import ROOT, api_client, sluice_command, sluice_environment
 from tests.flows.test_deployments import parameters, prefect
 
 DEPLOYMENT = "crawl-to-chat/default"
@@ -97,3 +98,45 @@ def test_cancelled_in_training_and_taken_up_again(
     until(lambda: len(list((tmp_path / "runs").glob("*.json"))) == 2)
     until(lambda: '"resume"' in next((tmp_path / "models").glob("*-pretrain-*/metrics.jsonl")).read_text())
     cancel(prefect_server)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["in the UI", "Ctrl-C"])
+def test_cancelled_without_a_worker(prefect_server: str, tiny_recipe: Path, tmp_path: Path, way: str) -> None:
+    """`sluice run` in a terminal: nobody but its own process can end it."""
+    values = yaml.safe_load(tiny_recipe.read_text())
+    values["pretrain"]["loop"] |= {"steps": 20_000, "checkpoint_every": 20}
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(values))
+    command = sluice_command("run", str(tmp_path / "long.yaml"), "--store", str(tmp_path / "store"))
+    with subprocess.Popen(
+        command, env=sluice_environment(prefect_server), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        until(lambda: any((tmp_path / "store" / "models").glob("*-pretrain-*/checkpoints/step-*")))
+        [lease] = (tmp_path / "store" / "leases" / "pretrain").rglob("*.json")
+        flow_run = json.loads(lease.read_text())["holder"]["flow_run"]
+        started = psutil.Process(run.pid).children(recursive=True)
+        with api_client(prefect_server) as client:
+            if way == "Ctrl-C":
+                run.send_signal(signal.SIGINT)
+            else:
+                cancelling = {"state": {"type": "CANCELLING"}}
+                client.post(f"/flow_runs/{flow_run}/set_state", json=cancelling).raise_for_status()
+            seconds = until(lambda: run.poll() is not None)
+            print(f"cancelled in {seconds:.1f} s")
+            said = run.communicate()[1]
+            state = client.get(f"/flow_runs/{flow_run}").json()["state"]
+            of_it = {"flow_runs": {"id": {"any_": [flow_run]}}}
+            until(lambda: client.post("/task_runs/filter", json=of_it).json()[0]["state"]["type"] != "RUNNING")
+            tasks = client.post("/task_runs/filter", json=of_it).json()
+            shown = client.post("/artifacts/filter", json=of_it).json()
+            logs = client.post("/logs/filter", json={"logs": {"flow_run_id": {"any_": [flow_run]}}}).json()
+    assert seconds < SECONDS_TO_CANCEL
+    assert run.returncode == (130 if way == "Ctrl-C" else 143)
+    assert "What was finished is kept" in said and "Traceback" not in said
+    assert state["type"] == "CANCELLED" and "What was finished is kept" in state["message"]
+    assert {task["state"]["type"] for task in tasks if task["name"].startswith("pretrain")} == {"CANCELLED"}
+    assert {task["state"]["type"] for task in tasks} <= {"COMPLETED", "CANCELLED"}
+    assert not [log["message"] for log in logs if "Crash" in log["message"]]
+    assert len([log for log in logs if "pretrain: step" in log["message"]]) <= 1, "a line a minute"
+    assert not [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    print([artifact["description"] for artifact in shown])

@@ -13,11 +13,12 @@ from model.base.errors import BadInput
 from model.base.program import outcome_path
 from model.evaluate import evaluate
 from model.export import REPORT, export
-from model.inference.generation import Sampling, generate
+from model.inference.engine import engine_of
 from model.inference.loading import exported_weights, load_export, load_trained
 from model.pretrain import pretrain
 from model.sft import finetune
 from tests.conftest import ROOT
+from tests.model.continuations import continued
 from tests.model.tiny_corpus import TinyCorpus, write_json, write_tokens
 
 QUESTION = "What sells Karam?"
@@ -76,7 +77,7 @@ def test_transformers_loads_the_export_and_gives_the_same_answers(trained: Path)
         ids = prompt["input_ids"]
         torch.testing.assert_close(ours(ids), model(ids).logits, atol=1e-4, rtol=0)
     stop = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    reply = generate(ours, prompt["input_ids"].tolist(), Sampling(max_new_tokens=12), {stop})[0]
+    reply = continued(engine_of(ours), prompt["input_ids"].tolist(), 12, {stop})[0]
     assert theirs == [*reply, stop]
     assert tokenizer.decode(reply).startswith("Karam sells ")
 
@@ -126,7 +127,7 @@ def test_every_shape_is_exported_with_equal_logits(corpus: TinyCorpus, tmp_path:
     with torch.no_grad():
         for _ in range(8):
             full.append(int(ours(torch.tensor([full]))[0, -1].argmax()))
-    assert generate(ours, [prompt], Sampling(max_new_tokens=8), set())[0] == full[len(prompt) :]
+    assert continued(engine_of(ours), [prompt], 8)[0] == full[len(prompt) :]
 
 
 def test_evaluation_is_the_same_twice_and_beats_the_unigram_model(

@@ -15,13 +15,14 @@ from model.base.errors import BadInput
 from model.data.chat_format import TOOL_TOKENS, Message, load_chat_format
 from model.export import export
 from model.gguf_export import main, write_gguf
-from model.inference.generation import Sampling, generate
+from model.inference.engine import engine_of
 from model.inference.loading import load_export
 from model.inference.qwen3_config import qwen3_config, shape_of
 from model.network.transformer import Transformer
 from model.pretrain import pretrain
 from model.sft import finetune
 from tests.environments import environment_with
+from tests.model.continuations import continued
 from tests.model.tiny_corpus import CONTEXT, TinyCorpus, write_json
 from tests.model.tool_tokenizer import tool_tokenizer
 
@@ -176,7 +177,7 @@ def test_llama_cpp_has_the_same_logits_and_replies(corpus: TinyCorpus, exported:
     prompts = [chat.prompt([Message("user", f"What sells {town}?")]) for town in ("Karam", "Bovosk", "Linel", "Teram")]
     said = said_by_llama(python, tmp_path / "m.gguf", prompts)
     model = load_export(exported, torch.float32)
-    ours = generate(model, prompts, Sampling(max_new_tokens=12), chat.stop_tokens)
+    ours = continued(engine_of(model), prompts, 12, chat.stop_tokens)
     assert [answer["reply"] for answer in said["answers"]] == ours and all(ours)
     assert_same_logits(model, prompts, said)
     assert said["texts"] == [chat.encode(text) for text in TEXTS]

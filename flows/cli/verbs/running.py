@@ -3,6 +3,7 @@
 import logging
 import os
 import pkgutil
+import signal
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -112,6 +113,7 @@ def _run_flow(
     require_named_files(recipe, settings)
     open_store(settings.store)
     _quieten_prefect()
+    from prefect.exceptions import Abort
     from prefect.settings import PREFECT_API_URL
 
     from flows.prepare.planned_run import is_done_already
@@ -131,9 +133,11 @@ def _run_flow(
         try:
             with showing_progress(messages):
                 flow(recipe, settings)
-        except KeyboardInterrupt:
-            messages.print("Interrupted. What was finished is kept; the same command goes on from there.")
-            raise typer.Exit(130) from None
+        except (KeyboardInterrupt, Abort) as ended:
+            is_ctrl_c = isinstance(ended.__cause__ or ended, KeyboardInterrupt)
+            how = "Interrupted" if is_ctrl_c else "Cancelled"
+            messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
 
     _show_outcome(settings.store, as_json)
 

@@ -1,31 +1,67 @@
-"""Write a page's formulas as text, where the extractor would lose them.
+"""Find a page's formulas, in whatever form the page holds them, and write them as TeX.
 
-Notable: LaTeX in scripts, in MathML and beside images keeps its own notation, between \\( and \\). MathML without it is
-written in a line: a/b, x^2, √(x).
+Notable:
+- A formula comes as a script of MathJax, as MathML with TeX beside it or without, as an image with TeX as its text, as
+  an attribute beside what a program has drawn, or as MathJax's drawing, whose elements bear the names of MathML.
+- In the tree a formula is a span whose text is TeX between \\( and \\), which the extractor takes for words; rendering
+  takes the formula itself from what `write_formulas` returns.
 """
 
 import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 from lxml import etree
 
-_DISPLAY_STYLE = re.compile(r"\{\\displaystyle (.*)\}")  # MediaWiki has it around each formula
+from tasks.extract.html.mathml import tex_of
+
+_DISPLAY_STYLE = re.compile(r"\{\\displaystyle (.*)\}|\\displaystyle\s*(.*)")  # MediaWiki has it around each formula
 _DRAWN = re.compile("katex-html|mwe-math-fallback")
-_INDEX = re.compile(r"[_^]\w+\Z")
 _NO_FORMULA = ("p", "div", "table", "ul", "ol")  # math that was never closed has them
 _SPACES = re.compile(r"\s+")
-_INVISIBLE = str.maketrans("", "", "\u2061\u2062\u2063\u2064\u200b")
+_IMAGE_CLASS = re.compile(r"\b(?:mwe-math|latex\b|tex\b|math\b|mimetex)")
+_IMAGE_SOURCE = re.compile(r"latex\.php\?|latex\.codecogs\.com|/mimetex|chart\.googleapis\.com/chart\?cht=tx")
+_TEX_ATTRIBUTES = ("data-math", "data-tex", "data-latex", "data-entry", "data-expr", "data-katex")
+_WITH_ATTRIBUTE = etree.XPath(f"//*[self::span or self::div][{' or '.join('@' + name for name in _TEX_ATTRIBUTES)}]")
+_LOOKS_LIKE_TEX = re.compile(r"[\\^_=+\-*/<>(){}]|\A\w{1,3}\Z")
+_SEVERAL_SIGNS = re.compile(r"\\[A-Za-z]|[\^_{}=]")
+_MOST_TEX_CHARS = 20_000
 
 
-def write_formulas(scripts: list[etree._Element], formulas: list[etree._Element], images: list[etree._Element]) -> None:
-    """Replace formulas in scripts, in MathML and in images by their text."""
-    for script in scripts:
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula of a page."""
+
+    tex: str
+    """On one line."""
+    is_display: bool
+    """Whether it stands on a line of its own."""
+
+
+Formulas = dict[etree._Element, Formula]
+
+
+def write_formulas(tree: etree._Element, html: str, found: dict[str, list[etree._Element]]) -> Formulas:
+    """Replace formulas by spans with their TeX; return these spans with their formulas.
+
+    Args:
+        tree: The page.
+        html: Its source.
+        found: The tree's `script`, `math` and `img` elements by their tags.
+    """
+    formulas: Formulas = {}
+    if any(f"{name}=" in html for name in _TEX_ATTRIBUTES):
+        for element in _WITH_ATTRIBUTE(tree):
+            _write_attribute(element, formulas)
+    for script in found["script"]:
         if (script.get("type") or "").lower().startswith("math/"):
-            _write_script(script)
-    for formula in formulas:
-        _write_mathml(formula)
-    for image in images:
-        if latex := image.get("alt"):  # it is gone where the image only draws what MathML has said
-            replace_by_text(image, _inline_latex(latex))
+            _write_script(script, formulas)
+    for math in found["math"]:
+        _write_mathml(math, formulas)
+    for image in found["img"]:
+        if tex := _tex_of_image(image):  # it is gone where the image only draws what MathML has said
+            _replace(image, tex, False, formulas)
+    return formulas
 
 
 def replace_by_text(element: etree._Element, text: str) -> None:
@@ -36,43 +72,93 @@ def replace_by_text(element: etree._Element, text: str) -> None:
     element.tag, element.text = "span", text
 
 
-def _write_script(script: etree._Element) -> None:
+def _replace(element: etree._Element, source: str, is_display: bool, formulas: Formulas) -> None:
+    tex = _clean(source)
+    replace_by_text(element, (f"\\[{tex}\\]" if is_display else f"\\({tex}\\)") if tex else "")
+    if tex:
+        formulas[element] = Formula(tex, is_display)
+
+
+def _clean(source: str) -> str:
+    tex = _SPACES.sub(" ", source[:_MOST_TEX_CHARS]).strip()
+    for begin, end in (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")):
+        if tex.startswith(begin) and tex.endswith(end) and len(tex) > len(begin) + len(end):
+            tex = tex[len(begin) : -len(end)].strip()
+            break
+    styled = _DISPLAY_STYLE.fullmatch(tex)
+    return ((styled[1] or styled[2] or "") if styled else tex).strip()
+
+
+def _write_attribute(element: etree._Element, formulas: Formulas) -> None:
+    parent = element.getparent()
+    source = next(filter(None, map(element.get, _TEX_ATTRIBUTES)), "")
+    if parent is None or not source or not _LOOKS_LIKE_TEX.search(source) or not _has_drawing(element):
+        return
+    _replace(element, source, element.tag == "div" or "display" in (element.get("class") or ""), formulas)
+
+
+def _has_drawing(element: etree._Element) -> bool:
+    """Return whether an element holds a drawn formula or nothing, so that its attribute says what a reader sees."""
+    if not len(element) and not (element.text or "").strip():
+        return True
+    return any(
+        inner.tag == "math" or "katex" in (inner.get("class") or "") or str(inner.tag).startswith("mjx-")
+        for inner in element.iterdescendants()
+    )
+
+
+def _write_script(script: etree._Element, formulas: Formulas) -> None:
     previous = script.getprevious()
     while previous is not None and "MathJax" in (previous.get("class") or "") and not (previous.tail or "").strip():
         replace_by_text(previous, "")  # the formula as it was drawn, character by character
         previous = previous.getprevious()
     kind, source = (script.get("type") or "").lower(), script.text or ""
+    if kind.startswith("math/asciimath"):
+        replace_by_text(script, _SPACES.sub(" ", source).strip())
+        return
     if kind.startswith("math/mml"):
         root = etree.HTML(source) if source.strip() else None
-        text = "" if root is None else _on_a_line(root)
-    elif kind.startswith("math/tex") and "mode=display" in kind:
-        text = f"\\[{_SPACES.sub(' ', source).strip()}\\]"
-    elif kind.startswith("math/tex"):
-        text = _inline_latex(source)
-    else:
-        text = _SPACES.sub(" ", source).strip()
-    replace_by_text(script, text if source.strip() else "")
+        source = "" if root is None else tex_of(root)
+    _replace(script, source, "mode=display" in kind, formulas)
 
 
-def _inline_latex(source: str) -> str:
-    latex = _DISPLAY_STYLE.sub(r"\1", _SPACES.sub(" ", source).strip())
-    return f"\\({latex}\\)" if latex else ""
-
-
-def _write_mathml(math: etree._Element) -> None:
+def _write_mathml(math: etree._Element, formulas: Formulas) -> None:
     parent = math.getparent()
     if parent is None:
         return
     if next(math.iterdescendants(*_NO_FORMULA), None) is not None:
         math.tag = "div"
-    elif latex := _latex_of(math):
+        return
+    tex = _annotated_tex(math)
+    if tex:
         _drop_drawn(parent)
-        replace_by_text(math, _inline_latex(latex))
-    else:
-        replace_by_text(math, _on_a_line(math))
+    box = _box_of(math)
+    is_display = _is_display(math, box)
+    _replace(math if box is None else box, tex or tex_of(math), is_display, formulas)
 
 
-def _latex_of(math: etree._Element) -> str:
+def _box_of(math: etree._Element) -> etree._Element | None:
+    """Return MathJax's container around a formula that assistive programs read, which holds its drawing too."""
+    for box in math.iterancestors():
+        if box.tag == "mjx-container" or "MathJax" in (box.get("class") or "").split():
+            return box
+        if box.tag not in ("mjx-assistive-mml", "span"):
+            return None
+    return None
+
+
+def _is_display(math: etree._Element, box: etree._Element | None) -> bool:
+    return (
+        math.get("display") == "block"
+        or (box is not None and box.get("display") == "true")
+        or any(
+            "katex-display" in (around.get("class") or "")
+            for around, _ in zip(math.iterancestors(), "123", strict=False)
+        )
+    )
+
+
+def _annotated_tex(math: etree._Element) -> str:
     annotations = (element for element in math.iter("annotation") if _is_latex(element.get("encoding") or ""))
     annotation = next(annotations, None)
     return (math.get("alttext") or "" if annotation is None else "".join(annotation.itertext())).strip()
@@ -92,53 +178,13 @@ def _drop_drawn(box: etree._Element) -> None:
             replace_by_text(drawn, "")
 
 
-def _on_a_line(math: etree._Element) -> str:
-    return _SPACES.sub(" ", _linear(math)).strip().translate(_INVISIBLE)
-
-
-def _linear(element: etree._Element, depth: int = 0) -> str:
-    """Return the text of MathML in a line."""
-    if not isinstance(element.tag, str) or depth > 50:
+def _tex_of_image(image: etree._Element) -> str:
+    """Return the TeX that an image of a formula draws; "" for other images."""
+    name, source, alternative = image.get("class") or "", image.get("src") or "", image.get("alt") or ""
+    has_class, is_drawn = _IMAGE_CLASS.search(name), _IMAGE_SOURCE.search(source)
+    if alternative and (is_drawn or (has_class and _LOOKS_LIKE_TEX.search(alternative))):
+        return alternative
+    if not is_drawn:
         return ""
-    tag = element.tag.rpartition(":")[2].lower()
-    if tag in ("annotation", "annotation-xml"):
-        return ""
-    if not len(element):
-        text = element.text or ""
-        return " " if tag == "mspace" else text if tag == "mtext" else text.strip()
-    parts = [_linear(child, depth + 1) + _loose(child) for child in element]
-    first, second, third = (*parts, "", "", "")[:3]
-    forms = {
-        "mfrac": f"{grouped(first)}/{grouped(second)}",
-        "msup": f"{grouped(first)}^{grouped(second)}",
-        "mover": f"{grouped(first)}^{grouped(second)}",
-        "msub": f"{first}_{grouped(second)}",
-        "munder": f"{first}_{grouped(second)}",
-        "msubsup": f"{first}_{grouped(second)}^{grouped(third)}",
-        "munderover": f"{first}_{grouped(second)}^{grouped(third)}",
-        "msqrt": f"√({''.join(parts)})",
-        "mroot": f"({first})^(1/{grouped(second)})",
-        "mfenced": f"{element.get('open', '(')}{', '.join(parts)}{element.get('close', ')')}",
-        "mtable": "; ".join(parts),
-        "mtr": ", ".join(parts),
-    }
-    return forms.get(tag, (element.text or "").strip() + _joined(parts))
-
-
-def _loose(element: etree._Element) -> str:
-    """Return the words behind an element, which are none of MathML's but of a formula that was never closed."""
-    words = (element.tail or "").strip()
-    return f" {words} " if words else ""
-
-
-def _joined(parts: list[str]) -> str:
-    """Return parts in a row, with a space where a letter or digit would become part of the index before it."""
-    text = ""
-    for part in parts:
-        text += " " + part if part[:1].isalnum() and _INDEX.search(text) else part
-    return text
-
-
-def grouped(text: str) -> str:
-    """Return the text in brackets unless it is one number or word."""
-    return text if len(text) <= 1 or text.isalpha() or text.isdigit() else f"({text})"
+    query = parse_qs(source.partition("?")[2])
+    return next(iter(query.get("latex") or query.get("chl") or ()), "")

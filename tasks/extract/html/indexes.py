@@ -8,8 +8,6 @@ import re
 
 from lxml import etree
 
-from tasks.extract.html.formulas import grouped
-
 _HIGH = str.maketrans("0123456789+-−–‐‒=()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻⁻⁻⁼⁽⁾")
 _LOW = str.maketrans("0123456789+-−–‐‒=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₋₋₋₌₍₎")
 _SIGNED_DIGITS = re.compile(r"[+\-−–‐‒=()\s]*\d[\d+\-−–‐‒=()\s]*|[+\-−–]")
@@ -41,11 +39,11 @@ def _index(text: str, is_high: bool, before: str) -> str | None:
     if _SIGNED_DIGITS.fullmatch(text):
         return text.translate(table)
     if (_EXPONENT if is_high else _LOW_LETTERS).fullmatch(text) and _BASE.search(before):
-        return ("^" if is_high else "_") + grouped(text)
+        return ("^" if is_high else "_") + _grouped(text)
     if is_high and _GREEK.fullmatch(text) and _LETTER.search(before):
-        return "^" + grouped(text)
+        return "^" + _grouped(text)
     if is_high and _NOTES.fullmatch(text) and (text[0].isdigit() or before.endswith(_SENTENCE_MARKS)):
-        return text.translate(_HIGH) if text[0].isdigit() else "^" + grouped(text)
+        return text.translate(_HIGH) if text[0].isdigit() else "^" + _grouped(text)
     return None
 
 
@@ -54,3 +52,8 @@ def _text_before(element: etree._Element) -> str:
     if previous is None:
         return element.getparent().text or ""
     return previous.tail or "".join(previous.itertext())[-3:]
+
+
+def _grouped(text: str) -> str:
+    """Return the text in brackets unless it is one number or word."""
+    return text if len(text) <= 1 or text.isalpha() or text.isdigit() else f"({text})"

@@ -74,7 +74,7 @@ def test_all_that_is_missing_is_said_at_once(recipe: Path) -> None:
     with pytest.raises(UsageError) as refusal:
         require_named_files(load_recipe(str(recipe)), RunSettings(store="store"))
     assert str(refusal.value).splitlines() == [
-        f"source.base: there is no folder {recipe.parent}/crawl.",
+        f"source.base: there is no file or folder {recipe.parent}/crawl.",
         f"extract.urls.blocked_domains.1: there is no file {recipe.parent}/lists/domains.txt.",
         f"classifiers.essays.negative.0: there is no file {recipe.parent}/bad.jsonl.",
         f"evaluate.questions: there is no file {recipe.parent}/questions.jsonl.",

@@ -81,10 +81,10 @@ def test_what_stands_high_or_low_does_not_run_together_with_its_base(markup: str
 @pytest.mark.parametrize(
     ("markup", "text"),
     [
-        ("<math><mi>h</mi><mo>=</mo><mn>3</mn><mi>t</mi></math>", "h=3t"),
-        ("<math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac></math>", "a/(b+1)"),
-        ("<math><msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><msub><mi>y</mi><mi>i</mi></msub></math>", "x^2+y_i"),
-        ("<math><msqrt><mn>2</mn></msqrt></math>", "√(2)"),
+        ("<math><mi>h</mi><mo>=</mo><mn>3</mn><mi>t</mi></math>", r"\(h=3t\)"),
+        ("<math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac></math>", r"\(\frac{a}{b+1}\)"),
+        ("<math><msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><msub><mi>y</mi><mi>i</mi></msub></math>", r"\(x^2+y_i\)"),
+        ("<math><msqrt><mn>2</mn></msqrt></math>", r"\(\sqrt{2}\)"),
         ('<script type="math/tex">h=5t</script>', r"\(h=5t\)"),
         ('<span class="MathJax_Preview">h</span><script type="math/tex; x">h=5t</script>', r"\(h=5t\)"),
         ('<math alttext="h=7t"><mi>h</mi></math>', r"\(h=7t\)"),
@@ -102,9 +102,9 @@ def test_what_stands_high_or_low_does_not_run_together_with_its_base(markup: str
             r"\(h=6t\)",
         ),
         ('<script type="math/asciimath">h=4t</script>', "h=4t"),
-        ('<script type="math/mml"><math><mi>h</mi><mo>=</mo><mn>2</mn></math></script>', "h=2"),
-        ("<math><msup><mi>x</mi><mi>n</mi></msup><mi>y</mi></math>", "x^n y"),
-        ("<math><mi>h</mi> unclosed</math>", "h unclosed"),
+        ('<script type="math/mml"><math><mi>h</mi><mo>=</mo><mn>2</mn></math></script>', r"\(h=2\)"),
+        ("<math><msup><mi>x</mi><mi>n</mi></msup><mi>y</mi></math>", r"\(x^ny\)"),
+        ("<math><mi>h</mi> unclosed</math>", r"\(h unclosed\)"),
     ],
 )
 def test_a_formula_stays_in_its_sentence(markup: str, text: str) -> None:
@@ -199,7 +199,7 @@ def test_lists_of_a_page_without_landmarks_stay(around: str) -> None:
     items = f"<ul><li>The first stone is the miller's.{nested}</li><li>The second one is the widow's.</li></ul>"
     body = "".join((*PARAGRAPHS[:2], items, *PARAGRAPHS[2:]))
     lines = text_of(f"<html><body>{around.format(body)}</body></html>", URL).split("\n")
-    listed = ["- The first stone is the miller's.", "- It is grey.", "- The second one is the widow's."]
+    listed = ["- The first stone is the miller's.", "1. It is grey.", "- The second one is the widow's."]
     assert lines == [*LINES[:2], *listed, *LINES[2:]]
 
 
@@ -208,7 +208,11 @@ def test_a_list_of_links_that_a_sentence_announces_stays(tag: str) -> None:
     links = "".join(f'<li><a href="/{i}">{name} guide</a></li>' for i, name in enumerate(("Old", "New", "Coastal")))
     for announcement in ("<p>The guides are kept in three languages:</p>", "The guides are kept in three languages:"):
         text = text_with(f"<div>{announcement}<{tag}>{links}</{tag}></div>")
-        assert "- Old guide\n- New guide\n- Coastal guide" in text
+        signs = ["1.", "2.", "3."] if tag == "ol" else ["-"] * 3
+        assert (
+            "\n".join(f"{sign} {name} guide" for sign, name in zip(signs, ("Old", "New", "Coastal"), strict=True))
+            in text
+        )
 
 
 def test_a_table_that_lays_out_the_page_is_none() -> None:

@@ -3,10 +3,9 @@
 Notable: an artifact's key stays the same from run to run, so the UI shows the history of each.
 """
 
-import re
-
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.monitoring.artifact_key import artifact_key
 from flows.report.readers.funnel import Funnel, read_funnel
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
@@ -16,13 +15,17 @@ from tasks.dataset.store import Store
 def publish_outcome(store: Store, record: RunRecord) -> None:
     """Make the artifacts of a run that is over. Must be called inside its flow."""
     create_markdown_artifact(
-        f"`{store.location(record.report)}`, {record.state}", _key("report", record), "The run's report: one HTML page."
+        f"`{store.location(record.report)}`, {record.state}",
+        artifact_key("report", record),
+        "The run's report: one HTML page.",
     )
     funnel = attempt("funnel", read_funnel, store, record)
     if isinstance(funnel, Missing) or not funnel.stages:
         return
-    create_table_artifact(_stages(funnel), _key("funnel", record), f"Records of {record.crawl} by stage.")
-    create_table_artifact(_reasons(funnel), _key("reasons", record), f"Why records of {record.crawl} were removed.")
+    create_table_artifact(_stages(funnel), artifact_key("funnel", record), f"Records of {record.crawl} by stage.")
+    create_table_artifact(
+        _reasons(funnel), artifact_key("reasons", record), f"Why records of {record.crawl} were removed."
+    )
 
 
 def _stages(funnel: Funnel) -> list[dict[str, str | int]]:
@@ -41,7 +44,3 @@ def _reasons(funnel: Funnel) -> list[dict[str, str | int]]:
         for stage in funnel.stages
         for reason in stage.reasons
     ]
-
-
-def _key(what: str, record: RunRecord) -> str:
-    return re.sub("[^a-z0-9]+", "-", f"{what}-{record.recipe['name']}").strip("-")

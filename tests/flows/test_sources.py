@@ -1,0 +1,172 @@
+"""Each kind of source, from its files to the corpus: every document has its address, and every row is accounted for."""
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from flows.recipe.recipe import Recipe
+from flows.stages.plan import plan_stages
+from tasks.base.errors import PermanentError
+from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.store import Store
+from tasks.fetch.source_listing import resolve_source
+from tests.flows.without_prefect import built_datasets
+from tests.tasks.indexed_crawl import IndexedPage, write_indexed_crawl
+from tests.tasks.warc_builder import members, record
+
+
+class Carried:
+    """A recipe carried out as far as a stage, without Prefect."""
+
+    def __init__(self, folder: Path, base: Path | str, last: str = "corpus", **source: Any) -> None:
+        values = {"name": "test", "source": {"base": str(base)} | source, "filter": {"languages": [], "profiles": []}}
+        self.store = Store(str(folder))
+        recipe = pin_data_files(Recipe.model_validate(values), self.store)
+        source_now = resolve_source(recipe.source)
+        self.plans = plan_stages(recipe.model_copy(update={"source": source_now}), source_now.crawl, {})
+        self.manifests = dict(built_datasets(self.store, self.plans, source_now, last))
+
+    def rows(self, stage: str) -> list[dict[str, Any]]:
+        return pq.read_table(self.store.local(self.plans[stage].folder)).to_pylist()
+
+    def decisions(self, stage: str) -> dict[str, list[str]]:
+        folder = self.store.local(f"decisions/{stage}/{self.plans[stage].fingerprint}")
+        return {row["id"]: row["reasons"] for row in pq.read_table(folder).to_pylist()}
+
+
+TEXTS = [
+    "The ferry leaves the harbour of Tolvane at noon, every day but Sunday.",
+    "Her grandmother kept seven hives behind the mill and sold honey in spring.",
+    "A bridge of oak was built over the Kinno after the great flood.",
+    "Teachers of the valley meet in winter to choose the books for school.",
+    "Whoever finds a silver coin in the baker's bread may ask for a song.",
+    "The old lighthouse was painted white again by eleven volunteers.",
+]
+
+
+def write_lines(path: Path, texts: list[str], pack: Any = bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        json.dumps({"text": text, "id": f"d{number}", "url": f"https://a.example/{number}"})
+        for number, text in enumerate(texts)
+    ]
+    path.write_bytes(pack("\n".join(lines).encode()))
+
+
+def test_json_lines_in_folders_keep_their_rows_and_ids(tmp_path: Path) -> None:
+    write_lines(tmp_path / "docs" / "en" / "train.jsonl.zst", TEXTS[:3], zstandard.compress)
+    write_lines(tmp_path / "docs" / "de" / "train.json.gz", TEXTS[3:], gzip.compress)
+    carried = Carried(tmp_path / "store", tmp_path / "docs")
+    found = {row["id"]: row for row in carried.rows("corpus")}
+    assert {id: row["text"] for id, row in found.items()} == {
+        f"{part}/train:{row}": TEXTS[row + first] for part, first in (("en", 0), ("de", 3)) for row in range(3)
+    }
+    one = found["de/train:1"]
+    assert (one["source_id"], one["url"], one["domain"], one["crawl"]) == (
+        "d1",
+        "https://a.example/1",
+        "a.example",
+        "docs",
+    )
+
+
+def test_parquet_files_are_documents_and_bad_rows_decisions(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"text": [TEXTS[0], None, "", TEXTS[1]]}), tmp_path / "data" / "a.parquet")
+    carried = Carried(tmp_path / "store", tmp_path / "data" / "*.parquet")
+    assert [row["id"] for row in carried.rows("corpus")] == ["a:0", "a:3"]
+    assert carried.decisions("extract") == {"a:0": [], "a:1": ["no_text"], "a:2": ["no_text"], "a:3": []}
+
+
+def test_wet_files_give_their_texts(tmp_path: Path) -> None:
+    archive = members([record(text.encode(), "conversion", f"https://a.example/{at}") for at, text in enumerate(TEXTS)])
+    (tmp_path / "CC-1.warc.wet.gz").write_bytes(archive)
+    rows = Carried(tmp_path / "store", tmp_path / "CC-1.warc.wet.gz").rows("corpus")
+    assert [row["text"] for row in rows] == TEXTS
+    for row in rows:
+        name, _, offset = row["id"].rpartition(":")
+        assert name == "CC-1.warc.wet"
+        assert row["text"].encode() in gzip.GzipFile(fileobj=io.BytesIO(archive[int(offset) :])).read()
+
+
+@pytest.fixture
+def crawl(tmp_path: Path) -> list[IndexedPage]:
+    return write_indexed_crawl(tmp_path / "web", warcs=3)
+
+
+def test_warc_files_give_the_documents_of_their_crawl(tmp_path: Path, crawl: list[IndexedPage]) -> None:
+    """Under equal ids, whichever way the files are given; a zstd file has other offsets."""
+    whole = Carried(tmp_path / "a", tmp_path / "web", "extract", warcs="all").rows("extract")
+    folder = tmp_path / "web" / "crawl-data" / crawl[0].warc.split("/")[1] / "segments"
+    for number, base in enumerate((folder, f"{folder}/**/*.warc.gz")):
+        rows = Carried(tmp_path / f"b{number}", base, "extract").rows("extract")
+        assert {row["id"]: row["text"] for row in rows} == {row["id"]: row["text"] for row in whole}
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    for warc in folder.rglob("*.warc.gz"):
+        records = gzip.decompress(warc.read_bytes()).split(b"WARC/1.0\r\n")[1:]
+        content = b"".join(zstandard.compress(b"WARC/1.0\r\n" + one) for one in records)
+        (packed / warc.name.replace(".gz", ".zst")).write_bytes(content)
+    rows = Carried(tmp_path / "c", packed, "extract").rows("extract")
+    assert [row["text"] for row in rows] == [row["text"] for row in whole]
+
+
+def test_a_list_of_urls_is_resolved_through_the_index(tmp_path: Path, crawl: list[IndexedPage]) -> None:
+    wanted = crawl[::5]
+    other_scheme = [page.url.replace("https://", "HTTP://").replace("HTTP", "http") for page in wanted]
+    (tmp_path / "urls.txt").write_text("\n".join(["# mine", *other_scheme, "https://not.in.the.index.example/"]))
+    carried = Carried(tmp_path / "s", tmp_path / "web", "extract", select={"urls": str(tmp_path / "urls.txt")})
+    assert {row["id"] for row in carried.rows("extract")} == {page.id for page in wanted}
+    counted = carried.manifests["wanted"].counters
+    assert (counted["urls_listed"], counted["urls_not_in_index"]) == (len(wanted) + 1, 1)
+
+
+def test_a_crawl_by_months_is_found_by_its_listing(tmp_path: Path, crawl: list[IndexedPage]) -> None:
+    listing = tmp_path / "web" / "crawl-data" / "CC-NEWS" / "2026" / "11" / "warc.paths.gz"
+    listing.parent.mkdir(parents=True)
+    listing.write_bytes(gzip.compress(f"{crawl[0].warc}\n".encode()))
+    rows = Carried(tmp_path / "s", tmp_path / "web", "extract", crawl="CC-NEWS/2026/11").rows("extract")
+    assert rows and {row["crawl"] for row in rows} == {"CC-NEWS/2026/11"}
+
+
+def test_a_limit_reads_so_many_and_is_not_redone(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_lines(tmp_path / "docs" / f"{name}.jsonl", TEXTS[:3] if name == "a" else TEXTS[3:])
+    ids = [row["id"] for row in Carried(tmp_path / "store", tmp_path / "docs", limit=3).rows("corpus")]
+    assert ids == ["a:0", "a:1", "b:0"]
+
+
+def test_a_changed_file_is_read_again_and_the_others_are_not(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_lines(tmp_path / "docs" / f"{name}.jsonl", TEXTS[:3] if name == "a" else TEXTS[3:])
+    before = Carried(tmp_path / "store", tmp_path / "docs", "extract").manifests["extract"].parts
+    write_lines(tmp_path / "docs" / "b.jsonl", TEXTS)
+    after = Carried(tmp_path / "store", tmp_path / "docs", "extract").manifests["extract"].parts
+    assert before[0] == after[0] and before[1].digest != after[1].digest
+
+
+def test_a_file_without_texts_says_which_column_to_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "words"}\n')
+    with pytest.raises(
+        PermanentError, match=r"a\.jsonl: its first lines have no field text .* but body: name the text"
+    ):
+        Carried(tmp_path / "store", tmp_path / "a.jsonl")
+    rows = Carried(tmp_path / "store", tmp_path / "a.jsonl", columns={"text": "body"}).rows("corpus")
+    assert [row["text"] for row in rows] == ["words"]
+
+
+def test_documents_of_an_object_store(tmp_path: Path) -> None:
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    for name in ("en/a.jsonl", "de/a.jsonl"):
+        files.pipe_file(f"/docs/{name}", json.dumps({"text": f"{TEXTS[0]} {name}"}).encode())
+    carried = Carried(tmp_path / "store", "memory://docs", kind="documents")
+    assert [row["id"] for row in carried.rows("corpus")] == ["de/a:0", "en/a:0"]

@@ -52,7 +52,7 @@ def part_submission(settings: RunSettings) -> Iterator[Submit]:
 
 def _dask(settings: RunSettings) -> TaskRunner[Any]:
     from distributed import Security
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if settings.runner_address:
         return DaskTaskRunner(address=settings.runner_address)

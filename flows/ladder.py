@@ -18,6 +18,7 @@ from flows.engine.open_run import open_run
 from flows.engine.programs import read_summary, require_programs, run_planned_program
 from flows.engine.run import Run
 from flows.engine.settings_parameter import SettingsParameter
+from flows.launch.training_command import require_launch
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, ladder_path
 from flows.planning.law_fit import fit_law
@@ -38,6 +39,7 @@ def ladder(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, An
     require_decoder(recipe)
     with open_run(recipe, settings, goes_on=True) as run:
         require_programs([STAGE])
+        require_launch(recipe.launch, run.store)
         take_finished(run, DATA_STAGES)
         result = climb(run)
         return result.fit.law.model_dump(mode="json")

@@ -1,4 +1,5 @@
-"""The README's commands, run: each on the tiny recipe and a store of its own, where it names a shipped one."""
+"""The commands of the README and of the page on clusters, run: each on the tiny recipe and a store of its own, where it
+names a shipped one."""
 
 import re
 import shlex
@@ -13,15 +14,15 @@ import pytest
 from tests.conftest import ROOT, run_sluice, sluice_environment
 
 
-def commands() -> list[str]:
-    """Every command in the README's shell blocks, without its comment."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+def commands(page: str = "README.md") -> list[str]:
+    """Every command in a page's shell blocks, without its comment."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [re.sub(r"\s+#.*", "", line).strip() for line in lines if line.strip()]
 
 
-def starting_with(program: str) -> list[str]:
-    return [command for command in commands() if command.startswith(f"{program} ")]
+def starting_with(program: str, page: str = "README.md") -> list[str]:
+    return [command for command in commands(page) if command.startswith(f"{program} ")]
 
 
 def test_the_two_commands_come_first() -> None:
@@ -82,11 +83,11 @@ def test_prefect(command: str, prefect_server: str, work_pool: None) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", starting_with("accelerate"))
+@pytest.mark.parametrize("command", starting_with("accelerate", "docs/cluster.md"))
 def test_accelerate(command: str, prefect_server: str, store: Path) -> None:
     """On one machine and the store's own model; it is trained already, so there is nothing left to do but to say so."""
     config = min(store.glob("models/tiny-pretrain-*/config.json"))
-    text = re.sub(r"--(num_machines|num_processes) \d+", r"--\1 1", command)
+    text = re.sub(r"--(num_machines|num_processes|processes) \d+", r"--\1 1", command)
     text = re.sub(r"--main_process_(ip|port) \S+ ?", "", text)
     words = [str(config) if word.endswith("config.json") else word for word in shlex.split(text)[2:]]
     done = subprocess.run(

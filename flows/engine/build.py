@@ -7,6 +7,7 @@ from flows.engine.part_pairs import build_pairs
 from flows.engine.part_tasks import build_all
 from flows.engine.programs import require_programs, run_program_stage
 from flows.engine.run import Run
+from flows.launch.training_command import require_launch
 from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
@@ -25,6 +26,8 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
     """
     planned = [STAGES[name] for name in names if name in run.plans]
     require_programs(planned)
+    if any(run.plans[stage.name].is_training for stage in planned):
+        require_launch(run.recipe.launch, run.store)
     following = {stage.runs_with: stage for stage in planned if stage.runs_with}
     for stage in planned:
         if stage.name not in run.manifests:

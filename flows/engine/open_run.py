@@ -21,6 +21,7 @@ from flows.monitoring.outcome_artifacts import publish_outcome
 from flows.monitoring.progress_artifacts import ProgressArtifacts
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
+from flows.recipe.own_code import own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
@@ -42,6 +43,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     for field, address in named_paths(recipe):
         if field != "source.base":
             logger.info("the recipe reads %s (%s)", address, field)
+    for field, name in own_code(recipe):
+        logger.warning("the recipe runs code of %s (%s)", name, field)
     planned = plan_run(recipe, settings, goes_on, logger)
     if before := newest_run_of(planned.store, recipe.name):
         for line in what_changed(before, planned.plans):

@@ -26,8 +26,8 @@ from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
 from flows.engine.run import Run
 from flows.engine.training_progress import reporting_steps
+from flows.launch.training_command import training_command
 from flows.prepare.finished_dataset import done_program
-from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
 from flows.store.training_log import TrainingStep
@@ -40,7 +40,6 @@ from tasks.dataset.parts import PartFooter, PartWriter, read_part
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import explaining_failed_writes
 
-_ACCELERATE_CONFIG = Path(__file__).with_name("accelerate.yaml")
 _LAST_LINES = 20
 
 
@@ -96,7 +95,9 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
         config.write_text(json.dumps(values, indent=1, sort_keys=True))
     metrics = folder / "metrics.jsonl" if stage.is_training else None
     steps = plan.config["loop"]["steps"] if stage.is_training else 0
-    command = launch_command(stage.module, config, stage.is_training, run.settings)
+    command = [sys.executable, "-m", stage.module, str(config)]
+    if stage.is_training:
+        command = training_command(stage.module, config, run.recipe.launch, run.settings)
     sending = _transfer(run, context, plan.name).sending() if is_remote and stage.is_training else nullcontext()
 
     def on_step(step: TrainingStep) -> None:
@@ -143,18 +144,6 @@ def _write_result(stage: ProgramStage, context: ProgramContext, inputs: str) -> 
     with PartWriter(context.store, path, RESULT, plan.name, plan.part_fingerprint, inputs) as writer:
         writer.write(pa.Table.from_pylist([row], RESULT))
         return writer.commit({})
-
-
-def launch_command(module: str, config: Path, is_training: bool, settings: RunSettings) -> list[str]:
-    """Return the command line that starts a program: training goes through accelerate, the rest is one process."""
-    if not is_training:
-        return [sys.executable, "-m", module, str(config)]
-    launcher = [sys.executable, "-m", "accelerate.commands.launch"]
-    launcher += ["--config_file", settings.accelerate_config or str(_ACCELERATE_CONFIG)]
-    if not settings.accelerate_config:
-        launcher += ["--num_processes", str(settings.processes)]
-        launcher += ["--multi_gpu", "--main_process_port", "0"] if settings.processes > 1 else []
-    return [*launcher, "-m", module, str(config)]
 
 
 def run_to_its_end(

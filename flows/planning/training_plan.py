@@ -22,6 +22,7 @@ from model.metrics.flops import attention_flop_per_token, count_parameters, flop
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
+from tasks.tokenize.tokenizer_training import TokenizerConfig
 
 _USUAL_DEPTH = 12
 
@@ -141,7 +142,8 @@ def _proportions(recipe: Recipe) -> ModelShape:
     """Return the shape whose proportions a budget's model has: the recipe's, or a usual one."""
     if recipe.pretrain:
         return recipe.pretrain.shape
-    named: dict[str, Any] = {"vocab_size": recipe.tokenizer.vocab_size, "context": recipe.packing.context}
+    tokenizer = recipe.tokenizer or TokenizerConfig()
+    named: dict[str, Any] = {"vocab_size": tokenizer.vocab_size, "context": recipe.packing.context}
     return ModelShape(**named, **sizes_of_depth(_USUAL_DEPTH, named))
 
 

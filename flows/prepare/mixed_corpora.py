@@ -27,7 +27,8 @@ def pin_mixture(recipe: Recipe, store: Store) -> Recipe:
 def refuse_own_corpus(plans: Mapping[str, StagePlan]) -> None:
     """Raise UsageError where the run's own corpus is among the others, so that its documents would count twice."""
     own = plans["corpus"].fingerprint
-    for name, fingerprint in plans["tokens"].config.get("others", {}).items():
+    tokens = plans.get("tokens")
+    for name, fingerprint in (tokens.config.get("others", {}) if tokens else {}).items():
         if fingerprint == own:
             raise UsageError(
                 f"mixture.others.{name} is this run's own corpus ({own}): name another crawl or corpus, or set "

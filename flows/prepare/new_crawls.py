@@ -57,7 +57,8 @@ def recipe_on(recipe: Recipe, crawl: str, earlier: Mapping[str, RunRecord], stor
 
 def _go_on_from(values: dict[str, Any], last: RunRecord) -> None:
     """Let a recipe's values keep the tokenizer of an earlier run and start from the model that it pretrained."""
-    values["tokenizer"]["kept"] = last.stages["tokenizer"].plan.fingerprint
+    if values["tokenizer"] and (tokenizer := last.stages.get("tokenizer")):
+        values["tokenizer"]["kept"] = tokenizer.plan.fingerprint
     if values["pretrain"] and (trained := last.stages.get("pretrain")):
         values["pretrain"]["start"] = trained.summary["model"]
 

@@ -15,6 +15,7 @@ from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_pr
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.prepare.start_model import pin_start_model
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
@@ -106,6 +107,8 @@ def is_done_already(flow: str, recipe: Recipe, settings: RunSettings) -> bool:
     newest = next(newest_runs(store), None)
     if newest is None or (newest.flow, newest.state) != (flow, "completed"):
         return False
+    if newest.settings.get("until") != settings.until:
+        return False
     if newest.recipe != recipe.model_dump(mode="json") or not store.exists(newest.report):
         return False
     planned = plan_run(recipe, settings, goes_on=False, logger=logging.getLogger(__name__))
@@ -120,7 +123,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
-    recipe_of_store = pin_data_files(recipe, store)
+    recipe_of_store = pin_own_code(pin_data_files(recipe, store))
     source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings.scratch)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.field_types import annotations, model_in
+from flows.recipe.own_code import check_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError, read_recipe_values
 from model.base.errors import did_you_mean
@@ -38,7 +39,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     where, values = read_recipe_values(name)
     for override in overrides:
         apply_override(values, override)
-    return validated(values, where)
+    recipe = validated(values, where)
+    check_own_code(recipe, where, "://" not in name)
+    return recipe
 
 
 def validated(values: dict[str, Any], where: str) -> Recipe:

@@ -19,6 +19,8 @@ from tasks.fetch.source_files import is_glob
 
 MADE_BY_THE_RUN = {"sft.conversations": ("synthetic_web", "starter"), "evaluate.questions": ("synthetic_web",)}
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
+CODE_FIELDS = (("filter", "rules"), ("filter", "signals"), ("extract", "extractor"))
+"""Fields that name code of the user's own."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store")
 
 Replace = Callable[[str, str], str]
@@ -39,7 +41,24 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(field: str, value: str) -> str:
         return str(folder / value) if _is_local(field, value) else value
 
-    return dict(_replaced(values, Recipe, "", False, absolute))
+    return _with_code_anchored(_replaced(values, Recipe, "", False, absolute), folder)
+
+
+def _with_code_anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the values with the paths of code, FILE.py:NAME, as absolute ones."""
+
+    def anchored(value: Any) -> Any:
+        is_path = isinstance(value, str) and "\n" not in value and value.rpartition(":")[0].endswith(".py")
+        return str(folder / value) if is_path else value
+
+    changed = dict(values)
+    for section, field in CODE_FIELDS:
+        given = changed.get(section)
+        if isinstance(given, dict) and field in given:
+            value = given[field]
+            named = [anchored(item) for item in value] if isinstance(value, list) else anchored(value)
+            changed[section] = given | {field: named}
+    return changed
 
 
 def named_paths(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.recipe.loading import validated
+from flows.recipe.own_code import check_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import SUFFIXES, RecipeError, read_recipe_values
 from flows.recipe.shipped import shipped_recipes
@@ -39,11 +40,11 @@ def chosen_recipe(value: Any) -> Any:
     if isinstance(value, Recipe):
         return value
     if isinstance(value, str):
-        return validated(read_recipe_values(value)[1], value)
+        return _checked(validated(read_recipe_values(value)[1], value), value, "://" not in value)
     if not isinstance(value, Mapping):
         raise RecipeError(f"The recipe must be a name or an object, not {type(value).__name__}.")
     if not value.keys() & _CHANGES:
-        return validated(dict(value), "that was given")
+        return _checked(validated(dict(value), "that was given"), "that was given", False)
     changes = value.get("set") or {}
     if value.keys() - _CHANGES or not isinstance(value.get("recipe"), str) or not isinstance(changes, Mapping):
         raise RecipeError('Changes to a recipe are of the form {"recipe": NAME, "set": {SECTION: {FIELD: VALUE}}}.')
@@ -54,7 +55,12 @@ def chosen_recipe(value: Any) -> Any:
         for section in reversed(sections):
             nested = {section: nested}
         values = merged(values, nested)
-    return validated(values, f"{where}, with what was set")
+    return _checked(validated(values, f"{where}, with what was set"), f"{where}, with what was set", False)
+
+
+def _checked(recipe: Recipe, where: str, is_local: bool) -> Recipe:
+    check_own_code(recipe, where, is_local)
+    return recipe
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

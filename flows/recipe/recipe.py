@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema
 
 from flows.recipe.earlier_crawls import EarlierCrawlsConfig
 from flows.recipe.ladder_config import LadderConfig
+from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from tasks.base.config import Config
@@ -80,8 +81,8 @@ class Recipe(Config):
     none. A classifier in `classifiers` is the other way."""
     personal_data: PersonalDataConfig | None = None
     """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    """The vocabulary and what it is trained on."""
+    tokenizer: TokenizerConfig | None = TokenizerConfig()
+    """The vocabulary and what it is trained on; null: the run ends with the corpus, and nothing is tokenized."""
     tokens: TokensConfig = TokensConfig()
     """Encoding, and the split by document."""
     mixture: MixtureConfig | None = None
@@ -101,6 +102,8 @@ class Recipe(Config):
     """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
     """Handing the model to other programs."""
+    launch: LaunchConfig = LaunchConfig()
+    """On which machines training runs. It changes nothing that comes out."""
 
     @model_validator(mode="before")
     @classmethod
@@ -135,6 +138,8 @@ class Recipe(Config):
     def _stages_agree(self) -> Self:
         """Refuse sections that contradict each other, before a run finds out hours later."""
         if self.pretrain:
+            if self.tokenizer is None:
+                raise ValueError("pretrain needs tokens: tokenizer cannot be null")
             if self.pretrain.shape.vocab_size < self.tokenizer.vocab_size:
                 raise ValueError(
                     f"pretrain.shape.vocab_size is {self.pretrain.shape.vocab_size}, less than "
@@ -161,6 +166,7 @@ class Recipe(Config):
         return self
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:
+        assert self.tokenizer
         reserved = reserved_ids(pretrain.objective, pretrain.shape.context)
         if pretrain.shape.vocab_size < self.tokenizer.vocab_size + reserved:
             raise ValueError(

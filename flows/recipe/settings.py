@@ -33,5 +33,7 @@ class RunSettings(Config):
     """Training processes on this machine: usually one a GPU."""
     accelerate_config: str | None = None
     """An accelerate config file (see infra/accelerate), which then decides the processes instead."""
+    until: str | None = None
+    """The last stage to build, with all that it is made from; the others are left for a later run. None: all."""
     when_busy: Literal["wait", "refuse"] = "wait"
     """Where another run on the store is building a dataset that this one needs: wait for it, or end with its name."""

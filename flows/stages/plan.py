@@ -30,6 +30,8 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
         if config is not None:
             values = to_jsonable_python(config)
             built_on = [upstream.stage for upstream in stage.upstream if not upstream.when or upstream.when(recipe)]
+            if not plans.keys() >= set(built_on):
+                continue  # what it is made from is not asked for, such as tokens without a tokenizer
             plans[stage.name] = stage_plan(stage, values, {name: plans[name].fingerprint for name in built_on})
     return plans
 

@@ -1,13 +1,25 @@
 """Every stage by name, in the order of the work: those of the data half, then the programs of the model half."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from flows.stages import evaluate, export, ladder, pretrain, sft
+from model.base.errors import did_you_mean
+from tasks.base.errors import UsageError
 from tasks.dataset.stage import Stage
 from tasks.registry import STAGES as DATA_STAGES
 
 PROGRAMS = {stage.name: stage for stage in (pretrain.STAGE, sft.STAGE, evaluate.STAGE, export.STAGE, ladder.STAGE)}
 STAGES: Mapping[str, Stage] = {**DATA_STAGES, **PROGRAMS}
+
+
+def stages_until(names: Collection[str], last: str | None) -> list[str]:
+    """Return those of some stages that `last` is made from, itself included; all without it. Raises UsageError."""
+    if last is None:
+        return list(names)
+    if last not in names:
+        near = did_you_mean(last, names)
+        raise UsageError(f"--until {last}: there is no such stage{near}; there are: {', '.join(names)}.")
+    return [name for name in with_upstream([last]) if name in names]
 
 
 def with_upstream(names: Iterable[str]) -> list[str]:

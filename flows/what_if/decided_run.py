@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
@@ -22,6 +23,7 @@ from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.rules import Rule, limits_of
 from tasks.dataset.store import Store
+from tasks.fetch.source_listing import resolve_source
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's rules in the run and in the recipe."""
@@ -85,7 +87,10 @@ def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
     """Plan the recipe on the run's crawl, without writing to the run's store."""
     crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
-        pinned = pin_data_files(recipe, Store(folder))
+        pinned = pin_own_code(pin_data_files(recipe, Store(folder)))
+    if not recipe.synthetic_web:
+        source = resolve_source(pinned.source.model_copy(update={"crawl": crawl}))
+        pinned = pinned.model_copy(update={"source": source})
     return plan_stages(pinned, crawl, {"conversations": "", "questions": ""})
 
 

@@ -201,6 +201,9 @@ class LoopConfig:
     """Held-out documents of an evaluation during training, the first ones in the dataset; 0 takes all."""
     checkpoint_every: int = 500
     """Steps between two checkpoints; the last step is always one."""
+    checkpoint_minutes: float = 0.0
+    """Minutes after a checkpoint at which there is another, whatever the step, so that a kill costs no more where steps
+    are slow; 0 goes by steps alone."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
     background_checkpoint_mib: int = 64
@@ -225,7 +228,7 @@ class LoopConfig:
         for name in ("steps", "global_batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         counts = ("threads", "evaluate_every", "evaluation_documents", "background_checkpoint_mib")
-        for name in (*counts, "seed", "spike_sigma", "max_hours", "patience"):
+        for name in (*counts, "seed", "checkpoint_minutes", "spike_sigma", "max_hours", "patience"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         _require_finite(self)
         _require(self.seed <= MAX_SEED, f"seed must be at most {MAX_SEED}")

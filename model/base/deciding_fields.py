@@ -6,7 +6,7 @@ from typing import Any
 PACE_FIELDS: frozenset[str] = frozenset(
     {
         *("micro_batch", "compile", "threads", "log_every", "trackers", "parallelism", "activation_checkpointing"),
-        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "background_checkpoint_mib"),
+        *("evaluate_every", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "background_checkpoint_mib"),
     }
 )
 """The fields of `LoopConfig` that decide where and how fast a run goes and what it logs, but not its weights or its

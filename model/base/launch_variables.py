@@ -4,9 +4,15 @@ Notable: notebooks, pods of training operators, and shells inside another launch
 believes them waits for others that do not exist, so whoever starts processes anew removes them first.
 """
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Mapping
 
+_PR_SET_PDEATHSIG = 1
+_LAUNCHED_BY = ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID")
+"""What accelerate and torch's launcher tell their processes, so that a process knows its parent for one."""
 _ADDRESS = "MASTER_ADDR"
 _NAMES = frozenset(
     {
@@ -30,3 +36,17 @@ def drop_leftover_ranks() -> None:
     if _ADDRESS not in os.environ:
         for name in _NAMES & os.environ.keys():
             del os.environ[name]
+
+
+def end_with_launcher() -> None:
+    """Have this process get SIGTERM when the launcher that started it is gone, however it ended (on Linux).
+
+    accelerate's launcher of a single process passes no signal on, and none does when it is killed: training would go
+    on by itself.
+    """
+    if sys.platform != "linux" or not any(name in os.environ for name in _LAUNCHED_BY):
+        return
+    launcher = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != launcher:  # it ended meanwhile
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from model.base.errors import BadInput
 from model.base.full_disk import full_disk_message, is_full_disk
-from model.base.launch_variables import drop_leftover_ranks
+from model.base.launch_variables import drop_leftover_ranks, end_with_launcher
 from model.base.safe_text import harmless
 
 EXIT_DONE = 0
@@ -26,21 +26,32 @@ EXIT_STOPPED = 3
 
 
 def run_program(program: Callable[[Path], int], arguments: list[str], usage: str) -> int:
-    """Run `program` on the config file named by the only argument and return the process's exit code.
+    """Run `program` on the config file named by the first argument and return the process's exit code.
 
-    `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is printed when the arguments are not one path.
+    `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is printed when the arguments are not understood. With
+    `--processes N` after the path it is bad input if a launcher started another number: accelerate, for one, may start
+    a single process where it was asked for several.
     """
-    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
+    match arguments:
+        case [path]:
+            asked = None
+        case [path, "--processes", number] if number.isdecimal():
+            asked = int(number)
+        case _:
+            path = "--usage"
+    if path.startswith("-"):
         print(usage, file=sys.stderr)
         return EXIT_DONE if arguments in (["-h"], ["--help"]) else EXIT_BAD_INPUT
-    config_path = Path(arguments[0])
+    config_path = Path(path)
     outcome = outcome_path(config_path)
     drop_leftover_ranks()
+    end_with_launcher()
     main_process = os.environ.get("RANK", "0") == "0"
     if main_process:
         outcome.unlink(missing_ok=True)
     message = ""
     try:
+        _require_processes(asked)
         code = program(config_path)
     except BadInput as error:
         code, message = EXIT_BAD_INPUT, str(error)
@@ -68,6 +79,15 @@ def run_command(action: Callable[[], None]) -> int:
 def print_error(error: object) -> None:
     """Print an error's message to stderr; it may quote files from anywhere, which must not control the terminal."""
     print(f"error: {harmless(str(error))}", file=sys.stderr)
+
+
+def _require_processes(asked: int | None) -> None:
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if asked not in (None, started):
+        raise BadInput(
+            f"{asked} processes were asked for and {started} started; check the launcher's config and that every "
+            "machine runs its launcher, or leave --processes out to train on as many as there are"
+        )
 
 
 def outcome_path(config_path: Path) -> Path:

@@ -147,6 +147,8 @@ class _StepOutcome:
     stopping: bool
     """Whether a process was asked to stop."""
     out_of_time: bool
+    checkpoint_due: bool
+    """Whether the last checkpoint is `loop.checkpoint_minutes` old."""
 
 
 class _Trainer:
@@ -172,7 +174,7 @@ class _Trainer:
         self._out_of_time = self._end.out_of_time(self._seconds_before)
         self._micro_batch = MicroBatch(run.loop, accelerator.num_processes)
         self._has_optimizer_state = checkpoint is not None
-        self._checkpoint_due = False
+        self._checkpoint_due, self._saved_at = False, time.perf_counter()
         self._reader = ThreadPoolExecutor(max_workers=1)
         self._checkpoints = CheckpointWriter(run.folder / "checkpoints", run.loop)
         self._log: RunLog | SilentLog = SilentLog()
@@ -212,7 +214,7 @@ class _Trainer:
             if self._reason_to_end() is not None or (loop.evaluate_every and self._step % loop.evaluate_every == 0):
                 self._evaluate()
             ending = self._reason_to_end() is not None
-            self._checkpoint_due |= self._step % loop.checkpoint_every == 0
+            self._checkpoint_due |= outcome.checkpoint_due or self._step % loop.checkpoint_every == 0
             # Between bad steps the weights themselves may be bad, so their checkpoint is put off.
             if ending or outcome.stopping or (self._checkpoint_due and outcome.fault is None):
                 self._save(at_once=ending or outcome.stopping)
@@ -244,9 +246,10 @@ class _Trainer:
         norm = clip_gradient(accelerator, self._model, self._run.optimizer.gradient_clip or math.inf)
         # Clocks differ between processes: the main one's counts.
         late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
-        flags = torch.tensor([float(stop.raised), float(late)], device=total.device)
+        due = accelerator.is_main_process and self._checkpoint_is_old()
+        flags = torch.tensor([float(stop.raised), float(late), float(due)], device=total.device)
         shared = torch.cat([total.reshape(1), norm.reshape(1) / accelerator.num_processes, flags])
-        summed, norm_value, stopping, out_of_time = accelerator.reduce(shared).tolist()
+        summed, norm_value, stopping, out_of_time, due_by_time = accelerator.reduce(shared).tolist()
         loss = summed / max(1, batch.targets_in_step)
         fault = self._loss_spikes.check(loss, norm_value)
         if fault is None:
@@ -256,7 +259,7 @@ class _Trainer:
             self._has_optimizer_state = True
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return _StepOutcome(loss, norm_value, fault, stopping > 0, out_of_time > 0)
+        return _StepOutcome(loss, norm_value, fault, stopping > 0, out_of_time > 0, due_by_time > 0)
 
     def _gradient(self, batch: Batch) -> Tensor:
         """Leave the step's gradient in the parameters; return this process's summed loss, in nats."""
@@ -327,7 +330,11 @@ class _Trainer:
         settings, spikes = decisive_settings(run), self._loss_spikes.state
         progress = Progress(self._step, self._tokens, run.shape, settings, spikes, stopping)
         self._checkpoints.save(progress, self._model, self._optimizers, at_once)
-        self._checkpoint_due = False
+        self._checkpoint_due, self._saved_at = False, time.perf_counter()
+
+    def _checkpoint_is_old(self) -> bool:
+        minutes = self._run.loop.checkpoint_minutes
+        return minutes > 0 and time.perf_counter() - self._saved_at >= 60 * minutes
 
     def _trained_seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started

@@ -8,6 +8,7 @@ from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
 from tasks.extract.page_metadata import RobotsDirective
 from tasks.extract.url_rules import UrlRulesConfig
+from tasks.own_code.named_code import OwnCode
 
 
 class ExtractionConfig(Config):
@@ -22,7 +23,7 @@ class ExtractionConfig(Config):
     of `filter.languages`; none: no guess."""
     drop_robots: tuple[RobotsDirective, ...] = ()
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
-    extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
+    extractor: Literal["trafilatura", "resiliparse"] | OwnCode = "trafilatura"
     """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
     format: Literal["text", "markdown"] = "text"
     """How the text is written: as plain lines, or as Markdown with headings, lists, quotations, code and tables. Both

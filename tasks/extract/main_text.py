@@ -34,6 +34,7 @@ from tasks.extract.rendering.marks import Marks, without_marks
 from tasks.extract.rendering.page_blocks import read_blocks
 from tasks.extract.rendering.plain_text import plain_text
 from tasks.extract.rendering.typed_lists import with_typed_lists
+from tasks.own_code.named_code import load
 
 # Control characters that no XML tree may hold, and surrogates that UTF-8 cannot.
 _INVALID_CHARACTERS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -48,6 +49,8 @@ def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: Extracti
 
     Changes `tree`. Raises whatever the extractor raises.
     """
+    if config.extractor not in ("trafilatura", "resiliparse"):
+        return normalize("NFC", str(load(config.extractor)(html, url) or ""))
     prepared = prepare(tree, html, layout_tables=not config.fast)
     marks = Marks(tree, html)
     text = _marked_text(tree, url, config)

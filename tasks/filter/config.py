@@ -4,6 +4,7 @@ Notable: `filter_rules` is the only place where a recipe's thresholds, general o
 place of the published ones.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Self
@@ -14,13 +15,23 @@ from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
 from tasks.dataset.data_files import DataFile
 from tasks.dataset.rules import OneOf, Rule, Threshold
+from tasks.filter.own_rules import own_rules
 from tasks.filter.profiles import PROFILES, ProfileName
 from tasks.filter.stop_word_lists import BUILTIN_STOP_WORDS
+from tasks.own_code.named_code import OwnCode
 
 SCORE_TOLERANCE = 1e-6
 """Scores are stored as 32-bit floats; one at the minimum must pass before and after."""
 
-RULE_FIELDS = ("profiles", "languages", "min_language_score", "thresholds", "language_thresholds", "clean_lines")
+RULE_FIELDS = (
+    "profiles",
+    "languages",
+    "min_language_score",
+    "thresholds",
+    "language_thresholds",
+    "clean_lines",
+    "rules",
+)
 """Fields of `FilterConfig` that change decisions, or the text that goes on, but nothing that is measured."""
 
 
@@ -44,13 +55,18 @@ class FilterConfig(Config):
     """Whether a kept document goes on with the text that its profile's line cleaning leaves: C4's, where a profile has
     C4's rules, or DCLM's. With both, the second cleans what the first leaves, in the order of the profiles."""
 
+    rules: tuple[OwnCode, ...] = ()
+    """Rules of your own: FILE.py:NAME or MODULE:NAME, a path relative to the recipe's file; see docs/extending.md."""
+    signals: tuple[OwnCode, ...] = ()
+    """Signals of your own to write rules over, named likewise."""
+
     @model_validator(mode="after")
     def _thresholds_name_rules(self) -> Self:
         names = [rule.name for rule in published_rules(self.profiles)]
         of_languages = {f"language_thresholds.{language}": of for language, of in self.language_thresholds.items()}
         for field, thresholds in {"thresholds": self.thresholds, **of_languages}.items():
             for name in thresholds:
-                if name not in names:
+                if name not in names and not self.rules:  # one of the user's own may be meant, which is not run here
                     raise ValueError(_unknown_rule(field, name, names, self.profiles))
         return self
 
@@ -60,14 +76,20 @@ def published_rules(profiles: tuple[ProfileName, ...]) -> tuple[Threshold, ...]:
     return tuple(dict.fromkeys(rule for profile in profiles for rule in PROFILES[profile]))
 
 
-def filter_rules(config: FilterConfig) -> tuple[Rule, ...]:
-    """Return all rules under `config` in the order of the reasons: `language`, `language_score`, the profiles'."""
+def filter_rules(config: FilterConfig, own: Callable[[FilterConfig], tuple[Rule, ...]] = own_rules) -> tuple[Rule, ...]:
+    """Return all rules under `config` in the order of the reasons: `language`, `language_score`, profiles', one's own.
+
+    `own` makes the rules that are named by code.
+    """
     languages = (OneOf("language", "language", config.languages),) if config.languages else ()
     score = Threshold("language_score", "language_score", "<", config.min_language_score - SCORE_TOLERANCE)
-    return (*languages, score, *(_with_limits(rule, config) for rule in published_rules(config.profiles)))
+    chosen = (*published_rules(config.profiles), *own(config))
+    return (*languages, score, *(_with_limits(rule, config) for rule in chosen))
 
 
-def _with_limits(rule: Threshold, config: FilterConfig) -> Threshold:
+def _with_limits(rule: Rule, config: FilterConfig) -> Rule:
+    if not isinstance(rule, Threshold):
+        return rule
     limit = config.thresholds.get(rule.name, rule.limit)
     by_language = (
         (language, given[rule.name])

@@ -11,6 +11,7 @@ from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.filter.config import RULE_FIELDS, FilterConfig, filter_rules
 from tasks.filter.measure import measure
+from tasks.filter.own_rules import measure_own, own_signals, recorded_rules
 from tasks.filter.profiles import SIGNALS
 from tasks.filter.stop_word_lists import StopWords, parse_stop_words
 
@@ -37,7 +38,9 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
     texts, languages = documents["text"].to_pylist(), documents["language"].to_pylist()
     measured = [measure(text, language, config, stop_words) for text, language in zip(texts, languages, strict=True)]
     columns = {name: documents[name] for name in ("id", "language", "language_score")}
+    columns |= measure_own(config, documents)
     columns |= {name: pa.array([m.signals[name] for m in measured], kind, safe=False) for name, kind in SIGNALS.items()}
+    schema = _decisions(config)
     failing = apply_rules(filter_rules(config), pa.table(columns))
     kept = passing(failing.values(), documents.num_rows)
     head = {
@@ -48,9 +51,14 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
     texts_after = [one.text_after for one, stays in zip(measured, kept, strict=True) if stays]
     return Output(
         with_texts(documents.filter(pa.array(kept)), texts_after),
-        pa.table(columns | head).select(DECISIONS.names).cast(DECISIONS),
+        pa.table(columns | head).select(schema.names).cast(schema),
         count_decisions(failing, kept),
     )
+
+
+def _decisions(config: FilterConfig) -> pa.Schema:
+    """Return the columns of the decisions, the user's own signals among them."""
+    return pa.schema([*DECISIONS, *(pa.field(name, kind) for name, kind in own_signals(config).items())])
 
 
 STAGE = Stage(
@@ -59,8 +67,8 @@ STAGE = Stage(
     upstream=(Upstream("extract"),),
     config_of=lambda recipe: recipe.filter,
     rows=DOCUMENTS,
-    decisions=DECISIONS,
+    decisions=lambda context: _decisions(context.config(FilterConfig)),
     run=run,
-    rules=lambda configs: filter_rules(FilterConfig.model_validate(configs["filter"])),
+    rules=lambda configs: filter_rules(FilterConfig.model_validate(configs["filter"]), recorded_rules),
     rule_fields=RULE_FIELDS,
 )

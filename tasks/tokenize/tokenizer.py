@@ -107,8 +107,11 @@ STAGE = Stage(
     name="tokenizer",
     version=3,
     upstream=(Upstream("corpus", all_parts=True, when=lambda recipe: recipe.tokenizer.kept is None),),
-    config_of=lambda recipe: TokenizerStageConfig(
-        **dict(recipe.tokenizer), held_out=recipe.tokens if recipe.tokenizer.without_held_out else None
+    config_of=lambda recipe: (
+        recipe.tokenizer
+        and TokenizerStageConfig(
+            **dict(recipe.tokenizer), held_out=recipe.tokens if recipe.tokenizer.without_held_out else None
+        )
     ),
     leaves_files=True,
     memory="the words of the sample: a smaller tokenizer.sample_bytes makes it smaller",

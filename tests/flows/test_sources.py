@@ -105,7 +105,7 @@ def test_warc_files_give_the_documents_of_their_crawl(tmp_path: Path, crawl: lis
     """Under equal ids, whichever way the files are given; a zstd file has other offsets."""
     whole = Carried(tmp_path / "a", tmp_path / "web", "extract", warcs="all").rows("extract")
     folder = tmp_path / "web" / "crawl-data" / crawl[0].warc.split("/")[1] / "segments"
-    for number, base in enumerate((folder, f"{folder}/**/*.warc.gz")):
+    for number, base in enumerate((str(folder), f"{folder}/**/*.warc.gz")):
         rows = Carried(tmp_path / f"b{number}", base, "extract").rows("extract")
         assert {row["id"]: row["text"] for row in rows} == {row["id"]: row["text"] for row in whole}
     packed = tmp_path / "packed"

@@ -34,6 +34,9 @@ ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Traini
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="End where another run is building on the store what this one needs.")
 ]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="The last stage to build, such as filter; a later run goes on from there.")
+]
 AccelerateOption = Annotated[str | None, typer.Option("--accelerate", help="An accelerate config file for training.")]
 
 
@@ -46,12 +49,13 @@ def run(
     worker_memory: WorkerMemoryOption = None,
     processes: ProcessesOption = 1,
     accelerate: AccelerateOption = None,
+    until: UntilOption = None,
     no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to chat model; without a recipe, the offline demo."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
-    settings |= {"processes": processes, "accelerate_config": accelerate}
+    settings |= {"processes": processes, "accelerate_config": accelerate, "until": until}
     settings["when_busy"] = "refuse" if no_wait else None
     _run_flow("crawl-to-chat", "flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
 
@@ -63,11 +67,13 @@ def corpus(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     worker_memory: WorkerMemoryOption = None,
+    until: UntilOption = None,
     no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Crawl to packed tokens."""
+    """Crawl to packed tokens; to the corpus where the recipe's tokenizer is null."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
+    settings["until"] = until
     settings["when_busy"] = "refuse" if no_wait else None
     _run_flow("corpus", "flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
@@ -107,10 +113,12 @@ def _run_flow(
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
+    from flows.stages.registry import STAGES, stages_until
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
+    stages_until(STAGES, settings.until)
     open_store(settings.store)
     _quieten_prefect()
     from prefect.exceptions import Abort

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.engine.programs import launch_command, run_to_its_end
+from flows.engine.programs import run_to_its_end
+from flows.launch.training_command import training_command
+from flows.recipe.launch_config import LaunchConfig
 from flows.recipe.settings import RunSettings
 from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus, read_metrics
 
@@ -53,7 +55,8 @@ def other_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(corpus: TinyCorpus, folder: Path, processes: int) -> list[float]:
     """Losses of a run of two steps, launched as a flow launches it."""
     config = corpus.pretrain_config(folder, 2)
-    command = launch_command("model.pretrain", config, True, RunSettings(store="store", processes=processes))
+    settings = RunSettings(store="store", processes=processes)
+    command = training_command("model.pretrain", config, LaunchConfig(), settings)
     with disable_run_logger():
         run_to_its_end(command, config, None, "pretrain", 2, "tiny")
     return [event["loss"] for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "step"]

@@ -200,7 +200,7 @@ def test_price_utilization_and_epochs_are_inputs(empty_store: Store) -> None:
 
 def test_a_recipe_without_a_model_is_planned_from_a_budget_only(empty_store: Store) -> None:
     recipe = load_recipe("multilingual")
-    assert plan_training(recipe, empty_store, TrainingBudget()) is None
+    assert plan_training(recipe, empty_store, TrainingBudget()) is None and recipe.tokenizer
     assert planned(recipe, empty_store, flops=1e18).shape.vocab_size == recipe.tokenizer.vocab_size
 
 

@@ -1,0 +1,1 @@
+"""A user's own Python code: how a recipe names it, and how it is loaded."""

@@ -256,7 +256,7 @@ class PretrainSection:
     arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
     start: str | None = None
     """Folder of a model of the same shape, objective and tokenizer whose newest weights training begins with, in the
-    store: `models/NAME`. Its optimizer state and schedule are left behind. None: weights are drawn at random."""
+    store: `models/NAME`. Its optimizer state and schedule are left behind. null: weights are drawn at random."""
     start_digest: str | None = None
     """The xxh3-128 of that checkpoint's list of digests; a run fills it in, and refuses another than is given."""
 

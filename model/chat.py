@@ -1,7 +1,8 @@
 """Chat with an exported model: `python -m model.chat --model DIR [--message TEXT]`.
 
-Without --message it reads one message a line until the input ends; an empty line forgets the conversation. A message
-that cannot be answered, such as one too long for the model, is reported and forgotten, and the conversation goes on.
+On a terminal it is a conversation with history and commands; /help lists them. Otherwise it reads one message a line
+until the input ends; an empty line forgets the conversation. A message that cannot be answered, such as one too long
+for the model, is reported and forgotten, and the conversation goes on.
 """
 
 import argparse
@@ -10,10 +11,11 @@ import sys
 from model.base.errors import BadInput
 from model.base.program import print_error
 from model.base.safe_text import harmless
-from model.data.chat_format import Message
-from model.inference.generation import Sampling
+from model.conversation.conversation import Conversation
+from model.inference.engine import EngineLimits
+from model.inference.requests import SamplingOptions
 from model.inference.sampling_options import run_on_text_model
-from model.inference.text_model import TextModel
+from model.inference.text_model import Reply, TextModel
 
 
 def chat(arguments: list[str]) -> int:
@@ -21,36 +23,36 @@ def chat(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.chat", description="Chat with an exported model.")
     parser.add_argument("--message", help="answer this one message and exit")
     parser.add_argument("--system", help="a message that sets the scene")
-    return run_on_text_model(parser, arguments, _chat)
+    return run_on_text_model(parser, arguments, _chat, EngineLimits(slots=1))
 
 
-def _chat(model: TextModel, sampling: Sampling, options: argparse.Namespace) -> None:
-    scene = [Message("system", options.system)] if options.system else []
+def _chat(model: TextModel, sampling: SamplingOptions, options: argparse.Namespace) -> None:
+    conversation = Conversation(model, sampling, options.system)
     if options.message is not None:
-        _answer(model, [*scene, Message("user", options.message)], sampling)
-        return
-    messages = list(scene)
-    while (line := _read_line()) is not None:
-        if not line.strip():
-            messages = list(scene)
+        _print(conversation.ask(options.message))
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        from model.conversation.terminal import converse
+
+        converse(conversation)
+    else:
+        _answer_lines(conversation)
+
+
+def _answer_lines(conversation: Conversation) -> None:
+    for line in sys.stdin:
+        text = line.rstrip("\n")
+        if not text.strip():
+            conversation.clear()
             continue
-        asked = [*messages, Message("user", line)]
         try:
-            messages = [*asked, Message("assistant", _answer(model, asked, sampling))]
+            conversation.heard(_print(conversation.ask(text)))
         except BadInput as error:
             print_error(error)
 
 
-def _read_line() -> str | None:
-    try:
-        return input("> " if sys.stdin.isatty() else "")
-    except (EOFError, KeyboardInterrupt):
-        return None
-
-
-def _answer(model: TextModel, messages: list[Message], sampling: Sampling) -> str:
+def _print(reply: Reply) -> str:
     pieces = []
-    for piece in model.reply(messages, sampling):
+    for piece in reply:
         pieces.append(piece)
         print(harmless(piece), end="", flush=True)
     print()

@@ -50,7 +50,7 @@ def export(config_path: Path) -> int:
     config = load_config(config_path, ExportConfig)
     chat = load_chat_format(config.tokenizer)
     model = load_trained(config.model, torch.float32)
-    chat.check_vocabulary(model.shape)
+    chat.check_vocabulary(model.shape.vocab_size)
     dtype: torch.dtype = getattr(torch, config.precision)
     temporary = config.output.with_name(f"{config.output.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -24,7 +24,7 @@ def finetune(config_path: Path) -> int:
     accelerator = start_accelerator(config.loop)
     chat = load_chat_format(config.tokenizer)
     base = load_trained(config.base, torch.float32)
-    chat.check_vocabulary(base.shape)
+    chat.check_vocabulary(base.shape.vocab_size)
     data = open_chat_data(
         Path(config.conversations), chat, base.shape.context, config.loop.global_batch_size, config.loop.seed
     )

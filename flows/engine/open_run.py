@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +17,19 @@ from prefect.states import Crashed
 from flows.engine.cancellation import CancellationWatch, end_as_cancelled, has_worker
 from flows.engine.run import Run
 from flows.engine.task_runner import part_submission
-from flows.monitoring.observer import Observers
+from flows.monitoring.events import Events
+from flows.monitoring.lineage import lineage_observers
+from flows.monitoring.observer import Observer, Observers
 from flows.monitoring.outcome_artifacts import publish_outcome
 from flows.monitoring.progress_artifacts import ProgressArtifacts
+from flows.monitoring.prometheus import PrometheusFile
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.own_code import own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
+from flows.report.sections import Report
 from flows.store.run_record import Recorder, mark_interrupted, newest_run_of
 from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
@@ -57,7 +62,7 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     )
     logger.info("run %s in %s", recorder.record.run, planned.store.url)
     holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    observers = Observers([ProgressArtifacts()], logger)
+    observers = Observers(_observers(settings), logger)
 
     def beat() -> None:
         observers.tell(lambda one: one.beat(recorder.record))
@@ -83,6 +88,11 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
                 raise end_as_cancelled(str(run.record.error)) from error
             raise
         _finish(run)
+
+
+def _observers(settings: RunSettings) -> list[Observer]:
+    metrics = [PrometheusFile(Path(settings.metrics_folder))] if settings.metrics_folder else []
+    return [ProgressArtifacts(), Events(), *metrics, *lineage_observers()]
 
 
 def _finish(run: Run, error: Exception | None = None) -> None:
@@ -117,11 +127,12 @@ def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
 
 def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
     """Write the report of a run that is over, and show it in Prefect; a failure here does not fail the run."""
+    report = Report(store, recorder.record)
     try:
-        logger.info("report: %s", store.location(write_report(store, recorder.record)))
+        logger.info("report: %s", store.location(write_report(store, recorder.record, report)))
     except Exception:
         logger.exception("The report could not be written; `sluice report` tries again.")
     try:
-        publish_outcome(store, recorder.record)
+        publish_outcome(store, report)
     except Exception:
         logger.exception("Prefect's artifacts of the outcome could not be made; the report has the same.")

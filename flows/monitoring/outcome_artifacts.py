@@ -1,31 +1,48 @@
-"""What a run came to, as artifacts in Prefect's UI: the funnel and the reasons as tables, and where the report is.
+"""What a run came to, as artifacts in Prefect's UI: the funnel and the reasons as tables, plots of losses and signals,
+texts that were kept and removed, and where the report is.
 
-Notable: an artifact's key stays the same from run to run, so the UI shows the history of each.
+Notable: the texts come from strangers, and the UI renders Markdown. They stand in fenced code, which has no links, no
+images and no HTML.
 """
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+import re
+from collections.abc import Iterator
+from typing import TypeVar
+
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.monitoring.artifact_key import artifact_key
-from flows.report.readers.funnel import Funnel, read_funnel
-from flows.store.missing import Missing, attempt
-from flows.store.run_record import RunRecord
+from flows.report.image_url import image_url
+from flows.report.plots import loss_plot, signals_plot
+from flows.report.readers.funnel import Funnel
+from flows.report.readers.samples import RemovedFor, TextSample
+from flows.report.sections import Report
+from flows.store.missing import Missing
+from flows.store.training_log import Training
+from model.base.safe_text import harmless
 from tasks.dataset.store import Store
 
+T = TypeVar("T")
 
-def publish_outcome(store: Store, record: RunRecord) -> None:
+_PANELS = 12
+_REASONS = 8
+_CHARACTERS = 400
+
+
+def publish_outcome(store: Store, report: Report) -> None:
     """Make the artifacts of a run that is over. Must be called inside its flow."""
-    create_markdown_artifact(
-        f"`{store.location(record.report)}`, {record.state}",
-        artifact_key("report", record),
-        "The run's report: one HTML page.",
-    )
-    funnel = attempt("funnel", read_funnel, store, record)
-    if isinstance(funnel, Missing) or not funnel.stages:
-        return
-    create_table_artifact(_stages(funnel), artifact_key("funnel", record), f"Records of {record.crawl} by stage.")
-    create_table_artifact(
-        _reasons(funnel), artifact_key("reasons", record), f"Why records of {record.crawl} were removed."
-    )
+    record = report.record
+    where = f"`{store.location(record.report)}`, {record.state}"
+    create_markdown_artifact(where, artifact_key("report", record), "The run's report: one HTML page.")
+    funnel = report.funnel
+    if not isinstance(funnel, Missing) and funnel.stages:
+        stages, reasons = artifact_key("funnel", record), artifact_key("reasons", record)
+        create_table_artifact(_stages(funnel), stages, f"Records of {record.crawl} by stage.")
+        create_table_artifact(_reasons(funnel), reasons, f"Why records of {record.crawl} were removed.")
+    for what, words, url in _plots(report):
+        create_image_artifact(url, artifact_key(what, record), words)
+    if texts := samples_in_markdown(_there(report.kept), _there(report.removed)):
+        create_markdown_artifact(texts, artifact_key("samples", record), "Texts that were kept, and that were removed.")
 
 
 def _stages(funnel: Funnel) -> list[dict[str, str | int]]:
@@ -44,3 +61,35 @@ def _reasons(funnel: Funnel) -> list[dict[str, str | int]]:
         for stage in funnel.stages
         for reason in stage.reasons
     ]
+
+
+def _plots(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield what each plot shows, a caption, and its image."""
+    for training in (report.pretraining, report.finetuning):
+        if isinstance(training, Training):
+            yield f"loss-{training.stage}", f"{training.stage}: {training.note}", image_url(loss_plot(training))
+    for stage in _there(report.signals):
+        if histograms := stage.histograms[:_PANELS]:
+            words = f"Signals of {stage.documents:,} decisions of {stage.stage}; shaded: where a rule removes."
+            yield f"signals-{stage.stage}", words, image_url(signals_plot(stage.stage, histograms))
+
+
+def samples_in_markdown(kept: tuple[TextSample, ...], removed: tuple[RemovedFor, ...]) -> str:
+    """Return texts as Markdown in which they do no harm; "" where there is none."""
+    parts = ["## Kept", *(_fenced(sample) for sample in kept)] if kept else []
+    for reason in removed[:_REASONS]:
+        sample = reason.samples[0]
+        parts.append(f"## Removed by {reason.stage}\n\n{_fenced(sample.document, '; '.join(sample.failures))}")
+    return "\n\n".join(parts)
+
+
+def _fenced(sample: TextSample, why: str = "") -> str:
+    """Return a text with its address in a block that nothing in it can end."""
+    beginning = sample.text[:_CHARACTERS] + ("…" if sample.characters > _CHARACTERS else "")
+    text = harmless("\n".join(filter(None, [why, sample.url, "", beginning])))
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _there(found: tuple[T, ...] | Missing) -> tuple[T, ...]:
+    return () if isinstance(found, Missing) else found

@@ -37,3 +37,5 @@ class RunSettings(Config):
     """The last stage to build, with all that it is made from; the others are left for a later run. None: all."""
     when_busy: Literal["wait", "refuse"] = "wait"
     """Where another run on the store is building a dataset that this one needs: wait for it, or end with its name."""
+    metrics_folder: str | None = None
+    """Folder for a file of metrics in Prometheus' text format, such as that of node_exporter's textfile collector."""

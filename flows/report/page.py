@@ -33,9 +33,12 @@ _PLOTS: dict[str, Callable[..., Markup]] = {
 }
 
 
-def write_report(store: Store, record: RunRecord) -> str:
-    """Write the report of a run to the store; return its path there, `reports/<run>.html`."""
-    store.write_bytes(record.report, render(Report(store, record)).encode())
+def write_report(store: Store, record: RunRecord, report: Report | None = None) -> str:
+    """Write the report of a run to the store; return its path there, `reports/<run>.html`.
+
+    `report` is one whose values somebody else shows as well, so that they are read once.
+    """
+    store.write_bytes(record.report, render(report or Report(store, record)).encode())
     return record.report
 
 

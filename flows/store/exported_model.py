@@ -6,6 +6,7 @@ Notable: the model half is started as a program, so this runs where torch is ins
 import importlib.util
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.store.run_record import newest_runs
+from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.safe_path import safe_path
 from tasks.dataset.store import Store
@@ -22,11 +23,19 @@ from tasks.dataset.store import Store
 
 def exported_model(store: Store) -> str:
     """Return the newest run's export folder, below the store. Raises `PermanentError` where no run has one."""
+    return exporting_run(store)[1]
+
+
+def exporting_run(store: Store) -> tuple[RunRecord, str]:
+    """Return the newest run that has an exported model, and its folder below the store.
+
+    Raises `PermanentError` where no run has one.
+    """
     for record in newest_runs(store):
         stage = record.stages.get("export")
         folder = str(stage.summary["folder"]) if stage and stage.summary else None
         if folder and store.exists(folder):
-            return folder
+            return record, folder
     raise PermanentError(f"The store {store.url} holds no exported model yet: `sluice run` ends with one.")
 
 
@@ -53,7 +62,24 @@ def run_on_model(module: str, folder: Path, arguments: Sequence[str]) -> int:
     """Run a program of the model half on an exported model's folder, on this terminal; return its exit code."""
     _require_model_half()
     command = [sys.executable, "-m", module, "--model", str(folder), *arguments]
-    return subprocess.run(command, env=os.environ | safe_path(), check=False).returncode
+    with _leaving_signals_to_the_program():
+        process = subprocess.Popen(command, env=os.environ | safe_path())
+        signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+        return process.wait()
+
+
+@contextmanager
+def _leaving_signals_to_the_program() -> Iterator[None]:
+    """Let the program that runs on this terminal say what Ctrl-C means; restore both signals' meanings at the end.
+
+    A terminal sends Ctrl-C to both processes. To ignore it here would make the program ignore it as well.
+    """
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _require_model_half() -> None:

@@ -5,12 +5,14 @@ kill and after parts were deleted by hand.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from flows.display.numbers import duration
 from flows.store.datasets import PartCount, counted_parts
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.missing import Missing, attempt
-from flows.store.run_record import StageRecord, latest_run
-from flows.store.training_log import read_training
+from flows.store.run_record import INTERRUPTED, RunRecord, StageRecord, latest_run
+from flows.store.training_log import Training, model_path, read_training
 from model.base.safe_text import harmless
 from tasks.base.config import Config
 from tasks.dataset.manifest import read_manifest
@@ -24,7 +26,7 @@ class StageStatus(Config):
 
     name: str
     state: str
-    """done | running | partial | missing"""
+    """done | waiting | running | failed | cancelled | interrupted | partial | missing"""
     fingerprint: str
     path: str
     """The dataset's folder, in full."""
@@ -35,7 +37,9 @@ class StageStatus(Config):
     """Parts done without what they should be made from: WARC files that could not be fetched."""
     rows: int
     bytes: int
-    """Of the parts; for `fetch` of the WARC files that they tell of."""
+    """Of the parts; for `fetch` of the WARC files that they tell of, for a training of its model with checkpoints."""
+    seconds_left: float | None = None
+    """For a stage that runs: how long the rest takes at its speed so far; None where that is not known yet."""
 
 
 class StoreStatus(Config):
@@ -56,15 +60,15 @@ class StoreStatus(Config):
 def store_status(store: Store) -> StoreStatus:
     """Return the state of the latest run's datasets. Raises `PermanentError` where the store holds no run."""
     record = latest_run(store)
+    training = [name for name, stage in record.stages.items() if stage.plan.is_training]
+    logs = {name: attempt(name, read_training, store, record, name) for name in training}
     stages: list[StageStatus] = []
     failed: tuple[FailedWarc, ...] = ()
     for name, stage in record.stages.items():
         parts = counted_parts(store, stage.plan.folder, stage.plan.part_fingerprint)
-        stages.append(_stage_status(store, name, stage, parts, record.state_now() == "running"))
+        stages.append(_stage_status(store, record, stage, parts, logs.get(name)))
         counters = [(part.name, part.counters) for part in parts]
         failed += failed_warcs(store, name, stage.plan.fingerprint, counters, _MOST_FAILED - len(failed))
-    training = [name for name, stage in record.stages.items() if stage.plan.is_training]
-    logs = {name: attempt(name, read_training, store, record, name) for name in training}
     return StoreStatus(
         run=record.run,
         recipe=str(record.recipe.get("name")),
@@ -78,28 +82,56 @@ def store_status(store: Store) -> StoreStatus:
 
 
 def _stage_status(
-    store: Store, name: str, stage: StageRecord, parts: Sequence[PartCount], is_running: bool
+    store: Store,
+    record: RunRecord,
+    stage: StageRecord,
+    parts: Sequence[PartCount],
+    training: Training | Missing | None,
 ) -> StageStatus:
-    manifest = read_manifest(store, name, stage.plan.fingerprint)
-    whole = manifest is not None and len(parts) == len(manifest.parts)
+    plan = stage.plan
+    manifest = read_manifest(store, plan.name, plan.fingerprint)
+    state = _state(record, stage, len(parts), manifest is not None and len(parts) == len(manifest.parts))
+    left: float | None = None
+    if state == "running":
+        left = training.seconds_left if isinstance(training, Training) else _seconds_left(stage, len(parts))
     return StageStatus(
-        name=name,
-        state="done" if whole else "running" if is_running and stage.state == "running" else _unfinished(parts),
-        fingerprint=stage.plan.fingerprint,
-        path=store.location(stage.plan.folder),
+        name=plan.name,
+        state=state,
+        fingerprint=plan.fingerprint,
+        path=store.location(plan.folder),
         parts_done=len(parts),
         parts_expected=len(manifest.parts) if manifest else stage.parts_expected,
         parts_failed=sum(part.counters.get("failed", 0) for part in parts),
         rows=sum(part.rows for part in parts),
-        bytes=sum(
-            part.counters.get("bytes", 0) if name == "fetch" else store.size(f"{stage.plan.folder}/{part.name}")
-            for part in parts
-        ),
+        bytes=_bytes(store, record, stage, parts),
+        seconds_left=left,
     )
 
 
-def _unfinished(parts: Sequence[PartCount]) -> str:
-    return "partial" if parts else "missing"
+def _state(record: RunRecord, stage: StageRecord, parts: int, whole: bool) -> str:
+    if whole:
+        return "done"
+    if stage.state in ("waiting", "running") and record.state_now() in ("running", INTERRUPTED):
+        return stage.state if record.state_now() == "running" else INTERRUPTED
+    return stage.state if stage.state in ("failed", "cancelled") else "partial" if parts else "missing"
+
+
+def _seconds_left(stage: StageRecord, done: int) -> float | None:
+    built = done - stage.parts_found
+    if stage.began is None or stage.parts_expected is None or built <= 0:
+        return None
+    elapsed = (datetime.now(UTC) - datetime.fromisoformat(stage.began)).total_seconds()
+    return (stage.parts_expected - done) * elapsed / built
+
+
+def _bytes(store: Store, record: RunRecord, stage: StageRecord, parts: Sequence[PartCount]) -> int:
+    if stage.plan.name == "fetch":
+        return sum(part.counters.get("bytes", 0) for part in parts)
+    if stage.plan.is_training:
+        model = model_path(store, record, stage.plan.name)
+        return store.total_size(model) if model else 0
+    sizes = store.sizes(stage.plan.folder)
+    return sum(sizes.get(part.name, 0) for part in parts)
 
 
 def status_table(status: StoreStatus) -> list[list[str]]:
@@ -116,6 +148,20 @@ def status_table(status: StoreStatus) -> list[list[str]]:
         ]
         for stage in status.stages
     ]
+
+
+def running_lines(status: StoreStatus) -> list[str]:
+    """Return a line for each stage that runs now or was running when the run ended, and each training that began."""
+    lines = []
+    for stage in status.stages:
+        note = status.training.get(stage.name, "")
+        if not note and stage.state in ("running", "interrupted", "cancelled", "failed"):
+            note = f"{stage.parts_done:,} of {'?' if stage.parts_expected is None else f'{stage.parts_expected:,}'}"
+        if note:
+            left = "" if stage.seconds_left is None else f", {duration(stage.seconds_left)} left"
+            state = "" if stage.state == "done" else f"{stage.state}, "
+            lines.append(f"{stage.name}: {state}{harmless(note)}{left}")
+    return lines
 
 
 def failed_lines(status: StoreStatus) -> list[str]:

@@ -36,7 +36,7 @@ def read_json_lines(path: Path, what: str, expected: str) -> list[tuple[str, Any
         if line.strip():
             where = f"{path}, line {number}"
             try:
-                values.append((where, _value(line.decode())))
+                values.append((where, json_value(line.decode())))
             except (ValueError, RecursionError) as error:
                 raise BadInput(f"{where}: {expected}; this is not JSON in UTF-8: {error}") from error
     return values
@@ -46,7 +46,7 @@ def logged_objects(text: str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a program's log; a line that is being written, or that a kill cut short, is left out."""
     for line in text.split("\n"):
         with suppress(ValueError, RecursionError):
-            value = _value(line)
+            value = json_value(line)
             if isinstance(value, dict):
                 yield value
 
@@ -61,7 +61,8 @@ def without_surrogates(text: str) -> str:
     return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _value(line: str) -> Any:
+def json_value(line: str) -> Any:
+    """Return the value in a line of JSON; raises ValueError or RecursionError if it is none."""
     value = json.loads(line)
     if _ESCAPED_SURROGATE.search(line):
         return json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)))

@@ -87,10 +87,11 @@ def read_conversations(path: Path) -> list[list[Message]]:
 
     Raises BadInput if the file is missing or a line is malformed.
     """
-    return [_conversation(values, where) for where, values in read_json_lines(path, "conversations", _EXPECTED)]
+    return [conversation_of(values, where) for where, values in read_json_lines(path, "conversations", _EXPECTED)]
 
 
-def _conversation(values: Any, where: str) -> list[Message]:
+def conversation_of(values: Any, where: str) -> list[Message]:
+    """Return the conversation in the JSON object of a line; raises BadInput, which begins with `where`, at another."""
     try:
         found = [_message(message) for message in values["messages"]]
         tools = values.get("tools") or []

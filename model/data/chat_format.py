@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 from tokenizers import AddedToken, Tokenizer
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.base.json_lines import without_surrogates
+from model.data.byte_letters import bytes_of
 
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
@@ -110,6 +110,7 @@ class ChatFormat:
         self._tools = {token: found for token in TOOL_TOKENS if (found := tokenizer.token_to_id(token)) is not None}
         # They are no special tokens in the file, since programs leave those out of what a model says.
         tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in self._tools])
+        self._special_tokens = frozenset(tokenizer.get_added_tokens_decoder())
 
     @property
     def has_tools(self) -> bool:
@@ -134,12 +135,11 @@ class ChatFormat:
         """Ids after which a reply is over."""
         return frozenset((self.end_of_turn, self.end_of_text))
 
-    def check_vocabulary(self, shape: ModelShape) -> None:
-        """Raise BadInput if the tokenizer has more ids than the model's embedding has rows."""
-        size = 1 + max(self._tokenizer.get_vocab().values())  # ids may have gaps
-        if size > shape.vocab_size:
+    def check_vocabulary(self, vocab_size: int) -> None:
+        """Raise BadInput if the tokenizer has more ids than a model with `vocab_size` of them knows."""
+        if self.vocab_size > vocab_size:
             raise BadInput(
-                f"the tokenizer has {size} ids and the model only {shape.vocab_size}; "
+                f"the tokenizer has {self.vocab_size} ids and the model only {vocab_size}; "
                 "give the tokenizer that the model was trained with"
             )
 
@@ -196,10 +196,36 @@ class ChatFormat:
         """Return the ids after which the assistant's next content begins."""
         return [*self.conversation(messages)[0], self.start_of_turn, *self.encode("assistant\n")]
 
+    def beginning_of_call(self, name: str | None) -> tuple[list[int], str]:
+        """Return the ids, and their text, with which an assistant begins a call: of the tool `name`, or of any.
+
+        Raises BadInput if the tokenizer has no tokens for calls.
+        """
+        text = '\n{"name":' if name is None else f"\n{ToolCall(name, '').text.removesuffix(' }')}"
+        marker = self._marked(CALL, "")[0]
+        return [marker, *self.encode(text)], CALL + text
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a token, which may be a part of a character; those of its name if it is a special one."""
+        name: str = self._tokenizer.id_to_token(token) or ""
+        if token not in self._special_tokens and (written := bytes_of(name)) is not None:
+            return written
+        return name.encode()
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of plain text, without any special token."""
         ids: list[int] = self._tokenizer.encode(without_surrogates(text), add_special_tokens=False).ids
         return ids
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of several plain texts, on all cores."""
+        whole = [without_surrogates(text) for text in texts]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)]
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest id; ids may have gaps."""
+        return 1 + max(self._tokenizer.get_vocab().values())
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, without special tokens other than those of tools, which the caller must see."""

@@ -44,7 +44,7 @@ def ask_questions(subject: Subject) -> dict[str, dict[str, Any]] | None:
         return None
     model = require_decoder(config.model, subject.model, subject.objective)
     chat = load_chat_format(config.tokenizer)
-    chat.check_vocabulary(model.shape)
+    chat.check_vocabulary(model.shape.vocab_size)
     replies = ask(model, chat, read_questions(Path(config.questions)), config.max_new_tokens, config.batch)
     config.replies.parent.mkdir(parents=True, exist_ok=True)
     with writing(config.replies):

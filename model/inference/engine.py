@@ -20,13 +20,14 @@ from torch import Tensor
 
 from model.base.device import best_device
 from model.base.errors import BadInput
-from model.inference.c_decoder import CDecoder, c_decoder_available
-from model.inference.decoder import Decoder, DecoderWeights, Rows, decoder_weights
-from model.inference.decoder import WeightPrecision as WeightPrecision
-from model.inference.loading import exported_names, load_export
+from model.inference.decoders.c_decoder import CDecoder, c_decoder_available
+from model.inference.decoders.decoder import Decoder, DecoderWeights, Rows, decoder_weights
+from model.inference.decoders.decoder import WeightPrecision as WeightPrecision
+from model.inference.decoders.torch_decoder import TorchDecoder
+from model.inference.llama_weights import load_decoder_weights
+from model.inference.loading import exported_names
 from model.inference.requests import FinishReason, Generation, GenerationRequest, SamplingOptions, TokenEvent
 from model.inference.sampling import Sampler
-from model.inference.torch_decoder import TorchDecoder
 from model.network.transformer import Transformer
 
 _LEAST_SHARED = 16
@@ -265,7 +266,7 @@ class Engine:
 
 def load_engine(folder: Path, precision: WeightPrecision = "float32", limits: EngineLimits | None = None) -> Engine:
     """Return an engine for the model of an export folder; raises BadInput if its files are none or do not fit."""
-    return engine_of(load_export(folder, torch.float32), precision, limits)
+    return _engine(load_decoder_weights(folder), precision, limits or EngineLimits(), best_device())
 
 
 def engine_of(

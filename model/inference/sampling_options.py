@@ -5,15 +5,19 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from model.base.program import run_command
-from model.inference.generation import Sampling
+from model.inference.engine import EngineLimits, WeightPrecision
+from model.inference.requests import SamplingOptions
 from model.inference.text_model import TextModel, load_text_model
 
 _HELP = {
     "temperature": "0 takes the likeliest token (default)",
     "top_k": "draw among the k likeliest; 0 is all",
     "top_p": "draw within this share of probability",
+    "min_p": "draw among tokens of at least this share of the likeliest one's probability",
+    "repetition_penalty": "above 1 avoids tokens that were there before",
     "max_new_tokens": "longest answer, in tokens",
     "seed": "seeds the draws",
 }
@@ -22,12 +26,14 @@ _HELP = {
 def run_on_text_model(
     parser: argparse.ArgumentParser,
     arguments: list[str],
-    action: Callable[[TextModel, Sampling, argparse.Namespace], None],
+    action: Callable[[TextModel, SamplingOptions, argparse.Namespace], None],
+    limits: EngineLimits,
 ) -> int:
-    """Parse the arguments, with --model and the options of `Sampling`, run `action`, and return the exit code."""
+    """Parse the arguments, with --model and the options of `SamplingOptions`, run `action`, return the exit code."""
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the model's export folder")
+    parser.add_argument("--precision", choices=get_args(WeightPrecision), default="float32", help="of the weights")
     for name, meaning in _HELP.items():
-        default = getattr(Sampling, name)
+        default = getattr(SamplingOptions, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=meaning)
     options = parser.parse_args(arguments)
     for stream in (sys.stdin, sys.stdout):
@@ -36,7 +42,7 @@ def run_on_text_model(
             stream.reconfigure(errors="replace")
 
     def run() -> None:
-        sampling = Sampling(**{name: getattr(options, name) for name in _HELP})
-        action(load_text_model(options.model), sampling, options)
+        sampling = SamplingOptions(**{name: getattr(options, name) for name in _HELP})
+        action(load_text_model(options.model, limits, options.precision), sampling, options)
 
     return run_command(run)

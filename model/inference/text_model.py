@@ -1,73 +1,100 @@
 """An exported model with its tokenizer: text in, text out, piece by piece."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
-from model.base.device import best_device, use_threads
+from model.base.device import use_threads
 from model.base.errors import BadInput
 from model.data.chat_format import ChatFormat, Message, load_chat_format
-from model.inference.generation import Sampling, generate_stream
-from model.inference.loading import load_export
-from model.network.transformer import Transformer
+from model.data.context_window import fitting_prompt
+from model.inference.engine import Engine, EngineLimits, WeightPrecision, load_engine
+from model.inference.requests import GenerationRequest, SamplingOptions, TokenEvent
+from model.inference.text_stream import TextStream
 
-_UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+
+@dataclass
+class Reply:
+    """A text as the model writes it: iterate over its pieces."""
+
+    pieces: Iterator[str]
+    dropped: int = 0
+    """Messages at the beginning of the conversation that the model was not shown."""
+    tokens: int = 0
+    """Tokens made so far."""
+
+    stopped: bool = False
+    """Whether it was stopped before its end."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self.pieces
+
+    def stop(self) -> None:
+        """Let the text end after the engine's present step; a signal handler may call it."""
+        self.stopped = True
 
 
 class TextModel:
     """A model and its chat format, as chat.py and generate.py use them."""
 
-    def __init__(self, model: Transformer, chat: ChatFormat) -> None:
-        self._model, self._chat = model, chat
+    def __init__(self, engine: Engine, chat: ChatFormat) -> None:
+        self.engine, self.chat = engine, chat
 
-    def reply(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
-        """Yield the assistant's next message in pieces; if the context is too short, the oldest exchanges are dropped.
+    def reply(self, messages: Sequence[Message], options: SamplingOptions) -> Reply:
+        """Return the assistant's next message; if the context is too short, the oldest exchanges are dropped.
 
-        An exchange is a user's message and all that follows up to the next one, so no answer is left without its
-        question. Raises BadInput if the last exchange alone leaves no room for a reply.
+        Raises BadInput if the last exchange alone leaves no room for a reply.
         """
-        context = self._model.shape.context
-        wanted = min(sampling.max_new_tokens, context // 4)
-        starts = [at for at, message in enumerate(messages) if message.role == "user"]
-        prompt = self._chat.prompt(messages)
-        for start in starts[1:]:
-            if len(prompt) + wanted <= context:
-                break
-            scene = [message for message in messages[:start] if message.role == "system"]
-            prompt = self._chat.prompt([*scene, *messages[start:]])
-        if len(prompt) >= context:
-            raise BadInput(
-                f"the message has {len(prompt)} tokens with what belongs to it, and the model's context is {context}; "
-                "shorten it"
-            )
-        return self._pieces(prompt, sampling)
+        context = self.engine.decoder.context
+        prompt, dropped = fitting_prompt(self.chat, messages, context, options.max_new_tokens)
+        return self._reply(prompt, options, dropped)
 
-    def continuation(self, text: str, sampling: Sampling) -> Iterator[str]:
-        """Yield the continuation of a document that begins with `text`, in pieces."""
-        return self._pieces([self._chat.end_of_text, *self._chat.encode(text)], sampling)
+    def continuation(self, text: str, options: SamplingOptions) -> Reply:
+        """Return the continuation of a document that begins with `text`; raises BadInput if it leaves no room."""
+        return self._reply(self.document_prompt(text), options)
 
-    def _pieces(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
-        ids: list[int] = []
-        shown = ""
-        for _, token in generate_stream(self._model, [prompt], sampling, self._chat.stop_tokens):
-            ids.append(token)
-            text = self._chat.decode(ids)
-            # A character of several bytes may be split between tokens; it is shown once it is complete.
-            if not text.endswith(_UNFINISHED):
-                yield text[len(shown) :]
-                shown = text
-        text = self._chat.decode(ids)
-        if text != shown:
-            yield text[len(shown) :]
+    def document_prompt(self, text: str) -> list[int]:
+        """Return the ids of a document that begins with `text`."""
+        return [self.chat.end_of_text, *self.chat.encode(text)]
+
+    def request(self, prompt: Sequence[int], options: SamplingOptions) -> GenerationRequest:
+        """Return what the engine is asked: to go on until the document or the message is over."""
+        return GenerationRequest(tuple(prompt), replace(options, stop_ids=self.chat.stop_tokens))
+
+    def _reply(self, prompt: Sequence[int], options: SamplingOptions, dropped: int = 0) -> Reply:
+        request_id = self.engine.add(self.request(prompt, options))
+        reply = Reply(iter(()), dropped)
+        reply.pieces = self._pieces(request_id, reply)
+        return reply
+
+    def _pieces(self, request_id: int, reply: Reply) -> Iterator[str]:
+        stream = TextStream(self.chat.decode)
+        try:
+            for event in self._events(request_id, reply):
+                reply.tokens += 1
+                if event.token_id is not None and event.finish_reason != "stop":
+                    yield stream.push(event.token_id)
+            yield stream.finish()
+        finally:  # the reader may have had enough
+            self.engine.cancel(request_id)
+            while self.engine.has_work:
+                self.engine.step()
+
+    def _events(self, request_id: int, reply: Reply) -> Iterator[TokenEvent]:
+        while not reply.stopped:
+            for event in self.engine.step():
+                if event.request_id == request_id:
+                    yield event
+                    if event.finish_reason:
+                        return
 
 
-def load_text_model(folder: Path) -> TextModel:
-    """Return the model in an export folder, in float32; raises BadInput if its files are none or do not fit."""
+def load_text_model(folder: Path, limits: EngineLimits, precision: WeightPrecision = "float32") -> TextModel:
+    """Return the model in an export folder; raises BadInput if its files are none or do not fit each other."""
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}; give a model's export folder")
     use_threads(0)
     chat = load_chat_format(folder / "tokenizer.json")
-    model = load_export(folder, torch.float32).to(best_device())
-    chat.check_vocabulary(model.shape)
-    return TextModel(model, chat)
+    engine = load_engine(folder, precision, limits)
+    chat.check_vocabulary(engine.decoder.vocab_size)
+    return TextModel(engine, chat)

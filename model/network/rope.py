@@ -18,8 +18,12 @@ that turns less than the second (arXiv:2309.00071, section 3.2: beta and alpha).
 
 def rotary_tables(shape: ModelShape) -> tuple[Tensor, Tensor]:
     """Return the cosines and sines, each (context, head_dim), of RoFormer's rotation (equation 34)."""
-    frequencies, scale = _frequencies(shape)
-    angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies)
+    return tables_of(*_frequencies(shape), shape.context)
+
+
+def tables_of(frequencies: Tensor, scale: float, context: int) -> tuple[Tensor, Tensor]:
+    """Return the tables for angles per position (head_dim / 2), with every number times `scale`."""
+    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos() * scale, angles.sin() * scale
 

@@ -137,6 +137,11 @@ class Store:
             return {}
         return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in entries}
 
+    def total_size(self, folder: str) -> int:
+        """Return the bytes of all files below a folder; 0 where there is none."""
+        self.fs.invalidate_cache()
+        return sum(int(entry["size"] or 0) for entry in self.fs.find(self.full(folder), detail=True).values())
+
     def copy(self, path: str, target: str) -> None:
         """Give a file a second name, whole or not at all: on a disk the same bytes, in an object store a copy.
 

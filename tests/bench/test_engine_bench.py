@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.gguf_export import write_gguf
-from model.inference.decoder import WeightPrecision
+from model.inference.decoders.decoder import WeightPrecision
 from tests.bench.decode_sides import NEW, PROMPT, SHAPES, OurSide, TransformersSide, export_of, llama_seconds, seconds
 from tests.bench.side_by_side import show
 from tests.model.tiny_corpus import make_tiny_corpus

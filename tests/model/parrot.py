@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from model.base.config import ModelShape
+from model.data.byte_letters import LETTERS
 from model.data.chat_format import load_chat_format
 from model.inference.loading import exported_weights
 from model.inference.qwen3_config import qwen3_config
@@ -35,26 +37,28 @@ def write_export(folder: Path, model: Transformer, tokenizer: Path) -> Path:
     return folder
 
 
-@torch.no_grad()
 def parrot_export(folder: Path, tokenizer: Path, said: str) -> Path:
     """Write a model that answers with `said`, in which no byte may occur twice, and return its folder."""
-    model = Transformer(SHAPE)
-    initialise(model, 0)
     chat = load_chat_format(tokenizer)
     spoken = [_token_of_byte(tokenizer, byte) for byte in said.encode()]
     before = [chat.prompt([])[-1], *spoken]
+    return automaton_export(folder, tokenizer, dict(zip(before, [*spoken, chat.end_of_turn], strict=True)))
+
+
+@torch.no_grad()
+def automaton_export(folder: Path, tokenizer: Path, following: Mapping[int, int], shape: ModelShape = SHAPE) -> Path:
+    """Write a model in which one token always follows another, and return its folder."""
+    model = Transformer(shape)
+    initialise(model, 0)
     # With the blocks writing nothing, a token's logits are those of its own embedding.
     model.lm_head.weight.zero_()
-    for token, following in zip(before, [*spoken, chat.end_of_turn], strict=True):
-        model.lm_head.weight[following] = model.embed_tokens.weight[token]
+    for token, follower in following.items():
+        model.lm_head.weight[follower] = model.embed_tokens.weight[token]
     return write_export(folder, model, tokenizer)
 
 
 def _token_of_byte(tokenizer: Path, byte: int) -> int:
-    """The token of one byte, in the letters that byte-level tokenizers have for bytes."""
-    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [value for value in range(0x100) if value not in shown]
-    letter = chr(byte) if byte in shown else chr(0x100 + others.index(byte))
-    found = Tokenizer.from_file(str(tokenizer)).token_to_id(letter)
+    """The token of one byte."""
+    found = Tokenizer.from_file(str(tokenizer)).token_to_id(LETTERS[byte])
     assert found is not None
     return found

@@ -13,7 +13,8 @@ import torch
 from model.data.chat_format import Message
 from model.evaluate import evaluate
 from model.export import export
-from model.inference.generation import Sampling
+from model.inference.engine import EngineLimits
+from model.inference.requests import SamplingOptions
 from model.inference.text_model import load_text_model
 from model.pretrain import pretrain
 from model.sft import finetune
@@ -57,7 +58,8 @@ def asked(question: str) -> list[dict[str, str]]:
 
 def own_reply(exported: Path, question: str) -> str:
     """What our own program answers."""
-    said = load_text_model(exported).reply([Message("user", question)], Sampling(max_new_tokens=NEW))
+    model = load_text_model(exported, EngineLimits(slots=1))
+    said = model.reply([Message("user", question)], SamplingOptions(max_new_tokens=NEW))
     return "".join(said)
 
 

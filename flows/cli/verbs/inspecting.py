@@ -1,5 +1,7 @@
 """The verbs that read a store: status, why, evaluate, report."""
 
+from typing import Annotated
+
 import typer
 from rich.table import Table
 
@@ -13,7 +15,7 @@ verbs = typer.Typer()
 @verbs.command()
 def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """What is done and what is left of the latest run."""
-    from flows.store.status import failed_lines, status_table, store_status
+    from flows.store.status import failed_lines, running_lines, status_table, store_status
 
     found = store_status(open_store(store))
     if as_json:
@@ -27,8 +29,8 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     output.print(table)
     for line in failed_lines(found):
         print_text(line, style="yellow")
-    for stage, note in found.training.items():
-        print_text(f"{stage}: {harmless(note)}")
+    for line in running_lines(found):
+        print_text(line)
     if found.error:
         print_text(harmless(found.error), style="red")
 
@@ -60,8 +62,33 @@ def evaluate(store: StoreOption = "./store") -> None:
 
 
 @verbs.command()
-def report(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+def datasets(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
+    """The finished datasets of the latest run, with folders that pandas, polars, DuckDB and `datasets` read."""
+    from flows.store.status import store_status
+
+    found = [stage for stage in store_status(open_store(store)).stages if stage.state == "done"]
+    if as_json:
+        print_json([stage.model_dump(mode="json", include={"name", "path", "rows", "bytes"}) for stage in found])
+        return
+    for stage in found:
+        print_text(f"{stage.name:<12} {stage.rows:>13,} rows {stage.bytes:>16,} bytes  {harmless(stage.path)}")
+
+
+@verbs.command()
+def report(
+    store: StoreOption = "./store",
+    eu_summary: Annotated[
+        bool, typer.Option("--eu-summary", help="Print the EU's public summary of training content instead.")
+    ] = False,
+    small_provider: Annotated[
+        bool, typer.Option("--small-provider", help="With it: the domains that a small provider names.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Write the report of the latest run again and say where it is."""
+    if eu_summary:
+        _print_eu_summary(store, small_provider, as_json)
+        return
     from flows.report.page import write_report
     from flows.store.run_record import latest_run
 
@@ -71,3 +98,13 @@ def report(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
         print_json({"report": location})
     else:
         print_text(location)
+
+
+def _print_eu_summary(store: str, small_provider: bool, as_json: bool) -> None:
+    from flows.publishing.eu_summary import eu_summary, summary_page
+
+    summary = eu_summary(open_store(store), small_provider)
+    if as_json:
+        print_json(summary.model_dump(mode="json"))
+    else:
+        print_text(harmless(summary_page(summary)).rstrip())

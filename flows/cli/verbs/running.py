@@ -34,6 +34,9 @@ ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Traini
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="End where another run is building on the store what this one needs.")
 ]
+MetricsOption = Annotated[
+    str | None, typer.Option("--metrics", help="Folder for a file of metrics that Prometheus' node_exporter reads.")
+]
 UntilOption = Annotated[
     str | None, typer.Option("--until", help="The last stage to build, such as filter; a later run goes on from there.")
 ]
@@ -51,12 +54,13 @@ def run(
     accelerate: AccelerateOption = None,
     until: UntilOption = None,
     no_wait: NoWaitOption = False,
+    metrics: MetricsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to chat model; without a recipe, the offline demo."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
     settings |= {"processes": processes, "accelerate_config": accelerate, "until": until}
-    settings["when_busy"] = "refuse" if no_wait else None
+    settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
     _run_flow("crawl-to-chat", "flows.chat:crawl_to_chat", recipe, overrides, settings, as_json)
 
 
@@ -69,12 +73,12 @@ def corpus(
     worker_memory: WorkerMemoryOption = None,
     until: UntilOption = None,
     no_wait: NoWaitOption = False,
+    metrics: MetricsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Crawl to packed tokens; to the corpus where the recipe's tokenizer is null."""
     settings: dict[str, object] = {"store": store, "workers": workers, "worker_memory_gib": worker_memory}
-    settings["until"] = until
-    settings["when_busy"] = "refuse" if no_wait else None
+    settings |= {"until": until, "when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
     _run_flow("corpus", "flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
 
@@ -89,10 +93,11 @@ def _training_verb(name: str, flow: str, words: str) -> None:
         processes: ProcessesOption = 1,
         accelerate: AccelerateOption = None,
         no_wait: NoWaitOption = False,
+        metrics: MetricsOption = None,
         as_json: JsonOption = False,
     ) -> None:
         settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
-        settings["when_busy"] = "refuse" if no_wait else None
+        settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
         _run_flow(name, flow, recipe, overrides, settings, as_json)
 
 

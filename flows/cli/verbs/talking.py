@@ -8,12 +8,15 @@ import typer
 
 from flows.cli.terminal import StoreOption, open_store, print_text
 from model.base.config import GgufPrecision
+from tasks.base.errors import UsageError
 
 verbs = typer.Typer()
 
 TemperatureOption = Annotated[float, typer.Option(help="0 takes the likeliest token; higher is more varied.")]
 TopKOption = Annotated[int, typer.Option(help="Draw among the k likeliest tokens; 0: all.")]
 TopPOption = Annotated[float, typer.Option(help="Draw within this share of probability.")]
+MinPOption = Annotated[float, typer.Option(help="Draw among tokens of this share of the likeliest one's probability.")]
+RepetitionPenaltyOption = Annotated[float, typer.Option(help="Above 1 avoids tokens that were there before.")]
 MaxNewTokensOption = Annotated[int, typer.Option(help="Longest answer, in tokens.")]
 SeedOption = Annotated[int, typer.Option(help="Seeds the draws.")]
 
@@ -22,41 +25,61 @@ SeedOption = Annotated[int, typer.Option(help="Seeds the draws.")]
 def chat(
     message: Annotated[str | None, typer.Argument(help="One message to answer; without it, a conversation.")] = None,
     store: StoreOption = "./store",
+    system: Annotated[str | None, typer.Option(help="What the model should know or be.")] = None,
     temperature: TemperatureOption = 0.0,
     top_k: TopKOption = 0,
     top_p: TopPOption = 1.0,
+    min_p: MinPOption = 0.0,
+    repetition_penalty: RepetitionPenaltyOption = 1.0,
     max_new_tokens: MaxNewTokensOption = 128,
     seed: SeedOption = 0,
 ) -> None:
     """Talk to the newest exported model."""
-    sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
-    _run_model_program("model.chat", store, [*sampling, *([] if message is None else [f"--message={message}"])])
+    sampling = _sampling(temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
+    said = {"message": message, "system": system}
+    given = [f"--{name}={value}" for name, value in said.items() if value is not None]
+    _run_model_program("model.chat", store, [*sampling, *given])
 
 
 @verbs.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(help="The beginning of a document.")],
+    prompt: Annotated[str | None, typer.Argument(help="The beginning of a document; - reads standard input.")] = None,
     store: StoreOption = "./store",
+    file: Annotated[Path | None, typer.Option(help="A file with the beginning of a document.")] = None,
+    batch: Annotated[Path | None, typer.Option(help='JSON Lines, each with "prompt" or "messages".')] = None,
+    output: Annotated[Path | None, typer.Option(help="JSON Lines for a batch's answers; goes on from there.")] = None,
     temperature: TemperatureOption = 0.0,
     top_k: TopKOption = 0,
     top_p: TopPOption = 1.0,
+    min_p: MinPOption = 0.0,
+    repetition_penalty: RepetitionPenaltyOption = 1.0,
     max_new_tokens: MaxNewTokensOption = 128,
     seed: SeedOption = 0,
 ) -> None:
-    """Let the newest exported model continue a text."""
-    sampling = _sampling(temperature, top_k, top_p, max_new_tokens, seed)
-    _run_model_program("model.generate", store, [*sampling, f"--prompt={prompt}"])
+    """Let the newest exported model continue a text, or many."""
+    if sum(given is not None for given in (prompt, file, batch)) != 1 or (batch is None) != (output is None):
+        raise typer.BadParameter("Give a prompt, --file, or --batch with --output.")
+    sampling = _sampling(temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
+    if prompt is not None:
+        given = ["--file=-"] if prompt == "-" else [f"--prompt={prompt}"]
+    else:
+        given = [f"--file={file}"] if file else [f"--batch={batch}", f"--output={output}"]
+    _run_model_program("model.generate", store, [*sampling, *given])
 
 
 @verbs.command()
 def export(
-    destination: Annotated[Path, typer.Argument(help="A new folder.")],
+    destination: Annotated[Path, typer.Argument(help="A new folder; or `corpus`, before one, for the corpus.")],
+    corpus_folder: Annotated[Path | None, typer.Argument(help="After `corpus`: a new folder.", metavar="DIR")] = None,
     store: StoreOption = "./store",
     gguf: Annotated[
         GgufPrecision | None, typer.Option(help="Also write model.gguf for llama.cpp, at this precision.")
     ] = None,
 ) -> None:
-    """Copy the newest exported model, ready for transformers, vLLM and others, to a folder."""
+    """Copy the newest exported model, ready for transformers, vLLM and others, to a folder; or the corpus."""
+    if corpus_folder is not None:
+        _export_corpus(str(destination), store, corpus_folder)
+        return
     from flows.store.exported_model import copying_model, run_on_model
 
     with copying_model(open_store(store), destination) as folder:
@@ -75,7 +98,25 @@ def _run_model_program(module: str, store: str, arguments: list[str]) -> None:
         sys.exit(code)
 
 
-def _sampling(temperature: float, top_k: int, top_p: float, max_new_tokens: int, seed: int) -> list[str]:
-    options = {"temperature": temperature, "top-k": top_k, "top-p": top_p}
-    options |= {"max-new-tokens": max_new_tokens, "seed": seed}
-    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+def _sampling(
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    repetition_penalty: float,
+    max_new_tokens: int,
+    seed: int,
+) -> list[str]:
+    options = {"temperature": temperature, "top-k": top_k, "top-p": top_p, "min-p": min_p}
+    options |= {"repetition-penalty": repetition_penalty, "max-new-tokens": max_new_tokens, "seed": seed}
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+def _export_corpus(what: str, store: str, folder: Path) -> None:
+    """Write the newest corpus as a dataset for others."""
+    from flows.publishing.export_corpus import export_corpus
+
+    if what != "corpus":
+        raise UsageError(f"`sluice export {what} {folder}`: give one folder for the model, or `corpus` and a folder.")
+    facts = export_corpus(open_store(store), folder)
+    print_text(f"{folder}: {facts.documents:,} documents of {len(facts.domains):,} domains")

@@ -1,13 +1,18 @@
 """What a store says of its latest run, while it runs too, and of stages that it has not come to."""
 
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flows.store.run_record import Recorder
-from flows.store.status import store_status
+from flows.store.run_record import Recorder, state_after
+from flows.store.status import running_lines, store_status
 from flows.store.why import explain_stage
 from tasks.dataset.store import Store
+from tasks.workers.process_name import this_process
 from tests.flows.report_stores import synthetic_web_run
 
 
@@ -28,6 +33,50 @@ def test_the_stage_that_runs_now_is_named(recorder: Recorder, tmp_path: Path) ->
 def test_the_bytes_of_fetch_are_those_of_the_warcs(recorder: Recorder, tmp_path: Path) -> None:
     (fetch,) = (stage for stage in store_status(Store(str(tmp_path / "store"))).stages if stage.name == "fetch")
     assert fetch.bytes == sum(file.stat().st_size for file in (tmp_path / "store").rglob("*.warc.gz"))
+
+
+@pytest.mark.parametrize(
+    ("ended", "run", "stage"),
+    [
+        (None, "running", "running"),
+        (KeyboardInterrupt(), "cancelled", "cancelled"),
+        (RuntimeError("ended"), "failed", "failed"),
+        ("killed", "interrupted", "interrupted"),
+    ],
+)
+def test_a_stage_that_is_not_done_says_how_far_it_is(recorder: Recorder, ended: Any, run: str, stage: str) -> None:
+    """One of two parts is there, which this run built in two minutes."""
+    store = Store(recorder.record.settings["store"])
+    store.remove(f"{recorder.record.stages['filter'].plan.folder}/part-00001.parquet")
+    began = (datetime.now(UTC) - timedelta(seconds=120)).isoformat()
+    recorder.stage("filter", state="running", began=began, parts_found=0, parts_expected=2)
+    if ended == "killed":
+        with subprocess.Popen(["true"]) as gone:
+            gone.wait()
+        process = this_process().model_copy(update={"pid": gone.pid})
+        killed = recorder.record.model_copy(update={"process": process})
+        store.write_bytes(f"runs/{killed.run}.json", killed.model_dump_json().encode())
+    elif ended:
+        recorder.stage("filter", state=state_after(ended))
+        recorder.finish(ended)
+    status = store_status(store)
+    (filtering,) = (one for one in status.stages if one.name == "filter")
+    assert (status.state, filtering.state, filtering.parts_done) == (run, stage, 1)
+    assert filtering.bytes > 0
+    left = ", 2 min 00 s left" if stage == "running" else ""
+    assert running_lines(status)[0] == f"filter: {stage}, 1 of 2{left}"
+
+
+def test_a_training_that_runs_says_its_step_its_bytes_and_the_time_left(recorder: Recorder) -> None:
+    store, plan = Store(recorder.record.settings["store"]), recorder.record.stages["pretrain"].plan
+    event = {"event": "step", "step": 16, "tokens": 16_000, "loss": 2.9, "tokens_per_second": 1000.0}
+    log = (json.dumps(event) + "\n").encode()
+    store.write_bytes(f"models/tiny-pretrain-{plan.fingerprint[:8]}/metrics.jsonl", log)
+    recorder.stage("pretrain", state="running")
+    status = store_status(store)
+    assert "pretrain: running, step 16 of 60, loss 2.900, 44.0 s left" in running_lines(status)
+    (pretrain,) = (one for one in status.stages if one.name == "pretrain")
+    assert pretrain.bytes == len(log)
 
 
 def test_a_stage_that_has_not_run_is_not_said_to_have_run(recorder: Recorder, tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.data.chat_data import open_chat_data, pack, read_conversations
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.data.packed_sequences import IGNORED
-from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json
+from tests.model.tiny_corpus import TinyCorpus, write_json
 
 START, END = 1, 2
 
@@ -164,7 +163,7 @@ def test_a_tokenizer_with_ids_beyond_the_model_is_refused(corpus: TinyCorpus, tm
     model["vocab"]["far"] = 4_000_000_000
     path = changed_tokenizer(corpus, tmp_path / "tokenizer.json", model=model)
     with pytest.raises(BadInput, match=r"the tokenizer has .* ids and the model only"):
-        load_chat_format(path).check_vocabulary(ModelShape(**{**SHAPE, "vocab_size": 1000}))
+        load_chat_format(path).check_vocabulary(1000)
 
 
 def test_a_file_too_large_for_a_tokenizer_is_not_read(tmp_path: Path) -> None:

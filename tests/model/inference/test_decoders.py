@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference import c_decoder, torch_decoder
-from model.inference.c_decoder import CDecoder, c_decoder_available
-from model.inference.decoder import Decoder, DecoderWeights, Rows, WeightPrecision, decoder_weights, quantised
+from model.inference.decoders import c_decoder, torch_decoder
+from model.inference.decoders.c_decoder import CDecoder, c_decoder_available
+from model.inference.decoders.decoder import Decoder, DecoderWeights, Rows, WeightPrecision, decoder_weights, quantised
+from model.inference.decoders.torch_decoder import TorchDecoder
 from model.inference.loading import exported_names
-from model.inference.torch_decoder import TorchDecoder
 from model.network.transformer import Transformer
 from tests.model.network.test_transformer import every_shape, random_model, random_tokens
 
@@ -85,7 +85,10 @@ def test_rounded_weights_give_the_logits_of_a_model_with_rounded_weights(
 @pytest.mark.skipif(not c_decoder_available(), reason="no C compiler")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_in_c_the_bits_do_not_depend_on_company_or_chunks(precision: WeightPrecision, threads: int) -> None:
+def test_in_c_the_bits_do_not_depend_on_company_or_chunks(
+    precision: WeightPrecision, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(c_decoder, "_PRODUCTS_PER_THREAD", 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

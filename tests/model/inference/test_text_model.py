@@ -9,7 +9,8 @@ import pytest
 
 from model.base.errors import BadInput
 from model.data.chat_format import ChatFormat, Message, load_chat_format
-from model.inference.generation import Sampling
+from model.inference.engine import EngineLimits, engine_of
+from model.inference.requests import SamplingOptions
 from model.inference.text_model import TextModel
 from model.network.transformer import Transformer, initialise
 from tests.conftest import ROOT
@@ -42,7 +43,7 @@ def model(chat: Listening) -> TextModel:
     """A model of random weights with a context of 64."""
     network = Transformer(SHAPE)
     initialise(network, 0)
-    return TextModel(network.eval(), chat)
+    return TextModel(engine_of(network.eval(), limits=EngineLimits(slots=1)), chat)
 
 
 def exchange(number: int) -> list[Message]:
@@ -52,7 +53,7 @@ def exchange(number: int) -> list[Message]:
 
 def reply(model: TextModel, messages: list[Message]) -> str:
     """A short reply."""
-    return "".join(model.reply(messages, Sampling(max_new_tokens=4)))
+    return "".join(model.reply(messages, SamplingOptions(max_new_tokens=4)))
 
 
 @pytest.mark.parametrize("before", range(1, 9))
@@ -72,6 +73,15 @@ def test_a_conversation_that_fits_is_shown_whole(model: TextModel, chat: Listeni
     talk = [Message("assistant", "Hi."), Message("user", "q"), Message("assistant", "a"), Message("user", "now?")]
     reply(model, talk)
     assert chat.last == talk
+
+
+def test_a_reply_says_what_was_left_out_and_can_be_stopped(model: TextModel) -> None:
+    talk = [turn for number in range(6) for turn in exchange(number)]
+    reply = model.reply([*talk, Message("user", "now?")], SamplingOptions(max_new_tokens=16))
+    assert reply.dropped > 0 and reply.dropped % 3 == 0, "whole exchanges"
+    for _ in reply:
+        reply.stop()
+    assert reply.tokens == 1 and not model.engine.has_work
 
 
 def test_a_message_that_leaves_no_room_is_refused(model: TextModel, chat: Listening) -> None:

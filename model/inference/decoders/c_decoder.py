@@ -22,13 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.inference.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
+from model.inference.decoders.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
 
 _SOURCE = Path(__file__).with_name("decoder.c")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120
 _LANES, _PANEL = 8, 16
 _KINDS: dict[WeightPrecision, int] = {"float32": 0, "bfloat16": 1, "int8": 2}
+_PRODUCTS_PER_THREAD = 6_000_000
+"""Work of half a millisecond: with less, a thread costs more than it gives."""
 _Pointer = ctypes.c_void_p
 
 
@@ -47,7 +49,7 @@ class _Layer(ctypes.Structure):
     )
 
 
-_SIZES = ("layers", "hidden", "heads", "kv_heads", "head_dim", "intermediate", "slots", "context", "threads")
+_SIZES = ("layers", "hidden", "heads", "kv_heads", "head_dim", "intermediate", "slots", "context")
 
 
 class _Model(ctypes.Structure):
@@ -91,7 +93,8 @@ class CDecoder:
         inner_width = _rounded(max(qkv_size, 2 * shape.intermediate_size), _PANEL) + _PANEL
         widest = max(shape.hidden_size, shape.heads * shape.head_dim, shape.intermediate_size)
         scratch_size = max(_PANEL * widest, room + 2 * shape.head_dim + 2 * _LANES)
-        threads = torch.get_num_threads()
+        self._threads = torch.get_num_threads()
+        self._products = sum(matrix.numel() for matrix in weights.matrices)
         self._logits = torch.empty(slots, head.panels * _PANEL)
         self._model = _Model(
             layers=shape.layers,
@@ -102,7 +105,6 @@ class CDecoder:
             intermediate=shape.intermediate_size,
             slots=slots,
             context=room,
-            threads=threads,
             epsilon=shape.norm_epsilon,
             layer=layers,
             embedding=embedding,
@@ -117,7 +119,7 @@ class CDecoder:
             inner=self._vector(torch.zeros(most_rows, inner_width)),
             stream_width=stream_width,
             inner_width=inner_width,
-            scratch=self._vector(torch.zeros(threads, scratch_size)),
+            scratch=self._vector(torch.zeros(self._threads, scratch_size)),
             scratch_size=scratch_size,
         )
 
@@ -140,6 +142,7 @@ class CDecoder:
             ctypes.c_int64(n_wanted),
             (ctypes.c_int32 * n_wanted)(*rows.wanted),
             _Pointer(self._logits.data_ptr()),
+            ctypes.c_int64(max(1, min(self._threads, n_rows * self._products // _PRODUCTS_PER_THREAD))),
         )
         return self._logits[:n_wanted, : self.vocab_size]
 

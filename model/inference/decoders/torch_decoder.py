@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.inference.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
+from model.inference.decoders.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
 
 _LENGTHS = 256
 """A captured pass attends to a multiple of this many positions."""

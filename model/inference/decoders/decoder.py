@@ -87,6 +87,12 @@ class DecoderWeights:
     sines: Tensor
     """(context, head_dim) float32, as in model/network/rope.py."""
 
+    @property
+    def matrices(self) -> list[Tensor]:
+        """The matrices that every token is multiplied by."""
+        blocks = [matrix for layer in self.layers for matrix in (layer.qkv, layer.out, layer.gate_up, layer.down)]
+        return [*blocks, self.embedding if self.head is None else self.head]
+
 
 def decoder_weights(shape: ModelShape, named: Mapping[str, Tensor]) -> DecoderWeights:
     """Return the weights that `named` holds under transformers' names; what is not fused shares their memory.

@@ -6,9 +6,10 @@
    - Weights are read once a pass. They lie in panels of 16 outputs, so that a sum runs over inputs in one vector lane for
      each output; int8 and bfloat16 become float32 in registers, and all arithmetic is float32.
    - Vectors are GCC's and Clang's own, for any processor. One OpenMP region spans the pass.
-   - model/inference/c_decoder.py compiles this, and has the same structures. */
+   - model/inference/decoders/c_decoder.py compiles this, and has the same structures. */
 
 #include <math.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #ifdef __AVX2__
@@ -44,7 +45,7 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    int64_t layers, hidden, heads, kv_heads, head_dim, intermediate, slots, context, threads;
+    int64_t layers, hidden, heads, kv_heads, head_dim, intermediate, slots, context;
     float epsilon;
     const Layer *layer;
     Matrix embedding, head;
@@ -56,6 +57,23 @@ typedef struct {
     float *scratch;                      /* of each thread, scratch_size floats */
     int64_t scratch_size;
 } Model;
+
+typedef struct {
+    int arrived, number;
+} Meeting;
+
+/* Wait until all threads are here. OpenMP's own barrier holds the processor while it waits, for a whole turn of another
+   program when that has the other processor; this one gives it up. */
+static void meet(Meeting *meeting) {
+    int threads = omp_get_num_threads(), number = __atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
+        __atomic_store_n(&meeting->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&meeting->number, number + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int turn = 0; __atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE) == number; turn++)
+        if (turn > 2000) sched_yield();
+}
 
 static int64_t round_up(int64_t size, int64_t to) { return (size + to - 1) / to * to; }
 
@@ -345,37 +363,38 @@ static void activate(const Model *model, int64_t rows) {
 
 /* Store the rows' keys and values, and write the logits of the wanted rows, each `head.panels` times 16 wide. */
 void forward(const Model *model, int64_t rows, const int32_t *tokens, const int32_t *slots, const int32_t *positions,
-             int64_t n_wanted, const int32_t *wanted, float *logits) {
+             int64_t n_wanted, const int32_t *wanted, float *logits, int64_t threads) {
     float *stream = model->stream, *normed = model->normed, *inner = model->inner;
     int64_t width = model->stream_width, inner_width = model->inner_width;
-#pragma omp parallel num_threads(model->threads)
+    Meeting meeting = {0, 0};
+#pragma omp parallel num_threads(threads)
     {
         float *scratch = model->scratch + omp_get_thread_num() * model->scratch_size;
         embed(model, rows, tokens);
-#pragma omp barrier
+        meet(&meeting);
         for (int64_t number = 0; number < model->layers; number++) {
             const Layer *layer = &model->layer[number];
             normalise(model, rows, 0, layer->input_norm, normed);
-#pragma omp barrier
+            meet(&meeting);
             multiply(&layer->qkv, rows, normed, width, inner, inner_width, 0, scratch);
-#pragma omp barrier
+            meet(&meeting);
             store(model, number, rows, slots, positions);
-#pragma omp barrier
+            meet(&meeting);
             attend(model, number, rows, slots, positions, scratch);
-#pragma omp barrier
+            meet(&meeting);
             multiply(&layer->out, rows, inner, inner_width, stream, width, 1, scratch);
-#pragma omp barrier
+            meet(&meeting);
             normalise(model, rows, 0, layer->post_norm, normed);
-#pragma omp barrier
+            meet(&meeting);
             multiply(&layer->gate_up, rows, normed, width, inner, inner_width, 0, scratch);
-#pragma omp barrier
+            meet(&meeting);
             activate(model, rows);
-#pragma omp barrier
+            meet(&meeting);
             multiply(&layer->down, rows, inner, inner_width, stream, width, 1, scratch);
-#pragma omp barrier
+            meet(&meeting);
         }
         normalise(model, n_wanted, wanted, model->norm, normed);
-#pragma omp barrier
+        meet(&meeting);
         multiply(&model->head, n_wanted, normed, width, logits, model->head.panels * PANEL, 0, scratch);
     }
 }

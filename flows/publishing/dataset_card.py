@@ -1,0 +1,110 @@
+"""The card of an exported corpus, as the Hugging Face Hub reads it: YAML for machines, then text for people."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import yaml
+
+from flows.publishing.corpus_facts import CorpusFacts
+from flows.store.run_record import RunRecord
+from tasks.dataset.manifest import Manifest
+from tasks.extract.language import UNKNOWN
+
+_SHOWN = 20
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_COLUMNS = {
+    "id": "the document's address: file and offset or row",
+    "url": "the page's address",
+    "host": "its host",
+    "domain": "its registered domain",
+    "crawl": "the crawl, or the name of the source",
+    "date": "when it was fetched",
+    "language": "identified in the text, ISO 639-1",
+    "language_score": "share of the text that is in it, 0 to 1",
+    "text": "the text",
+    "text_hash": "xxh3-128 of the text",
+    "title": "as the page declares, like the following",
+    "published": "date",
+    "declared_language": "language",
+    "robots": "directives that restrict use",
+    "license": "address of a licence",
+    "source_id": "the id in the file that the document comes from",
+}
+
+
+def dataset_card(record: RunRecord, manifest: Manifest, facts: CorpusFacts, rows: Sequence[int]) -> str:
+    """Return README.md for a corpus in files of so many rows."""
+    head = yaml.safe_dump(_head(record, facts, rows), sort_keys=False, allow_unicode=True)
+    return f"---\n{head}---\n\n{_text(record, manifest, facts)}"
+
+
+def _head(record: RunRecord, facts: CorpusFacts, rows: Sequence[int]) -> dict[str, object]:
+    languages = [code for code, _ in facts.languages.most_common() if code != UNKNOWN]
+    return {
+        "pretty_name": str(record.recipe["name"]),
+        "language": languages[:100] or ["und"],
+        "license": "other",
+        "license_name": "of-the-pages",
+        "task_categories": ["text-generation"],
+        "size_categories": [next((name for most, name in _SIZES if facts.documents < most), "n>10M")],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        "dataset_info": {"splits": [{"name": "train", "num_examples": sum(rows), "num_bytes": facts.text_bytes}]},
+    }
+
+
+def _text(record: RunRecord, manifest: Manifest, facts: CorpusFacts) -> str:
+    recipe = record.recipe
+    columns = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in _COLUMNS.items())
+    fetched = f", fetched {facts.first_date} to {facts.last_date}" if facts.first_date else ""
+    declared, opted = sum(facts.licenses.values()), sum(facts.opt_outs.values())
+    return f"""# {recipe["name"]}
+
+{facts.documents:,} documents of {len(facts.domains):,} domains with {facts.text_bytes:,} bytes of text, from
+{record.crawl}{fetched}. Made by Sluice {record.versions.get("sluice", "")}: extracted, filtered
+(profiles {_listed(recipe["filter"]["profiles"], "none")}; languages {_listed(recipe["filter"]["languages"], "all")}),
+and without exact and near duplicates.
+
+| column | |
+|---|---|
+{columns}
+
+## Languages
+
+{_table(facts.languages, "language", "documents")}
+
+## Domains
+
+{_table(facts.domains, "domain", "documents")}
+
+## Licences and opt-outs
+
+The texts belong to the pages' authors. {declared:,} documents name a licence on their page, unverified; the others name
+none.
+
+{_table(facts.licenses, "licence", "documents")}
+
+{opted:,} directives for robots restrict the use of documents; those that the recipe heeds
+({_listed(recipe["extract"]["drop_robots"], "none")}) are left out already.
+
+{_table(facts.opt_outs, "directive", "documents")}
+
+Digest of the corpus: `{manifest.digest}`.
+"""
+
+
+def _listed(names: Sequence[str], otherwise: str) -> str:
+    return ", ".join(names) or otherwise
+
+
+def _table(counts: Counter[str], what: str, of: str) -> str:
+    if not counts:
+        return "None."
+    rows = "\n".join(f"| {_cell(name)} | {count:,} |" for name, count in counts.most_common(_SHOWN))
+    rest = f"\n\nand {len(counts) - _SHOWN:,} more." if len(counts) > _SHOWN else ""
+    return f"| {what} | {of} |\n|---|---:|\n{rows}{rest}"
+
+
+def _cell(name: str) -> str:
+    """Return a page's word as it can stand in a table: on one line, without markup."""
+    plain = "".join(c if c.isprintable() and c not in "|<>`[]*_\\" else " " for c in name[:200]).strip()
+    return plain or "(none)"

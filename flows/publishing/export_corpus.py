@@ -1,0 +1,86 @@
+"""The corpus of a store as a dataset for others: Parquet under plain names, a card, and its Croissant description.
+
+Notable: rows and columns are those of the store, in their order. Pages of the columns are cut where the content says
+(content-defined chunking), so that after a takedown a hub that keeps each piece once is sent little.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from flows.publishing.corpus_facts import CorpusFacts, finished_corpus, read_corpus_facts
+from flows.publishing.croissant import croissant
+from flows.publishing.dataset_card import dataset_card
+from tasks.base.errors import UsageError
+from tasks.dataset.manifest import Manifest, dataset_folder
+from tasks.dataset.parts import open_part
+from tasks.dataset.store import Store
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One Parquet file of an exported dataset."""
+
+    path: str
+    """Below the dataset's folder."""
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def export_corpus(store: Store, destination: Path) -> CorpusFacts:
+    """Write the store's newest corpus to a new folder, which appears whole or not at all; return what it holds.
+
+    Raises UsageError where the folder is not empty, PermanentError where the store has no corpus.
+    """
+    record, manifest = finished_corpus(store)
+    facts = read_corpus_facts(store, manifest)
+    with _new_folder(destination) as folder:
+        files = [_copy(store, manifest, place, folder) for place in range(len(manifest.parts))]
+        card = dataset_card(record, manifest, facts, [file.rows for file in files])
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        described = croissant(record, facts, files)
+        (folder / "croissant.json").write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
+    return facts
+
+
+def _copy(store: Store, manifest: Manifest, place: int, folder: Path) -> ExportedFile:
+    source = f"{dataset_folder(manifest.stage, manifest.fingerprint)}/{manifest.parts[place].path}"
+    name = f"data/train-{place:05d}-of-{len(manifest.parts):05d}.parquet"
+    target = folder / name
+    target.parent.mkdir(exist_ok=True)
+    rows = 0
+    with open_part(store, source) as parquet:
+        options = {"compression": "zstd", "use_content_defined_chunking": True}
+        with pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), **options) as writer:
+            for group in range(parquet.num_row_groups):
+                table = parquet.read_row_group(group).replace_schema_metadata()
+                writer.write_table(table)
+                rows += table.num_rows
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ExportedFile(name, rows, target.stat().st_size, digest)
+
+
+@contextmanager
+def _new_folder(destination: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `destination` once the block has ended without error."""
+    if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
+        raise UsageError(f"{destination} is not an empty folder; name a new one.")
+    whole = destination.absolute()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if whole.exists():
+            whole.rmdir()
+        temporary.rename(whole)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

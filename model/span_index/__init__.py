@@ -1,0 +1,1 @@
+"""The longest spans that a text shares with the documents of a corpus: an index on disk, and searches in it."""

@@ -22,5 +22,5 @@ from tasks.registry import STAGES as DATA_STAGES
 def crawl_to_corpus(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Fetch, extract, filter, deduplicate, tokenize and pack a crawl; return rows by stage."""
     with open_run(recipe, settings) as run:
-        build_stages(run, stages_until(DATA_STAGES, settings.until))
+        build_stages(run, stages_until([*DATA_STAGES, *run.own_stages], settings.until))
         return {name: manifest.rows for name, manifest in run.manifests.items()}

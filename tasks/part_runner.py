@@ -13,7 +13,7 @@ from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.parts import PartFooter, PartWriter, part_name, read_footer
 from tasks.dataset.stage import NoProgress, PartContext, PartJob, Progress
 from tasks.dataset.store import Store
-from tasks.registry import STAGES
+from tasks.registry import stage_of
 
 
 def finished(store: Store, job: PartJob) -> PartFooter | None:
@@ -28,7 +28,7 @@ def run_part(job: PartJob, progress: Progress | None = None) -> PartFooter:
     done = finished(store, job)
     if done:
         return done
-    stage = STAGES[job.stage]
+    stage = stage_of(job)
     context = PartContext(job, store, progress or NoProgress())
     counters: Counter[str] = Counter()
     with ExitStack() as writers:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from tasks.classify import classifiers, scores, thresholds
 from tasks.corpus import corpus
-from tasks.dataset.stage import Stage
+from tasks.dataset.stage import OWN_CODE, PartJob, Stage
 from tasks.dedup import candidates, clusters, duplicates, partitions, signatures
 from tasks.extract import extract
 from tasks.fetch import fetch, selected_records, selection
 from tasks.filter import filter
+from tasks.own_code.named_code import load
 from tasks.tokenize import compression, packing, tokenizer, tokens
 
 STAGES: Mapping[str, Stage] = {
@@ -34,3 +35,11 @@ STAGES: Mapping[str, Stage] = {
         compression.STAGE,
     )
 }
+
+
+def stage_of(job: PartJob) -> Stage:
+    """Return the stage that a job is of: one of these, or the user's own, whose code the job brings."""
+    if OWN_CODE not in job.config:
+        return STAGES[job.stage]
+    stage: Stage = load(job.config[OWN_CODE])
+    return stage

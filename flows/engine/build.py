@@ -11,7 +11,6 @@ from flows.launch.training_command import require_launch
 from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
-from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.parts import PartFooter
@@ -24,7 +23,7 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
     A stage that runs with the one before it is built with it, part by part. Raises `PermanentError` after a stage that
     has kept no document.
     """
-    planned = [STAGES[name] for name in names if name in run.plans]
+    planned = [run.stage_called(name) for name in names if name in run.plans]
     require_programs(planned)
     if any(run.plans[stage.name].is_training for stage in planned):
         require_launch(run.recipe.launch, run.store)

@@ -25,7 +25,7 @@ def require_documents(stage: Stage, manifests: Mapping[str, Manifest]) -> None:
     finished = manifests[stage.name]
     if stage.decisions is None or finished.rows or not finished.parts:
         return
-    said = [_removed(name, manifests[name]) for name in manifests if STAGES[name].decisions]
+    said = [_removed(name, manifests[name]) for name in manifests if name in STAGES and STAGES[name].decisions]
     advice = _ADVICE.get(stage.name, _OTHER_ADVICE)
     raise PermanentError(f"The corpus is empty: no document was kept. {' '.join(filter(None, said))} {advice}")
 

@@ -27,16 +27,13 @@ from tasks.dataset.parts import PartFooter
 from tasks.dataset.stage import PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.part_runner import finished, run_part
-from tasks.registry import STAGES
+from tasks.registry import stage_of
 from tasks.workers.worker_process import WorkerDied, WorkerLimits, run_isolated
 
 RETRY_DELAYS = [2.0, 10.0, 60.0]
 """Seconds before each new try of a task; jitter makes each up to half as long again."""
 MAX_FATAL_RECORDS = 100
 """Records of one part that may kill its worker before the part is given up."""
-STALL_SECONDS = 120.0
-"""Processor time on one record, in seconds, after which a worker counts as hung: the extractor's own limit, which
-only Python code notices, does not stop everything."""
 _PRELOAD = ("tasks.part_runner", "datasketch", "scipy.sparse.csgraph")
 """What the fork server imports for all workers: the stages, and what these import only when they run."""
 _MAX_THREADS = 256
@@ -85,7 +82,7 @@ def build_part(job: PartJob, settings: RunSettings, stopping: Event | None) -> P
     limits = WorkerLimits(
         seconds=settings.part_hours * 3600,
         memory_bytes=int(settings.worker_memory_gib * 2**30),
-        stall_seconds=STALL_SECONDS,
+        stall_seconds=settings.stall_seconds,
     )
     while True:
         try:
@@ -96,7 +93,7 @@ def build_part(job: PartJob, settings: RunSettings, stopping: Event | None) -> P
             # A death at the same record twice, before the first record or by the clock is not the page's fault.
             if death.position is None or death.position in job.skip or death.reason == "time":
                 if death.reason in ("memory", "time"):
-                    memory = STAGES[job.stage].memory if death.reason == "memory" else ""
+                    memory = stage_of(job).memory if death.reason == "memory" else ""
                     raise PermanentError(
                         f"{job.stage} part {job.index} needs more than a worker may use: {death.detail}. "
                         + (f"A part holds {memory}. " if memory else "")

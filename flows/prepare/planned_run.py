@@ -28,11 +28,12 @@ from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.jobs import following_jobs, part_jobs
 from tasks.dataset.manifest import Manifest, read_manifest
-from tasks.dataset.stage import DatasetContext, PartJob, Stage
+from tasks.dataset.stage import OWN_CODE, DatasetContext, PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
 from tasks.fetch.source_files import told_kind
 from tasks.fetch.source_listing import resolve_source
+from tasks.own_code.named_code import load
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
@@ -61,6 +62,18 @@ class PlannedRun:
         """The crawl's name."""
         return self.source.crawl
 
+    @property
+    def own_stages(self) -> list[str]:
+        """The names of the user's own stages."""
+        return [name for name, plan in self.plans.items() if name not in STAGES and OWN_CODE in plan.config]
+
+    def stage_called(self, name: str) -> Stage:
+        """Return a stage by its name, one of the user's own included."""
+        if name in STAGES:
+            return STAGES[name]
+        own: Stage = load(self.plans[name].config[OWN_CODE])
+        return own
+
     def context(self, plan: StagePlan) -> DatasetContext:
         """Return what a stage sees when its parts are counted."""
         return plan.context(self.store, self.manifests, self.source.model_dump(mode="json"), self.logger.info)
@@ -82,7 +95,7 @@ class PlannedRun:
 
     def is_finished(self, names: Iterable[str]) -> bool:
         """Return whether these stages are done: their manifests, every part, and what programs left."""
-        stages = [STAGES[name] for name in names]
+        stages = [self.stage_called(name) for name in names]
         for stage in stages:
             manifest = read_manifest(self.store, stage.name, self.plans[stage.name].fingerprint)
             if manifest is None:
@@ -129,6 +142,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
+    source = source.model_copy(update={"kind": source.kind or told_kind(source.base)})
     source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
@@ -141,7 +155,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
-    if source.crawl != "latest" or (source.kind or told_kind(source.base)) != "crawl":
+    if source.crawl != "latest" or source.kind != "crawl":
         return source.crawl
     before = newest_run_of(store, recipe.name)
     if goes_on and before:

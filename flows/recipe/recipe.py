@@ -26,6 +26,7 @@ from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
+from tasks.own_code.named_code import OwnCode
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
@@ -94,6 +95,8 @@ class Recipe(Config):
     compression: CompressionConfig | None = None
     """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
     measured."""
+    stages: tuple[OwnCode, ...] = ()
+    """Stages of your own, which the run builds with the data: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     pretrain: Annotated[PretrainSection, _SizesFollow()] | None = None
     """Pretraining; without it the run ends with packed tokens."""
     sft: SftSection | None = None
@@ -125,6 +128,16 @@ class Recipe(Config):
             except ValueError as error:
                 raise ValueError(f"pretrain.shape: {error}") from error
         return values | {"pretrain": values["pretrain"] | {"shape": sizes}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profile_follows_the_format(cls, values: Any) -> Any:
+        """Hold Markdown to the rules that know it, unless the recipe names others."""
+        filtering = values.get("filter", {}) if isinstance(values, dict) else None
+        if not isinstance(filtering, dict) or "profiles" in filtering:
+            return values
+        is_markdown = _given(values, "extract", "format", ExtractionConfig()) == "markdown"
+        return values | {"filter": filtering | {"profiles": ["structured"]}} if is_markdown else values
 
     @model_validator(mode="after")
     def _addresses_are_plain(self) -> Self:

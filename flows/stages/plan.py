@@ -15,7 +15,8 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
 from flows.stages.registry import STAGES
 from tasks.base.fingerprint import fingerprint
-from tasks.dataset.stage import Stage
+from tasks.dataset.stage import OWN_CODE, Stage
+from tasks.own_code.named_code import load, pinned
 
 
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
@@ -25,13 +26,16 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
     """
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}
-    for stage in STAGES.values():
+    own = {load(code).name: code for code in recipe.stages}
+    for stage in (*STAGES.values(), *(load(code) for code in own.values())):
         config = stage.config_of(recipe)
         if config is not None:
             values = to_jsonable_python(config)
             built_on = [upstream.stage for upstream in stage.upstream if not upstream.when or upstream.when(recipe)]
             if not plans.keys() >= set(built_on):
                 continue  # what it is made from is not asked for, such as tokens without a tokenizer
+            code = own.get(stage.name)
+            values = {**values, OWN_CODE: pinned(code)} if code else values
             plans[stage.name] = stage_plan(stage, values, {name: plans[name].fingerprint for name in built_on})
     return plans
 

@@ -11,6 +11,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import differences
 from tasks.dataset.store import Store
+from tasks.own_code.named_code import without_source
 
 
 class Change(Config):
@@ -112,7 +113,8 @@ def _in_words(stage: str, changes: list[Change]) -> str:
 def _change_in_words(change: Change) -> str:
     if change.field == "version":
         return f"the code of {change.stage} went from version {change.before} to {change.after}"
-    return f"{change.stage}.{change.field} changed from {change.before!r} to {change.after!r}"
+    before, after = without_source(change.before), without_source(change.after)
+    return f"{change.stage}.{change.field} changed from {before!r} to {after!r}"
 
 
 def _share_built(stage: StageRecord) -> str:

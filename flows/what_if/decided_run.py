@@ -24,6 +24,7 @@ from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.rules import Rule, limits_of
 from tasks.dataset.store import Store
 from tasks.fetch.source_listing import resolve_source
+from tasks.own_code.named_code import without_source
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's rules in the run and in the recipe."""
@@ -115,7 +116,7 @@ def _compared(record: RunRecord, plans: Plans, rules: Mapping[str, Sides]) -> tu
         sides = rules.get(name, ((), ()))
         for path, before, after in differences(run, asked):
             was, now = _effective(path, before, sides[0]), _effective(path, after, sides[1])
-            change = Change(stage=name, field=path, before=was, after=now)
+            change = Change(stage=name, field=path, before=without_source(was), after=without_source(now))
             (read_by_rules if is_read_by_rules(name, path) else others).append(change)
     fields = [change.field for change in others if change.stage == "filter"]
     if fields and record.stages["filter"].plan.version == plans["filter"].version:

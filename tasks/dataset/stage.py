@@ -19,6 +19,9 @@ from tasks.dataset.store import Store
 
 C = TypeVar("C", bound=Config)
 
+OWN_CODE = "own_code"
+"""The entry of a configuration that holds the code of a stage of the user's own."""
+
 
 class Progress(Protocol):
     """Where the work reports to its supervisor how far it is."""
@@ -69,6 +72,8 @@ class PartJob:
     """What a part of the stage means, whichever dataset it is in; written to its footer."""
     read_from: str = ""
     """Where the stage finds what `inputs` covers, as its own `parts` wrote it."""
+    limit: int | None = None
+    """Most documents to read of the file; None: all. `inputs` covers it."""
 
     @property
     def path(self) -> str:
@@ -86,7 +91,7 @@ class PartContext:
 
     def config(self, kind: type[C]) -> C:
         """Return the stage's configuration, validated again as `kind`."""
-        return kind.model_validate(self.job.config)
+        return kind.model_validate({name: value for name, value in self.job.config.items() if name != OWN_CODE})
 
     def input(self, stage: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of the upstream part with this part's index, a row group at a time."""
@@ -146,6 +151,8 @@ class PartInput:
     """Digest of anything else."""
     read_from: str = ""
     """Where the stage finds it. Not part of the input: what is elsewhere and equal is the same input."""
+    limit: int | None = None
+    """Most documents to read of the file; None: all. Where there is one, the digest covers it."""
 
 
 @dataclass(frozen=True)

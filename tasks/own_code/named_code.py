@@ -13,6 +13,7 @@ import importlib.util
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,12 @@ def _is_name(value: str) -> str:
     return value
 
 
-OwnCode = Annotated[str, AfterValidator(_is_name)]
+@dataclass(frozen=True)
+class NamesCode:
+    """Marks a field whose values name code, or something built in."""
+
+
+OwnCode = Annotated[str, AfterValidator(_is_name), NamesCode()]
 """Names a thing in a Python file, by path, or in an installed module."""
 
 
@@ -50,6 +56,11 @@ def _parsed(value: str) -> _Named:
     head, newline, source = value.partition("\n")
     place, _, name = head.rpartition(":")
     return _Named(place, name, source if newline else None)
+
+
+def is_code(value: str) -> bool:
+    """Return whether a value names code, and nothing that is built in."""
+    return bool(_parsed(value).place)
 
 
 def is_pinned(value: str) -> bool:
@@ -65,6 +76,16 @@ def code_name(value: str) -> str:
 def code_place(value: str) -> str:
     """Return where the code is from: a path, or a module's name."""
     return _parsed(value).place
+
+
+def without_source(value: Any) -> Any:
+    """Return a value of a configuration to show, each name of code in it with a digest in place of the source."""
+    if isinstance(value, list | tuple):
+        return [without_source(item) for item in value]
+    if not isinstance(value, str) or "\n" not in value or not _parsed(value).object.isidentifier():
+        return value
+    head, _, source = value.partition("\n")
+    return f"{head} ({hashlib.sha256(source.encode()).hexdigest()[:8]})"
 
 
 def code_file(value: str) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.recipe.loading import load_recipe
@@ -132,6 +133,30 @@ def test_code_of_others_is_not_run(folder: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RecipeError, match="is no rule"):
         chosen_recipe(values)
     assert mark.exists()
+
+
+def test_a_stage_is_planned_built_and_fingerprinted_by_its_code(folder: Path, tmp_path: Path) -> None:
+    (folder / "my_stage.py").write_text((folder / "my_stage.py").read_text().replace('"!"', '"river"'))
+    recipe = load_recipe(str(folder / "my-recipe.yaml"), [f"stages=[{folder}/my_stage.py:STAGE]"])
+    named = list(pin_own_code(recipe).stages)
+    record = crawl(tmp_path / "store", {"stages": named})
+    folders = {
+        name: Store(str(tmp_path / "store")).local(record.stages[name].plan.folder) for name in ("corpus", "shouting")
+    }
+    corpus, shouting = (pq.read_table(path).to_pylist() for path in folders.values())
+    assert 0 < len(shouting) < len(corpus) and shouting == [row for row in corpus if "river" in row["text"]]
+    before = fingerprints(recipe)
+    (folder / "my_stage.py").write_text((folder / "my_stage.py").read_text().replace('"river"', '"lake"'))
+    after = fingerprints(load_recipe(str(folder / "my-recipe.yaml"), [f"stages=[{folder}/my_stage.py:STAGE]"]))
+    assert [name for name in before if before[name] != after[name]] == ["shouting"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("corpus", "cannot be its name"), ("../x", "cannot be its name")])
+def test_a_stage_takes_no_name_that_is_taken(folder: Path, name: str, message: str) -> None:
+    source = (folder / "my_stage.py").read_text().replace('name="shouting"', f'name="{name}"')
+    (folder / "my_stage.py").write_text(source)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(str(folder / "my-recipe.yaml"), [f"stages=[{folder}/my_stage.py:STAGE]"])
 
 
 def test_an_extractor(folder: Path) -> None:

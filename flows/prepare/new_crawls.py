@@ -6,7 +6,6 @@ so a month in which nothing ran, or in which a run failed, is made up for by the
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from flows.recipe.loading import validated
 from flows.recipe.recipe import Recipe
@@ -50,17 +49,7 @@ def recipe_on(recipe: Recipe, crawl: str, earlier: Mapping[str, RunRecord], stor
         values["mixture"] = {**mixture, "others": {**mixture.get("others", {}), **others}}
     if recipe.earlier_crawls.duplicates:
         values["duplicates"]["earlier"] = list(held.values())
-    if recipe.earlier_crawls.model and earlier:
-        _go_on_from(values, list(earlier.values())[-1])
     return validated(values, f"{recipe.name} on {crawl}")
-
-
-def _go_on_from(values: dict[str, Any], last: RunRecord) -> None:
-    """Let a recipe's values keep the tokenizer of an earlier run and start from the model that it pretrained."""
-    if values["tokenizer"] and (tokenizer := last.stages.get("tokenizer")):
-        values["tokenizer"]["kept"] = tokenizer.plan.fingerprint
-    if values["pretrain"] and (trained := last.stages.get("pretrain")):
-        values["pretrain"]["start"] = trained.summary["model"]
 
 
 def _source_name(crawl: str) -> str:

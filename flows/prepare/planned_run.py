@@ -13,7 +13,6 @@ import xxhash
 
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
-from flows.prepare.start_model import pin_start_model
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
 from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
@@ -147,7 +146,6 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
-    pinned = pin_start_model(pinned, store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
     return PlannedRun(recipe, settings, store, pinned.source, plans, chat, logger)

@@ -17,10 +17,10 @@ from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
+from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
 from tasks.corpus.harm import HarmConfig
-from tasks.dataset.secrets_in_addresses import refuse_secret
 from tasks.dedup.edges import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig

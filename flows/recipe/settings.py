@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
-from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 
 class RunSettings(Config):

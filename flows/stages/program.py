@@ -61,8 +61,6 @@ class ProgramContext:
     def pretraining(self) -> dict[str, Any]:
         """Return the config of `model.pretrain` for this stage."""
         places = {"folder": self.model_folder(self.plan.name), "cache": self.cache}
-        if start := self.plan.job_config.get("start"):
-            places["start"] = self._local(start)
         datasets = {name: self.dataset(name) for name in ("tokens", "packing")}
         return self.plan.job_config | datasets | {name: str(place) for name, place in places.items()}
 

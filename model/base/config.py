@@ -254,11 +254,6 @@ class PretrainSection:
     """`causal`: a decoder that predicts the next token. `masked`: an encoder that predicts masked tokens (BERT,
     arXiv:1810.04805). `span_corruption`: an encoder, and a decoder that writes the spans missing from a text (T5,
     arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
-    start: str | None = None
-    """Folder of a model of the same shape, objective and tokenizer whose newest weights training begins with, in the
-    store: `models/NAME`. Its optimizer state and schedule are left behind. null: weights are drawn at random."""
-    start_digest: str | None = None
-    """The xxh3-128 of that checkpoint's list of digests; a run fills it in, and refuses another than is given."""
 
     def __post_init__(self) -> None:
         self.schedule.check_steps(self.loop.steps)

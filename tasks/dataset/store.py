@@ -17,9 +17,9 @@ from typing import BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.foreign_names import is_plain_path, path_below
-from tasks.dataset.secrets_in_addresses import refuse_secret
 from tasks.workers.process_name import mark_is_abandoned, process_mark
 from tasks.workers.scratch_folder import scratch_folder
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s, hash_strings, mix64
-from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]

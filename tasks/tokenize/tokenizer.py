@@ -14,13 +14,12 @@ import xxhash
 
 from tasks.base.errors import PermanentError
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, split_of
+from tasks.tokenize.encoding import TRAIN, TokensConfig, split_of
 from tasks.tokenize.tokenizer_files import token_bytes_path, tokenizer_path
 from tasks.tokenize.tokenizer_training import (
     TokenizerConfig,
     bytes_per_token,
     clipped,
-    encoder,
     sample_documents,
     sample_keys,
     sample_limit,
@@ -46,9 +45,6 @@ class TokenizerStageConfig(TokenizerConfig):
 def run(context: PartContext) -> Iterator[Output]:
     """Train the tokenizer, write its files, and yield one row about them."""
     config = context.config(TokenizerStageConfig)
-    if config.kept:
-        yield _kept(context, config.kept, config.vocab_size)
-        return
     keys, sizes = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
     for documents in _documents(context, config):
         keys.append(sample_keys(documents["id"], config))
@@ -74,24 +70,10 @@ def run(context: PartContext) -> Iterator[Output]:
     table = BytesIO()
     np.save(table, bytes_per_token(tokenizer))
     context.store.write_bytes(token_bytes_path(context.job.fingerprint), table.getvalue())
-    yield Output(_row(data, config.vocab_size), counters={f"sample_{name}": count for name, count in counted.items()})
-
-
-def _kept(context: PartContext, fingerprint: str, vocab_size: int) -> Output:
-    """Give an earlier run's tokenizer to this dataset."""
-    store = context.store
-    try:
-        data = store.read_bytes(tokenizer_path(fingerprint))
-        for path in (tokenizer_path, token_bytes_path):
-            store.copy(path(fingerprint), path(context.job.fingerprint))
-    except FileNotFoundError as error:
-        raise PermanentError(f"tokenizer.kept: {store.url} has no tokenizer {fingerprint}.") from error
-    check_tokenizer(encoder(data.decode()), vocab_size)
-    return Output(_row(data, vocab_size))
-
-
-def _row(data: bytes, vocab_size: int) -> pa.Table:
-    return pa.Table.from_pylist([{"digest": xxhash.xxh3_128_hexdigest(data), "vocab_size": vocab_size}], ROWS)
+    row = {"digest": xxhash.xxh3_128_hexdigest(data), "vocab_size": config.vocab_size}
+    yield Output(
+        pa.Table.from_pylist([row], ROWS), counters={f"sample_{name}": count for name, count in counted.items()}
+    )
 
 
 def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[pa.Table]:
@@ -106,7 +88,7 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
 STAGE = Stage(
     name="tokenizer",
     version=3,
-    upstream=(Upstream("corpus", all_parts=True, when=lambda recipe: recipe.tokenizer.kept is None),),
+    upstream=(Upstream("corpus", all_parts=True),),
     config_of=lambda recipe: (
         recipe.tokenizer
         and TokenizerStageConfig(

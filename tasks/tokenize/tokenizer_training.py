@@ -55,8 +55,6 @@ class TokenizerConfig(Config):
     them."""
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
-    kept: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
-    """A tokenizer of the same store, by the fingerprint of its dataset, that is used as it is; null trains one."""
 
     @property
     def special_tokens(self) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from tasks.dedup.cluster_decisions import MEMBERS, Components, decide
 from tasks.dedup.earlier_signatures import signed_crawls
 from tasks.dedup.edges import Int64s, part_of, row_of
 
-ROWS_PER_GROUP = 65_536
+ROWS_PER_GROUP = 16_384
+"""A part of `duplicates` reads one group at least, however few of its rows are its own."""
 
 
 def run(context: PartContext) -> Iterator[Output]:

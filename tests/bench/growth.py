@@ -11,12 +11,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from tasks.base.hashing import mix64
 from tasks.dataset.jobs import part_jobs
 from tasks.dataset.manifest import Manifest, part_path, write_manifest
 from tasks.dataset.parts import PartFooter, PartWriter
@@ -43,7 +46,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def signatures(draws: np.random.Generator, part: int, documents: int, texts: int) -> pa.Table:
     """Return a part of signatures of documents that have one of `texts` different texts each."""
     text = draws.integers(0, texts, documents)
-    bands = text[:, None].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.arange(CONFIG.bands, dtype=np.uint64)
+    bands: npt.NDArray[np.uint64] = mix64(text.astype(np.uint64), 1)[:, None] + np.arange(CONFIG.bands, dtype=np.uint64)
     sketches = ((text[:, None] * 7 + np.arange(CONFIG.permutations)) % 256).astype(np.uint8)
     ends = np.arange(documents + 1, dtype=np.int32) * CONFIG.bands
     return pa.table(
@@ -51,7 +54,7 @@ def signatures(draws: np.random.Generator, part: int, documents: int, texts: int
             "id": [f"CC-MAIN-20261107013045-20261107043045-{part:05d}:{row * 9173}" for row in range(documents)],
             "text_hash": [f"{number:016x}{row % 3:016x}" for row, number in enumerate(text.tolist())],
             "n_chars": pa.array(500 + text % 1000),
-            "bands": pa.ListArray.from_arrays(pa.array(ends), pa.array((bands | np.uint64(1)).reshape(-1))),
+            "bands": pa.ListArray.from_arrays(pa.array(ends), pa.array(bands.reshape(-1))),
             "sketch": pa.array([sketch.tobytes() for sketch in sketches], pa.binary()),
         },
         schema=SIGNATURES,
@@ -109,7 +112,7 @@ def measure(store: Store, parts: int, documents: int) -> None:
         context = DatasetContext(store, name, config, upstream, inputs, {}, part_fingerprint=name)
         jobs = part_jobs(stage, context)
         built = jobs if len(jobs) < parts else jobs[:: max(1, parts // SAMPLED)]
-        footers, seconds, peak = measured(lambda built=built: build(built))
+        footers, seconds, peak = measured(partial(build, built))
         seconds *= len(jobs) / len(built)
         print(
             f"{parts:>6} parts: {name:<10} {seconds:>8.2f} s {peak:>6.0f} MiB, {len(built)} of {len(jobs)} built",

@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.base.hashing import mix64
@@ -46,7 +45,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def signatures(draws: np.random.Generator, part: int, documents: int, texts: int) -> pa.Table:
     """Return a part of signatures of documents that have one of `texts` different texts each."""
     text = draws.integers(0, texts, documents)
-    bands: npt.NDArray[np.uint64] = mix64(text.astype(np.uint64), 1)[:, None] + np.arange(CONFIG.bands, dtype=np.uint64)
+    keys = np.repeat(mix64(text.astype(np.uint64), 1), CONFIG.bands)
+    bands = np.add(keys, np.tile(np.arange(CONFIG.bands, dtype=np.uint64), documents))
     sketches = ((text[:, None] * 7 + np.arange(CONFIG.permutations)) % 256).astype(np.uint8)
     ends = np.arange(documents + 1, dtype=np.int32) * CONFIG.bands
     return pa.table(
@@ -54,7 +54,7 @@ def signatures(draws: np.random.Generator, part: int, documents: int, texts: int
             "id": [f"CC-MAIN-20261107013045-20261107043045-{part:05d}:{row * 9173}" for row in range(documents)],
             "text_hash": [f"{number:016x}{row % 3:016x}" for row, number in enumerate(text.tolist())],
             "n_chars": pa.array(500 + text % 1000),
-            "bands": pa.ListArray.from_arrays(pa.array(ends), pa.array(bands.reshape(-1))),
+            "bands": pa.ListArray.from_arrays(pa.array(ends), pa.array(bands)),
             "sketch": pa.array([sketch.tobytes() for sketch in sketches], pa.binary()),
         },
         schema=SIGNATURES,

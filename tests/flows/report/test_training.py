@@ -60,9 +60,8 @@ def test_lines_without_their_fields_are_left_out(eventful: tuple[Store, RunRecor
     log = store.read_bytes(path)
     step = {"event": "step", "step": 13, "tokens": 3328, "loss": 1.0, "tokens_per_second": 9000}
     wrong: list[dict[str, object]] = [{name: value for name, value in step.items() if name != gone} for gone in step]
-    wrong += [
-        step | {name: value} for name in ("step", "loss", "tokens_per_second") for value in (None, [], "x", -9e999)
-    ]
+    values: list[object] = [None, [], "x", -9e999]
+    wrong += [{**step, name: value} for name in ("step", "loss", "tokens_per_second") for value in values]
     wrong += [step | {"step": 0}, step | {"tokens_per_second": 0}, {"event": ["step"]}, {"event": "eval", "step": 13}]
     store.write_bytes(path, b"".join(json.dumps(event).encode() + b"\n" for event in wrong) + log)
     assert read_training(store, record, "pretrain") == whole

@@ -18,13 +18,11 @@ from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
 from model.base.safe_text import harmless
 from tasks.base.errors import SluiceError, UsageError
+from tasks.base.extras import missing_package
 from tasks.dataset.secrets_in_addresses import redacted
 
 GROUPS = (running, planning, inspecting, talking, serving, recipes)
 """The modules that declare verbs, in the order of the help."""
-
-_EXTRAS = {"torch": "train", "accelerate": "train", "transformers": "train", "pydivsufsort": "serve"}
-"""The installation's extra that has a package; all others are in `data`."""
 
 app = typer.Typer(
     name="sluice",
@@ -62,8 +60,7 @@ def run() -> None:
         package = (error.name or "").partition(".")[0]
         if package in {"flows", "tasks", "model"}:
             raise
-        half = _EXTRAS.get(package, "data")
-        _fail(f"This needs {package}, which is not installed: pip install 'sluice[{half}]'.", 1)
+        _fail(missing_package(package), 1)
 
 
 def _fail(message: str, code: int) -> None:

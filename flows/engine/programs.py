@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import wraps
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
+from tasks.base.extras import require_packages
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter
 from tasks.dataset.stage import Stage
@@ -50,9 +50,7 @@ def require_programs(stages: Iterable[Stage]) -> None:
     for stage in stages:
         if isinstance(stage, ProgramStage):
             needed += ["torch", *(["accelerate"] if stage.is_training else [])]
-    for package in dict.fromkeys(needed):
-        if find_spec(package) is None:
-            raise PermanentError(f"Training needs {package}, which is not installed: pip install 'sluice[train]'.")
+    require_packages(*dict.fromkeys(needed))
 
 
 def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:

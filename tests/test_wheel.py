@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,7 +18,9 @@ from tests.flows.report_stores import whole_run
 
 pytestmark = pytest.mark.slow
 
-OTHER_PYTHON = ">=3.12,<3.14"
+Installed = Callable[..., Path]
+PATTERN = "3.1[23]*/bin/python"
+"""Another Python than this one, where several are kept side by side."""
 
 
 def run(*command: str | Path, expect: int = 0) -> str:
@@ -58,14 +61,12 @@ def wheel(built: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(uv: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def installed(uv: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Gives the `sluice` of a fresh environment of a Python, with the wheel and one of its extras, or none."""
     made: dict[tuple[str, str], Path] = {}
 
     def make(python: str, extra: str = "") -> Path:
         if (python, extra) not in made:
-            if subprocess.run([uv, "python", "find", "--no-python-downloads", python], capture_output=True).returncode:
-                pytest.skip(f"there is no Python {python}")
             folder = tmp_path_factory.mktemp("environment")
             run(uv, "venv", "--quiet", "--python", python, folder)
             asked = f"{wheel}[{extra}]" if extra else wheel
@@ -77,7 +78,20 @@ def installed(uv: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
     return make
 
 
-PYTHONS = pytest.mark.parametrize("python", [sys.executable, OTHER_PYTHON], ids=["this", "another"])
+def another_python() -> str | None:
+    """A Python of another version that the project supports: beside this one, or on the path."""
+    beside = [str(path) for path in sorted(Path(sys.base_prefix).parent.glob(PATTERN))]
+    found = [path for name in ("python3.13", "python3.12") if (path := shutil.which(name))]
+    works = f"import sys; sys.exit(sys.version_info[:2] == {sys.version_info[:2]})"
+    return next((path for path in beside + found if not subprocess.run([path, "-c", works]).returncode), None)
+
+
+@pytest.fixture(params=["this", "another"])
+def python(request: pytest.FixtureRequest) -> str:
+    found = sys.executable if request.param == "this" else another_python()
+    if found is None:
+        pytest.skip("there is no other Python")
+    return found
 
 
 def test_the_source_archive_holds_every_file(built: Path) -> None:
@@ -101,8 +115,7 @@ def test_the_readme_names_the_pythons_that_it_is_for() -> None:
     assert f"Python {supported[1]} to 3.{int(supported[2]) - 1}" in (ROOT / "README.md").read_text()
 
 
-@PYTHONS
-def test_the_base_prints_help_and_reads_a_store(installed: Callable[[str], Path], python: str, tmp_path: Path) -> None:
+def test_the_base_prints_help_and_reads_a_store(installed: Installed, python: str, tmp_path: Path) -> None:
     sluice, store = installed(python), tmp_path / "store"
     assert "what-if" in run(sluice, "--help")
     assert run(sluice, "--version").startswith("sluice ")
@@ -115,7 +128,7 @@ def test_the_base_prints_help_and_reads_a_store(installed: Callable[[str], Path]
     assert "export" in run(sluice, "why", "export", "--store", store)
 
 
-def test_what_needs_more_says_which_extra(installed: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_needs_more_says_which_extra(installed: Installed, tmp_path: Path) -> None:
     sluice, store = installed(sys.executable), ("--store", tmp_path)
     assert "pip install 'sluice[data]'" in run(sluice, "recipes", "show", "demo", expect=1)
     for command in (("run",), ("corpus", "first-crawl"), ("pretrain", "demo"), ("plan", "demo"), ("what-if", "demo")):
@@ -125,9 +138,8 @@ def test_what_needs_more_says_which_extra(installed: Callable[[str], Path], tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-@PYTHONS
 def test_with_the_data_half_a_corpus_is_made_and_a_model_is_refused_at_once(
-    installed: Callable[[str, str], Path], python: str, tmp_path: Path
+    installed: Installed, python: str, tmp_path: Path
 ) -> None:
     sluice = installed(python, "data")
     small = ["--set=synthetic_web.towns=2", "--set=synthetic_web.pages_per_town=4", "--set=synthetic_web.warcs=1"]

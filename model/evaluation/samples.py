@@ -4,6 +4,8 @@ Notable: the tokens are drawn with a seed, since a small model's likeliest text 
 writes, not the finetuned one: these are documents, not conversations.
 """
 
+from dataclasses import asdict
+
 from model.base.device import activation_dtype
 from model.data.chat_format import load_chat_format
 from model.data.token_cache import open_token_cache
@@ -20,8 +22,11 @@ _PROMPT_TOKENS = 16
 _TEMPERATURE, _TOP_P = 0.8, 0.95
 
 
-def sample_texts(subject: Subject) -> list[TextSample] | None:
-    """Continue the first held-out documents; None where questions are asked, or the model generates no text."""
+def sample_texts(subject: Subject) -> list[dict[str, str]] | None:
+    """Continue the first held-out documents; gives `TextSample`s as plain values.
+
+    None where questions are asked, or the model generates no text.
+    """
     config = subject.config
     if config.questions is not None or config.tokenizer is None or subject.objective is not CAUSAL:
         return None
@@ -36,7 +41,7 @@ def sample_texts(subject: Subject) -> list[TextSample] | None:
     )
     made = engine_of(model).generate([GenerationRequest(prompt, options) for prompt in prompts])
     return [
-        TextSample(chat.decode(prompt), chat.decode(generation.token_ids))
+        asdict(TextSample(chat.decode(prompt), chat.decode(generation.token_ids)))
         for prompt, generation in zip(prompts, made, strict=True)
     ]
 

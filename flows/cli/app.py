@@ -18,7 +18,7 @@ from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
 from model.base.safe_text import harmless
 from tasks.base.errors import SluiceError, UsageError
-from tasks.base.extras import missing_package
+from flows.recipe.packages import missing_package
 from tasks.dataset.secrets_in_addresses import redacted
 
 GROUPS = (running, planning, inspecting, talking, serving, recipes)

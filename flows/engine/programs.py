@@ -35,7 +35,7 @@ from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.base.extras import require_packages
+from flows.recipe.packages import require_packages
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter
 from tasks.dataset.stage import Stage

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import PermanentError, UsageError
-from tasks.base.extras import require_packages
+from flows.recipe.packages import require_packages
 from tasks.base.safe_path import safe_path
 from tasks.dataset.store import Store
 

@@ -190,7 +190,7 @@ def test_files_of_any_kind_through_a_reader_of_ones_own(tmp_path: Path) -> None:
     carried = Carried(tmp_path / "store", tmp_path / "mails", reader=reader)
     rows = carried.rows("corpus")
     assert [(row["id"], row["source_id"]) for row in rows] == [(f"inbox.mbox:{n}", f"m{n}") for n in range(len(TEXTS))]
-    assert rows[1]["text"].split("\n") == ["Part 1", "", TEXTS[1]]
+    assert rows[1]["text"].split("\n")[:3] == ["Part 1", "", TEXTS[1]]
     (tmp_path / "my_source.py").write_text(code.replace("yield {", "1 / 0\n            yield {"))
     with pytest.raises(PermanentError, match=r"my_source\.py, line \d+, on row 0 of inbox\.mbox: ZeroDivisionError"):
         Carried(tmp_path / "store", tmp_path / "mails", reader=reader)

@@ -23,7 +23,7 @@ from flows.cli.terminal import (
     print_json,
     working_on,
 )
-from tasks.base.extras import require_packages
+from flows.recipe.packages import require_packages
 
 if TYPE_CHECKING:
     from flows.recipe.recipe import Recipe

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import StoreOption, messages, open_store
-from tasks.base.extras import require_packages
+from flows.recipe.packages import require_packages
 
 verbs = typer.Typer()
 

@@ -9,7 +9,7 @@ import typer
 from flows.cli.terminal import StoreOption, open_store, print_text
 from model.base.config import GgufPrecision
 from tasks.base.errors import UsageError
-from tasks.base.extras import require_packages
+from flows.recipe.packages import require_packages
 
 verbs = typer.Typer()
 

@@ -8,7 +8,7 @@ from prefect.logging import disable_run_logger
 
 from flows.engine.programs import require_programs, run_to_its_end
 from flows.stages.registry import STAGES
-from tasks.base import extras
+from flows.recipe import packages
 from tasks.base.errors import PermanentError, TemporaryError
 
 TRAINER = """
@@ -56,7 +56,7 @@ def test_a_try_that_saved_nothing_is_left_to_the_task(tmp_path: Path) -> None:
 
 def test_a_package_that_is_not_installed_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     require_programs(STAGES.values())
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "accelerate" else name)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "accelerate" else name)
     require_programs([STAGES["filter"], STAGES["export"]])
     with pytest.raises(PermanentError, match=r"This needs accelerate.*pip install 'sluice\[train\]'"):
         require_programs(STAGES.values())

@@ -33,5 +33,5 @@ def test_the_model_goes_on_with_held_out_documents(corpus: TinyCorpus, base: Pat
     chat = load_chat_format(corpus.tokenizer)
     for sample in samples:
         assert sample["prompt"] and len(chat.encode(sample["prompt"])) <= 16
-        assert len(chat.encode(sample["text"])) <= 10
+        assert len(sample["text"]) < 60, "of 8 tokens"
     assert samples == result(corpus, tmp_path, base)["samples"], "the same draws, whoever writes"

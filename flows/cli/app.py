@@ -16,10 +16,10 @@ import typer
 
 from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
-from model.base.safe_text import harmless
-from tasks.base.errors import SluiceError, UsageError
 from flows.recipe.packages import missing_package
-from tasks.dataset.secrets_in_addresses import redacted
+from model.base.safe_text import harmless
+from tasks.addresses.secrets_in_addresses import redacted
+from tasks.base.errors import SluiceError, UsageError
 
 GROUPS = (running, planning, inspecting, talking, serving, recipes)
 """The modules that declare verbs, in the order of the help."""

@@ -27,6 +27,7 @@ from flows.engine.run import Run
 from flows.engine.training_progress import reporting_steps
 from flows.launch.training_command import training_command
 from flows.prepare.finished_dataset import done_program
+from flows.recipe.packages import require_packages
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
 from flows.store.datasets import summary_of_part
@@ -35,7 +36,6 @@ from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
-from flows.recipe.packages import require_packages
 from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter
 from tasks.dataset.stage import Stage

@@ -16,7 +16,7 @@ import typer
 
 from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
-from flows.recipe.packages import missing_package
+from flows.launch.packages import missing_package
 from model.base.safe_text import harmless
 from tasks.addresses.secrets_in_addresses import redacted
 from tasks.base.errors import SluiceError, UsageError

@@ -25,9 +25,9 @@ from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
 from flows.engine.run import Run
 from flows.engine.training_progress import reporting_steps
+from flows.launch.packages import require_packages
 from flows.launch.training_command import training_command
 from flows.prepare.finished_dataset import done_program
-from flows.recipe.packages import require_packages
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
 from flows.store.datasets import summary_of_part

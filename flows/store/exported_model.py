@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.recipe.packages import require_packages
+from flows.launch.packages import require_packages
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.safe_path import safe_path

@@ -23,7 +23,7 @@ from flows.cli.terminal import (
     print_json,
     working_on,
 )
-from flows.recipe.packages import require_packages
+from flows.launch.packages import require_packages
 
 if TYPE_CHECKING:
     from flows.recipe.recipe import Recipe

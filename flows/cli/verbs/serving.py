@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import StoreOption, messages, open_store
-from flows.recipe.packages import require_packages
+from flows.launch.packages import require_packages
 
 verbs = typer.Typer()
 

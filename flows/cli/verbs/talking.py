@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import StoreOption, open_store, print_text
-from flows.recipe.packages import require_packages
+from flows.launch.packages import require_packages
 from model.base.config import GgufPrecision
 from tasks.base.errors import UsageError
 

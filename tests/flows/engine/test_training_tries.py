@@ -7,7 +7,7 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from flows.engine.programs import require_programs, run_to_its_end
-from flows.recipe import packages
+from flows.launch import packages
 from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError, TemporaryError
 

@@ -3,7 +3,7 @@
 import typing
 
 from flows.report.reason_sentences import reason_sentence
-from tasks.dedup.clusters import EXACT, NEAR
+from tasks.dedup.cluster_decisions import EXACT, NEAR
 from tasks.extract.page_to_document import REASONS
 from tasks.filter.config import FilterConfig, filter_rules
 from tasks.filter.profiles import PROFILES
@@ -11,7 +11,9 @@ from tasks.warc.gzip_members import Damage
 
 
 def test_every_reason_has_a_sentence() -> None:
-    rules = [rule for profile in PROFILES for rule in filter_rules(FilterConfig(profiles=[profile], languages=["en"]))]
+    rules = [
+        rule for profile in PROFILES for rule in filter_rules(FilterConfig(profiles=(profile,), languages=("en",)))
+    ]
     names = {rule.name for rule in rules} | {*REASONS, *typing.get_args(Damage), EXACT, NEAR}
     assert len(names) > 100
     assert {name for name in names if not reason_sentence(name).endswith(".")} == set()

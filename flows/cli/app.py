@@ -18,7 +18,6 @@ from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
 from flows.launch.packages import missing_package
 from model.base.safe_text import harmless
-from tasks.addresses.secrets_in_addresses import redacted
 from tasks.base.errors import SluiceError, UsageError
 
 GROUPS = (running, planning, inspecting, talking, serving, recipes)
@@ -64,5 +63,7 @@ def run() -> None:
 
 
 def _fail(message: str, code: int) -> None:
+    from tasks.addresses.secrets_in_addresses import redacted  # it loads pydantic, which the help needs not
+
     messages.print(harmless(redacted(message)), style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)

@@ -20,6 +20,7 @@ from model.inference.qwen3_config import shape_of
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
 
+_WEIGHTS = (".safetensors", ".safetensors.index.json")
 _PIECE = 1 << 24
 
 
@@ -34,7 +35,8 @@ def pin_init(recipe: Recipe, store: Store) -> Recipe:
     place = Path(init)
     where, name = (store, init) if is_model_of_store(init) else (Store(str(place.parent)), place.name)
     try:
-        shape, digest = (_exported if where.exists(f"{name}/config.json") else _trained)(where, name)
+        weights = [file for file in where.names(name) if file.endswith(_WEIGHTS)]
+        shape, digest = _exported(where, name, weights) if weights else _trained(where, name)
     except (OSError, BadInput, ValueError, KeyError) as error:
         raise UsageError(f"pretrain.init: {init} holds no model that training can begin with: {error}") from error
     if wrong := differing_sizes(recipe.pretrain.shape, shape):
@@ -47,12 +49,11 @@ def pin_init(recipe: Recipe, store: Store) -> Recipe:
     return recipe.model_copy(update={"pretrain": dataclasses.replace(recipe.pretrain, init_digest=digest)})
 
 
-def _exported(where: Store, name: str) -> tuple[ModelShape, str]:
-    """Return the shape of an export folder and the digest of its weights; raises BadInput or ValueError."""
+def _exported(where: Store, name: str, weights: list[str]) -> tuple[ModelShape, str]:
+    """Return the shape of an export folder and the digest of its weights; raises OSError, BadInput or ValueError."""
     config = json_value(where.read_bytes(f"{name}/config.json"))
-    weights = sorted(file for file in where.names(name) if file.endswith((".safetensors", ".safetensors.index.json")))
-    if not isinstance(config, dict) or not weights:
-        raise ValueError("it has no config.json with sizes, or no .safetensors")
+    if not isinstance(config, dict):
+        raise ValueError("its config.json has no sizes")
     digest = xxhash.xxh3_128()
     for file in weights:
         digest.update(file.encode())
@@ -67,7 +68,7 @@ def _trained(where: Store, name: str) -> tuple[ModelShape, str]:
     folder = f"{name}/checkpoints"
     newest = next(iter(checkpoint_folders_of(where.names(folder))), None)
     if newest is None:
-        raise ValueError("it has neither config.json nor checkpoints")
+        raise ValueError("it has neither .safetensors nor checkpoints")
     digest = xxhash.xxh3_128_hexdigest(where.read_bytes(f"{folder}/{newest}/{DIGESTS}"))
     progress = json_value(where.read_bytes(f"{folder}/{newest}/{PROGRESS}"))
     return parse_config(progress, Progress, f"{folder}/{newest}/{PROGRESS}").shape, digest

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.ladder import require_decoder
 from flows.prepare.init_model import pin_init
 from flows.recipe.loading import validated
 from flows.recipe.recipe import Recipe
@@ -57,10 +58,12 @@ def test_what_training_cannot_begin_with_is_told_before_any_work(theirs: Path, t
     larger = {"shape": {**SHAPE, "hidden_size": 32, "head_dim": 8}}
     with pytest.raises(UsageError, match=r"other sizes: hidden_size is 16 there and 32 in pretrain\.shape"):
         pin_init(recipe_from(str(theirs), **larger), store)
-    with pytest.raises(UsageError, match=r"neither config\.json nor checkpoints"):
+    with pytest.raises(UsageError, match=r"neither \.safetensors nor checkpoints"):
         pin_init(recipe_from("models/gone"), store)
     (theirs / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(UsageError, match="model type gpt2; only qwen3 can be read"):
         pin_init(recipe_from(str(theirs)), store)
     with pytest.raises(RecipeError, match="init needs the objective causal"):
         recipe_from(str(theirs), objective="masked")
+    with pytest.raises(UsageError, match=r"set pretrain\.init to null"):
+        require_decoder(recipe_from("models/one"))

@@ -19,7 +19,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import chosen, mix64, text_hash_words
 from tasks.dataset.schemas import tokens_schema
-from tasks.tokenize.tokenizer_training import END_OF_TEXT, SPECIAL_TOKENS
+from tasks.tokenize.tokenizer_training import END_OF_TEXT, END_OF_TEXT_ID, SPECIAL_TOKENS
 
 Int64s = npt.NDArray[np.int64]
 
@@ -64,9 +64,10 @@ def encode_batch(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> tuple[npt.NDAr
     return np.concatenate(ids), np.concatenate(lengths)
 
 
-def token_lists(ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType, end: int = 0) -> pa.ListArray:
-    """Return documents of `lengths` tokens as lists of `token`, with `<|endoftext|>`, whose id is `end`, before
-    and after each.
+def token_lists(
+    ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType, end: int = END_OF_TEXT_ID
+) -> pa.ListArray:
+    """Return documents of `lengths` tokens as lists of `token`, with `end`, the id of `<|endoftext|>`, around each.
 
     `token` is uint16 or uint32. Raises `PermanentError` above 2^31 tokens, which no list column can address.
     """

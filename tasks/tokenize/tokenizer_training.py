@@ -63,7 +63,6 @@ class TokenizerConfig(Config):
     them."""
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
-
     path: Annotated[DataFile, AfterValidator(_file_of_folder)] | None = None
     """A byte-level tokenizer.json (GPT-2's, Llama 3's, Qwen's), or a folder with one, used in place of training; the
     special tokens that it lacks are added. `vocab_size` says how many tokens it then has."""

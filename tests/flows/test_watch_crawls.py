@@ -105,8 +105,7 @@ def test_training_goes_on_from_the_model_of_the_crawl_before(prefect_server: str
     assert first["pretrain"].plan.job_config["init"] is None
     files = [store.local(tokenizer_path(stages["tokenizer"].plan.fingerprint)) for stages in (first, second)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    # The same pages and tokenizer: tokens are taken over, and the loss begins where it was.
-    assert second["tokens"].parts_built == 0
+    # The same pages and tokenizer: the loss begins where it was.
     logs = [logged_objects(store.local(f"{model}/metrics.jsonl").read_text()) for model in models]
     losses = [[event["loss"] for event in log if event["event"] == "step"] for log in logs]
     assert losses[0][0] > 5.5

@@ -63,8 +63,8 @@ class Server(uvicorn.Server):
             print(f"Serving {self._service.model.name} on {self.address}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Obey a signal: the second one does not wait for open answers."""
-        super().handle_exit(sig, frame)
+        """Obey a signal, and do not raise it again at the end, as uvicorn does: the second does not wait for answers."""
+        self.force_exit = self.should_exit
         self.stop_soon()
 
     def stop_soon(self) -> None:

@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
             print(f"Serving {self._service.model.name} on {self.address}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Obey a signal, and do not raise it again at the end, as uvicorn does: the second does not wait for answers."""
+        """Obey a signal, and do not raise it again at the end as uvicorn does; the second waits for no answer."""
         self.force_exit = self.should_exit
         self.stop_soon()
 

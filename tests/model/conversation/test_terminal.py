@@ -53,6 +53,10 @@ class Terminal:
             assert time.monotonic() < end, "\n".join(self.lines)
             self._read()
 
+    def until_written(self, lines: int) -> None:
+        """Read until so many lines hold something."""
+        self.until(lambda: self.written >= lines)
+
     def type(self, keys: str, shows: str) -> None:
         """Type, and wait until a text stands there once more than before."""
         before = self.count(shows)
@@ -127,9 +131,9 @@ def slow(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ctrl_c_stops_the_answer_and_not_the_conversation(slow: Path, tmp_path: Path) -> None:
     with chatting(slow, tmp_path, "--max-new-tokens=8000", "--temperature=1") as terminal:
         for number in range(2):
-            before = terminal.written
+            lines = terminal.written
             terminal.child.send(f"question {number}\r")
-            terminal.until(lambda before=before: terminal.written > before + 2)
+            terminal.until_written(lines + 3)
             terminal.type(CTRL_C, shows=", stopped")
             assert terminal.child.isalive()
         terminal.type("/clear\r", shows="Forgotten.")

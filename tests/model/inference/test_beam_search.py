@@ -108,4 +108,4 @@ def test_what_does_not_fit_is_refused(engine: Engine) -> None:
         engine.add(GenerationRequest((1,), SamplingOptions(num_beams=7)))
     for wrong in ({"temperature": 0.5}, {"repetition_penalty": 1.1}, {"n_logprobs": 1}):
         with pytest.raises(BadInput, match=f"{next(iter(wrong))} must be .* in a beam search"):
-            SamplingOptions(num_beams=2, **wrong)  # type: ignore[arg-type]
+            SamplingOptions(num_beams=2, **wrong)

@@ -53,7 +53,7 @@ def fitting_weights(
     stored, expected = stored_weights(folder), _sizes(shape, biases, head_norms)
     if shape.tied_embeddings:
         stored.pop(_HEAD, None)
-    for name in sorted(expected.keys() | stored.keys()):
+    for name in [*sorted(expected), *sorted(stored.keys() - expected.keys())]:
         found, wanted = stored[name].size if name in stored else "missing", expected.get(name, "absent")
         if found != wanted:
             raise BadInput(

@@ -3,13 +3,12 @@
 Usage: llama_decode.py FILE.gguf PROMPT_TOKENS NEW_TOKENS CONTEXT SEQUENCES THREADS ROUNDS; it prints JSON.
 
 Notable: llama.cpp's own functions are called, without the Python around them, and the likeliest token is taken. With
-one thread these are seconds of the processor. A file that is called q8_0.gguf and is not there is made of float16.gguf.
+one thread these are seconds of the processor.
 """
 
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import llama_cpp
@@ -23,10 +22,7 @@ def main() -> None:
     llama_cpp.llama_backend_init()
     quiet = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(quiet, None)
-    file = Path(sys.argv[1])
-    if not file.exists():
-        _quantise(file.with_name("float16.gguf"), file)
-    model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
+    model = llama_cpp.llama_model_load_from_file(sys.argv[1].encode(), llama_cpp.llama_model_default_params())
     options = llama_cpp.llama_context_default_params()
     options.n_ctx, options.n_batch, options.n_seq_max = context * sequences, read * sequences, sequences
     options.n_threads, options.n_threads_batch = threads, threads
@@ -62,12 +58,6 @@ def _next(state: Any, batch: Any, rows: list[list[int]], position: int, size: in
     assert llama_cpp.llama_decode(state, batch) == 0
     logits = [np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(state, at), (size,)) for at in wanted]
     return [int(row.argmax()) for row in logits]
-
-
-def _quantise(source: Path, target: Path) -> None:
-    options = llama_cpp.llama_model_quantize_default_params()
-    options.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
-    assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), options) == 0
 
 
 if __name__ == "__main__":

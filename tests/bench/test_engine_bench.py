@@ -29,7 +29,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     corpus = make_tiny_corpus(root)
     folders = {name: export_of(shape, root / name, corpus.tokenizer) for name, shape in SHAPES.items()}
     for folder in folders.values():
-        for stored in ("float32", "float16"):
+        for stored in STORED.values():
             write_gguf(folder, folder / f"{stored}.gguf", stored)
     return folders
 

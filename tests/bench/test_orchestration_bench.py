@@ -68,7 +68,7 @@ def sample(roots: list[int], spent: dict[int, tuple[str, float]], peak: dict[str
                 with suppress(psutil.NoSuchProcess):
                     words = " ".join(process.cmdline())
                     role = next((role for role, word in ROLES.items() if word in words), None)
-                    if role is None or (role == "work" and process.parent().pid in spent):
+                    if role is None or (role == "work" and process.ppid() in spent):
                         continue
                     times = process.cpu_times()
                     ended = times.children_user + times.children_system if role == "work" else 0.0

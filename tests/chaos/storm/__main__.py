@@ -94,8 +94,8 @@ def main() -> int:
     parser.add_argument("--places", nargs="+", default=list(_PLACES), choices=list(_PLACES))
     parser.add_argument("--table", type=Path, help="JSON file for the table")
     given = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):  # the machine is tidied up on leaving
-        signal.signal(number, lambda *_: sys.exit(1))
+    for ending in (signal.SIGTERM, signal.SIGINT):  # the machine is tidied up on leaving
+        signal.signal(ending, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="sluice-storm-", ignore_cleanup_errors=True) as folder:
         publish(Path(folder) / "web", _CRAWL)
         with Machine(Path(folder)) as machine, running_mirror(Path(folder) / "web") as mirror:

@@ -13,16 +13,17 @@ from tests.chaos.storm.machine import Machine, Running, title
 
 FLOW_RUN = ("prefect.engine", "_workspace_runtime_bootstrap", "flow_engine")
 """Words in the command line of a flow run that a Prefect worker started."""
-_WORDS = (
-    "fork_server",
-    "program_supervisor",
-    "accelerate",
-    "model.pretrain",
-    "model.sft",
+_WORDS: tuple[str, ...] = ("fork_server", "program_supervisor", "accelerate", "model.pretrain", "model.sft")
+_WORDS += (
     "model.evaluate",
+    "model.export",
     "postgres",
+    "uvicorn",
+    "worker start",
+    *FLOW_RUN,
+    "flows.server",
+    "flows.cli",
 )
-_WORDS += ("model.export", "uvicorn", "worker start", *FLOW_RUN, "flows.server", "flows.cli")
 _HOUR, _DAY = 3600, 86_400
 _DISK_SECONDS = 8.0
 _STOPPED_SECONDS = 3.0

@@ -32,7 +32,7 @@ _WHOLE = TINY_RECIPE.replace("steps: 12,", "steps: 60,").replace("checkpoint_eve
 _CRAWL = "CC-MAIN-2026-46"
 _PLACES = {"terminal": 12, "stack": 10, "mirror": 5}
 """Where rounds take place, and the strikes of each."""
-_LONGEST_PAUSE = 0.2
+_LONGEST_PAUSE = 0.15
 """Between two strikes, of the time that an undisturbed run takes."""
 
 

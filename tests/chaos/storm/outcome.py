@@ -11,8 +11,9 @@ from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import dataset_bytes
 
-_KEPT = ("sluice-", "torchinductor_")
-"""Folders that stay on purpose: what all runs of a user share, and what torch has compiled."""
+_KEPT = ("sluice-", "torchinductor_", "prefect")
+"""In the names of what stays: what all runs of a user share, what torch has compiled, and empty folders that a killed
+Prefect worker leaves."""
 
 
 def outcome_of(store: Path) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def leftovers(store: Path, temporary: Path) -> list[str]:
     """Temporary files in the store and outside it, and leases that nobody gave back."""
     found = [path for path in store.rglob("*") if path.name.endswith((".tmp", ".old")) or ".tmp." in path.name]
     found += temporary.glob("sluice-uploads-*/*")
-    found += [path for path in temporary.iterdir() if not path.name.startswith(_KEPT)]
+    found += [path for path in temporary.iterdir() if not any(word in path.name for word in _KEPT)]
     for lease in (store / "leases").glob("*/*/*.json"):
         if not json.loads(lease.read_text())["released"]:
             found.append(lease)

@@ -16,6 +16,7 @@ from prefect.states import Crashed
 
 from flows.engine.cancellation import CancellationWatch, end_as_cancelled, has_worker
 from flows.engine.run import Run
+from flows.engine.task_runner import part_submission
 from flows.monitoring.events import Events
 from flows.monitoring.lineage import lineage_observers
 from flows.monitoring.observer import Observer, Observers
@@ -68,10 +69,11 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
         observers.tell(lambda one: one.beat(recorder.record))
 
     with (
+        part_submission(settings) as submit,
         Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
         CancellationWatch(beat) as watch,
     ):
-        run = Run(**vars(planned), recorder=recorder, leases=leases, observers=observers)
+        run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit, observers=observers)
         observers.tell(lambda one: one.run_began(run.record))
         try:
             yield run

@@ -31,6 +31,7 @@ _PATIENCE = 60
 _INTERVAL_SECONDS = 20
 """Of the schedule."""
 _ORDERLY = {0, 1, 130, 143, -15, -9}
+"""Exit codes of a run that is done, fails, is cancelled, or is killed."""
 
 
 @dataclass

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+
+from model.base.safe_text import harmless
 
 if TYPE_CHECKING:
     from tasks.dataset.store import Store
@@ -21,14 +26,25 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+@contextmanager
+def working_on(words: str) -> Iterator[None]:
+    """Show while the block runs that something is done: a line, or on a terminal a spinner that goes away."""
+    if messages.is_terminal:
+        with messages.status(escape(words)):
+            yield
+    else:
+        messages.print(words, markup=False, highlight=False, soft_wrap=True)
+        yield
+
+
 def print_json(value: Any) -> None:
     """Print plain values as JSON on standard output."""
     output.print_json(data=value)
 
 
 def print_text(text: str, style: str | None = None) -> None:
-    """Print one line as it is: no markup, no highlighting, no line breaks of ours."""
-    output.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is but for control characters: no markup, no highlighting, no line breaks of ours."""
+    output.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def open_store(location: str) -> Store:

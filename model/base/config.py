@@ -15,7 +15,7 @@ from typing import Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
-GgufPrecision = Literal["float32", "float16", "bfloat16"]
+GgufPrecision = Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"]
 """What the weights of a GGUF file can be (model/gguf_export.py)."""
 OptimizerName = Literal["muon", "adamw"]
 """How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
@@ -86,6 +86,11 @@ class ModelShape:
         _require(self.sliding_window >= 0, "sliding_window must not be negative")
         letters = set(self.window_pattern)
         _require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
+
+    @property
+    def original_context(self) -> int:
+        """The context that the rotary frequencies were made for, before they were stretched, in tokens."""
+        return round(self.context / self.rope_factor)
 
     @property
     def windows(self) -> tuple[int, ...]:
@@ -274,6 +279,13 @@ class PretrainSection:
     """`causal`: a decoder that predicts the next token. `masked`: an encoder that predicts masked tokens (BERT,
     arXiv:1810.04805). `span_corruption`: an encoder, and a decoder that writes the spans missing from a text (T5,
     arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
+    init: str | None = None
+    """Folder of a causal model whose weights training begins with: an export, a Qwen3 as transformers saves it, or a
+    model folder, such as `models/NAME` of the store, with its newest checkpoint. Its sizes are those of `shape`, but
+    for the context, and for the vocabulary, which may grow: a new token begins as the mean of all others. null: the
+    weights are drawn at random."""
+    init_digest: str | None = None
+    """xxh3-128 of what `init` holds; a run fills it in, and refuses another than is given."""
 
     def __post_init__(self) -> None:
         self.schedule.check_steps(self.loop.steps)
@@ -282,6 +294,7 @@ class PretrainSection:
             "loop.document_mask must be true where the objective is not causal: gaps are filled from their own "
             "document",
         )
+        _require(self.init is None or self.objective == "causal", "init needs the objective causal")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,7 +373,9 @@ class EvaluateConfig(EvaluateSection):
     cache: Path | None = None
     """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     tokenizer: Path | None = None
-    """The model's tokenizer.json; needed with `questions`."""
+    """The model's tokenizer.json; needed with `questions`, and for the samples that are written without them."""
+    base: Path | None = None
+    """The pretrained model whose text is sampled where no questions are asked; without it the one to evaluate."""
     replies: Path | None = None
     """JSONL file to write, with the reply to every question; needed with `questions`."""
     batch: int = 64

@@ -20,7 +20,7 @@ from tests.model.training.test_training_loop import TWO_PROCESSES, evaluations, 
 def without_learning(config: Path) -> Path:
     """The config with a learning rate that changes nothing, so that the held-out loss never falls."""
     values = json.loads(config.read_text())
-    return write_json(config, {**values, "optimizer": {"name": "adamw", "lr": 1e-30}})
+    return write_json(config, {**values, "optimizer": {"lr_scale": 1e-30}})
 
 
 def reason(folder: Path) -> str | None:

@@ -84,7 +84,7 @@ def test_the_weights_are_theirs_and_new_tokens_begin_as_the_mean(
     qwen3.save_pretrained(tmp_path / "theirs")
     path = continued_config(corpus, tmp_path / "model", tmp_path / "theirs", 1)
     values = json.loads(path.read_text())
-    write_json(path, {**values, "optimizer": {"lr": 1e-12, "muon_lr": 1e-12}})
+    write_json(path, {**values, "optimizer": {"lr_scale": 1e-12}})
     assert pretrain(path) == 0
     model = load_trained(tmp_path / "model", torch.float32)
     ids = torch.arange(30)[None]
@@ -103,7 +103,7 @@ def test_other_sizes_are_named(corpus: TinyCorpus, qwen3: Any, tmp_path: Path) -
     qwen3.save_pretrained(tmp_path / "theirs")
     path = corpus.pretrain_config(tmp_path / "model", 1)
     values = json.loads(path.read_text())
-    write_json(path, {**values, "init": str(tmp_path / "theirs"), "shape": {**SHAPE, "layers": 3}})
+    write_json(path, {**values, "init": str(tmp_path / "theirs"), "shape": {**SHAPE, "layers": 3, "tied_embeddings": True}})
     with pytest.raises(BadInput, match=r"layers is 2 there and 3 in pretrain\.shape; tied_embeddings is False there"):
         pretrain(path)
     shape = load_export(tmp_path / "theirs", torch.float32).shape

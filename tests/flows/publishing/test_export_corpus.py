@@ -62,9 +62,7 @@ def test_a_corpus_of_an_earlier_version_is_told_as_such(crawled: tuple[Store, Ru
     store = Store(str(shutil.copytree(crawled[0].url, tmp_path / "store")))
     for part in store.local(crawled[1].stages["corpus"].plan.folder).iterdir():
         pq.write_table(pq.read_table(part).drop_columns(["domain"]), part)
-    with pytest.raises(
-        PermanentError, match="an earlier version, and its documents have no domain: run"
-    ):
+    with pytest.raises(PermanentError, match="an earlier version, and its documents have no domain: run"):
         export_corpus(store, tmp_path / "corpus")
 
 

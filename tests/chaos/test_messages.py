@@ -9,6 +9,8 @@ import pytest
 from tests.chaos.storm.machine import Machine
 from tests.conftest import Sluice, sluice_command, sluice_environment
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_store_that_cannot_be_written(sluice: Sluice, tiny_recipe: Path) -> None:
     said = sluice("corpus", str(tiny_recipe), "--store", "/sys/kernel/sluice-test", expect=1).stderr

@@ -13,17 +13,12 @@ from tests.chaos.storm.machine import Machine, Running, title
 
 FLOW_RUN = ("prefect.engine", "_workspace_runtime_bootstrap", "flow_engine")
 """Words in the command line of a flow run that a Prefect worker started."""
-_WORDS: tuple[str, ...] = ("fork_server", "program_supervisor", "accelerate", "model.pretrain", "model.sft")
-_WORDS += (
-    "model.evaluate",
-    "model.export",
-    "postgres",
-    "uvicorn",
-    "worker start",
-    *FLOW_RUN,
-    "flows.server",
-    "flows.cli",
+_SUPERVISOR = "program_supervisor"
+_WORDS = (
+    *("fork_server", _SUPERVISOR, "accelerate", "model.pretrain", "model.sft", "model.evaluate", "model.export"),
+    *("postgres", "uvicorn", "worker start", *FLOW_RUN, "flows.server", "flows.cli"),
 )
+"""What a process is, by what its command line has; the first that fits."""
 _HOUR, _DAY = 3600, 86_400
 _DISK_SECONDS = 8.0
 _STOPPED_SECONDS = 3.0
@@ -64,6 +59,8 @@ def _kill(*words: str, by: signal.Signals = signal.SIGKILL) -> Kind:
 
     def strike(scene: Scene) -> str:
         chosen = sorted(scene.machine.processes(*words), key=lambda found: found.pid)
+        if words and _SUPERVISOR not in words:  # its command line has the program's in it
+            chosen = [process for process in chosen if _SUPERVISOR not in title(process)]
         if not chosen:
             return ""
         process = scene.draws.choice(chosen)
@@ -131,7 +128,7 @@ def kinds(machine: Machine, is_stack: bool) -> dict[str, Kind]:
         "kill -9 of the flow": _kill(*flow),
         "kill -9 of a worker process": _kill("fork_server"),
         "kill -9 of a rank or its launcher": _kill("model.pretrain", "model.sft"),
-        "kill -9 of a program's supervisor": _kill("program_supervisor"),
+        "kill -9 of a program's supervisor": _kill(_SUPERVISOR),
         "kill -9 of the Prefect server": _kill("uvicorn"),
         "kill -9 of any process": _kill(),
         "kill -9 of everything": _kill_everything,

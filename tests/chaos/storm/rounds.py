@@ -30,7 +30,8 @@ _PATIENCE = 60
 """The longest that a round may take, in longest pauses."""
 _INTERVAL_SECONDS = 20
 """Of the schedule."""
-_ORDERLY = {0, 1, 130, 143, -15, -9}
+_ORDERLY = {0, 1, 130, 143, -2, -15, -9}
+"""Exit codes of a run that is done, fails, is cancelled, or is killed."""
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """The Prefect server's application as a run of our own serves it, for this user's programs on this machine only.
 
 Notable: a web page can reach loopback through a name of its own that resolves there. Prefect has no setting that
-refuses such a Host header, so the application is wrapped here.
+refuses such a Host header, so the application is wrapped here. It is wrapped from outside: its own services call it in
+memory, under a name that is not loopback, and no automation could act if they were refused.
 """
 
 import os
@@ -16,6 +17,4 @@ def create_app() -> Any:
     from prefect.server.api.server import create_app as create_prefect_app
 
     os.umask(0o077)
-    app = create_prefect_app()
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS, www_redirect=False)
-    return app
+    return TrustedHostMiddleware(create_prefect_app(), allowed_hosts=_HOSTS, www_redirect=False)

@@ -5,6 +5,7 @@ it: open answers have some seconds to end by themselves, and what is left of the
 """
 
 import argparse
+import contextlib
 import ipaddress
 import os
 import sys
@@ -69,16 +70,20 @@ def _serve(options: argparse.Namespace) -> None:
         **{name: getattr(options, name) for name in _HELP},
     )
     _require_key(settings)
-    service = _service(options, settings)
+    service = load_service(options.model, settings, options.slots, options.context, options.precision)
     server = Server(service)
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once all has ended
+        server.run()
     if service.engine.failed:
         raise RuntimeError("the engine failed; what it was stands above")
 
 
-def _service(options: argparse.Namespace, settings: ServerSettings) -> Service:
-    limits = EngineLimits(slots=options.slots, context=options.context, queue=settings.max_open * settings.max_choices)
-    loaded = load_text_model(options.model, limits, options.precision)
+def load_service(
+    folder: Path, settings: ServerSettings, slots: int, context: int = 0, precision: WeightPrecision = "float32"
+) -> Service:
+    """Return what a server of an export folder works with; raises BadInput if a file is none or does not fit."""
+    limits = EngineLimits(slots=slots, context=context, queue=settings.max_open * settings.max_choices)
+    loaded = load_text_model(folder, limits, precision)
     decoder = loaded.engine.decoder
     model = ServedModel(
         settings.model_name,
@@ -88,7 +93,7 @@ def _service(options: argparse.Namespace, settings: ServerSettings) -> Service:
         settings.max_new_tokens,
         settings.max_choices,
     )
-    tokenizer = options.model / "tokenizer.json"
+    tokenizer = folder / "tokenizer.json"
     sources = Sources(settings.span_index, tokenizer, loaded.chat) if settings.span_index else None
     return make_service(settings, model, EngineThread(loaded.engine), sources)
 

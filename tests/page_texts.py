@@ -8,4 +8,4 @@ def text_of(html: str, url: str, config: ExtractionConfig | None = None) -> str:
     """Return the main text, "" where there is none."""
     config = config or ExtractionConfig()
     tree = parse_page(html, config)
-    return "" if tree is None else main_text(tree, html, url, config)
+    return "" if tree is None else main_text(tree, html, url, config).text

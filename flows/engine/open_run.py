@@ -53,7 +53,8 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
     if before := newest_run_of(planned.store, recipe.name):
         for line in what_changed(before, planned.plans):
             logger.info("since run %s %s", before.run, line)
-    for written in ("runs", "reports", "files"):
+    below = [f"{kind}/{name}" for kind in ("models", "tokenizers") for name in planned.store.names(kind)]
+    for written in ("runs", "reports", "files", *below):
         planned.store.remove_abandoned(written)
     _name_flow_run(recipe.source.crawl, planned.crawl)
     recorder = Recorder.start(

@@ -33,9 +33,6 @@ RETRY_DELAYS = [2.0, 10.0, 60.0]
 """Seconds before each new try of a task; jitter makes each up to half as long again."""
 MAX_FATAL_RECORDS = 100
 """Records of one part that may kill its worker before the part is given up."""
-STALL_SECONDS = 120.0
-"""Processor time on one record, in seconds, after which a worker counts as hung: the extractor's own limit, which
-only Python code notices, does not stop everything."""
 _PRELOAD = ("tasks.part_runner", "datasketch", "scipy.sparse.csgraph")
 """What the fork server imports for all workers: the stages, and what these import only when they run."""
 _MAX_THREADS = 256
@@ -84,7 +81,7 @@ def build_part(job: PartJob, settings: RunSettings, stopping: Event) -> PartFoot
     limits = WorkerLimits(
         seconds=settings.part_hours * 3600,
         memory_bytes=int(settings.worker_memory_gib * 2**30),
-        stall_seconds=STALL_SECONDS,
+        stall_seconds=settings.stall_seconds,
     )
     while True:
         try:

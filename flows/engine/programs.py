@@ -30,13 +30,14 @@ from flows.launch.training_command import training_command
 from flows.prepare.finished_dataset import done_program
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import RESULT, ProgramContext, ProgramStage
+from flows.store.datasets import summary_of_part
 from flows.store.training_log import TrainingStep
 from model.base.launch_variables import launch_variables
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, outcome_path
 from model.checkpoints.folders import checkpoint_folders, step_of
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import PartFooter, PartWriter, read_part
+from tasks.dataset.parts import PartFooter, PartWriter
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import explaining_failed_writes
 
@@ -77,8 +78,7 @@ def run_planned_program(run: Run, stage: ProgramStage, plan: StagePlan, label: s
 
 def read_summary(run: Run, plan: StagePlan) -> dict[str, Any]:
     """Return what a finished program left, from its part."""
-    (table,) = read_part(run.store, part_path(plan.name, plan.fingerprint, 0))
-    return dict(json.loads(table["summary"][0].as_py()))
+    return summary_of_part(run.store, part_path(plan.name, plan.fingerprint, 0))
 
 
 def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) -> None:

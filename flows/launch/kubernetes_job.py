@@ -19,11 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows.launch.stop_request import StopRequest
+from flows.launch.follower import POLL_SECONDS, ClusterError, NoAnswer, StopRequest, run_follower, with_patience
 
-_POLL_SECONDS = 2.0
-_LONGEST_SILENCE_SECONDS = 600.0
-"""How long the API server may not answer before the Job is given up."""
 _DIGEST = "sluice/manifest-digest"
 _NOT_FOUND, _CONFLICT = 404, 409
 _PERMANENT = frozenset({400, 401, 403, 422})
@@ -35,6 +32,7 @@ class Followed:
 
     def __init__(self, manifest: Path) -> None:
         from kubernetes import client, config  # an extra: only this program needs it
+        from urllib3.exceptions import HTTPError
 
         if "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config()
@@ -46,6 +44,7 @@ class Followed:
         self._job["metadata"]["annotations"] = {_DIGEST: self._digest}
         self.name, self._namespace = self._job["metadata"]["name"], self._job["metadata"]["namespace"]
         self._batch, self._core, self._error = client.BatchV1Api(), client.CoreV1Api(), client.ApiException
+        self.broken_connection = (OSError, HTTPError)
 
     def start(self) -> None:
         """Create the Job, unless it is there and running."""
@@ -94,31 +93,24 @@ class Followed:
         """Return when the Job and so all its pods are gone."""
         with contextlib.suppress(_Missing):
             while self.job():
-                time.sleep(_POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
     def _call(self, function: Any, *arguments: Any, **options: Any) -> Any:
         """Call the API, for some minutes where it does not answer."""
-        deadline = time.monotonic() + _LONGEST_SILENCE_SECONDS
-        while True:
-            try:
-                return function(*arguments, **options)
-            except self._error as error:
-                if error.status == _NOT_FOUND:
-                    raise _Missing from error
-                if error.status == _CONFLICT:
-                    raise _Exists from error
-                if error.status in _PERMANENT or time.monotonic() > deadline:
-                    raise KubernetesError(
-                        f"Kubernetes refused: {error.reason} ({error.status}): {_said(error)}"
-                    ) from error
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise KubernetesError(f"The API server of Kubernetes does not answer: {error}") from error
-            time.sleep(_POLL_SECONDS)
+        return with_patience(lambda: self._call_once(function, *arguments, **options))
 
-
-class KubernetesError(Exception):
-    """Kubernetes refused something, or does not answer."""
+    def _call_once(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except self._error as error:
+            if error.status == _NOT_FOUND:
+                raise _Missing from error
+            if error.status == _CONFLICT:
+                raise _Exists from error
+            kind = ClusterError if error.status in _PERMANENT else NoAnswer
+            raise kind(f"Kubernetes refused: {error.reason} ({error.status}): {_said(error)}") from error
+        except self.broken_connection as error:
+            raise NoAnswer(f"The API server of Kubernetes does not answer: {error}") from error
 
 
 class _Missing(Exception):
@@ -145,12 +137,12 @@ def follow(manifest: Path) -> int:
             _show(followed, pod, seen, readers)
         if (outcome := ended(job)) is not None or stop.asked:
             break
-        stop.wait(_POLL_SECONDS)
+        stop.wait(POLL_SECONDS)
     if stop.asked:
         print(f"Job {followed.name}: deleting it", flush=True)
     else:
         for reader in readers.values():
-            reader.join(timeout=_POLL_SECONDS)
+            reader.join(timeout=POLL_SECONDS)
         print(f"Job {followed.name}: {outcome}", flush=True)
     followed.delete()
     followed.wait_until_gone()
@@ -182,7 +174,8 @@ def _show(followed: Followed, pod: Any, seen: dict[str, str], readers: dict[str,
 
 
 def _print_log(followed: Followed, pod: str) -> None:
-    with contextlib.suppress(_Missing, KubernetesError, OSError):  # the Job's own state says how it went
+    # However it breaks off: the Job's own state says how it went.
+    with contextlib.suppress(_Missing, ClusterError, *followed.broken_connection):
         for line in followed.log(pod):
             print(line, flush=True)
 
@@ -193,17 +186,5 @@ def _said(error: Any) -> str:
     return str(error.body)[:500]
 
 
-def main(arguments: list[str]) -> int:
-    """Follow the Job of the manifest that is the only argument."""
-    if len(arguments) != 1:
-        print("usage: python -m flows.launch.kubernetes_job MANIFEST", file=sys.stderr)
-        return 2
-    try:
-        return follow(Path(arguments[0]))
-    except KubernetesError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_follower(follow, sys.argv[1:]))

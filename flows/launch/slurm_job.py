@@ -21,11 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.launch.stop_request import StopRequest
+from flows.launch.follower import POLL_SECONDS, ClusterError, NoAnswer, StopRequest, run_follower, with_patience
 
-_POLL_SECONDS = 2.0
-_LONGEST_SILENCE_SECONDS = 600.0
-"""How long Slurm's controller may not answer before the job is given up."""
 _UNDER_WAY = frozenset(
     {
         *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"),
@@ -33,10 +30,6 @@ _UNDER_WAY = frozenset(
     }
 )
 _OUTPUT_PIECE = 1 << 20
-
-
-class SlurmError(Exception):
-    """Slurm refused a command, or does not answer; the message quotes it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ def follow(script: Path) -> int:
             print(f"Slurm job {job}: cancelling it", flush=True)
             _slurm("scancel", str(job))
             cancelled = True
-        stop.wait(_POLL_SECONDS)
+        stop.wait(POLL_SECONDS)
     if cancelled:
         return stop.exit_code
     return 0 if state.name == "COMPLETED" and state.exit_code in ("", "0:0") else 1
@@ -101,22 +94,21 @@ def _running_job(script: Path) -> int | None:
         print(f"Slurm job {job}: cancelling it, since it was submitted with other settings", flush=True)
         _slurm("scancel", str(job))
         while _state(job).is_under_way:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
     return found
 
 
 def _state(job: int) -> JobState:
-    """Ask for a job's state, for some minutes where the controller does not answer, as while it restarts."""
-    deadline = time.monotonic() + _LONGEST_SILENCE_SECONDS
-    while True:
-        try:
-            return _parsed(_slurm("scontrol", "--oneliner", "show", "job", str(job)))
-        except SlurmError as error:
-            if "Invalid job id" in str(error):
-                return JobState("GONE")
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_POLL_SECONDS)
+    return with_patience(lambda: _state_now(job))
+
+
+def _state_now(job: int) -> JobState:
+    try:
+        return _parsed(_slurm("scontrol", "--oneliner", "show", "job", str(job)))
+    except ClusterError as error:
+        if "Invalid job id" in str(error):
+            return JobState("GONE")
+        raise NoAnswer(str(error)) from error
 
 
 def _parsed(answer: str) -> JobState:
@@ -139,12 +131,12 @@ def _sentence(job: int, state: JobState) -> str:
 
 
 def _slurm(*command: str) -> str:
-    """Run one of Slurm's programs and return what it prints. Raises SlurmError with what it says if it fails."""
+    """Run one of Slurm's programs and return what it prints. Raises ClusterError with what it says if it fails."""
     if shutil.which(command[0]) is None:
-        raise SlurmError(f"{command[0]} is not on this machine: launch.kind slurm needs Slurm's programs here.")
+        raise ClusterError(f"{command[0]} is not on this machine: launch.kind slurm needs Slurm's programs here.")
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise SlurmError(f"{' '.join(command[:2])} failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise ClusterError(f"{' '.join(command[:2])} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -174,17 +166,5 @@ class _Output:
         sys.stdout.flush()
 
 
-def main(arguments: list[str]) -> int:
-    """Follow the job of the script that is the only argument."""
-    if len(arguments) != 1:
-        print("usage: python -m flows.launch.slurm_job SCRIPT", file=sys.stderr)
-        return 2
-    try:
-        return follow(Path(arguments[0]))
-    except SlurmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_follower(follow, sys.argv[1:]))

@@ -141,6 +141,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
+    source = source.model_copy(update={"kind": source.kind or told_kind(source.base)})
     source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
@@ -152,7 +153,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:
     """Return the crawl's name; a run that goes on stays with the crawl that was the latest when it began."""
-    if source.crawl != "latest" or (source.kind or told_kind(source.base)) != "crawl":
+    if source.crawl != "latest" or source.kind != "crawl":
         return source.crawl
     before = newest_run_of(store, recipe.name)
     if goes_on and before:

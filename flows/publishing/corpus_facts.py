@@ -1,6 +1,6 @@
 """What a finished corpus holds, counted over all of it: languages, domains, licences, opt-outs, bytes.
 
-Notable: one column of one row group at a time is in memory, and a count for each domain, so any corpus can be counted.
+Notable: a row group of each of a few parts is in memory, and a count for each domain, so any corpus can be counted.
 """
 
 from collections import Counter
@@ -77,22 +77,23 @@ def read_corpus_facts(store: Store, manifest: Manifest) -> CorpusFacts:
 def _read_part(store: Store, path: str) -> CorpusFacts:
     facts = CorpusFacts()
     for table in read_part(store, path, _COLUMNS):
-        facts.add(_of_table(table))
+        facts.add(facts_of(table))
     return facts
 
 
-def _of_table(table: pa.Table) -> CorpusFacts:
-    sizes = pc.binary_length(table["text"])
-    dates = pc.min_max(table["date"]).as_py()
+def facts_of(documents: pa.Table) -> CorpusFacts:
+    """Count the documents of one table."""
+    sizes = pc.binary_length(documents["text"])
+    dates = pc.min_max(documents["date"]).as_py()
     return CorpusFacts(
-        documents=table.num_rows,
+        documents=documents.num_rows,
         text_bytes=pc.sum(sizes).as_py() or 0,
-        languages=Counter(value_counts(table["language"])),
-        language_bytes=_summed(table["language"], sizes),
-        domains=Counter(value_counts(table["domain"])),
-        domain_bytes=_summed(table["domain"], sizes),
-        licenses=Counter(value_counts(table["license"])),
-        opt_outs=Counter(value_counts(pc.list_flatten(table["robots"]))),
+        languages=Counter(value_counts(documents["language"])),
+        language_bytes=_summed(documents["language"], sizes),
+        domains=Counter(value_counts(documents["domain"])),
+        domain_bytes=_summed(documents["domain"], sizes),
+        licenses=Counter(value_counts(documents["license"])),
+        opt_outs=Counter(value_counts(pc.list_flatten(documents["robots"]))),
         first_date=dates["min"] and dates["min"].date().isoformat(),
         last_date=dates["max"] and dates["max"].date().isoformat(),
     )

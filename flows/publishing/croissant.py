@@ -1,7 +1,10 @@
 """The Croissant description of an exported corpus: what its files are and what their columns hold (mlcommons.org)."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
 
 from flows.publishing.corpus_facts import CorpusFacts
 from flows.store.run_record import RunRecord
@@ -43,20 +46,19 @@ _CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-_TYPES = {"date": "sc:DateTime", "language_score": "sc:Float"}
-_REPEATED = ("robots",)
 
 
-class _File(Protocol):
-    @property
-    def path(self) -> str: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
+@dataclass(frozen=True)
+class ExportedFile:
+    """One Parquet file of an exported dataset."""
+
+    path: str
+    """Below the dataset's folder."""
+    bytes: int
+    sha256: str
 
 
-def croissant(record: RunRecord, facts: CorpusFacts, files: Sequence[_File]) -> dict[str, Any]:
+def croissant(record: RunRecord, facts: CorpusFacts, files: Sequence[ExportedFile]) -> dict[str, Any]:
     """Return croissant.json for a corpus in these files."""
     name = str(record.recipe["name"])
     return {
@@ -98,18 +100,24 @@ def croissant(record: RunRecord, facts: CorpusFacts, files: Sequence[_File]) -> 
                 "@id": "documents",
                 "name": "documents",
                 "key": {"@id": "documents/id"},
-                "field": [_field(column) for column in DOCUMENTS.names],
+                "field": [_field(column) for column in DOCUMENTS],
             }
         ],
     }
 
 
-def _field(column: str) -> dict[str, Any]:
+def _field(column: pa.Field) -> dict[str, Any]:
     return {
         "@type": "cr:Field",
-        "@id": f"documents/{column}",
-        "name": column,
-        "dataType": _TYPES.get(column, "sc:Text"),
-        **({"repeated": True} if column in _REPEATED else {}),
-        "source": {"fileSet": {"@id": "parquet-files"}, "extract": {"column": column}},
+        "@id": f"documents/{column.name}",
+        "name": column.name,
+        "dataType": _data_type(column.type),
+        **({"repeated": True} if pa.types.is_list(column.type) else {}),
+        "source": {"fileSet": {"@id": "parquet-files"}, "extract": {"column": column.name}},
     }
+
+
+def _data_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "sc:DateTime"
+    return "sc:Float" if pa.types.is_floating(kind) else "sc:Text"

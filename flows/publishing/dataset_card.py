@@ -8,6 +8,7 @@ import yaml
 from flows.publishing.corpus_facts import CorpusFacts
 from flows.store.run_record import RunRecord
 from tasks.dataset.manifest import Manifest
+from tasks.dataset.schemas import DOCUMENTS
 from tasks.extract.language import UNKNOWN
 
 _SHOWN = 20
@@ -23,6 +24,9 @@ _COLUMNS = {
     "language_score": "share of the text that is in it, 0 to 1",
     "text": "the text",
     "text_hash": "xxh3-128 of the text",
+    "kind": "what the page is: article, documentation, forum and others",
+    "method": "what found the text in the page",
+    "extraction_score": "expected share of right words in the text (F1), 0 to 1",
     "title": "as the page declares, like the following",
     "published": "date",
     "declared_language": "language",
@@ -32,13 +36,13 @@ _COLUMNS = {
 }
 
 
-def dataset_card(record: RunRecord, manifest: Manifest, facts: CorpusFacts, rows: Sequence[int]) -> str:
-    """Return README.md for a corpus in files of so many rows."""
-    head = yaml.safe_dump(_head(record, facts, rows), sort_keys=False, allow_unicode=True)
+def dataset_card(record: RunRecord, manifest: Manifest, facts: CorpusFacts) -> str:
+    """Return README.md for a corpus."""
+    head = yaml.safe_dump(_head(record, facts), sort_keys=False, allow_unicode=True)
     return f"---\n{head}---\n\n{_text(record, manifest, facts)}"
 
 
-def _head(record: RunRecord, facts: CorpusFacts, rows: Sequence[int]) -> dict[str, object]:
+def _head(record: RunRecord, facts: CorpusFacts) -> dict[str, object]:
     languages = [code for code, _ in facts.languages.most_common() if code != UNKNOWN]
     return {
         "pretty_name": str(record.recipe["name"]),
@@ -48,13 +52,13 @@ def _head(record: RunRecord, facts: CorpusFacts, rows: Sequence[int]) -> dict[st
         "task_categories": ["text-generation"],
         "size_categories": [next((name for most, name in _SIZES if facts.documents < most), "n>10M")],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
-        "dataset_info": {"splits": [{"name": "train", "num_examples": sum(rows), "num_bytes": facts.text_bytes}]},
+        "dataset_info": {"splits": [{"name": "train", "num_examples": facts.documents, "num_bytes": facts.text_bytes}]},
     }
 
 
 def _text(record: RunRecord, manifest: Manifest, facts: CorpusFacts) -> str:
     recipe = record.recipe
-    columns = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in _COLUMNS.items())
+    columns = "\n".join(f"| `{name}` | {_COLUMNS[name]} |" for name in DOCUMENTS.names)
     fetched = f", fetched {facts.first_date} to {facts.last_date}" if facts.first_date else ""
     declared, opted = sum(facts.licenses.values()), sum(facts.opt_outs.values())
     return f"""# {recipe["name"]}

@@ -9,29 +9,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from flows.publishing.corpus_facts import CorpusFacts, finished_corpus, read_corpus_facts
-from flows.publishing.croissant import croissant
+from flows.publishing.corpus_facts import CorpusFacts, facts_of, finished_corpus
+from flows.publishing.croissant import ExportedFile, croissant
 from flows.publishing.dataset_card import dataset_card
 from tasks.base.errors import UsageError
 from tasks.dataset.manifest import Manifest, dataset_folder
 from tasks.dataset.parts import open_part
 from tasks.dataset.store import Store
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """One Parquet file of an exported dataset."""
-
-    path: str
-    """Below the dataset's folder."""
-    rows: int
-    bytes: int
-    sha256: str
 
 
 def export_corpus(store: Store, destination: Path) -> CorpusFacts:
@@ -40,22 +28,22 @@ def export_corpus(store: Store, destination: Path) -> CorpusFacts:
     Raises UsageError where the folder is not empty, PermanentError where the store has no corpus.
     """
     record, manifest = finished_corpus(store)
-    facts = read_corpus_facts(store, manifest)
+    facts = CorpusFacts()
     with _new_folder(destination) as folder:
-        files = [_copy(store, manifest, place, folder) for place in range(len(manifest.parts))]
-        card = dataset_card(record, manifest, facts, [file.rows for file in files])
+        files = [_copy(store, manifest, place, folder, facts) for place in range(len(manifest.parts))]
+        card = dataset_card(record, manifest, facts)
         (folder / "README.md").write_text(card, encoding="utf-8")
         described = croissant(record, facts, files)
         (folder / "croissant.json").write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
     return facts
 
 
-def _copy(store: Store, manifest: Manifest, place: int, folder: Path) -> ExportedFile:
+def _copy(store: Store, manifest: Manifest, place: int, folder: Path, facts: CorpusFacts) -> ExportedFile:
+    """Write one part under its plain name, and count its documents on the way."""
     source = f"{dataset_folder(manifest.stage, manifest.fingerprint)}/{manifest.parts[place].path}"
     name = f"data/train-{place:05d}-of-{len(manifest.parts):05d}.parquet"
     target = folder / name
     target.parent.mkdir(exist_ok=True)
-    rows = 0
     with (
         open_part(store, source) as parquet,
         pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), compression="zstd") as writer,
@@ -63,10 +51,10 @@ def _copy(store: Store, manifest: Manifest, place: int, folder: Path) -> Exporte
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group).replace_schema_metadata()
             writer.write_table(table)
-            rows += table.num_rows
+            facts.add(facts_of(table))
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ExportedFile(name, rows, target.stat().st_size, digest)
+    return ExportedFile(name, target.stat().st_size, digest)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class KubernetesConfig(Config):
     """The Job that trains, and what its pods are."""
 
     image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]{0,250}$")]
-    """Container image with Sluice and its `train` extra (infra/containers/trainer.Containerfile)."""
+    """Container image with Sluice and its `train` extra (infra/containers/Containerfile, target `trainer`)."""
     claim: KubernetesName
     """PersistentVolumeClaim, readable and writable by many pods, that holds the store."""
     mount: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]{1,200}$")] = "/store"

@@ -6,24 +6,29 @@ when the run opens.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.recipe.field_types import annotations, is_mapping, model_in
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import UsageError
-from tasks.dataset.data_files import data_file_fields, is_local
+from tasks.dataset.data_files import NamesFile, is_local
+from tasks.dataset.marked_fields import Replace, marked_fields
 from tasks.fetch.source_files import is_glob
+from tasks.own_code.named_code import NamesCode
 
 MADE_BY_THE_RUN = {"sft.conversations": ("synthetic_web", "starter"), "evaluate.questions": ("synthetic_web",)}
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
-CODE_FIELDS = (("filter", "rules"), ("filter", "signals"), ("extract", "extractor"))
-"""Fields that name code of the user's own."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store")
 
-Replace = Callable[[str, str], str]
+
+class _Ways(NamedTuple):
+    """How the values of fields are replaced, by what they name."""
+
+    path: Replace
+    code: Replace
 
 
 def chat_files(recipe: Recipe) -> dict[str, str]:
@@ -41,26 +46,28 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(field: str, value: str) -> str:
         return str(folder / value) if _is_local(field, value) else value
 
-    return _with_code_anchored(_replaced(values, Recipe, "", False, absolute), folder)
+    def absolute_code(field: str, value: str) -> str:
+        return str(folder / value) if _is_code_path(value) else value
+
+    return dict(_replaced(values, Recipe, "", None, _Ways(absolute, absolute_code)))
 
 
-def _with_code_anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the values with the paths of code, FILE.py:NAME, as absolute ones."""
+def relative_path(values: dict[str, Any]) -> str | None:
+    """Return `field: path` for a relative path among a recipe's plain values; None where there is none."""
+    found: list[str] = []
 
-    def anchored(value: Any) -> Any:
-        is_path = isinstance(value, str) and "\n" not in value and value.rpartition(":")[0].endswith(".py")
-        return str(folder / value) if is_path else value
+    def note(field: str, value: str) -> str:
+        if _is_local(field, value) and not Path(value.removeprefix("file://")).is_absolute():
+            found.append(f"{field}: {value}")
+        return value
 
-    changed = dict(values)
-    if isinstance(values.get("stages"), list):
-        changed["stages"] = [anchored(item) for item in values["stages"]]
-    for section, field in CODE_FIELDS:
-        given = changed.get(section)
-        if isinstance(given, dict) and field in given:
-            value = given[field]
-            named = [anchored(item) for item in value] if isinstance(value, list) else anchored(value)
-            changed[section] = given | {field: named}
-    return changed
+    def note_code(field: str, value: str) -> str:
+        if _is_code_path(value) and not Path(value).is_absolute():
+            found.append(f"{field}: {value}")
+        return value
+
+    _replaced(values, Recipe, "", None, _Ways(note, note_code))
+    return next(iter(found), None)
 
 
 def named_paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -72,7 +79,7 @@ def named_paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
             found.append((field, value))
         return value
 
-    _replaced(recipe.model_dump(mode="json"), Recipe, "", False, note)
+    _replaced(recipe.model_dump(mode="json"), Recipe, "", None, _Ways(note, lambda _, value: value))
     yield from found
 
 
@@ -98,20 +105,26 @@ def _is_local(field: str, value: str) -> bool:
     return value not in MADE_BY_THE_RUN.get(field, ()) and is_local(value)
 
 
-def _replaced(value: Any, annotation: Any, field: str, is_path: bool, replace: Replace) -> Any:
-    """Return plain values of a type with `replace(field, value)` for every path, at any depth."""
+def _is_code_path(value: str) -> bool:
+    return "\n" not in value and value.rpartition(":")[0].endswith(".py")
+
+
+def _replaced(value: Any, annotation: Any, field: str, replace: Replace | None, ways: _Ways) -> Any:
+    """Return plain values of a type with `replace(field, value)` for every path and all code, at any depth."""
     if isinstance(value, str):
-        is_path = is_path or field in MADE_BY_THE_RUN or bool(_FOLDERS.fullmatch(field))
-        return replace(field, value) if is_path else value
+        if field in MADE_BY_THE_RUN or _FOLDERS.fullmatch(field):
+            replace = ways.path
+        return replace(field, value) if replace else value
     if isinstance(value, list | tuple):
-        return [_replaced(item, annotation, f"{field}.{place}", is_path, replace) for place, item in enumerate(value)]
+        return [_replaced(item, annotation, f"{field}.{place}", replace, ways) for place, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     model = model_in(annotation)
     known = {} if is_mapping(annotation) else annotations(model)
-    files = data_file_fields(model) if known else ()
+    marked = dict.fromkeys(marked_fields(model, NamesFile), ways.path) if known else {}
+    marked |= dict.fromkeys(marked_fields(model, NamesCode), ways.code) if known else {}
     below = f"{field}." if field else ""
     return {
-        name: _replaced(item, known.get(name, model), f"{below}{name}", is_path or name in files, replace)
+        name: _replaced(item, known.get(name, model), f"{below}{name}", replace or marked.get(name), ways)
         for name, item in value.items()
     }

@@ -6,31 +6,33 @@ machine names (or `--set` does), both of this user or of root; `SLUICE_ALLOW_COD
 
 import os
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
 from tasks.base.errors import UsageError
+from tasks.dataset.marked_fields import with_marked_replaced
 from tasks.dataset.stage import Stage
 from tasks.filter.config import filter_rules
 from tasks.filter.own_rules import own_signals
 from tasks.filter.profiles import SIGNALS
-from tasks.own_code.named_code import code_file, code_place, is_pinned, load, pinned
-from tasks.registry import STAGES
+from tasks.own_code.named_code import NamesCode, code_file, code_place, is_code, is_pinned, load, pinned
 
 _ALLOW = "SLUICE_ALLOW_CODE"
-_BUILTIN_EXTRACTORS = ("trafilatura", "resiliparse")
 _ALWAYS = ("id", "language", "language_score")
 
 
-def own_code(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield (field, name) of all code that a recipe names."""
-    for field in ("rules", "signals"):
-        yield from ((f"filter.{field}.{place}", value) for place, value in enumerate(getattr(recipe.filter, field)))
-    if recipe.extract.extractor not in _BUILTIN_EXTRACTORS:
-        yield "extract.extractor", recipe.extract.extractor
-    yield from ((f"stages.{place}", value) for place, value in enumerate(recipe.stages))
+def own_code(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return (field, name) of all code that a recipe names."""
+    found: list[tuple[str, str]] = []
+
+    def note(field: str, value: str) -> str:
+        if is_code(value):
+            found.append((field, value))
+        return value
+
+    with_marked_replaced(recipe, NamesCode, note)
+    return found
 
 
 def check_own_code(recipe: Recipe, where: str, is_local: bool) -> None:
@@ -38,7 +40,7 @@ def check_own_code(recipe: Recipe, where: str, is_local: bool) -> None:
 
     Raises RecipeError for code that may not run, or is not what its field takes.
     """
-    named = list(own_code(recipe))
+    named = own_code(recipe)
     if not named:
         return
     allowed = os.environ.get(_ALLOW) == "1"
@@ -58,15 +60,7 @@ def check_own_code(recipe: Recipe, where: str, is_local: bool) -> None:
 
 def pin_own_code(recipe: Recipe) -> Recipe:
     """Return the recipe with the source of its own code in place of the names alone."""
-    update: dict[str, Any] = {}
-    if recipe.filter.rules or recipe.filter.signals:
-        lists = {name: tuple(map(pinned, getattr(recipe.filter, name))) for name in ("rules", "signals")}
-        update["filter"] = recipe.filter.model_copy(update=lists)
-    if recipe.extract.extractor not in _BUILTIN_EXTRACTORS:
-        update["extract"] = recipe.extract.model_copy(update={"extractor": pinned(recipe.extract.extractor)})
-    if recipe.stages:
-        update["stages"] = tuple(map(pinned, recipe.stages))
-    return recipe.model_copy(update=update) if update else recipe
+    return with_marked_replaced(recipe, NamesCode, lambda _, value: pinned(value) if is_code(value) else value)
 
 
 def _check(recipe: Recipe) -> None:
@@ -87,13 +81,15 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(
             f"filter.thresholds: {', '.join(unknown)} is no rule of the chosen profiles, nor one of yours."
         )
-    if recipe.extract.extractor not in _BUILTIN_EXTRACTORS and not callable(load(recipe.extract.extractor)):
+    if is_code(recipe.extract.extractor) and not callable(load(recipe.extract.extractor)):
         raise UsageError("extract.extractor must be a function that takes a page's HTML and its address.")
     for value in recipe.stages:
         _check_stage(value.partition("\n")[0], load(value))
 
 
 def _check_stage(where: str, stage: Any) -> None:
+    from tasks.registry import STAGES  # all that the stages need; most recipes name no code
+
     if not isinstance(stage, Stage):
         raise UsageError(f"stages: {where} is no Stage of tasks.dataset.stage.")
     if stage.name in STAGES or not re.fullmatch("[a-z][a-z0-9_]{0,40}", stage.name):

@@ -4,6 +4,7 @@ Notable:
 - The parameter becomes a `Recipe` where the flow starts, so every check of a recipe is made before any work.
 - Its JSON schema has two halves. What a form draws is a text field or an object as JSON, not a label for each of two
   hundred fields. What the server checks, under `if` and `then`, which forms do not draw, is every field of the recipe.
+- The server stores the parameter before a flow sees it, so passwords in addresses are refused by the schema already.
 """
 
 import functools
@@ -20,6 +21,7 @@ from flows.recipe.own_code import check_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import SUFFIXES, RecipeError, read_recipe_values
 from flows.recipe.shipped import shipped_recipes
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 _CHANGES = {"recipe", "set"}
 _CHECKS = {
@@ -102,14 +104,15 @@ RecipeParameter = Annotated[Recipe, BeforeValidator(chosen_recipe), _ForFormAndS
 
 def _name_pattern() -> str:
     endings = "|".join(map(re.escape, SUFFIXES))
-    return f"^({'|'.join(map(re.escape, shipped_recipes()))})$|({endings})$"
+    names = "|".join(map(re.escape, shipped_recipes()))
+    return f"^({names})$|{NO_SECRET['pattern']}.*({endings})$"
 
 
 @functools.cache
 def _partial_schema() -> JsonSchemaValue:
     """Return the recipe's schema with no field required, `section.field` as a name too, and no words."""
     whole = Recipe.model_json_schema()
-    return {**_without_required(whole, whole["$defs"]), "patternProperties": {r"^\w+\.": {}}}
+    return {**_without_required(whole, whole["$defs"]), "patternProperties": {r"^\w+\.": NO_SECRET}}
 
 
 def _without_required(schema: Mapping[str, Any], models: Mapping[str, Any]) -> JsonSchemaValue:

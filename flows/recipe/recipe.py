@@ -126,6 +126,16 @@ class Recipe(Config):
                 raise ValueError(f"pretrain.shape: {error}") from error
         return values | {"pretrain": values["pretrain"] | {"shape": sizes}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _profile_follows_the_format(cls, values: Any) -> Any:
+        """Hold Markdown to the rules that know it, unless the recipe names others."""
+        filtering = values.get("filter", {}) if isinstance(values, dict) else None
+        if not isinstance(filtering, dict) or "profiles" in filtering:
+            return values
+        is_markdown = _given(values, "extract", "format", ExtractionConfig()) == "markdown"
+        return values | {"filter": filtering | {"profiles": ["structured"]}} if is_markdown else values
+
     @model_validator(mode="after")
     def _addresses_are_plain(self) -> Self:
         for field, value in _texts("", self.model_dump(mode="json")):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.recipe.named_files import anchored
+from flows.recipe.named_files import anchored, relative_path
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from model.base.errors import did_you_mean
 from tasks.base.errors import PermanentError, UsageError
@@ -41,6 +41,8 @@ def read_recipe_values(name: str) -> tuple[str, dict[str, Any]]:
         raise RecipeError(f"The recipe {where} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
+    if folder is None and "://" in where and (relative := relative_path(values)):
+        raise RecipeError(f"The recipe {where}: {relative} is relative to no folder: give a full path or a URL.")
     return where, anchored(values, folder) if folder else values
 
 

@@ -10,12 +10,13 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.base.config import Config
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 
 class RunSettings(Config):
     """The second parameter of every flow, beside the recipe."""
 
-    store: str = "./store"
+    store: str = Field(default="./store", json_schema_extra=NO_SECRET)
     """Folder or fsspec URL that holds everything the run makes."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Parts worked on at a time, each in a process of its own; by default as many as the machine has cores."""
@@ -23,6 +24,9 @@ class RunSettings(Config):
     """Resident memory at which a worker is ended, in GiB."""
     part_hours: float = Field(default=6.0, gt=0)
     """Wall-clock time at which a worker is ended, in hours for one part."""
+    stall_seconds: float = Field(default=120.0, gt=0)
+    """Processor time on one record, in seconds, at which a worker counts as hung: `extract.max_page_seconds` is noticed
+    by Python code only, and a page can hold the extractor's C code for minutes."""
     scratch: str = "./.sluice-scratch"
     """Local folder for training when the store is not on a local disk."""
     processes: int = Field(default=1, ge=1)

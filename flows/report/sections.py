@@ -15,6 +15,7 @@ from flows.report.readers.card import read_model_card
 from flows.report.readers.domains import read_domains
 from flows.report.readers.evaluation import read_evaluation
 from flows.report.readers.funnel import funnel_discrepancies, read_failed_warcs, read_funnel
+from flows.report.readers.page_kinds import read_page_kinds
 from flows.report.readers.page_metadata import read_counted, read_page_metadata
 from flows.report.readers.quality import read_corpus_checks
 from flows.report.readers.reasons import read_distributions
@@ -43,6 +44,7 @@ SECTIONS: Final = (
     Section("funnel", "Funnel"),
     Section("reasons", "Reasons"),
     Section("quality", "Quality and harm", shown_if="checks"),
+    Section("page_kinds", "Kinds of pages", shown_if="page_kinds"),
     Section("signals", "Signals"),
     Section("domains", "Domains"),
     Section("samples", "Samples"),
@@ -63,6 +65,7 @@ VALUES: Final[Mapping[str, tuple[str, Callable[[Store, RunRecord], Any]]]] = Map
         "discrepancies": ("The check of the counts", funnel_discrepancies),
         "distributions": ("The distributions", read_distributions),
         "checks": ("The corpus checks", read_corpus_checks),
+        "page_kinds": ("The kinds of pages", read_page_kinds),
         "signals": ("The signals", read_signals),
         "domains": ("The domains", read_domains),
         "page_metadata": ("What pages declare", read_page_metadata),

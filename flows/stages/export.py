@@ -1,9 +1,9 @@
 """export: the finished model in the layout that other programs read."""
 
-import json
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage
+from tasks.base.plain_data import parse_json
 from tasks.dataset.stage import Upstream
 
 
@@ -24,10 +24,10 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 def _is_there(context: ProgramContext) -> bool:
     """Return whether the export is in the store, and no other in its place."""
     try:
-        report = json.loads(context.store.read_bytes(f"{_path(context)}/export_report.json"))
+        report = parse_json(context.store.read_bytes(f"{_path(context)}/export_report.json"))
     except (OSError, ValueError):
         return False
-    return bool(report.get("identity") == context.plan.fingerprint)
+    return bool(isinstance(report, dict) and report.get("identity") == context.plan.fingerprint)
 
 
 STAGE = ProgramStage(

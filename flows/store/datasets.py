@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError
+from tasks.base.plain_data import parse_json
 from tasks.dataset.manifest import dataset_folder, decisions_folder, part_names, read_manifest
-from tasks.dataset.parts import open_part, read_footer, read_part
+from tasks.dataset.parquet_opening import read_rows
+from tasks.dataset.parts import open_part, read_footer
 from tasks.dataset.store import Store
 
 T = TypeVar("T")
@@ -121,7 +123,7 @@ def sampled_tables(store: Store, folder: str, columns: Sequence[str]) -> Iterato
         with open_part(store, f"{folder}/{name}") as parquet:
             there = [column for column in columns if column in parquet.schema_arrow.names]
             for group in evenly_spaced(range(parquet.num_row_groups), MAX_GROUPS):
-                yield name, parquet.read_row_group(group, columns=there)
+                yield name, read_rows(parquet, there, group)
 
 
 def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -133,14 +135,28 @@ def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[
 def rows_of_parts(store: Store, folder: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield all rows of a folder's parts."""
     for name in part_names(store, folder):
-        for table in read_part(store, f"{folder}/{name}", columns):
-            yield from table.to_pylist()
+        with open_part(store, f"{folder}/{name}") as parquet:
+            for group in range(parquet.num_row_groups):
+                yield from read_rows(parquet, columns, group).to_pylist()
 
 
 def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:
     """Return one column of a whole part."""
     with open_part(store, path) as parquet:
-        return parquet.read(columns=[column])[column]
+        return read_rows(parquet, [column])[column]
+
+
+def summary_of_part(store: Store, path: str) -> dict[str, Any]:
+    """Return what a program left, from its part. Raises `PermanentError` where the part says nothing of the kind."""
+    with open_part(store, path) as parquet:
+        texts = read_rows(parquet, ["summary"]).to_pylist()
+    try:
+        summary = parse_json(texts[0]["summary"])
+        if not isinstance(summary, dict):
+            raise ValueError("it is no object")
+    except (ValueError, LookupError, AttributeError) as error:
+        raise PermanentError(f"The summary in {store.location(path)} cannot be read: {error}.") from error
+    return summary
 
 
 def part_schema(store: Store, folder: str) -> pa.Schema:
@@ -160,9 +176,9 @@ def rows_by_id(
     with open_part(store, f"{folder}/{part}") as parquet:
         there = [column for column in columns if column in parquet.schema_arrow.names]
         for group in range(parquet.num_row_groups):
-            places = pc.index_in(wanted, value_set=parquet.read_row_group(group, columns=["id"])["id"]).drop_null()
+            places = pc.index_in(wanted, value_set=read_rows(parquet, ["id"], group)["id"]).drop_null()
             if len(places):
-                rows = parquet.read_row_group(group, columns=["id", *there]).take(places).to_pylist()
+                rows = read_rows(parquet, ["id", *there], group).take(places).to_pylist()
                 found.update({row["id"]: row for row in rows})
             if len(found) == len(wanted):
                 break

@@ -40,9 +40,8 @@ def exporting_run(store: Store) -> tuple[RunRecord, str]:
 
 
 @contextmanager
-def local_model(store: Store) -> Iterator[Path]:
-    """Yield the folder of the exported model on this machine's disk."""
-    folder = exported_model(store)
+def local_model(store: Store, folder: str) -> Iterator[Path]:
+    """Yield the folder of an exported model, given below the store, on this machine's disk."""
     if store.is_local:
         yield store.local(folder)
         return
@@ -54,7 +53,7 @@ def local_model(store: Store) -> Iterator[Path]:
 def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> int:
     """Run a program of the model half on the exported model, on this terminal; return its exit code."""
     _require_model_half()
-    with local_model(store) as folder:
+    with local_model(store, exported_model(store)) as folder:
         return run_on_model(module, folder, arguments)
 
 
@@ -99,7 +98,7 @@ def copying_model(store: Store, destination: Path) -> Iterator[Path]:
     whole = destination.absolute()
     temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
     try:
-        with local_model(store) as folder:
+        with local_model(store, exported_model(store)) as folder:
             if store.is_local:
                 _refuse_links(store, folder)
             shutil.copytree(folder, temporary, copy_function=shutil.copyfile)

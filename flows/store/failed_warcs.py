@@ -5,10 +5,10 @@ Notable: only the decisions of parts whose counters say so are read, and no more
 
 from collections.abc import Iterable, Mapping
 
-import pyarrow.parquet as pq
-
 from tasks.base.config import Config
 from tasks.dataset.manifest import decisions_folder
+from tasks.dataset.parquet_opening import read_rows
+from tasks.dataset.parts import open_part
 from tasks.dataset.store import Store
 
 
@@ -36,8 +36,8 @@ def failed_warcs(
     """Return up to `most` of them, among these parts of a stage, given by file name and counters."""
     found = []
     for name in [name for name, counters in parts if counters.get("failed") or counters.get("damaged")][:most]:
-        with store.open(f"{decisions_folder(stage, fingerprint)}/{name}") as file:
-            (row,) = pq.read_table(file, columns=["reasons", "path", "damaged_at"]).to_pylist()
+        with open_part(store, f"{decisions_folder(stage, fingerprint)}/{name}") as parquet:
+            (row,) = read_rows(parquet, ["reasons", "path", "damaged_at"]).to_pylist()
         reason = next(iter(row["reasons"]), None)
         found.append(FailedWarc(path=row["path"], reason=reason, damaged_at=row["damaged_at"]))
     return tuple(found)

@@ -4,18 +4,17 @@ Notable: a model whose run failed is found by its name, which ends with the stag
 up to the failure are in the report.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from statistics import median_high
 from typing import Any
 
+from flows.store.datasets import summary_of_part
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.working_folder import working_folder
 from model.base.json_lines import logged_objects
-from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 
 NAMED_DIGITS = 8
@@ -140,7 +139,7 @@ def stage_summary(store: Store, record: RunRecord, stage: str) -> dict[str, Any]
     path = f"{seen.plan.folder}/part-00000.parquet" if seen else ""
     if not seen or seen.summary or not store.exists(path):
         return seen.summary if seen else {}
-    return dict(json.loads(next(iter(read_part(store, path, ["summary"])))["summary"][0].as_py()))
+    return summary_of_part(store, path)
 
 
 def model_path(store: Store, record: RunRecord, stage: str) -> str | None:

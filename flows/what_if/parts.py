@@ -22,6 +22,7 @@ from flows.store.domain_counts import count_domains, keep_frequent
 from flows.what_if.lost_keepers import COLUMNS, LostKeepers
 from flows.what_if.reevaluation import Reevaluation
 from tasks.base.errors import PermanentError
+from tasks.dataset.parquet_opening import read_rows
 from tasks.dataset.parts import open_part
 from tasks.dataset.rules import Bools, Rule, passing, stored_reasons
 from tasks.dataset.store import Store
@@ -199,8 +200,7 @@ def _languages(store: Store, path: str) -> pa.Array:
 def read_columns(store: Store, path: str, columns: Sequence[str]) -> pa.Table:
     """Read some columns of a whole part. Raises `PermanentError` that names a missing or damaged file."""
     with open_part(store, path) as parquet:
-        # One thread: a column of a row group is small, and passing it on costs more than reading it.
-        return parquet.read(columns=list(dict.fromkeys(columns)), use_threads=False)
+        return read_rows(parquet, list(dict.fromkeys(columns)))
 
 
 def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.Table:
@@ -210,7 +210,7 @@ def read_row(store: Store, path: str, columns: Collection[str], row: int) -> pa.
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             if row < rows:
-                return parquet.read_row_group(group, columns=there, use_threads=False).slice(row, 1)
+                return read_rows(parquet, there, group).slice(row, 1)
             row -= rows
         raise PermanentError(f"{store.location(path)} changed while it was read: ask again.")
 

@@ -14,16 +14,16 @@ from model.base.errors import BadInput, did_you_mean
 
 Config = TypeVar("Config")
 _MAX_BYTES = 1 << 28
-"""Largest file that `json_object` reads; tokenizers have up to some 10 MiB."""
+"""Largest file that is read; tokenizers have up to some 10 MiB."""
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
     """Read the JSON file `path` into the dataclass `kind`; raises BadInput if it cannot be read or a field is wrong."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_value(read_small(path))
     except OSError as error:
         raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"the config {path} is not JSON: {error}") from error
     return parse_config(values, kind, str(path))
 
@@ -33,17 +33,26 @@ def json_object(path: Path) -> dict[str, Any]:
 
     Raises OSError if it cannot be read, and ValueError if it is something else, too large or nested too deeply.
     """
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
-    try:
-        values = json.loads(content)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    values = json_value(read_small(path))
     if not isinstance(values, dict):
         raise ValueError(f"it holds no object but {_shown(values)}")
     return values
+
+
+def read_small(path: Path) -> bytes:
+    """Return the bytes of a file, of one that `json_value` refuses for its size no more than tell so."""
+    with path.open("rb") as file:
+        return file.read(_MAX_BYTES + 1)
+
+
+def json_value(content: bytes) -> Any:
+    """Return the value of JSON that may come from anyone; raises ValueError for what is none, too large or too deep."""
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def parse_config(values: Any, kind: type[Config], where: str, prefix: str = "") -> Config:

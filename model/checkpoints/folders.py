@@ -5,12 +5,13 @@ leave files of their own everywhere, and people put copies beside what they copy
 """
 
 import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
 
 import xxhash
+
+from model.base.config_loading import json_object
 
 DIGESTS = "digests.json"
 """The xxh3-128 digest of every other file of the checkpoint, by name; written last."""
@@ -58,8 +59,8 @@ def listed_digests(checkpoint: Path) -> dict[str, str]:
 
     Raises OSError if the list cannot be read, ValueError if it is not one of the files of a checkpoint.
     """
-    listed = json.loads((checkpoint / DIGESTS).read_text(encoding="utf-8"))
-    if not isinstance(listed, dict) or any(Path(name).name != name or name in ("", "..") for name in listed):
+    listed = json_object(checkpoint / DIGESTS)
+    if any(Path(name).name != name or name in ("", "..") for name in listed):
         raise ValueError(f"{DIGESTS} is no list of files and their digests")
     if missing := {PROGRESS, METADATA} - listed.keys():
         raise ValueError(f"{DIGESTS} does not list {' and '.join(sorted(missing))}")
@@ -72,7 +73,7 @@ def fault_of(checkpoint: Path) -> str | None:
         for name, digest in listed_digests(checkpoint).items():
             if digest_of(checkpoint / name) != digest:
                 return f"the digest of {name} is wrong"
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return str(error)
     return None
 

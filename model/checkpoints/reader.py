@@ -45,6 +45,7 @@ _NAMES = {
     "pathlib": {"PosixPath", "WindowsPath"},
 }
 """What metadata may name, by module, besides torch's dtypes."""
+_MAX_METADATA_BYTES = 1 << 28
 
 
 class CheckpointReader(FileSystemReader):
@@ -57,8 +58,10 @@ class CheckpointReader(FileSystemReader):
         """Read the metadata; raises `pickle.UnpicklingError` if they are not those of a checkpoint of these files."""
         super().__init__(folder)
         # From memory: a length in a pickle is asked of a file before it is known to be there.
-        stream = io.BytesIO((folder / METADATA).read_bytes())
         try:
+            if (folder / METADATA).stat().st_size > _MAX_METADATA_BYTES:
+                raise ValueError(f"it has more than {_MAX_METADATA_BYTES >> 20} MiB")
+            stream = io.BytesIO((folder / METADATA).read_bytes())
             self._metadata = _metadata(_MetadataUnpickler(stream).load(), frozenset(listed_digests(folder)))
         except Exception as error:  # whatever comes of bytes that are no pickle, or not of metadata
             raise pickle.UnpicklingError(f"its {METADATA} holds no metadata of a checkpoint: {error}") from error

@@ -196,6 +196,10 @@ class ChatFormat:
         """Return the ids after which the assistant's next content begins."""
         return [*self.conversation(messages)[0], self.start_of_turn, *self.encode("assistant\n")]
 
+    def document(self, text: str) -> list[int]:
+        """Return the ids of a document that begins with `text`."""
+        return [self.end_of_text, *self.encode(text)]
+
     def beginning_of_call(self, name: str | None) -> tuple[list[int], str]:
         """Return the ids, and their text, with which an assistant begins a call: of the tool `name`, or of any.
 

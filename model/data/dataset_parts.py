@@ -8,7 +8,6 @@ Notable:
   checked, and read from there; processes that share the folder share the copy.
 """
 
-import json
 import random
 import re
 import tempfile
@@ -24,11 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from model.base.config_loading import json_value, read_small
 from model.base.errors import BadInput
 from model.base.folder_lock import turn_in
 from model.base.full_disk import is_full_disk, writing
 
-_INSIDE = "manifest.json"
+_BESIDE, _INSIDE = ".manifest.json", "manifest.json"
+"""What the manifest's name adds to the folder's, and its name in the folder."""
 _MAGIC = b"PAR1"
 _BLOCK = 1 << 22
 _TRIES = 4
@@ -76,7 +77,7 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
     with turn_in(folder):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, digest in _listed(manifest, f"{url}.manifest.json"):
+        for name, digest in _listed(manifest, url + _BESIDE):
             if not (folder / name).is_file():
                 _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
         # The manifest comes last: it makes the copy a finished dataset.
@@ -88,12 +89,12 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
 
 def manifest_beside(dataset: Path) -> Path:
     """Return where the manifest of a dataset's folder stands."""
-    return dataset.with_name(f"{dataset.name}.manifest.json")
+    return dataset.with_name(dataset.name + _BESIDE)
 
 
 def _read_manifest(files: Any, root: str) -> bytes:
     try:
-        return bytes(files.cat_file(f"{root}.manifest.json"))
+        return bytes(files.cat_file(root + _BESIDE))
     except FileNotFoundError:
         return bytes(files.cat_file(f"{root}/{_INSIDE}"))
 
@@ -110,7 +111,7 @@ def dataset_parts(dataset: Path) -> list[Part]:
     found = sorted(dataset.glob("part-*.parquet"))
     manifest = next(filter(Path.is_file, (manifest_beside(dataset), dataset / _INSIDE)), manifest_beside(dataset))
     try:
-        parts = [Part(dataset / name, digest) for name, digest in _listed(manifest.read_bytes(), str(manifest))]
+        parts = [Part(dataset / name, digest) for name, digest in _listed(read_small(manifest), str(manifest))]
     except FileNotFoundError:
         parts = [Part(path, None) for path in found]
     except OSError as error:
@@ -174,7 +175,7 @@ def read_row_groups(part: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
 def _listed(manifest: bytes, where: str) -> list[tuple[str, str | None]]:
     """Return the names and digests of the parts in a manifest."""
     try:
-        parts = [(str(part["path"]), part.get("digest")) for part in json.loads(manifest)["parts"]]
+        parts = [(str(part["path"]), part.get("digest")) for part in json_value(manifest)["parts"]]
         if strange := [name for name, _ in parts if not _PART_NAME.fullmatch(name)]:
             raise ValueError(f"{strange[0]!r} is not a part's name")
         return parts

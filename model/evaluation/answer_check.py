@@ -39,6 +39,8 @@ _SUPERSCRIPT = re.compile("(?<=10)[\u2070\u00b9\u00b2\u00b3\u2074-\u207b]+")
 _LONGEST = 40
 """Characters of the longest notation that is read as a number."""
 _LARGEST_POWER = 400
+_LONGEST_TEXT = 20_000
+"""Characters that are compared: NFKC takes the square of the marks on one letter."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def _tokens(text: str, units: bool) -> list[_Token]:
 
 def _normalised(text: str) -> str:
     """Return the text in NFKC and lower case, with ASCII digits, fractions as 1/2 and powers of ten as 10^6."""
+    text = text[:_LONGEST_TEXT]
     text = "".join(
         f" {unicodedata.normalize('NFKC', character)}"
         if unicodedata.decomposition(character).startswith("<fraction>")

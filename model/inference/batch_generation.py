@@ -93,8 +93,8 @@ def _step(model: TextModel, growing: dict[int, _Growing], answers: BinaryIO, res
     for event in model.engine.step():
         one = growing[event.request_id]
         one.tokens += 1
-        if event.token_id is not None and event.finish_reason != "stop":
-            one.text += one.stream.push(event.token_id)
+        if event.shown_id is not None:
+            one.text += one.stream.push(event.shown_id)
         if event.finish_reason is not None:
             line = growing.pop(event.request_id).line
             named = {} if line.id is None else {"id": line.id}
@@ -149,7 +149,7 @@ def _parsed(model: TextModel, options: SamplingOptions, raw: bytes, number: int,
         if dropped:
             raise BadInput(f"the conversation does not fit into the model's context of {context} tokens; shorten it")
     elif isinstance(values["prompt"], str):
-        prompt = model.document_prompt(values["prompt"])
+        prompt = model.chat.document(values["prompt"])
     else:
         raise BadInput("prompt must be a string")
     if len(prompt) >= context:

@@ -70,13 +70,18 @@ class TokenEvent:
     request_id: int
     """What `Engine.add` returned."""
     token_id: int | None
-    """The token; a stop token comes with the reason `stop` and is not to be shown; None if cancelled."""
+    """The token, a stop token included; None if cancelled."""
     logprob: float | None = None
     """Natural logarithm of the model's own probability, before temperature and filters; None unless asked for."""
     top_logprobs: tuple[tuple[int, float], ...] = ()
     """The likeliest tokens with theirs, from the likeliest down."""
     finish_reason: FinishReason | None = None
     """Set in a request's last event."""
+
+    @property
+    def shown_id(self) -> int | None:
+        """The token if it belongs to the continuation: None for a stop token, and where it was cancelled."""
+        return None if self.finish_reason == "stop" else self.token_id
 
 
 @dataclass(frozen=True)
@@ -92,5 +97,5 @@ class Generation:
     @classmethod
     def of(cls, events: list[TokenEvent]) -> "Generation":
         """Return what the events of one request, to its end, say."""
-        shown = [event.token_id for event in events if event.finish_reason != "stop"]
-        return cls([token for token in shown if token is not None], events[-1].finish_reason, events)
+        shown = [event.shown_id for event in events if event.shown_id is not None]
+        return cls(shown, events[-1].finish_reason, events)

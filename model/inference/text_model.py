@@ -51,11 +51,7 @@ class TextModel:
 
     def continuation(self, text: str, options: SamplingOptions) -> Reply:
         """Return the continuation of a document that begins with `text`; raises BadInput if it leaves no room."""
-        return self._reply(self.document_prompt(text), options)
-
-    def document_prompt(self, text: str) -> list[int]:
-        """Return the ids of a document that begins with `text`."""
-        return [self.chat.end_of_text, *self.chat.encode(text)]
+        return self._reply(self.chat.document(text), options)
 
     def request(self, prompt: Sequence[int], options: SamplingOptions) -> GenerationRequest:
         """Return what the engine is asked: to go on until the document or the message is over."""
@@ -72,8 +68,8 @@ class TextModel:
         try:
             for event in self._events(request_id, reply):
                 reply.tokens += 1
-                if event.token_id is not None and event.finish_reason != "stop":
-                    yield stream.push(event.token_id)
+                if event.shown_id is not None:
+                    yield stream.push(event.shown_id)
             yield stream.finish()
         finally:  # the reader may have had enough
             self.engine.cancel(request_id)

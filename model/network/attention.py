@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 from model.base.config import ModelShape
 from model.network.attention_mask import AttentionMask
-from model.network.kv_cache import KeyValueCache
 from model.network.layers import Linear, RMSNorm
 from model.network.operations import attention, normed_rotation
 
@@ -35,14 +34,10 @@ class AttentionWeights(nn.Module):
 class Attention(AttentionWeights):
     """Attention of a sequence to itself."""
 
-    def forward(
-        self, input: Tensor, rotary: Rotary, mask: AttentionMask, cache: KeyValueCache | None, layer: int
-    ) -> Tensor:
+    def forward(self, input: Tensor, rotary: Rotary, mask: AttentionMask) -> Tensor:
         """Map (B, T, width) to the same shape; without a mask, attention is causal."""
         queries, keys, values = self.heads_of(input, input)
         queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
         keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
-        if cache is not None:
-            keys, values = cache.extend(layer, keys, values)
         mixed = attention(queries, keys, values, mask, self.fused)
         return self.o_proj(mixed.flatten(-2))

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from model.base.config import ModelShape
 from model.network.attention import Attention, Rotary
-from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
+from model.network.attention_mask import AttentionMask, self_attention_mask
 from model.network.cross_entropy import linear_cross_entropy
-from model.network.kv_cache import KeyValueCache
 from model.network.layers import Linear, RMSNorm
 from model.network.operations import swiglu
 from model.network.rope import rotary_tables
@@ -51,11 +50,9 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
         self.mlp = FeedForward(shape)
 
-    def forward(
-        self, stream: Tensor, rotary: Rotary, mask: AttentionMask, cache: KeyValueCache | None, layer: int
-    ) -> Tensor:
+    def forward(self, stream: Tensor, rotary: Rotary, mask: AttentionMask) -> Tensor:
         """Map (B, T, width) to the same shape."""
-        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, cache, layer)
+        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask)
         return stream + self.mlp(self.post_attention_layernorm(stream))
 
 
@@ -107,42 +104,25 @@ class Transformer(WholeModel):
         self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
         self.add_head()
 
-    def forward(
-        self,
-        tokens: Tensor,
-        targets: Tensor | None = None,
-        segments: Tensor | None = None,
-        cache: KeyValueCache | None = None,
-        last_only: bool = False,
-    ) -> Tensor:
-        """Return float32 logits (B, T or 1, vocabulary), or with targets the summed cross-entropy in nats.
+    def forward(self, tokens: Tensor, targets: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
+        """Return float32 logits (B, T, vocabulary), or with targets the summed cross-entropy in nats.
 
         Args:
-            tokens: (B, T) token ids; T and what the cache holds must fit the context.
+            tokens: (B, T) token ids; T must fit the context.
             targets: (B, T) token ids to predict, negative where none is.
             segments: (B, T) numbers; a position attends only to those with its own number.
-            cache: keys and values of earlier tokens, extended by these; not together with `segments`.
-            last_only: whether logits are wanted for the last position alone.
         """
-        length = tokens.shape[1]
-        masks = {window: self._mask(tokens, segments, cache, window) for window in set(self.shape.windows)}
-        positions = cache.positions(length) if cache else torch.arange(length, device=tokens.device).unsqueeze(0)
+        masks = {
+            window: self_attention_mask(tokens, segments, self.causal, window, self.dtype)
+            for window in set(self.shape.windows)
+        }
+        positions = torch.arange(tokens.shape[1], device=tokens.device).unsqueeze(0)
         rotary = (self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2))
         stream = self.embed_tokens(tokens).to(self.dtype)
-        for layer, (block, window) in enumerate(zip(self.layers, self.shape.windows, strict=True)):
-            stream = block(stream, rotary, masks[window], cache, layer)
-        if cache:
-            cache.length += length
-        if last_only:
-            stream = stream[:, -1:]
+        for block, window in zip(self.layers, self.shape.windows, strict=True):
+            stream = block(stream, rotary, masks[window])
         logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
         return logits_or_loss
-
-    def _mask(self, tokens: Tensor, segments: Tensor | None, cache: KeyValueCache | None, window: int) -> AttentionMask:
-        if cache is None:
-            return self_attention_mask(tokens, segments, self.causal, window, self.dtype)
-        allowed = cache.mask(tokens.shape[1], window)
-        return None if allowed is None else added_to_scores(allowed, self.dtype)
 
     def compile_for(self, device: torch.device) -> None:
         """Compile for training: whole blocks on a GPU, on a CPU the operations between the matrix products."""

@@ -53,7 +53,7 @@ class DecoderBlock(nn.Module):
         self, stream: Tensor, rotary: Rotary, mask: AttentionMask, memory: Tensor, cross_mask: Tensor
     ) -> Tensor:
         """Map (B, T, width) to the same shape."""
-        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask, None, 0)
+        stream = stream + self.self_attn(self.input_layernorm(stream), rotary, mask)
         stream = stream + self.cross_attn(self.cross_layernorm(stream), memory, cross_mask)
         return stream + self.mlp(self.post_attention_layernorm(stream))
 
@@ -96,7 +96,7 @@ class EncoderDecoder(WholeModel):
         """Encode (B, S) tokens to (B, S, width), which the decoder reads."""
         stream, rotary, masks = self._begin(tokens, segments, causal=False)
         for block, window in zip(self.encoder.layers, self.shape.windows, strict=True):
-            stream = block(stream, rotary, masks[window], None, 0)
+            stream = block(stream, rotary, masks[window])
         memory: Tensor = self.encoder.norm(stream)
         return memory
 

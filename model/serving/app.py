@@ -1,6 +1,5 @@
 """The server's routes."""
 
-import logging
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +24,6 @@ from model.serving.openai_api.responses import ChatShape, CompletionShape, model
 from model.serving.page import page_and_policy
 from model.serving.settings import ServerSettings
 from model.serving.sources import Sources, SourcesRequest
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

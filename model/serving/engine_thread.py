@@ -11,30 +11,13 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from model.base.errors import BadInput
+from model.inference.engine import Engine
 from model.inference.requests import GenerationRequest, TokenEvent
 
 _log = logging.getLogger(__name__)
 _Numbered = tuple[int, TokenEvent]
-
-
-class SteppedEngine(Protocol):
-    """What is asked of an engine (model/inference/engine.py)."""
-
-    def add(self, request: GenerationRequest) -> int:
-        """Queue a request; return its id. Raises BadInput if it can never run."""
-
-    def cancel(self, request_id: int) -> object:
-        """Forget a request."""
-
-    def step(self) -> list[TokenEvent]:
-        """Make the next tokens."""
-
-    @property
-    def has_work(self) -> bool:
-        """Whether a request is queued or running."""
 
 
 class EngineFailed(Exception):
@@ -94,7 +77,7 @@ class Generations:
 class EngineThread:
     """Runs an engine until it is stopped; requests come from an event loop."""
 
-    def __init__(self, engine: SteppedEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.on_failure: Callable[[], None] = lambda: None
         """Called, on the engine's thread, when the engine has failed."""

@@ -80,7 +80,7 @@ class Guard:
             return
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if origin is not None:
-            foreign = urlsplit_or_none(origin) != headers.get("host", "").lower()
+            foreign = _netloc(origin) != headers.get("host", "").lower()
         if foreign:
             raise ApiError(403, "Pages of other origins may not call this server.", code="wrong_origin")
 
@@ -146,7 +146,7 @@ def _host_name(url: str) -> str | None:
         return None
 
 
-def urlsplit_or_none(origin: str) -> str | None:
+def _netloc(origin: str) -> str | None:
     """Return the host and port of an origin, or None where it is none, such as `null`."""
     try:
         return urlsplit(origin).netloc.lower() or None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The server's settings; the command line has each of them."""
+    """The server's settings; the command line has each of them but `body_seconds`."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""

@@ -49,7 +49,7 @@ class Sources:
         return {
             "id": page.id,
             # A page's address comes from the crawl; only such a one may become a link.
-            "url": page.url if urlsplit_scheme(page.url) in ("http", "https") else None,
+            "url": page.url if _scheme(page.url) in ("http", "https") else None,
             "title": page.title,
             "shared_tokens": sharing.shared,
             "spans": [self._span(span) for span in sharing.spans[:_SPANS_SHOWN]],
@@ -60,7 +60,7 @@ class Sources:
         return {"tokens": span.length, "before": before, "shared": shared, "after": after}
 
 
-def urlsplit_scheme(url: str) -> str:
+def _scheme(url: str) -> str:
     """Return the scheme of an address, "" where it has none or is no address."""
     try:
         return urlsplit(url).scheme

@@ -3,8 +3,6 @@
 Notable:
 - A text's score is the logistic function of the mean weight of its n-grams. fastText's supervised model with two labels
   is the same kind of function: its hidden layer only writes each weight as a product.
-- The logistic function is computed from exactly rounded operations only, so scores are the same on every machine;
-  numpy's `exp` differs between processors in the last bit.
 - A model file is validated before any of its numbers is used, and nothing is unpickled.
 """
 
@@ -19,6 +17,7 @@ from safetensors.numpy import load, save
 
 from tasks.base.errors import PermanentError
 from tasks.classify.hashed_ngrams import HashedTexts, hashed_texts
+from tasks.extract.content.logistic import logistic
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
@@ -74,18 +73,6 @@ def score_texts(models: Sequence[LinearModel], texts: pa.Array | pa.ChunkedArray
         for means, place in zip(found, places, strict=True):
             scores[place] = logistic(np.concatenate([np.zeros(0), *means])).astype(np.float32)
     return scores
-
-
-def logistic(values: Float64s) -> Float64s:
-    """1 / (1 + e**-x), to 1e-15, by additions, multiplications and divisions only."""
-    size = np.minimum(np.abs(values), 700.0)
-    halvings = np.floor(size * 1.4426950408889634 + 0.5)  # size / ln 2, rounded
-    rest = (size - halvings * 0.693147180369123816490) - halvings * 1.90821492927058770002e-10
-    power = np.ones_like(rest)
-    for k in range(14, 0, -1):  # Taylor's series of e**-rest, |rest| <= 0.35
-        power = 1.0 - power * rest / k
-    shrunk = np.ldexp(power, -halvings.astype(np.int64))  # e**-|x|
-    return np.where(values >= 0, 1.0, shrunk) / (1.0 + shrunk)
 
 
 def model_bytes(model: LinearModel) -> bytes:

@@ -26,10 +26,10 @@ from tasks.classify.linear_model import (
     MIN_BUCKET_BITS,
     Float64s,
     LinearModel,
-    logistic,
     score_texts,
 )
 from tasks.dataset.data_files import DataFile
+from tasks.extract.content.logistic import logistic
 
 LEARNING_RATE = 2.0
 """Chosen by held-out AUC on three tasks of real pages; 1 to 4 do nearly as well (docs/log.md)."""

@@ -7,20 +7,20 @@ and a few kinds of URL are read, and only this user can read the copies.
 """
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import fsspec
 import xxhash
-from pydantic import BaseModel
+from pydantic import Field
 
 from tasks.base.errors import UsageError
+from tasks.dataset.https_files import read_https
+from tasks.dataset.marked_fields import M, with_marked_replaced
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 from tasks.dataset.store import Store
-
-M = TypeVar("M", bound=BaseModel)
 
 _BUILTIN = "builtin:"
 _PINNED = re.compile(r"files/[0-9a-f]{32}(\.[A-Za-z0-9]+){0,2}")
@@ -29,22 +29,17 @@ _MAX_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
-class _NamesFile:
+class NamesFile:
     """Marks a field whose value names a file."""
 
 
-DataFile = Annotated[str, _NamesFile()]
+DataFile = Annotated[str, Field(json_schema_extra=NO_SECRET), NamesFile()]
 """A file's path, a URL of https, s3 or gs, or `builtin:NAME` for one that comes with Sluice."""
 
 
 def is_local(value: str) -> bool:
     """Return whether a value of the recipe is a path on this machine."""
     return not (value.startswith(_BUILTIN) or is_pinned(value) or "://" in value or "::" in value)
-
-
-def data_file_fields(model: Any) -> frozenset[str]:
-    """Return the names of the fields of a model that hold data files; none of anything but a pydantic model."""
-    return frozenset(name for name, field in getattr(model, "model_fields", {}).items() if _is_marked(field))
 
 
 def is_pinned(value: str) -> bool:
@@ -59,7 +54,7 @@ def read_data_file(store: Store, value: str) -> bytes:
 
 def pin_data_files(model: M, store: Store) -> M:
     """Return `model` with each file copied to the store and named by its address; `UsageError` names a wrong field."""
-    return _replaced(model, "", lambda field, value: _pin(store, field, value))
+    return with_marked_replaced(model, NamesFile, lambda field, value: _pin(store, field, value))
 
 
 def _pin(store: Store, field: str, value: str) -> str:
@@ -86,8 +81,11 @@ def _read(value: str, field: str) -> bytes:
     if is_local(path) and Path(path).exists() and not Path(path).is_file():
         raise UsageError(f"{field}: {value} is not a file.")
     try:
-        with Path(path).open("rb") if is_local(path) else fsspec.open(path, "rb") as file:
-            content: bytes = file.read(_MAX_BYTES + 1)
+        if path.startswith("https://"):
+            content = read_https(path, _MAX_BYTES + 1)
+        else:
+            with Path(path).open("rb") if is_local(path) else fsspec.open(path, "rb") as file:
+                content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise UsageError(f"{field}: there is no file {value}.") from error
     except (OSError, ValueError, ImportError) as error:
@@ -103,34 +101,3 @@ def _read_builtin(name: str, field: str) -> bytes:
     if name not in names:
         raise UsageError(f"{field}: no file called {name!r} comes with Sluice; there are: {', '.join(names)}.")
     return (folder / name).read_bytes()
-
-
-def _replaced(model: M, path: str, replace: Callable[[str, str], str]) -> M:
-    """Return a copy of `model` with `replace(field, value)` applied to every `DataFile`, at any depth."""
-    update: dict[str, Any] = {}
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        new = _replaced_value(value, f"{path}{name}", _is_marked(field), replace)
-        if new is not value:
-            update[name] = new
-    return model.model_copy(update=update) if update else model
-
-
-def _replaced_value(value: Any, where: str, marked: bool, replace: Callable[[str, str], str]) -> Any:
-    if isinstance(value, BaseModel):
-        return _replaced(value, f"{where}.", replace)
-    if isinstance(value, Mapping):
-        return {key: _replaced_value(item, f"{where}.{key}", marked, replace) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_replaced_value(item, f"{where}.{i}", marked, replace) for i, item in enumerate(value))
-    return replace(where, value) if marked and isinstance(value, str) else value
-
-
-def _is_marked(field: Any) -> bool:
-    """Return whether a field is a `DataFile`, an optional one, or a container of them."""
-    return any(isinstance(item, _NamesFile) for item in field.metadata) or _holds_marked(field.annotation)
-
-
-def _holds_marked(annotation: Any) -> bool:
-    is_marked = any(isinstance(item, _NamesFile) for item in getattr(annotation, "__metadata__", ()))
-    return is_marked or any(_holds_marked(argument) for argument in getattr(annotation, "__args__", ()))

@@ -22,7 +22,7 @@ def following_jobs(stage: Stage, context: DatasetContext, jobs: Sequence[PartJob
     """Return a job of `stage` for each job of the stage that it runs with; `fed` completes it once that one is done."""
     others = {name: manifest for name, manifest in context.manifests.items() if name != stage.runs_with}
     context = dataclasses.replace(context, manifests=others)
-    return [_job(stage, context, job.index, PartInput(file=job.file)) for job in jobs]
+    return [_job(stage, context, job.index, PartInput(file=job.file, limit=job.limit)) for job in jobs]
 
 
 def fed(job: PartJob, before: PartFooter) -> PartJob:
@@ -43,6 +43,7 @@ def _job(stage: Stage, context: DatasetContext, index: int, part: PartInput) -> 
         file=part.file,
         part_fingerprint=context.part_fingerprint,
         read_from=part.read_from,
+        limit=part.limit,
     )
 
 

@@ -18,6 +18,9 @@ DOCUMENTS = pa.schema(
         ("language_score", pa.float32()),  # 0 to 1
         ("text", pa.string()),
         ("text_hash", pa.string()),  # xxh3-128 of the text in UTF-8, 32 hexadecimal digits
+        ("kind", pa.string()),  # article, documentation, forum, ... (`kinds.PageKind`); null if not told
+        ("method", pa.string()),  # what found the text: runs, balanced, ... (`main_text.MainText`)
+        ("extraction_score", pa.float32()),  # expected F1 of the text's words, 0 to 1; null if not measured
         # What the page says about itself, unchecked; null where it says nothing.
         ("title", pa.string()),
         ("published", pa.string()),  # yyyy-mm-dd

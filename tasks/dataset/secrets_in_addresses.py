@@ -6,6 +6,8 @@ the secret keys of S3 do.
 
 import re
 
+from pydantic.config import JsonDict
+
 _USER = re.compile(
     r"(?<![a-z0-9+.-])(?:((?:https?|ftps?)://)[^/\s]*@|([a-z0-9+.-]+://)[^/?#\s:@]*:(?!\d{1,5}[/?#])[^\s@]*@)",
     re.IGNORECASE,
@@ -15,6 +17,13 @@ _QUERY = re.compile(
     r"(?:[a-z]+[_-])?(?:token|key|secret|password))=)[^&#\s'\"]+",
     re.IGNORECASE,
 )
+
+
+NO_SECRET: JsonDict = {
+    "pattern": r"^(?!(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP][sS]?)://[^/]*@|[a-zA-Z0-9+.-]+://[^/?#@:]*:[^@]*@)"
+}
+"""For the JSON schema of fields that hold an address: what a server refuses that has only the schema, before it stores
+what was given. `refuse_secret` knows more kinds."""
 
 
 def refuse_secret(address: str, what: str) -> None:

@@ -72,6 +72,8 @@ class PartJob:
     """What a part of the stage means, whichever dataset it is in; written to its footer."""
     read_from: str = ""
     """Where the stage finds what `inputs` covers, as its own `parts` wrote it."""
+    limit: int | None = None
+    """Most documents to read of the file; None: all. `inputs` covers it."""
 
     @property
     def path(self) -> str:
@@ -149,6 +151,8 @@ class PartInput:
     """Digest of anything else."""
     read_from: str = ""
     """Where the stage finds it. Not part of the input: what is elsewhere and equal is the same input."""
+    limit: int | None = None
+    """Most documents to read of the file; None: all. Where there is one, the digest covers it."""
 
 
 @dataclass(frozen=True)

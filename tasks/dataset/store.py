@@ -24,6 +24,8 @@ from tasks.base.private_folder import private_folder
 from tasks.dataset.secrets_in_addresses import refuse_secret
 from tasks.workers.process_name import mark_is_abandoned, process_mark
 
+MAX_SMALL_FILE_BYTES = 1 << 30
+"""Of files that are read whole: records, manifests, lists, logs of training, which is the longest of them."""
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]+-[0-9]+)\.tmp")
 
 
@@ -114,7 +116,12 @@ class Store:
         return cast(BinaryIO, self.fs.open(self.full(path), "rb"))
 
     def read_bytes(self, path: str) -> bytes:
-        """Return a file's whole content."""
+        """Return a small file's whole content. Raises PermanentError for one that no run writes, it is so large."""
+        if self.size(path) > MAX_SMALL_FILE_BYTES:
+            raise PermanentError(
+                f"{self.location(path)} has more than {MAX_SMALL_FILE_BYTES >> 20} MiB, so no run wrote it. Look at "
+                "it; if it is damaged delete it, and run again."
+            )
         return cast(bytes, self.fs.cat_file(self.full(path)))
 
     def names(self, folder: str) -> list[str]:

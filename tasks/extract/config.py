@@ -1,14 +1,18 @@
 """What a recipe says about extraction: which pages are read, and how their text is found."""
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from pydantic import Field
 
 from tasks.base.config import Config
 from tasks.base.language_codes import LanguageCode
+from tasks.extract.content.kinds import PageKind
 from tasks.extract.page_metadata import RobotsDirective
 from tasks.extract.url_rules import UrlRulesConfig
 from tasks.own_code.named_code import OwnCode
+
+Extractor = Literal["auto", "precision", "balanced", "resiliparse"]
+EXTRACTORS: Final[tuple[str, ...]] = get_args(Extractor)
 
 
 class ExtractionConfig(Config):
@@ -23,21 +27,25 @@ class ExtractionConfig(Config):
     of `filter.languages`; none: no guess."""
     drop_robots: tuple[RobotsDirective, ...] = ()
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
-    extractor: Literal["trafilatura", "resiliparse"] | OwnCode = "trafilatura"
-    """What extracts text: trafilatura, as in FineWeb, or resiliparse, as in DCLM, four times as fast; less exact."""
+    extractor: Extractor | OwnCode = "precision"
+    """What finds the main text. Trafilatura: `precision` prefers less text that is surely the main text, as FineWeb
+    does, `balanced` weighs both alike. `resiliparse`, as in DCLM. `auto`: a learned choice of runs of text, better on
+    forums, products and lists, a third slower, still being worked on."""
     format: Literal["text", "markdown"] = "text"
     """How the text is written: as plain lines, or as Markdown with headings, lists, quotations, code and tables. Both
     keep the lines of code and the rows of tables, and write formulas as TeX."""
-    favor_precision: bool = True
-    """Prefer less text that is surely the main text; False weighs both alike. For trafilatura."""
     tables: bool = True
-    """Keep the text of tables. For trafilatura."""
+    """Keep the text of tables. For `precision` and `balanced`."""
     fast: bool = False
-    """Skip the comparison with a second extractor: a third faster, word-4-gram F1 0.84 instead of 0.90, or 0.87 without
-    `favor_precision`. For trafilatura."""
+    """Skip the comparison with a second extractor: a third faster, word-4-gram F1 0.84 instead of 0.90 for `precision`,
+    0.87 for `balanced`."""
     blank_lines: bool = False
     """Separate paragraphs, headings, lists and tables by blank lines, so that rules on paragraphs see them; False: by
-    line ends only, as FineWeb does. For trafilatura; resiliparse always does."""
+    line ends only, as FineWeb does. Not for resiliparse, which always does."""
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    """A text of which `auto` expects a lower F1 against the page's main text is dropped as `extraction_score`."""
+    drop_kinds: tuple[PageKind, ...] = ()
+    """Drop pages of these kinds, as far as `auto` tells them, as `page_kind`."""
     min_text_chars: int = Field(default=1, ge=1)
     """A page with a shorter text, in characters, is dropped as `no_text`."""
     max_html_chars: int = Field(default=10_000_000, gt=0)

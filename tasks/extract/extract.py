@@ -50,7 +50,7 @@ def run(context: PartContext) -> Iterator[Output]:
     prefix, counts, group = id_prefix(source, path), RecordCounts(), _Group()
     items = _texts(context) if source.kind in ("wet", "documents") else _pages(context, counts)
     extract = _Extractor(context, source.crawl)
-    for place, record in islice(items, _limit(context)):
+    for place, record in islice(items, context.job.limit):
         context.progress.at(place)  # what could not be framed is a step forward too
         document_id = f"{prefix}:{place}"
         group.add(document_id, extract(record, document_id))
@@ -95,12 +95,6 @@ def _texts(context: PartContext) -> Iterator[tuple[int, TextRecord | UnreadableR
             if reason := context.job.skip.get(record.place):
                 record = UnreadableRow(record.place, f"extractor_{reason}")
             yield record.place, record
-
-
-def _limit(context: PartContext) -> int | None:
-    """Return how many records to read; None: all."""
-    columns = next(context.input("fetch"))
-    return int(columns["limit"][0].as_py()) if "limit" in columns.column_names else None
 
 
 def _original_offsets(context: PartContext) -> Callable[[int], int]:
@@ -201,7 +195,7 @@ def _config(recipe: _Recipe) -> ExtractStageConfig:
 
 STAGE = Stage(
     name="extract",
-    version=6,
+    version=7,
     upstream=(
         Upstream("fetch"),
         # What fetch left is the input; `wanted` only says where in the crawl's file those records are.

@@ -1,6 +1,8 @@
-"""The main text of a page's HTML, by trafilatura or by resiliparse.
+"""The main text of a page's HTML: by our own choice of its runs, by trafilatura or by resiliparse.
 
 Notable:
+- `auto` takes trafilatura's quick text for a draft and decides run by run (`tasks.extract.content`). An article of
+  which that has a low score is tried a second time, by trafilatura's balanced way, which weighs several extractors.
 - Never trafilatura's `deduplicate`: it remembers segments for the whole process, so that a page's text would depend
   on the pages before it (trafilatura issue 778). What FineWeb lost to it cannot be reproduced.
 - The page is parsed here, so that the tree can be measured before the extractor walks it. The parser finds its element
@@ -14,6 +16,7 @@ Notable:
 
 import logging
 import re
+from dataclasses import dataclass
 from functools import cache
 
 from lxml import etree
@@ -22,11 +25,15 @@ from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
 
 from tasks.base.normalization import normalize
-from tasks.extract.config import ExtractionConfig
-from tasks.extract.fast_trafilatura import fast_searches
+from tasks.extract.config import EXTRACTORS, ExtractionConfig
+from tasks.extract.content.page_content import page_content, page_facts
+from tasks.extract.content.text_runs import read_runs
+from tasks.extract.fast_trafilatura import fast_searches, without_second_tries
 from tasks.extract.html.deep_nesting import flatten
 from tasks.extract.html.limits import HtmlTooLargeError, check_markup
-from tasks.extract.html.preparation import prepare
+from tasks.extract.html.noscript import show_noscript
+from tasks.extract.html.preparation import Prepared, prepare
+from tasks.extract.html.tables import lays_out, make_boxes
 from tasks.extract.rendering.blocks import Block, Paragraph, Span
 from tasks.extract.rendering.code_at_the_margin import with_code_at_the_margin
 from tasks.extract.rendering.markdown import markdown
@@ -42,35 +49,101 @@ _LONG_ATTRIBUTES = etree.XPath("//*[@*[string-length() > $limit]]")
 _COUNT_ELEMENTS = etree.XPath("count(//*)")
 _SELF_CLOSED_HTML = re.compile(r"(<html\b[^>]{0,1000}?)\s*/>", re.IGNORECASE)
 _HEAD_CHARACTERS = 4096
+_UNSURE = 0.7
+"""Score of an article below which a second way is tried."""
 
 
-def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> str:
-    """Return the main text of the page that `parse_page` parsed into `tree`, "" where there is none.
+@dataclass(frozen=True, slots=True)
+class MainText:
+    """A page's main text, and how it was found."""
+
+    text: str
+    """"" where there is none."""
+    method: str
+    """What chose it: `runs`, one of the other `EXTRACTORS`, or `own`: the recipe's own code."""
+    kind: str | None = None
+    """A `PageKind`, where the method tells kinds apart."""
+    score: float | None = None
+    """The expected F1 of the words that were first chosen, 0 to 1; of `auto` only."""
+
+
+def main_text(tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig) -> MainText:
+    """Return the main text of the page that `parse_page` parsed into `tree`.
 
     Changes `tree`. Raises whatever the extractor raises.
     """
-    if config.extractor not in ("trafilatura", "resiliparse"):
-        return normalize("NFC", str(load(config.extractor)(html, url) or ""))
+    if config.extractor == "auto":
+        title, declared = page_facts(tree)
+        return _by_runs(tree, html, url, config, title, declared)
+    if config.extractor not in EXTRACTORS:
+        return MainText(normalize("NFC", str(load(config.extractor)(html, url) or "")), "own")
     prepared = prepare(tree, html, layout_tables=not config.fast)
     marks = Marks(tree, html)
-    text = _marked_text(tree, url, config)
-    blocks = read_blocks(tree, marks, marks.chosen_in(text), prepared) or _paragraphs(without_marks(text))
+    text = _marked_text(tree, url, config, config.extractor)
+    return MainText(_written(tree, marks, marks.chosen_in(text), prepared, text, config), config.extractor)
+
+
+def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> Prepared:
+    """Prepare a page's tree for `auto`."""
+    show_noscript(tree)
+    return prepare(tree, html, layout_tables=False)
+
+
+def draft_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
+    """Return the text from which runs are chosen: trafilatura's, without its second extractor."""
+    with without_second_tries():
+        return _by_trafilatura(tree, url, config, "balanced", fast=True)
+
+
+def _by_runs(
+    tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig, title: str, declared: str
+) -> MainText:
+    prepared = prepare_for_runs(tree, html)
+    runs = read_runs(tree)
+    draft = draft_text(tree, url, config)
+    for table in filter(lays_out, list(tree.iter("table"))):
+        make_boxes(table)
+    marks = Marks(tree, html)
+    if not runs.texts or not marks.places:
+        return MainText(plain_text(_paragraphs(draft), config.blank_lines), "balanced")
+    content = page_content(runs, draft, url, title, declared)
+    kind, score = content.kind, content.choice.score
+    if score < _UNSURE and kind == "article":
+        method, text = "balanced", _marked_text(tree, url, config, "balanced")
+        chosen = marks.chosen_in(text)
+    else:
+        method, text = "runs", ""
+        kept = runs.pieces_of(content.choice.is_kept)
+        chosen = {number for number, place in enumerate(marks.places) if place in kept}
+    return MainText(_written(tree, marks, chosen, prepared, text, config), method, kind, score)
+
+
+def _written(
+    tree: lxml_html.HtmlElement, marks: Marks, chosen: set[int], prepared: Prepared, text: str, config: ExtractionConfig
+) -> str:
+    """Return the chosen runs of a marked tree as text or Markdown; `text` where nothing is chosen."""
+    blocks = read_blocks(tree, marks, chosen, prepared) or _paragraphs(without_marks(text))
     if config.format == "markdown":
         return normalize("NFC", markdown(with_code_at_the_margin(with_typed_lists(blocks))))
     return normalize("NFC", plain_text(blocks, config.blank_lines or config.extractor == "resiliparse"))
 
 
-def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
-    """Return what the extractor chooses of a marked page."""
-    if config.extractor == "resiliparse":
+def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str) -> str:
+    """Return what an extractor chooses of a marked page."""
+    if method == "resiliparse":
         html = etree.tostring(tree, encoding="unicode", method="html")
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
+    return _by_trafilatura(tree, url, config, method, config.fast)
+
+
+def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str, fast: bool) -> str:
+    """Return what trafilatura chooses of a tree, of which it takes a copy of its own."""
     options = {
         "url": url,
-        "favor_precision": config.favor_precision,
+        "favor_precision": method == "precision",
         "include_comments": False,
         "include_tables": config.tables,
-        "fast": config.fast,
+        "fast": fast,
         "deduplicate": False,
         "output_format": "txt",
     }

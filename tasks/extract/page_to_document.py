@@ -19,6 +19,7 @@ from typing import Any, Final
 import pyarrow as pa
 import xxhash
 
+from tasks.dataset.rules import limit_in_32_bits
 from tasks.extract.charset import decode
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.encodings import REPLACEMENT
@@ -46,6 +47,9 @@ EXTRACT_SIGNALS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         "guessed_wanted_share": pa.float32(),
         "robots": pa.list_(pa.string()),
         "n_chars": pa.int64(),
+        "kind": pa.string(),
+        "method": pa.string(),
+        "extraction_score": pa.float32(),
         "language": pa.string(),
         "language_score": pa.float32(),
     }
@@ -66,6 +70,8 @@ REASONS: Final = (
     "extractor_failed",
     "no_text",
     "undecodable",
+    "extraction_score",
+    "page_kind",
 )
 """Why a page gives no document, as far as it is decided here. The decisions of the extract stage have two more kinds,
 each alone on its record:
@@ -167,7 +173,8 @@ def page_to_document(
         "date": page.date,
     }
     language = {name: signals[name] for name in ("language", "language_score")}
-    content = {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())}
+    found = {name: signals[name] for name in ("kind", "method", "extraction_score")}
+    content = {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())} | found
     return ExtractedPage(head | language | content | asdict(metadata) | {"source_id": None}, [], signals)
 
 
@@ -235,7 +242,7 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
         # The extractor is not ours and meets unforeseen pages: whatever it raises is a reason against this page only.
         text, reason = "", "extractor_failed"
     else:
-        reason = "no_text" if len(text.strip()) < config.min_text_chars else ""
+        reason = "no_text" if len(text.strip()) < config.min_text_chars else _content_reason(signals, config)
         if text.count(REPLACEMENT) > _MAX_REPLACED * len(text):
             reason = "undecodable"
     signals["n_chars"] = len(text)
@@ -243,6 +250,13 @@ def _read(page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tupl
         raise _UnusableError(reason)
     signals["language"], signals["language_score"] = identify(text)
     return text, metadata
+
+
+def _content_reason(signals: dict[str, Any], config: ExtractionConfig) -> str:
+    """Return why the kind of a page or the score of its text rules it out, "" if they do not."""
+    if (score := signals["extraction_score"]) is not None and score < limit_in_32_bits(config.min_score):
+        return "extraction_score"
+    return "page_kind" if signals["kind"] in config.drop_kinds else ""
 
 
 def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionConfig) -> tuple[str, PageMetadata]:
@@ -254,7 +268,10 @@ def _extract(html: str, page: Page, signals: dict[str, Any], config: ExtractionC
     signals["robots"] = metadata.robots
     if not set(config.drop_robots).isdisjoint(metadata.robots):
         raise _UnusableError("robots")
-    return storable(main_text(tree, html, page.url, config)), metadata
+    found = main_text(tree, html, page.url, config)
+    score = None if found.score is None else limit_in_32_bits(found.score)  # as its column stores it
+    signals |= {"kind": found.kind, "method": found.method, "extraction_score": score}
+    return storable(found.text), metadata
 
 
 def storable(text: str) -> str:

@@ -10,17 +10,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.dataset.rules import Bools, Rule, Threshold, is_one_of, stored_reasons
+from tasks.dataset.rules import Bools, Rule, Threshold, is_one_of, limit_in_32_bits, stored_reasons
 from tasks.extract.config import ExtractionConfig
 
-RULE_FIELDS = ("urls.min_soft_words", "guess_languages", "drop_robots")
+RULE_FIELDS = ("urls.min_soft_words", "guess_languages", "drop_robots", "min_score", "drop_kinds")
 """Fields of `ExtractionConfig` that `extract_rules` reads."""
 
 
 def extract_rules(config: ExtractionConfig) -> tuple[Rule, ...]:
     """Return what the extract stage decides by signals of a page."""
     soft_words = Threshold("url_soft_words", "url_soft_words", ">=", config.urls.min_soft_words)
-    return (soft_words, GuessedLanguage(config.guess_languages or ()), AsksOfRobots(config.drop_robots))
+    score = Threshold("extraction_score", "extraction_score", "<", limit_in_32_bits(config.min_score))
+    return (
+        soft_words,
+        GuessedLanguage(config.guess_languages or ()),
+        AsksOfRobots(config.drop_robots),
+        score,
+        IsOfKind(config.drop_kinds),
+    )
 
 
 @dataclass(frozen=True)
@@ -66,3 +73,22 @@ class AsksOfRobots:
     def explain(self, row: Mapping[str, Any]) -> str:
         """Return e.g. `robots: asks for noai`."""
         return f"{self.name}: asks for {', '.join(d for d in row['robots'] or () if d in self.directives)}"
+
+
+@dataclass(frozen=True)
+class IsOfKind:
+    """Fails a page of one of these kinds; a page whose kind was not told does not fail."""
+
+    kinds: tuple[str, ...]
+    """Of `PAGE_KINDS`."""
+
+    name = "page_kind"
+    columns = ("kind",)
+
+    def failing(self, table: pa.Table) -> Bools:
+        """Return which pages fail."""
+        return is_one_of(table["kind"], self.kinds)
+
+    def explain(self, row: Mapping[str, Any]) -> str:
+        """Return e.g. `page_kind: listing`."""
+        return f"{self.name}: {row['kind']}"

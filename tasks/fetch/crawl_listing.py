@@ -23,6 +23,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
 from tasks.base.plain_data import parse_json
+from tasks.dataset.secrets_in_addresses import NO_SECRET
 from tasks.documents.columns import ColumnsConfig
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.source_files import SourceKind
@@ -67,7 +68,7 @@ Warcs = int | str | tuple[int, ...] | WarcSample | None
 class SourceConfig(Config):
     """Where pages come from."""
 
-    base: str = Field(default=OFFICIAL_BASE, min_length=1)
+    base: str = Field(default=OFFICIAL_BASE, min_length=1, json_schema_extra=NO_SECRET)
     """A crawl in Common Crawl's layout (https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder), or a
     file, a folder or a glob of WARC, WET, JSON lines or Parquet files."""
     kind: SourceKind | None = None

@@ -7,7 +7,8 @@ Notable:
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -67,7 +68,7 @@ def run(context: PartContext) -> Iterator[Output]:
         yield Output(decisions=_decision(source, path, [reason]), counters=counters)
         return
     row = {"name": id_prefix(source, path), "path": path, "crawl": source.crawl, **arrived}
-    row |= {"clipped": source.bytes_per_warc is not None, "limit": context.job.config.get("limit") and _limit(context)}
+    row |= {"clipped": source.bytes_per_warc is not None, "limit": context.job.limit}
     counters = {name: signals.get(name, 0) for name in ("bytes", "wrong_digests")}
     counters["damaged"] = int(signals.get("damaged_at") is not None)
     yield Output(
@@ -105,16 +106,9 @@ def _fetch_documents(context: PartContext) -> tuple[dict[str, Any], dict[str, An
     return {"bytes": size, "digest": content}, {"bytes": size}
 
 
-def _limit(context: PartContext) -> int:
-    """Return how many documents of the file are to be read."""
-    source, path = job_source(context.job)
-    files = source_files(source)
-    return document_share(context.job.config["limit"], len(files), files.index(path))
-
-
 def columns(context: PartContext) -> pa.Schema:
     """Return the columns of its row; how many documents are to be read stands there where the recipe limits them."""
-    limit = [pa.field("limit", pa.int64())] if context.job.config.get("limit") else []
+    limit = [pa.field("limit", pa.int64())] if context.job.limit else []
     return pa.schema([*WARCS, *limit])
 
 
@@ -148,13 +142,7 @@ def _parts(context: DatasetContext) -> list[PartInput]:
     source = SourceConfig.model_validate(context.source)
     fingerprint = context.upstream.get("wanted")
     if source.select is None or fingerprint is None:
-        files = source_files(source)
-        if source.limit is None:
-            return [PartInput(path, content_digest_of(source, path)) for path in files]
-        shares = {path: document_share(source.limit, len(files), place) for place, path in enumerate(files)}
-        return [
-            PartInput(path, digest([content_digest_of(source, path), share])) for path, share in shares.items() if share
-        ]
+        return _limited(source_files(source), source.limit, partial(content_digest_of, source))
     context.log(f"to fetch: {fetch_cost(context.store, fingerprint, source.select).in_words()}")
     if missing := context.manifests["wanted"].counters.get("urls_not_in_index", 0):
         context.log(f"{missing:,} addresses of source.select.urls are not in the index")
@@ -164,7 +152,15 @@ def _parts(context: DatasetContext) -> list[PartInput]:
             f"source.select: the index of {source.crawl} has no page that meets all conditions in the WARC files that"
             f" source.warcs names ({source.warcs}): ask for more of them, or for less of each page."
         )
-    return [PartInput(path, wanted[path]) for path in source_files(source) if path in wanted]
+    return _limited([path for path in source_files(source) if path in wanted], source.limit, wanted.__getitem__)
+
+
+def _limited(files: Sequence[str], limit: int | None, content: Callable[[str], str]) -> list[PartInput]:
+    """Return a part for each file, or for each of which something is to be read; `content` gives a file's digest."""
+    if limit is None:
+        return [PartInput(path, content(path)) for path in files]
+    shares = {path: document_share(limit, len(files), place) for place, path in enumerate(files)}
+    return [PartInput(path, digest([content(path), share]), limit=share) for path, share in shares.items() if share]
 
 
 def _check_failures(failed: Sequence[PartJob], count: int) -> None:

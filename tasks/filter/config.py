@@ -39,8 +39,9 @@ class FilterConfig(Config):
     """Which documents are kept."""
 
     profiles: tuple[ProfileName, ...] = ("fineweb",)
-    """Sets of rules a document must pass: gopher, c4, fineweb (which has both), datatrove, fineweb2, dclm; with none,
-    any passes."""
+    """Sets of rules a document must pass: gopher, c4, fineweb (which has both), datatrove, fineweb2, dclm, and
+    structured, which is fineweb over the prose and the default where `extract.format` is markdown; with none, any
+    passes."""
     languages: tuple[LanguageCode, ...] = ("en",)
     """Languages to keep, as ISO 639-1 codes; none keeps every language."""
     min_language_score: float = Field(default=0.65, ge=0, le=1)
@@ -53,7 +54,8 @@ class FilterConfig(Config):
     """YAML file of each language's stop words; a language that it lacks is held to the English ones."""
     clean_lines: bool = True
     """Whether a kept document goes on with the text that its profile's line cleaning leaves: C4's, where a profile has
-    C4's rules, or DCLM's. With both, the second cleans what the first leaves, in the order of the profiles."""
+    C4's rules, DCLM's, or that of structured. With several, the second cleans what the first
+    leaves, in the order of the profiles."""
 
     rules: tuple[OwnCode, ...] = ()
     """Rules of your own: FILE.py:NAME or MODULE:NAME, a path relative to the recipe's file; see docs/extending.md."""

@@ -19,6 +19,7 @@ DECISIONS = decisions_schema(
     [
         pa.field("language", pa.string()),
         pa.field("language_score", pa.float32()),
+        pa.field("kind", pa.string()),  # of page, as extraction found it
         *(pa.field(name, kind) for name, kind in SIGNALS.items()),
     ]
 )
@@ -38,6 +39,7 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
     texts, languages = documents["text"].to_pylist(), documents["language"].to_pylist()
     measured = [measure(text, language, config, stop_words) for text, language in zip(texts, languages, strict=True)]
     columns = {name: documents[name] for name in ("id", "language", "language_score")}
+    columns["kind"] = documents["kind"] if "kind" in documents.column_names else pa.nulls(len(documents), pa.string())
     columns |= measure_own(config, documents)
     columns |= {name: pa.array([m.signals[name] for m in measured], kind, safe=False) for name, kind in SIGNALS.items()}
     schema = _decisions(config)
@@ -63,7 +65,7 @@ def _decisions(config: FilterConfig) -> pa.Schema:
 
 STAGE = Stage(
     name="filter",
-    version=3,
+    version=4,
     upstream=(Upstream("extract"),),
     config_of=lambda recipe: recipe.filter,
     rows=DOCUMENTS,

@@ -18,6 +18,7 @@ from tasks.filter.rules.dclm_lines import remove_lines, strip_addresses
 from tasks.filter.rules.fineweb import measure_fineweb, measure_fineweb2
 from tasks.filter.rules.gopher_quality import measure_quality
 from tasks.filter.rules.gopher_repetition import measure_repetition
+from tasks.filter.rules.structured import measure_structured, remove_notices
 from tasks.filter.stop_word_lists import StopWords, builtin_stop_words
 from tasks.filter.text_units import TextUnits
 
@@ -36,17 +37,19 @@ def measure(text: str, language: str, config: FilterConfig, stop_words: StopWord
     units = TextUnits(text)
     cleaned = clean_lines(units)
     of_dclm, dclm_text = measure_dclm(units)
+    stops = (stop_words or builtin_stop_words()).of(language)
     signals = {
-        **measure_quality(units, (stop_words or builtin_stop_words()).of(language)),
+        **measure_quality(units, stops),
         **measure_repetition(units),
         **cleaned.signals,
         **measure_fineweb(cleaned),
         **measure_fineweb2(units),
         **of_dclm,
     }
+    signals |= measure_structured(units, stops, signals)
     cleaned_once: dict[Cleaning, str] = {"c4": cleaned.text, "dclm": dclm_text}
     for order, cleaning in enumerate(cleanings(config)):
-        text = _clean(text, cleaning) if order else cleaned_once[cleaning]
+        text = cleaned_once[cleaning] if not order and cleaning in cleaned_once else _clean(text, cleaning)
     return Measured(text, {name: signals[name] for name in SIGNALS})
 
 
@@ -59,4 +62,6 @@ def cleanings(config: FilterConfig) -> tuple[Cleaning, ...]:
 def _clean(text: str, cleaning: Cleaning) -> str:
     if cleaning == "c4":
         return clean_lines(TextUnits(text)).text
+    if cleaning == "notices":
+        return remove_notices(text)
     return remove_lines(TextUnits(strip_addresses(text))).text

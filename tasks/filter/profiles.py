@@ -10,6 +10,7 @@ Notable:
   which counts distinct stop words and takes other marks for the end of a line. They share all other rules.
 - `fineweb2` has the rules of FineWeb2, where paragraphs, short lines and C4 have no part. Its thresholds here are those
   for English; FineWeb2 has its own for each language, which a recipe gives as `language_thresholds`.
+- `structured` is our own, for Markdown: FineWeb's rules over the prose (see `structured`).
 - `dclm` shares no signal with the others: it reads Gopher's rules its own way (see `dclm`).
 - Ratios are 64-bit floats, so that a decision from a stored signal is the decision from the text.
 """
@@ -20,10 +21,10 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from tasks.dataset.rules import Threshold
-from tasks.filter.rules import c4, dclm, fineweb, gopher_quality, gopher_repetition
+from tasks.filter.rules import c4, dclm, fineweb, gopher_quality, gopher_repetition, structured
 
-ProfileName = Literal["gopher", "c4", "fineweb", "datatrove", "fineweb2", "dclm"]
-Cleaning = Literal["c4", "dclm"]
+ProfileName = Literal["gopher", "c4", "fineweb", "datatrove", "fineweb2", "dclm", "structured"]
+Cleaning = Literal["c4", "dclm", "notices"]
 
 SIGNALS: Final[Mapping[str, pa.DataType]] = (
     gopher_quality.SIGNALS
@@ -32,6 +33,7 @@ SIGNALS: Final[Mapping[str, pa.DataType]] = (
     | fineweb.SIGNALS
     | fineweb.FINEWEB2_SIGNALS
     | dclm.SIGNALS
+    | structured.SIGNALS
 )
 """Every signal that `measure` gives, with the type of its Parquet column, in column order."""
 
@@ -64,8 +66,15 @@ PROFILES: Final[Mapping[ProfileName, tuple[Threshold, ...]]] = {
         *fineweb.FINEWEB2_RULES,
     ),
     "dclm": dclm.RULES,
+    "structured": structured.RULES,
 }
 """The rules of each profile, by its name."""
 
-CLEANINGS_OF: Final[Mapping[ProfileName, Cleaning]] = {"c4": "c4", "fineweb": "c4", "datatrove": "c4", "dclm": "dclm"}
-"""Which profiles change the text of a document, and how: by C4's line cleaning, or by DCLM's."""
+CLEANINGS_OF: Final[Mapping[ProfileName, Cleaning]] = {
+    "c4": "c4",
+    "fineweb": "c4",
+    "datatrove": "c4",
+    "dclm": "dclm",
+    "structured": "notices",
+}
+"""Which profiles change the text of a document, and how: by C4's line cleaning, by DCLM's, or by our own."""

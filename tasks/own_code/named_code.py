@@ -13,6 +13,7 @@ import importlib.util
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,12 @@ def _is_name(value: str) -> str:
     return value
 
 
-OwnCode = Annotated[str, AfterValidator(_is_name)]
+@dataclass(frozen=True)
+class NamesCode:
+    """Marks a field whose values name code, or something built in."""
+
+
+OwnCode = Annotated[str, AfterValidator(_is_name), NamesCode()]
 """Names a thing in a Python file, by path, or in an installed module."""
 
 
@@ -50,6 +56,11 @@ def _parsed(value: str) -> _Named:
     head, newline, source = value.partition("\n")
     place, _, name = head.rpartition(":")
     return _Named(place, name, source if newline else None)
+
+
+def is_code(value: str) -> bool:
+    """Return whether a value names code, and nothing that is built in."""
+    return bool(_parsed(value).place)
 
 
 def is_pinned(value: str) -> bool:

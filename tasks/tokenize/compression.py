@@ -19,6 +19,7 @@ from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenize.encoding import VALIDATION, TokensConfig, encode_batch, split_of
 from tasks.tokenize.mixture import OWN, SourceName
 from tasks.tokenize.tokenizer_files import read_tokenizer
+from tasks.tokenize.tokenizer_training import encoder
 
 COMPRESSION = pa.schema(
     [
@@ -44,14 +45,13 @@ class CompressionConfig(Config):
 def named_tokenizer(name: str, data: bytes) -> Tokenizer:
     """Return a tokenizer from its file's content. Raises `UsageError` that names the field where it is none."""
     try:
-        tokenizer = Tokenizer.from_str(data.decode())
+        tokenizer = encoder(data.decode())
     except Exception as error:  # the binding raises bare Exception
         raise UsageError(
             f"compression.tokenizers.{name} is not a tokenizer.json of the tokenizers library: {error}."
         ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
     return tokenizer
 
 

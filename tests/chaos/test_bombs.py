@@ -80,6 +80,7 @@ SLOW: dict[str, Callable[[], bytes]] = {
     "nested formatting": lambda: html(b"<p><b><i><u>" * 300_000),
     "nested tables": lambda: html(b"<table><tr><td>x" * 20_000),
     "nested lists": lambda: html(b"<ul><li>item text here" * 24_000),
+    "nested lists with classes": lambda: html(b'<ul class="menu"><li class="item">x' * 12_000),
     "nests side by side": lambda: html((b"<div>" * 200 + b"text" + b"</div>" * 200) * 240),
     "an attribute of 5 MB": lambda: html(b'<p class="' + b"x " * 2_500_000 + b'">text</p>'),
     "300,000 attributes": lambda: html(b"<p " + b" ".join(b"a%d=1" % i for i in range(300_000)) + b">text</p>"),

@@ -1,4 +1,4 @@
-"""What tests of readers of a store share: a store in which the real stages have run."""
+"""What tests of flows share: a store in which the real stages have run, and a corpus for trainings."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 from tests.flows.report_stores import synthetic_web_run
+from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +23,9 @@ def copied(crawled: tuple[Store, RunRecord], tmp_path: Path) -> tuple[Store, Run
     """The same to change."""
     shutil.copytree(crawled[0].root, tmp_path / "store")
     return Store(str(tmp_path / "store")), crawled[1]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
+    """A tiny corpus, written once."""
+    return make_tiny_corpus(tmp_path_factory.mktemp("corpus"))

@@ -143,6 +143,18 @@ def test_a_limit_reads_so_many_and_is_not_redone(tmp_path: Path) -> None:
     assert ids == ["a:0", "a:1", "b:0"]
 
 
+def test_a_limit_is_shared_by_the_files_with_selected_pages(tmp_path: Path, crawl: list[IndexedPage]) -> None:
+    last = [page for page in crawl if page.warc == crawl[-1].warc]
+    (tmp_path / "urls.txt").write_text("\n".join(page.url for page in last))
+    inputs = set()
+    for limit in (1, 2):
+        select = {"urls": str(tmp_path / "urls.txt")}
+        carried = Carried(tmp_path / "s", tmp_path / "web", "extract", select=select, limit=limit)
+        assert len(carried.rows("extract")) == limit
+        inputs |= {part.inputs for part in carried.manifests["fetch"].parts}
+    assert len(inputs) == 2, "a part of one limit is not taken for that of another"
+
+
 def test_a_changed_file_is_read_again_and_the_others_are_not(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_lines(tmp_path / "docs" / f"{name}.jsonl", TEXTS[:3] if name == "a" else TEXTS[3:])

@@ -114,12 +114,16 @@ FAMILIES: dict[str, Family] = {
     **{f"dclm_duplicate_{n}_gram": page_and_phrase(n) for n in range(5, 11)},
     "dclm_removed_words": lambda k: [(" ".join(WORDS[:95]), 1), ("\nMenu", k)],
 }
-"""For each rule a text that grows with k."""
+"""For each rule a text that grows with k; a rule over the prose has that of the rule over the whole text."""
+FAMILIES |= {f"prose_{name}": family for name, family in FAMILIES.items()} | {
+    "prose_gopher_hashes": page_and("C#"),
+    "prose_fineweb_duplicate_line_chars": lambda k: [(numbered(20, "."), 1), ("\n" + "x" * k + " and so on.", 2)],
+}
 
 MAX_PARAMETER = 400
 CONFIGS = {
     name: FilterConfig(profiles=(name,), languages=(), min_language_score=0)
-    for name in ("fineweb", "datatrove", "fineweb2", "dclm")
+    for name in ("fineweb", "datatrove", "fineweb2", "dclm", "structured")
 }
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ PROOFS = {
 
 def steps(target: str) -> list[tuple[str, str]]:
     """The instructions that make an image, with those of the images that it is made from."""
-    parser = DockerfileParser(path=str(ROOT / "infra" / "containers" / "Containerfile"), cache_content=True)
+    container_file = ROOT / "infra" / "containers" / "Containerfile"
+    parser = DockerfileParser(fileobj=BytesIO(container_file.read_bytes()))
     by_stage: dict[str, list[tuple[str, str]]] = {}
     current: list[tuple[str, str]] = []
     for entry in parser.structure:

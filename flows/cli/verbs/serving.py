@@ -28,15 +28,17 @@ def serve(
     Further options go to the server: `python -m model.serve --help` lists them.
     """
     from flows.store.exported_model import exporting_run, local_model, run_on_model
-    from flows.store.span_index import span_index
 
     if key_file:
         os.environ["SLUICE_API_KEY"] = _key(key_file)
     place = open_store(store)
     arguments = [f"--host={host}", f"--port={port}", *context.args]
-    with local_model(place) as model:
+    run, folder = exporting_run(place)
+    with local_model(place, folder) as model:
         if sources:
-            index = span_index(place, exporting_run(place)[0], model, lambda text: messages.print(text, markup=False))
+            from flows.store.span_index import span_index
+
+            index = span_index(place, run, model, lambda text: messages.print(text, markup=False))
             arguments.append(f"--span-index={index}")
         if code := run_on_model("model.serve", model, arguments):
             sys.exit(code)

@@ -75,7 +75,7 @@ class CDecoder:
     ) -> None:
         """Take at most `most_rows` rows a pass, and `slots` of them wanted."""
         shape = weights.shape
-        self.slots, self.context, self.vocab_size = slots, context, shape.vocab_size
+        self.slots, self.context, self.vocab_size, self._most_rows = slots, context, shape.vocab_size, most_rows
         self._forward = _library().forward
         self._kept: list[object] = []
         """What the structures point to."""
@@ -132,6 +132,10 @@ class CDecoder:
     def forward(self, rows: Rows) -> Tensor:
         """Store the rows' keys and values and return float32 logits (wanted, vocabulary), valid until the next pass."""
         n_rows, n_wanted = len(rows.tokens), len(rows.wanted)
+        if n_rows > self._most_rows or n_wanted > self.slots:  # in C it would write beyond its memory
+            raise ValueError(
+                f"at most {self._most_rows} rows and {self.slots} wanted ones: got {n_rows} and {n_wanted}"
+            )
         ids = ctypes.c_int32 * n_rows
         self._forward(
             ctypes.byref(self._model),

@@ -1,7 +1,7 @@
 """One answer as it comes: tokens become text, calls of tools and log-probabilities."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from model.data.chat_format import ChatFormat, ToolCall
 from model.inference.requests import TokenEvent
@@ -43,14 +43,14 @@ class Choice:
     calls: ToolCallReader | None
     tokens: int = 0
     """Tokens generated, a stop token included."""
-    called: bool = field(default=False)
+    called: bool = False
 
     def read(self, event: TokenEvent) -> Piece:
         """Return what an event adds to the answer."""
-        is_stop = event.finish_reason == "stop"
         self.tokens += event.token_id is not None
-        text = "" if event.token_id is None or is_stop else self.stream.push(event.token_id)
-        logprobs = () if is_stop or event.logprob is None else (self.token_logprob(event),)
+        token = event.shown_id
+        text = "" if token is None else self.stream.push(token)
+        logprobs = () if token is None or event.logprob is None else (self.token_logprob(event),)
         reason: str | None = "stop" if self.stream.stopped else event.finish_reason
         if reason is not None:
             text += self.stream.finish()

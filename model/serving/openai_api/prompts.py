@@ -83,7 +83,7 @@ def completion_prompts(request: CompletionRequest, model: ServedModel) -> Asked:
     prompts = []
     for prompt in request.prompts:
         if isinstance(prompt, str):
-            prompts.append([model.chat.end_of_text, *model.chat.encode(prompt)])
+            prompts.append(model.chat.document(prompt))
         elif max(prompt) < model.vocab_size:
             prompts.append(prompt)
         else:

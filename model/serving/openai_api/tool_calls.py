@@ -5,9 +5,10 @@ known; what stands between markers and is no call is handed on as the text that 
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from model.data.chat_format import CALL, END_OF_CALL, ToolCall
+from model.inference.text_stream import overlap
 
 
 @dataclass
@@ -15,7 +16,7 @@ class ToolCallReader:
     """Divides a stream of text into text and calls."""
 
     _rest: str = ""
-    _in_call: bool = field(default=False)
+    _in_call: bool = False
 
     def feed(self, text: str) -> list[str | ToolCall]:
         """Take the next piece of text; return what is whole of it."""
@@ -29,7 +30,7 @@ class ToolCallReader:
                 self._rest, self._in_call = after, not self._in_call
                 continue
             if not self._in_call:
-                held = _length_of_beginning(self._rest, marker)
+                held = overlap(self._rest, marker)
                 found.append(self._rest[: len(self._rest) - held])
                 self._rest = self._rest[len(self._rest) - held :]
             return [piece for piece in found if piece]
@@ -50,8 +51,3 @@ def _call_or_text(text: str) -> str | ToolCall:
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return CALL + text + END_OF_CALL
     return ToolCall(name, json.dumps(arguments, ensure_ascii=False))
-
-
-def _length_of_beginning(text: str, marker: str) -> int:
-    """Return how many characters at the end of `text` are the beginning of `marker`."""
-    return next((size for size in range(len(marker) - 1, 0, -1) if text.endswith(marker[:size])), 0)

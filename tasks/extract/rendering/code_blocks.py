@@ -28,7 +28,6 @@ _NO_LANGUAGE = frozenset(
         "default",
         "fallback",
         "highlight",
-        "html5",
         "none",
         "nohighlight",
         "no-highlight",
@@ -43,7 +42,7 @@ _NO_LANGUAGE = frozenset(
         "wrapper",
         "block",
     ]
-) - {"html5"}
+)
 _NAME = re.compile(r"[a-z][\w+#.-]{0,19}")
 _NUMBERS = re.compile(r"[\d\s|:.-]+")
 _INVISIBLE = str.maketrans({"\u00a0": " ", "\u200b": None, "\ufeff": None, "\u00ad": None, "\r": None})

@@ -2,7 +2,8 @@
 
 Notable:
 - Only what holds a chosen run is walked. A run is taken whole, so no sentence is torn.
-- A table of data and a block of code are taken whole too where the extractor chose most of them.
+- A block of code is taken whole too, and so is a table of data of which a quarter was chosen; of another the
+  chosen cells.
 - Beyond `_MOST_NESTING` lists and quotations in each other the boxes are left out and the text stays.
 """
 
@@ -15,7 +16,7 @@ from tasks.extract.rendering.blocks import Block, Code, Heading, Inline, List, P
 from tasks.extract.rendering.code_blocks import code_language, code_text
 from tasks.extract.rendering.inline_text import LINE_BREAK, one_line, paragraphs
 from tasks.extract.rendering.kept_structure import left_out
-from tasks.extract.rendering.marks import BREAKS_LINE, UNSEEN, Marks, only_marks, without_marks
+from tasks.extract.rendering.marks import BREAKS_LINE, UNSEEN, Marks, marks_in, only_marks, without_marks
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
@@ -23,6 +24,7 @@ _INLINE_CODE = frozenset(("code", "kbd", "samp", "tt"))
 _PERMALINKS = frozenset("#¶§🔗")
 _NOT_IN_A_TITLE = (*_HEADINGS, "p", "ul", "ol", "table", "pre", "blockquote")
 _MOST_NESTING = 10
+_ENOUGH_CHOSEN = 0.25
 _MOST_COLUMNS = 100
 _MOST_START = 999_999
 
@@ -30,7 +32,7 @@ _MOST_START = 999_999
 def read_blocks(body: etree._Element, marks: Marks, chosen: Set[int], prepared: Prepared) -> list[Block]:
     """Return the blocks of the runs with the `chosen` marks in `body`, in their order in the page."""
     holders = _holders(marks, chosen)
-    others = {number for number in left_out(body, holders) if number < len(marks.places)}
+    others = {number for number in left_out(body, chosen, holders) if number < len(marks.places)}
     holders |= _holders(marks, others)
     return _Reader(chosen | others, holders, prepared).read(body)
 
@@ -106,6 +108,11 @@ class _Reader:
         else:
             self._walk(element, blocks, run)
 
+    def _share_chosen(self, element: etree._Element) -> float:
+        """Return the share of the marks in an element that were chosen."""
+        numbers = marks_in("".join(element.itertext()))
+        return sum(number in self._chosen for number in numbers) / max(1, len(numbers))
+
     def _is_list(self, element: etree._Element) -> bool:
         return self._tag(element) in _LISTS and any(self._tag(child) == "li" for child in element)
 
@@ -161,10 +168,11 @@ class _Reader:
         if caption is not None and caption in self._holders and (title := self._line(caption)):
             blocks.append(Paragraph(title))
         rows = []
+        all_cells = self._share_chosen(element) >= _ENOUGH_CHOSEN
         for row in element.iterdescendants("tr"):
             cells: list[Inline] = []
             for cell in row.iterchildren("td", "th"):
-                cells.append(self._line(cell))
+                cells.append(self._line(cell) if all_cells or cell in self._holders else ())
                 cells += [()] * min(_number(cell.get("colspan"), 1) - 1, _MOST_COLUMNS - len(cells))
             if any(cells):
                 rows.append(tuple(cells))

@@ -42,7 +42,9 @@ RULES: Final = (
     Threshold("c4_sentences", "c4_sentences", "<", 5),
 )
 
-_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+CITATION: Final = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+"""What is deleted from a line."""
+
 _SOUGHT = ("[", "{", "lorem ipsum", "javascript", *POLICY_PHRASES)
 
 
@@ -77,7 +79,7 @@ def clean_lines(units: TextUnits) -> CleanedLines:
         if marked:
             original = line
             if "[" in line:
-                line = _CITATION.sub("", line)
+                line = CITATION.sub("", line)
             lowered = line.lower()
             lorem_ipsum += "lorem ipsum" in lowered
             if "javascript" in lowered:

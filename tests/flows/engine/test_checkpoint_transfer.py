@@ -17,17 +17,11 @@ from model.checkpoints.folders import fault_of
 from model.pretrain import pretrain
 from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
-from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus, read_metrics
+from tests.model.tiny_corpus import TinyCorpus, read_metrics
 from tests.model.training.test_training_loop import losses
 
 LOGGER = logging.getLogger(__name__)
 PLACE = "models/tiny"
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
-    """A tiny corpus, written once."""
-    return make_tiny_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")

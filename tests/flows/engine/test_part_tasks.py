@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -92,10 +93,15 @@ def test_groups_hold_every_part_once(count: int, workers: int) -> None:
     assert all(1 <= len(group) <= 32 for group in groups)
 
 
-def giant_archive(folder: Path) -> PartJob:
-    """The extraction of a page of ninety thousand elements, which the recipe lets in, between two small ones."""
-    giant = http_response(b"<html><body>" + b"<p>So many <b>words</b> of no use to anybody at all.</p>" * 45_000)
-    content = members([page(1), record(giant, url="https://tolvane.example/giant"), page(2)])
+GIANT = b"<p>So many <b>words</b> of no use to anybody at all.</p>" * 45_000
+ONE_PARAGRAPH_OF_LINKS = b"<p>" + (b"<a href=/x>a link</a> " + b"and words, and more words, " * 10) * 20_000
+"""While it joins the pieces of this paragraph's text, the extractor stays in C code for seconds."""
+
+
+def archive_around(body: bytes, folder: Path, **config: Any) -> PartJob:
+    """The extraction of a page with this body between two small ones."""
+    giant = record(http_response(b"<html><body>" + body), url="https://tolvane.example/giant")
+    content = members([page(1), giant, page(2)])
     (folder / WARC).parent.mkdir(parents=True)
     (folder / WARC).write_bytes(content)
     return PartJob(
@@ -104,7 +110,7 @@ def giant_archive(folder: Path) -> PartJob:
         fingerprint="f" * 16,
         index=0,
         inputs="inputs",
-        config=ExtractionConfig(max_elements=1_000_000).model_dump(mode="json"),
+        config=ExtractionConfig(max_elements=1_000_000, **config).model_dump(mode="json"),
         upstream={"fetch": "0" * 16},
         source={"base": str(folder), "crawl": "CC-MAIN-2026-45"},
         file=WARC,
@@ -113,21 +119,33 @@ def giant_archive(folder: Path) -> PartJob:
 
 def test_a_page_that_kills_its_worker_becomes_a_decision(server: None, tmp_path: Path) -> None:
     """The giant does not fit a worker of 300 MB; the other pages go on."""
-    job = giant_archive(tmp_path)
+    reasons = reasons_of_giant(archive_around(GIANT, tmp_path), RunSettings(worker_memory_gib=0.3))
+    assert reasons == ["extractor_memory"]
+
+
+def test_a_page_that_holds_c_code_becomes_a_decision(server: None, tmp_path: Path) -> None:
+    """The page's own time does not reach it there; the worker's limit without progress does."""
+    job = archive_around(ONE_PARAGRAPH_OF_LINKS, tmp_path, max_page_seconds=1000)
+    assert reasons_of_giant(job, RunSettings(stall_seconds=1)) == ["extractor_stall"]
+
+
+def reasons_of_giant(job: PartJob, settings: RunSettings) -> list[str]:
+    """Build the part; the reasons against the giant, while the pages around it are kept."""
 
     @flow
     def one_part() -> None:
-        build_part(job, RunSettings(store=job.store, worker_memory_gib=0.3), Event())
+        build_part(job, settings, Event())
 
     one_part()
-    decisions = pq.read_table(tmp_path / "store" / "decisions" / "extract" / ("f" * 16)).to_pylist()
-    assert [row["reasons"] for row in decisions if "giant" in row["url"]] == [["extractor_memory"]]
-    assert len(decisions) == 3 and sum(row["kept"] for row in decisions) == 2
+    [decisions] = Path(job.store).glob("decisions/extract/*/*.parquet")
+    rows = pq.read_table(decisions).to_pylist()
+    assert [(len(row["reasons"]), row["kept"]) for row in rows] == [(0, True), (1, False), (0, True)]
+    return list(rows[1]["reasons"])
 
 
 def test_the_clock_of_a_part_condemns_no_page(server: None, tmp_path: Path) -> None:
     """Whatever page is being read when a part's time is up, it is the part that takes too long."""
-    job = giant_archive(tmp_path)
+    job = archive_around(GIANT, tmp_path)
 
     @flow
     def one_part() -> None:

@@ -9,7 +9,7 @@ from flows.engine.programs import run_to_its_end
 from flows.launch.training_command import training_command
 from flows.recipe.launch_config import LaunchConfig
 from flows.recipe.settings import RunSettings
-from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus, read_metrics
+from tests.model.tiny_corpus import TinyCorpus, read_metrics
 
 pytest.importorskip("accelerate")
 
@@ -23,12 +23,6 @@ num_machines: 1
 num_processes: 4
 machine_rank: 0
 """
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
-    """A tiny corpus, written once."""
-    return make_tiny_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import kubernetes_validate
@@ -13,6 +12,8 @@ from prefect.logging import disable_run_logger
 from pydantic import ValidationError
 
 from flows.engine.programs import run_to_its_end
+from flows.launch.follower import NoAnswer
+from flows.launch.kubernetes_job import Followed
 from flows.launch.kubernetes_manifest import kubernetes_job
 from flows.launch.training_command import training_command
 from flows.recipe.launch_config import KubernetesConfig, LaunchConfig
@@ -20,7 +21,9 @@ from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, UsageError
 from tests.conftest import ROOT
 from tests.flows.launch.small_kubernetes import SCHEMA, SmallKubernetes, small_kubernetes
-from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus, read_metrics
+from tests.flows.launch.trainings import config_of, wait_for
+from tests.model.tiny_corpus import TinyCorpus
+from tests.model.training.test_training_loop import losses
 
 
 def launch_on(mount: Path, machines: int = 1, **fields: object) -> LaunchConfig:
@@ -66,10 +69,17 @@ def test_a_store_outside_the_mount_is_refused(tmp_path: Path) -> None:
         training_command("model.pretrain", tmp_path / "config.json", launch, RunSettings(store=str(tmp_path)))
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
-    """A tiny corpus, written once."""
-    return make_tiny_corpus(tmp_path_factory.mktemp("corpus"))
+def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.launch.follower._LONGEST_SILENCE_SECONDS", 0)
+    monkeypatch.setattr("flows.launch.follower.POLL_SECONDS", 0)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with small_kubernetes(tmp_path):
+        pass
+    settings = RunSettings(store=str(tmp_path))
+    *_, manifest = training_command("model.pretrain", tmp_path / "config.json", launch_on(tmp_path), settings)
+    with pytest.raises(NoAnswer, match="does not answer"):
+        Followed(Path(manifest)).start()
 
 
 @pytest.fixture
@@ -83,25 +93,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallKu
         yield running
 
 
-def config_of(corpus: TinyCorpus, tmp_path: Path, steps: int) -> Path:
-    """The config of a training, in its model's folder as a flow has it."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    return corpus.pretrain_config(folder, steps, checkpoint_every=100_000).rename(folder / "config.json")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def steps_of(config: Path) -> list[int]:
-    """The steps that were logged."""
-    return [event["step"] for event in read_metrics(config.parent / "metrics.jsonl") if event["event"] == "step"]
-
-
 def command_of(config: Path, tmp_path: Path, machines: int) -> list[str]:
     """The command that a flow runs for it."""
     return training_command("model.pretrain", config, launch_on(tmp_path, machines), RunSettings(store=str(tmp_path)))
@@ -109,19 +100,19 @@ def command_of(config: Path, tmp_path: Path, machines: int) -> list[str]:
 
 @pytest.mark.slow
 def test_two_pods_train_as_one(corpus: TinyCorpus, cluster: SmallKubernetes, tmp_path: Path) -> None:
-    config = config_of(corpus, tmp_path, 30)
+    config = config_of(corpus, tmp_path / "model", 30, checkpoint_every=100_000)
     with disable_run_logger():
         run_to_its_end(command_of(config, tmp_path, 2), config, None, "pretrain", 30, "tiny")
-    assert steps_of(config) == list(range(1, 31))
+    assert list(losses(config.parent)) == list(range(1, 31))
     assert cluster.jobs == {} and cluster.services == {} and cluster.pods == {}
 
 
 @pytest.mark.slow
 def test_a_cancelled_job_and_a_killed_follower(corpus: TinyCorpus, cluster: SmallKubernetes, tmp_path: Path) -> None:
-    config = config_of(corpus, tmp_path, 100_000)
+    config = config_of(corpus, tmp_path / "model", 100_000, checkpoint_every=100_000)
     command = command_of(config, tmp_path, 1)
     first = subprocess.Popen(command, cwd=ROOT)
-    wait_for(lambda: len(steps_of(config)) > 3)
+    wait_for(lambda: len(losses(config.parent)) > 3)
     first.kill()
     first.wait()
     second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -135,7 +126,7 @@ def test_a_cancelled_job_and_a_killed_follower(corpus: TinyCorpus, cluster: Smal
 
 @pytest.mark.slow
 def test_a_pod_that_fails_fails_the_try(corpus: TinyCorpus, cluster: SmallKubernetes, tmp_path: Path) -> None:
-    config = config_of(corpus, tmp_path, 10)
+    config = config_of(corpus, tmp_path / "model", 10, checkpoint_every=100_000)
     values = json.loads(config.read_text())
     config.write_text(json.dumps(values | {"tokens": str(tmp_path / "nowhere")}))
     with disable_run_logger(), pytest.raises(PermanentError, match="nowhere"):

@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,16 +14,12 @@ import pytest
 from flows.launch.accelerate_command import Place, accelerate_command
 from model.base.program import EXIT_BAD_INPUT, outcome_path
 from tests.conftest import ROOT
-from tests.model.tiny_corpus import TinyCorpus, make_tiny_corpus, read_metrics, start_program
+from tests.flows.launch.trainings import trainers, wait_for
+from tests.model.tiny_corpus import TinyCorpus, read_metrics, start_program
+from tests.model.training.test_training_loop import losses
 
 pytest.importorskip("accelerate")
 STEPS = 300
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
-    """A tiny corpus, written once."""
-    return make_tiny_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def start(command: list[str]) -> subprocess.Popen[str]:
@@ -45,26 +39,6 @@ def start_machines(config: Path) -> list[subprocess.Popen[str]]:
     return [start(accelerate_command(sys.executable, "model.pretrain", config, 1, None, place)) for place in places]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def steps_of(folder: Path) -> dict[int, float]:
-    """Loss of every step that was logged."""
-    return {
-        event["step"]: event["loss"] for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "step"
-    }
-
-
-def trainers(config: Path) -> list[str]:
-    """The processes that have the config on their command line."""
-    done = subprocess.run(["pgrep", "-f", str(config)], capture_output=True, text=True, check=False)
-    return done.stdout.split()
-
-
 @pytest.mark.slow
 def test_where_one_machine_dies_the_others_end_and_all_go_on_together(corpus: TinyCorpus, tmp_path: Path) -> None:
     quiet = corpus.pretrain_config(tmp_path / "quiet", STEPS, precision="float32")
@@ -72,7 +46,7 @@ def test_where_one_machine_dies_the_others_end_and_all_go_on_together(corpus: Ti
     assert code == [0, 0]
     config = corpus.pretrain_config(tmp_path / "model", STEPS, precision="float32", checkpoint_every=20)
     first, second = start_machines(config)
-    wait_for(lambda: len(steps_of(tmp_path / "model")) > 30)
+    wait_for(lambda: len(losses(tmp_path / "model")) > 30)
     second.kill()
     second.communicate()
     first.communicate(timeout=120)
@@ -80,7 +54,7 @@ def test_where_one_machine_dies_the_others_end_and_all_go_on_together(corpus: Ti
     wait_for(lambda: trainers(config) == [], 30)
     assert [machine.wait(timeout=300) for machine in start_machines(config)] == [0, 0]
     assert any(event["event"] == "resume" for event in read_metrics(tmp_path / "model" / "metrics.jsonl"))
-    assert steps_of(tmp_path / "model") == steps_of(tmp_path / "quiet")
+    assert losses(tmp_path / "model") == losses(tmp_path / "quiet")
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
@@ -88,7 +62,7 @@ def test_a_trainer_saves_a_checkpoint_when_its_launcher_ends(corpus: TinyCorpus,
     """accelerate's launcher of one process passes no signal on."""
     config = corpus.pretrain_config(tmp_path / "model", 100_000, checkpoint_every=100_000)
     launcher = start(accelerate_command(sys.executable, "model.pretrain", config, 1, None))
-    wait_for(lambda: len(steps_of(tmp_path / "model")) > 3)
+    wait_for(lambda: len(losses(tmp_path / "model")) > 3)
     launcher.send_signal(end)
     launcher.wait(timeout=60)
     wait_for(lambda: trainers(config) == [], 30)

@@ -43,6 +43,7 @@ def test_the_card_says_what_it_is(exported: Path) -> None:
     head = yaml.safe_load(page.split("---\n")[1])
     assert head["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*.parquet"}]
     assert head["language"] == ["en"] and head["size_categories"] == ["n<1K"]
+    assert all(f"| `{name}` |" in page for name in pq.read_schema(exported / "data/train-00000-of-00002.parquet").names)
     assert "name a licence on their page" in page and "directives for robots" in page
 
 
@@ -51,8 +52,16 @@ def test_croissant_names_every_file_by_its_digest(exported: Path) -> None:
     files = [entry for entry in described["distribution"] if entry["@type"] == "cr:FileObject"]
     for entry in files:
         assert hashlib.sha256((exported / entry["contentUrl"]).read_bytes()).hexdigest() == entry["sha256"]
-    columns = [field["name"] for field in described["recordSet"][0]["field"]]
-    assert columns == pq.read_schema(exported / files[0]["contentUrl"]).names
+    columns = {field["name"]: field for field in described["recordSet"][0]["field"]}
+    assert list(columns) == pq.read_schema(exported / files[0]["contentUrl"]).names
+    types = {name: columns[name]["dataType"] for name in ("date", "language_score", "extraction_score", "robots")}
+    assert types == {
+        "date": "sc:DateTime",
+        "language_score": "sc:Float",
+        "extraction_score": "sc:Float",
+        "robots": "sc:Text",
+    }
+    assert [name for name, field in columns.items() if field.get("repeated")] == ["robots"]
 
 
 def test_a_folder_with_something_in_it_is_left(crawled: tuple[Store, RunRecord], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.recipe.loading import load_recipe
-from flows.recipe.named_files import named_paths, require_named_files
+from flows.recipe.named_files import anchored, named_paths, require_named_files
 from flows.recipe.recipe_file import RecipeError
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import UsageError
@@ -110,3 +110,17 @@ def test_a_password_is_refused_and_not_repeated(recipe: Path, override: str) -> 
 def test_an_address_is_of_one_place(recipe: Path, field: str) -> None:
     with pytest.raises(RecipeError, match=rf"{field} chains addresses"):
         load_recipe(str(recipe), [f"{field}=zip://inner::file:///home/somebody/x.zip"])
+
+
+def test_code_is_relative_to_the_recipes_file() -> None:
+    values = {
+        "filter": {"rules": ["mine.py:a", "package.rules:b"], "signals": ["mine.py:c"]},
+        "extract": {"extractor": "mine.py:d"},
+        "stages": ["below/mine.py:S"],
+    }
+    assert anchored(values, Path("/recipes")) == {
+        "filter": {"rules": ["/recipes/mine.py:a", "package.rules:b"], "signals": ["/recipes/mine.py:c"]},
+        "extract": {"extractor": "/recipes/mine.py:d"},
+        "stages": ["/recipes/below/mine.py:S"],
+    }
+    assert anchored({"extract": {"extractor": "balanced"}}, Path("/recipes")) == {"extract": {"extractor": "balanced"}}

@@ -1,5 +1,6 @@
 """The recipe as a flow's parameter: what it takes, and what of it the server's schema refuses already."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from flows.recipe.loading import load_recipe
 from flows.recipe.parameter import RecipeParameter, chosen_recipe
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
+from flows.recipe.settings import RunSettings
 from flows.recipe.shipped import shipped_recipes
 
 
@@ -70,6 +72,40 @@ def test_the_server_and_the_flow_refuse_the_same(given: Any, message: str) -> No
         validate({"recipe": given}, SCHEMA, raise_on_error=True)
     with pytest.raises(RecipeError):
         chosen_recipe(given)
+
+
+SECRETS = (
+    "https://user:secret@mirror.example/cc",
+    "https://token@mirror.example/cc",
+    "s3://key:se/cret@bucket/cc",
+    "ftp://user:secret@mirror.example",
+)
+
+
+@pytest.mark.parametrize("address", SECRETS)
+def test_a_password_is_refused_before_the_server_stores_it(address: str) -> None:
+    """The server's database, events and UI hold what a run was given, so a flow would come too late."""
+    given: list[Any] = [
+        {"name": "x", "source": {"base": address}},
+        {"recipe": "demo", "set": {"source": {"base": address}}},
+        {"recipe": "demo", "set": {"source.base": address}},
+        {"name": "x", "filter": {"stop_words": address}},
+        {"name": "x", "mixture": {"others": {"a": {"store": address}}}},
+        f"{address}/recipe.yaml",
+        {"recipe": f"{address}/recipe.yaml"},
+    ]
+    for recipe in given:
+        assert refused_by_the_server(recipe), recipe
+    fields = RunSettings.model_json_schema()["properties"]
+    assert re.search(fields["store"]["pattern"], address) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/cc", "https://mirror.example/~a/@b", "/data/cc@home", "s3://host:9000/b"]
+)
+def test_other_addresses_are_not(address: str) -> None:
+    assert refused_by_the_server({"name": "x", "source": {"base": address}}) is None
+    assert refused_by_the_server({"recipe": "demo", "set": {"source.base": address}}) is None
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,20 @@ def test_other_protocols_and_chains_are_refused(url: str) -> None:
         read_recipe_values(url)
 
 
+def test_a_path_in_a_recipe_of_the_web_is_relative_to_nothing(tmp_path: Path, web: str) -> None:
+    """Not to the folder in which the command is typed: what would be read there is nothing of the recipe's author."""
+    for name, text in {
+        "words": "filter: {stop_words: lists/words.yaml}",
+        "base": "source: {base: ../crawl}",
+        "chat": "sft: {conversations: chat.jsonl}",
+    }.items():
+        (tmp_path / f"{name}.yaml").write_text(f"name: x\n{text}")
+        with pytest.raises(RecipeError, match=r"(stop_words|base|conversations): .* is relative to no folder"):
+            read_recipe_values(f"{web}/{name}.yaml")
+    (tmp_path / "full.yaml").write_text("name: x\nsource: {base: /data/cc}\nsft: {conversations: synthetic_web}")
+    assert read_recipe_values(f"{web}/full.yaml")[1]["source"] == {"base": "/data/cc"}
+
+
 @pytest.mark.parametrize("url", ["https://example.org/recipe", "https://example.org/a.yaml?key=1", "s3://b/a.yaml#b"])
 def test_a_url_names_a_yaml_file(url: str) -> None:
     with pytest.raises(RecipeError, match=r"is not the URL of a \.yaml, without a query"):

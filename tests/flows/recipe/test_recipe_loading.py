@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,19 @@ def test_a_recipe_whose_aliases_multiply_is_refused(tmp_path: Path) -> None:
     (tmp_path / "laughs.yaml").write_text(laughs)
     with pytest.raises(RecipeError, match="aliases"):
         load_recipe(str(tmp_path / "laughs.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("extract", "filtering", "profiles"),
+    [
+        ({}, {}, ("fineweb",)),
+        ({"format": "markdown"}, {}, ("structured",)),
+        ({"format": "markdown"}, {"languages": ["de"]}, ("structured",)),
+        ({"format": "markdown"}, {"profiles": ["gopher"]}, ("gopher",)),
+    ],
+)
+def test_markdown_is_held_to_rules_that_know_it_unless_others_are_named(
+    extract: dict[str, Any], filtering: dict[str, Any], profiles: tuple[str, ...]
+) -> None:
+    recipe = Recipe.model_validate({"name": "r", "extract": extract, "filter": filtering})
+    assert recipe.filter.profiles == profiles

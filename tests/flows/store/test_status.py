@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from flows.store.datasets import summary_of_part
 from flows.store.run_record import Recorder, state_after
 from flows.store.status import running_lines, store_status
 from flows.store.why import explain_stage
+from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
 from tasks.workers.process_name import this_process
 from tests.flows.report_stores import synthetic_web_run
@@ -86,3 +90,19 @@ def test_a_stage_that_has_not_run_is_not_said_to_have_run(recorder: Recorder, tm
     recorder.finish(RuntimeError("ended"))
     assert "failed before it" in explain_stage(store, "sft").words
     assert "ran because it had never run" in explain_stage(store, "corpus").words
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 200_000, b'{"stages":' * 200_000, b"[]", b"\xff"])
+def test_a_damaged_record_is_named(recorder: Recorder, tmp_path: Path, content: bytes) -> None:
+    store = Store(str(tmp_path / "store"))
+    (name,) = store.names("runs")
+    store.write_bytes(f"runs/{name}", content)
+    with pytest.raises(PermanentError, match=rf"The run record .*{name} is damaged"):
+        store_status(store)
+
+
+@pytest.mark.parametrize("summary", ["[" * 200_000, "[]", "3", None, ""])
+def test_a_summary_that_is_none_is_named(tmp_path: Path, summary: str | None) -> None:
+    pq.write_table(pa.table({"summary": pa.array([summary], pa.string())}), tmp_path / "part-00000.parquet")
+    with pytest.raises(PermanentError, match=r"The summary in .*part-00000\.parquet cannot be read"):
+        summary_of_part(Store(str(tmp_path)), "part-00000.parquet")

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,8 +125,12 @@ def test_a_missing_field_is_named() -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"cannot read the config .*nothing\.json: No such file"):
         load_config(tmp_path / "nothing.json", LoopConfig)
-    (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(BadInput, match=r"broken\.json is not JSON"):
+    for content, cause in (("{", "Expecting"), ("[" * 200_000, "nested too deeply")):
+        (tmp_path / "broken.json").write_text(content)
+        with pytest.raises(BadInput, match=rf"broken\.json is not JSON: .*{cause}"):
+            load_config(tmp_path / "broken.json", LoopConfig)
+    os.truncate(tmp_path / "broken.json", (1 << 28) + 1)
+    with pytest.raises(BadInput, match=r"broken\.json is not JSON: it is larger than 256 MiB"):
         load_config(tmp_path / "broken.json", LoopConfig)
     assert load_config(write_json(tmp_path / "shape.json", SHAPE), ModelShape) == ModelShape(**SHAPE)
 

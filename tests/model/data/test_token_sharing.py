@@ -141,7 +141,7 @@ def test_an_unfinished_or_unknown_dataset_is_reported(bucket: str, tmp_path: Pat
     with pytest.raises(BadInput, match="nosuch://bucket cannot be read"):
         local_dataset("nosuch://bucket", tmp_path)
     fsspec.filesystem("memory").rm("/bucket/tokens/part-00001.parquet")
-    with pytest.raises(BadInput, match=r"part-00001\.parquet is missing, but manifest\.json lists it"):
+    with pytest.raises(BadInput, match=r"part-00001\.parquet is missing, but its manifest lists it"):
         local_dataset(bucket, tmp_path)
 
 

@@ -106,6 +106,14 @@ def test_in_c_the_bits_do_not_depend_on_company_or_chunks(
         assert torch.equal(decoder.forward(rows)[0], whole[29]), company
 
 
+@pytest.mark.skipif(not c_decoder_available(), reason="no C compiler")
+def test_in_c_a_pass_with_more_rows_than_there_is_memory_for_is_refused() -> None:
+    decoder = c_made(weights(random_model()), "float32")
+    rows = Rows([1] * (MOST_ROWS + 1), [0] * (MOST_ROWS + 1), list(range(MOST_ROWS + 1)), [0])
+    with pytest.raises(ValueError, match="at most 64 rows and 40 wanted ones: got 65 and 1"):
+        decoder.forward(rows)
+
+
 @both
 def test_a_copied_beginning_is_as_good_as_one_that_was_read(make: Make) -> None:
     decoder = make(weights(random_model()), "float32")

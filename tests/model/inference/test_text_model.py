@@ -1,14 +1,19 @@
 """Chat in text: what of a long conversation the model is shown, and what of its words the terminal is."""
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from model.base.errors import BadInput
+from model.chat import chat as chat_program
 from model.data.chat_format import ChatFormat, Message, load_chat_format
+from model.generate import generate_text
 from model.inference.engine import EngineLimits, engine_of
 from model.inference.requests import SamplingOptions
 from model.inference.text_model import TextModel
@@ -90,12 +95,24 @@ def test_a_message_that_leaves_no_room_is_refused(model: TextModel, chat: Listen
     assert chat.last == [Message("user", "wordy " * 40)], "nothing else is left to drop"
 
 
-def run_module(*arguments: str | bytes, text: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """`python -m` with the arguments and bytes on its input."""
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, input=text, capture_output=True, timeout=120, env={**os.environ, **environment}
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a program ended, and what it wrote."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(program: Callable[[list[str]], int], *arguments: str | bytes, text: bytes = b"") -> Done:
+    """Run a program in this process with the arguments and bytes on its input, as a shell would pass them."""
+    out, err = io.BytesIO(), io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))
+        patch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="utf-8", write_through=True))
+        patch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding="utf-8", write_through=True))
+        code = program([os.fsdecode(argument) for argument in arguments])
+        return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +122,12 @@ def hostile(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_a_model_cannot_control_the_terminal(hostile: Path) -> None:
-    answered = run_module("model.chat", "--model", str(hostile), "--message", "hi")
-    assert answered.returncode == 0 and answered.stdout.decode() == "\ufffd[2J\ufffd\ufffd\n", answered
-    continued = run_module("model.generate", "--model", str(hostile), "--prompt", f"{ATTACK}\n")
-    assert continued.returncode == 0 and continued.stdout.decode() == "\ufffd[2J\ufffd\ufffd\n" * 2, continued
+    answered = run(chat_program, "--model", str(hostile), "--message", "hi")
+    assert answered.code == 0 and answered.stdout.decode() == "\ufffd[2J\ufffd\ufffd\n", answered
+    continued = run(generate_text, "--model", str(hostile), "--prompt", f"{ATTACK}\n")
+    assert continued.code == 0 and continued.stdout.decode() == "\ufffd[2J\ufffd\ufffd\n" * 2, continued
     harmful = {"\x1b", "\x9b", "\u202e"}
-    talk = run_module("model.chat", "--model", str(hostile), text=b"hi\nhi\n")
+    talk = run(chat_program, "--model", str(hostile), text=b"hi\nhi\n")
     assert not harmful & set(talk.stdout.decode() + talk.stderr.decode())
 
 
@@ -118,23 +135,29 @@ def test_an_error_that_quotes_a_file_cannot_control_the_terminal(hostile: Path, 
     (tmp_path / "config.json").write_text('{"model_type": "\\u001b[2Jowned"}')
     for name in ("tokenizer.json", "model.safetensors"):
         (tmp_path / name).symlink_to(hostile / name)
-    done = run_module("model.chat", "--model", str(tmp_path), "--message", "hi")
-    assert done.returncode == 2 and b"\x1b" not in done.stderr and b"[2Jowned" in done.stderr
+    done = run(chat_program, "--model", str(tmp_path), "--message", "hi")
+    assert done.code == 2 and b"\x1b" not in done.stderr and b"[2Jowned" in done.stderr
 
 
 def test_a_line_that_is_too_long_does_not_end_the_conversation(corpus: TinyCorpus, tmp_path: Path) -> None:
     folder = parrot_export(tmp_path / "export", corpus.tokenizer, "Yes.")
-    done = run_module("model.chat", "--model", str(folder), text=b"hi\n" + b"wordy " * 40 + b"\nhi\n")
-    assert done.returncode == 0 and done.stdout == b"Yes.\nYes.\n"
+    done = run(chat_program, "--model", str(folder), text=b"hi\n" + b"wordy " * 40 + b"\nhi\n")
+    assert done.code == 0 and done.stdout == b"Yes.\nYes.\n"
     assert done.stderr.startswith(b"error: the message has ") and done.stderr.endswith(b"shorten it\n")
 
 
 def test_text_in_another_encoding_is_answered(corpus: TinyCorpus, tmp_path: Path) -> None:
     folder = parrot_export(tmp_path / "export", corpus.tokenizer, "ja \u00e9!")
-    given = run_module("model.chat", "--model", str(folder), "--message", b"caf\xe9")
-    typed = run_module("model.chat", "--model", str(folder), text=b"caf\xe9\n")
+    given = run(chat_program, "--model", str(folder), "--message", b"caf\xe9")
+    typed = run(chat_program, "--model", str(folder), text=b"caf\xe9\n")
     assert given.stdout.decode() == typed.stdout.decode() == "ja \u00e9!\n", (given, typed)
-    prompted = run_module("model.generate", "--model", str(folder), "--max-new-tokens=1", "--prompt", b"caf\xe9")
-    assert prompted.returncode == 0 and prompted.stdout.decode().startswith("caf\ufffd")
-    narrow = run_module("model.chat", "--model", str(folder), "--message=hi", PYTHONIOENCODING="ascii")
+    prompted = run(generate_text, "--model", str(folder), "--max-new-tokens=1", "--prompt", b"caf\xe9")
+    assert prompted.code == 0 and prompted.stdout.decode().startswith("caf\ufffd")
+
+
+def test_a_terminal_of_another_encoding_is_answered(corpus: TinyCorpus, tmp_path: Path) -> None:
+    folder = parrot_export(tmp_path / "export", corpus.tokenizer, "ja \u00e9!")
+    command: list[str | bytes] = [sys.executable, "-m", "model.chat", "--model", str(folder), "--message", b"caf\xe9"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    narrow = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, env=environment)
     assert narrow.returncode == 0 and narrow.stdout == b"ja ?!\n"

@@ -1,4 +1,4 @@
-"""The decoder against transformers' Qwen3, against its own cache, and against documents read alone."""
+"""The decoder against transformers' Qwen3, and against documents read alone."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.inference.loading import cast_matrices, exported_weights
 from model.inference.qwen3_config import qwen3_config, shape_of
-from model.network.kv_cache import KeyValueCache
 from model.network.transformer import Transformer, initialise
 from tests.model.tiny_corpus import SHAPE
 
@@ -98,27 +97,6 @@ def test_positions_of_another_kind_are_refused(fields: dict[str, Any], message: 
 def test_an_impossible_shape_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelShape(**{**SHAPE, **changes})
-
-
-@every_shape
-@torch.no_grad()
-def test_the_cache_gives_the_logits_of_a_full_pass(changes: dict[str, Any]) -> None:
-    model, tokens = random_model(**changes), random_tokens(2, 20)
-    full = model(tokens)
-    cache = KeyValueCache(model.shape, 2, 20, torch.float32, torch.device("cpu"))
-    pieces = [model(part, cache=cache) for part in tokens.split([7, 1, 5, 1, 6], dim=1)]
-    torch.testing.assert_close(torch.cat(pieces, dim=1), full, atol=1e-4, rtol=0)
-
-
-@every_shape
-@torch.no_grad()
-def test_left_padding_does_not_change_the_logits(changes: dict[str, Any]) -> None:
-    model, tokens = random_model(**changes), random_tokens(1, 12)
-    padding = torch.tensor([0, 5])
-    rows = torch.cat([random_tokens(1, 17), torch.cat([torch.zeros(1, 5, dtype=torch.long), tokens], dim=1)])
-    cache = KeyValueCache(model.shape, 2, 17, torch.float32, torch.device("cpu"), padding)
-    padded = torch.cat([model(rows[:, :9], cache=cache), model(rows[:, 9:], cache=cache)], dim=1)
-    torch.testing.assert_close(padded[1:, 5:], model(tokens), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("with_gradient", [True, False])

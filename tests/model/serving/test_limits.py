@@ -148,7 +148,7 @@ def test_who_waits_for_too_long_gets_503(babbling: Path) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_ended(babbling: Path) -> None:
-    with running(babbling, ServerSettings(port=0, answer_seconds=0.05)) as server:
+    with running(babbling, ServerSettings(port=0, answer_seconds=0.002)) as server:
         url = f"{server.address}/v1/chat/completions"
         refused(httpx.post(url, json=asked()), 504, "timeout")
         lines = httpx.post(url, json=asked(stream=True)).text.split("\n\n")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from tasks.base.errors import PermanentError
-from tasks.classify.linear_model import LinearModel, logistic, model_bytes, read_model, score_texts
+from tasks.classify.linear_model import LinearModel, model_bytes, read_model, score_texts
+from tasks.extract.content.logistic import logistic
 
 
 def random_model(ngrams: int = 2, bits: int = 12, max_chars: int = 50) -> LinearModel:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import part_path, read_manifest, write_manifest
-from tasks.dataset.parts import PartFooter, PartWriter, read_footer, read_part
+from tasks.dataset.parquet_opening import read_rows
+from tasks.dataset.parts import PartFooter, PartWriter, open_part, read_footer, read_part
 from tasks.dataset.store import Store
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])
@@ -86,8 +88,9 @@ def test_a_manifest_sums_its_parts_and_repeats_itself(store: Store) -> None:
     assert store.read_bytes(f"datasets/extract/{'f' * 16}.manifest.json") == written
 
 
-def test_a_damaged_manifest_is_named(store: Store) -> None:
-    store.write_bytes("datasets/extract/ffff.manifest.json", b"{")
+@pytest.mark.parametrize("content", [b"{", b"[" * 200_000, b'{"parts":' * 200_000, b"[]", b"\xff"])
+def test_a_damaged_manifest_is_named(store: Store, content: bytes) -> None:
+    store.write_bytes("datasets/extract/ffff.manifest.json", content)
     with pytest.raises(PermanentError, match=r"datasets/extract/ffff.manifest.json is damaged"):
         read_manifest(store, "extract", "ffff")
     assert read_manifest(store, "extract", "0000") is None
@@ -116,3 +119,29 @@ def test_a_part_that_unpacks_to_no_usual_number_of_rows_is_refused(store: Store,
     assert (tmp_path / "part").stat().st_size < 20_000
     with pytest.raises(PermanentError, match=r"4,194,305 rows, more than 4,194,304.*Delete the file"):
         next(read_part(store, "part"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"text": pa.array(["x" * 10_000_000]).dictionary_encode().take(pa.array([0] * 1000))},
+        {"ones": pa.array([[1] * 100_000]).take(pa.array([0] * 1500))},
+    ],
+    ids=["a text", "numbers in lists"],
+)
+def test_repeated_values_are_unpacked_up_to_a_limit(store: Store, tmp_path: Path, rows: dict[str, Any]) -> None:
+    """A column of gigabytes is a file of kilobytes where one value stands in every row."""
+    table = pa.table(rows)
+    pq.write_table(table, tmp_path / "part", store_schema=False)
+    assert (tmp_path / "part").stat().st_size < 1_000_000
+    with pytest.raises(PermanentError, match=r"unpack to more than 1 GiB.*Delete"), open_part(store, "part") as parquet:
+        read_rows(parquet, table.column_names)
+
+
+def test_long_texts_are_read_whole(store: Store, tmp_path: Path) -> None:
+    """These could be too large for all that the file says of itself, so they are read a few at a time."""
+    table = pa.table({"n": range(1000), "text": ["x" * 50_000 + str(place) for place in range(1000)]})
+    pq.write_table(table, tmp_path / "part", row_group_size=500)
+    with open_part(store, "part") as parquet:
+        assert read_rows(parquet, ["n", "text"]) == table
+        assert read_rows(parquet, ["n"], 1) == table.select(["n"]).slice(500)

@@ -183,6 +183,13 @@ def test_a_read_only_place_says_where_and_what_to_do(number: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def test_a_file_that_no_run_writes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "record.json").open("wb") as record:
+        record.truncate((1 << 30) + 1)
+    with pytest.raises(PermanentError, match=r"record\.json has more than 1024 MiB, so no run wrote it"):
+        Store(str(tmp_path)).read_bytes("record.json")
+
+
 def test_names_that_no_path_has_are_left_out(tmp_path: Path) -> None:
     store = Store(f"memory://{tmp_path.name}")
     store.write_bytes("runs/one.json", b"")

@@ -56,7 +56,7 @@ def extract(page: Page, rules: UrlRules | None = RULES, **config: Any) -> Extrac
 
 
 def test_a_good_page_is_a_row_of_the_documents() -> None:
-    extracted = extract(PAGE)
+    extracted = extract(PAGE, extractor="auto")
     text = "\n".join(LINES)
     assert extracted.reasons == []
     assert extracted.document is not None
@@ -71,6 +71,9 @@ def test_a_good_page_is_a_row_of_the_documents() -> None:
         "language_score": 1.0,
         "text": text,
         "text_hash": xxhash.xxh3_128_hexdigest(text.encode()),
+        "kind": "article",
+        "method": "runs",
+        "extraction_score": extracted.signals["extraction_score"],
         "title": "The ferry",
         "published": "2024-03-09",
         "declared_language": "en",

@@ -34,7 +34,7 @@ def config(profile: ProfileName, **changes: Any) -> FilterConfig:
 def test_signals_and_reasons_are_the_frozen_ones(vector: dict[str, Any]) -> None:
     text = "".join(string * count for string, count in vector["text"])
     assert measure(text, "en", config("fineweb")).signals == vector["signals"]
-    profiles: tuple[ProfileName, ...] = ("fineweb", "datatrove", "fineweb2", "dclm")
+    profiles: tuple[ProfileName, ...] = ("fineweb", "datatrove", "fineweb2", "dclm", "structured")
     for profile in profiles:
         assert reasons_of(vector["signals"], "en", 1.0, config(profile)) == vector["reasons"][profile]
 

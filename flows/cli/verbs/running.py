@@ -125,16 +125,15 @@ def _run_flow(
     require_named_files(recipe, settings)
     stages_until(STAGES, settings.until)
     open_store(settings.store)
-    _quieten_prefect()
-    from prefect.exceptions import Abort
-    from prefect.settings import PREFECT_API_URL
-
     from flows.prepare.planned_run import is_done_already
 
-    if not PREFECT_API_URL.value() and is_done_already(name, recipe, settings):
+    if not _has_server() and is_done_already(name, recipe, settings):
         messages.print("Nothing to do: all that this recipe makes is there.")
         _show_outcome(settings.store, as_json)
         return
+    _quieten_prefect()
+    from prefect.exceptions import Abort
+
     from flows.display.console import showing_progress
     from flows.server.prefect_server import prefect_api
 
@@ -153,6 +152,17 @@ def _run_flow(
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
 
     _show_outcome(settings.store, as_json)
+
+
+def _has_server() -> bool:
+    """Return whether a Prefect server is configured; asks Prefect, which takes a second, only where it may be."""
+    files = ("prefect.toml", "pyproject.toml", ".env", Path.home() / ".prefect" / "profiles.toml")
+    if not any(name.startswith("PREFECT_") for name in os.environ) and not any(Path(file).exists() for file in files):
+        return False
+    _quieten_prefect()
+    from prefect.settings import PREFECT_API_URL
+
+    return bool(PREFECT_API_URL.value())
 
 
 def _quieten_prefect() -> None:

@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[data,train,serve,extraction-training,gguf,kubernetes,lineage,s3,tensorboard,wandb,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[data,train,serve,extraction-training,gguf,kubernetes,lineage,s3,dask,ray,tensorboard,wandb,dev]'
 	touch $@
 
 demo: setup

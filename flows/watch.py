@@ -19,7 +19,8 @@ def watch_crawls(recipe: RecipeParameter, settings: SettingsParameter, with_earl
     A crawl that fails ends the run, and the next one begins with it again.
 
     Args:
-        recipe: What to make of each crawl. One that names a crawl begins with it, another one with the newest.
+        recipe: What to make of each crawl. One that names a crawl begins with it, another one with the newest. Its
+            section `earlier_crawls` says what else is taken over from the crawls before.
         settings: Where and how it runs. The store's run records say which crawls it has seen.
         with_earlier: Whether each model also learns from the corpora of the crawls before, as they lie in the store.
     """
@@ -36,6 +37,6 @@ def watch_crawls(recipe: RecipeParameter, settings: SettingsParameter, with_earl
     crawls = new_crawls(listed, finished_crawls(store, recipe.name, flow_name), recipe.source.crawl)
     get_run_logger().info("%d crawls listed; new: %s", len(listed), ", ".join(crawls) or "none")
     for crawl in crawls:
-        earlier = finished_crawls(store, recipe.name, flow_name) if with_earlier else {}
-        crawl_to_chat(recipe_on(recipe, crawl, earlier, store), settings)
+        earlier = finished_crawls(store, recipe.name, flow_name)
+        crawl_to_chat(recipe_on(recipe, crawl, earlier, store, with_earlier), settings)
     return crawls

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tasks.classify import classifiers, scores, thresholds
 from tasks.corpus import corpus
 from tasks.dataset.stage import OWN_CODE, PartJob, Stage
-from tasks.dedup import candidates, duplicates, signatures
+from tasks.dedup import candidates, clusters, duplicates, partitions, signatures
 from tasks.extract import extract
 from tasks.fetch import fetch, selected_records, selection
 from tasks.filter import filter
@@ -21,7 +21,9 @@ STAGES: Mapping[str, Stage] = {
         extract.STAGE,
         filter.STAGE,
         signatures.STAGE,
+        partitions.STAGE,
         candidates.STAGE,
+        clusters.STAGE,
         duplicates.STAGE,
         classifiers.STAGE,
         scores.STAGE,

@@ -17,8 +17,8 @@ import typer
 from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
 from model.base.safe_text import harmless
+from tasks.addresses.secrets_in_addresses import redacted
 from tasks.base.errors import SluiceError, UsageError
-from tasks.dataset.secrets_in_addresses import redacted
 
 GROUPS = (running, planning, inspecting, talking, serving, recipes)
 """The modules that declare verbs, in the order of the help."""

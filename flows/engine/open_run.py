@@ -16,6 +16,7 @@ from prefect.states import Crashed
 
 from flows.engine.cancellation import CancellationWatch
 from flows.engine.run import Run
+from flows.engine.task_runner import part_submission
 from flows.monitoring.events import Events
 from flows.monitoring.lineage import lineage_observers
 from flows.monitoring.observer import Observer, Observers
@@ -63,9 +64,12 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
         )
         logger.info("run %s in %s", recorder.record.run, planned.store.url)
         holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-        with Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases:
+        with (
+            part_submission(settings) as submit,
+            Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
+        ):
             observers = Observers(_observers(settings), logger)
-            run = Run(**vars(planned), recorder=recorder, leases=leases, observers=observers)
+            run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit, observers=observers)
             watch.on_look = lambda: observers.tell(lambda one: one.beat(run.record))
             observers.tell(lambda one: one.run_began(run.record))
             with _ending(run, before):

@@ -40,12 +40,12 @@ def build_pairs(run: Run, first: Stage, second: Stage) -> tuple[list[PairFooters
     return [footers for _, footers in sorted(done.items())], missing
 
 
-def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str, stopping: Event) -> list[PairFooters]:
+def build_pair_group(pairs: list[Pair], settings: RunSettings, label: str, stopping: Event | None) -> list[PairFooters]:
     """Build a group of pairs, one after the other; the body of their task."""
     return [_build_pair(first, second, settings, stopping) for first, second in pairs]
 
 
-def _build_pair(first: PartJob, second: PartJob, settings: RunSettings, stopping: Event) -> PairFooters:
+def _build_pair(first: PartJob, second: PartJob, settings: RunSettings, stopping: Event | None) -> PairFooters:
     store, scratch = Store(first.store), STAGES[first.stage].scratch
     # Also again where the scratch was dropped before and another recipe now reads it, or where the part failed.
     if scratch and finished(store, first) and not scratch.is_there(first):

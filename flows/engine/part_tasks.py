@@ -6,8 +6,8 @@ finished.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial, wraps
 from threading import Event
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.engine.run import Run
+from flows.engine.task_runner import Submit
 from flows.prepare.finished_dataset import done_parts
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
@@ -73,7 +74,7 @@ def part_task(function: Callable[..., Any], name: str) -> Any:
     )(body)
 
 
-def build_part(job: PartJob, settings: RunSettings, stopping: Event) -> PartFooter:
+def build_part(job: PartJob, settings: RunSettings, stopping: Event | None) -> PartFooter:
     """Build one part in a worker process, skipping the records that kill it; WorkerDied once `stopping` is set."""
     if done := finished(Store(job.store), job):
         return done
@@ -108,7 +109,7 @@ def build_part(job: PartJob, settings: RunSettings, stopping: Event) -> PartFoot
             job = dataclasses.replace(job, skip={**job.skip, death.position: death.reason})
 
 
-def build_parts(jobs: list[PartJob], settings: RunSettings, label: str, stopping: Event) -> list[PartFooter]:
+def build_parts(jobs: list[PartJob], settings: RunSettings, label: str, stopping: Event | None) -> list[PartFooter]:
     """Build a group of parts, one after the other; the body of every stage's task."""
     return [build_part(job, settings, stopping) for job in jobs]
 
@@ -147,11 +148,13 @@ def build_missing(
     """Run `task` on groups of those `items` whose places are not `done`; add each result there, and yield it."""
     run.progress(stage, len(done), len(items))
     groups = grouped([place for place in range(len(items)) if place not in done], run.settings.workers, largest)
-    arguments = [
-        ([items[place] for place in group], run.settings, f"{stage} {run.crawl} {group_label(group)}", run.stopping)
+    # An event does not travel: workers of a cluster end with it.
+    stopping = run.stopping if run.settings.runner == "threads" else None
+    arguments = (
+        ([items[place] for place in group], run.settings, f"{stage} {run.crawl} {group_label(group)}", stopping)
         for group in groups
-    ]
-    for number, built in in_window(task, arguments, run.settings.workers):
+    )
+    for number, built in in_window(partial(run.submit, task), arguments, run.settings.workers):
         results = list(zip(groups[number], built, strict=True))
         done.update(results)
         run.progress(stage, len(done), len(items))
@@ -169,8 +172,8 @@ def group_label(group: Sequence[int]) -> str:
     return f"part {group[0]}" if len(group) == 1 else f"parts {group[0]} to {group[-1]}"
 
 
-def in_window(task: Any, arguments: Sequence[tuple[Any, ...]], width: int) -> Iterator[tuple[int, Any]]:
-    """Run `task` for each of `arguments`, `width` at a time; yield (place, result) as they finish.
+def in_window(submit: Submit, arguments: Iterable[tuple[Any, ...]], width: int) -> Iterator[tuple[int, Any]]:
+    """Submit each of `arguments`, `width` at a time; yield (place, result) as they finish.
 
     The first failure stops further submissions, waits for what runs, and is raised.
     """
@@ -179,7 +182,7 @@ def in_window(task: Any, arguments: Sequence[tuple[Any, ...]], width: int) -> It
     failure: BaseException | None = None
     while True:
         while failure is None and len(running) < width and (item := next(following, None)) is not None:
-            running[task.submit(*item[1])] = item[0]
+            running[submit(*item[1])] = item[0]
         if not running:
             break
         future = next(iter(as_completed(list(running))))

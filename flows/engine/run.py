@@ -8,6 +8,7 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+from flows.engine.task_runner import Submit, to_threads
 from flows.monitoring.observer import Observers
 from flows.prepare.planned_run import PlannedRun
 from flows.recipe.stage_plan import StagePlan
@@ -21,6 +22,8 @@ class Run(PlannedRun):
 
     recorder: Recorder
     leases: Leases
+    submit: Submit = field(default=to_threads, kw_only=True)
+    """Submits a part task, to whatever runs them."""
     observers: Observers = field(default_factory=Observers, kw_only=True)
     """Who is told how the run goes."""
     stopping: Event = field(default_factory=Event, kw_only=True)

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from flows.display.console import TERMINAL_LOGGER
 from flows.prepare.planned_run import Logger
-from flows.store.training_log import TrainingStep, training_step
-from model.base.json_lines import logged_objects
+from flows.store.training_log import TrainingStep, newest_step
 
 _LOOK_SECONDS = 2.0
 _LOG_SECONDS = 60.0
@@ -37,14 +36,14 @@ def reporting_steps(
     def report() -> None:
         logged = time.monotonic()
         while not ended.wait(_LOOK_SECONDS):
-            if newest := newest_step(metrics):
+            if newest := _newest_step(metrics):
                 words = "%s: step %d of %d, loss %.3f", stage, newest.step, steps, newest.loss
                 terminal.info(*words, extra={"stage": stage, "done": newest.step, "total": steps})
                 if time.monotonic() - logged >= _LOG_SECONDS:
                     logged = time.monotonic()
                     logger.info(*words)
                 on_step(newest)
-        if newest := newest_step(metrics):
+        if newest := _newest_step(metrics):
             on_step(newest)
 
     reporter = threading.Thread(
@@ -58,12 +57,11 @@ def reporting_steps(
         reporter.join()
 
 
-def newest_step(metrics: Path) -> TrainingStep | None:
-    """Return the last whole step of a metrics log, read from its end; None where it has none."""
+def _newest_step(metrics: Path) -> TrainingStep | None:
+    """Return the last whole step of a metrics log, read from its end."""
     tail = b""
     with contextlib.suppress(OSError), metrics.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - _TAIL_BYTES))
         tail = file.read()
-    steps = [event for event in logged_objects(tail.decode(errors="replace")) if event.get("event") == "step"]
-    return training_step(steps[-1]) if steps else None
+    return newest_step(tail.decode(errors="replace"))

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from flows.monitoring.observer import Observer
 from flows.store.run_record import RunRecord
+from tasks.addresses.secrets_in_addresses import redacted
 from tasks.dataset.manifest import Manifest, dataset_folder
-from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
 
 if TYPE_CHECKING:

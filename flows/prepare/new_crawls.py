@@ -9,18 +9,18 @@ from collections.abc import Collection, Mapping
 
 from flows.recipe.loading import validated
 from flows.recipe.recipe import Recipe
-from flows.store.run_record import newest_runs
+from flows.store.run_record import RunRecord, newest_runs
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
 
 
-def finished_crawls(store: Store, recipe: str, flow: str) -> dict[str, str]:
-    """Return the crawls on which a run of this flow and recipe completed, with the newest corpus of each."""
-    corpora: dict[str, str] = {}
+def finished_crawls(store: Store, recipe: str, flow: str) -> dict[str, RunRecord]:
+    """Return the crawls on which a run of this flow and recipe completed, oldest first, with the newest run of each."""
+    runs: dict[str, RunRecord] = {}
     for record in newest_runs(store):
         if (record.recipe.get("name"), record.flow, record.state) == (recipe, flow, "completed"):
-            corpora.setdefault(record.crawl, record.stages["corpus"].plan.fingerprint)
-    return corpora
+            runs.setdefault(record.crawl, record)
+    return dict(sorted(runs.items()))
 
 
 def new_crawls(listed: Collection[str], finished: Collection[str], first: str) -> list[str]:
@@ -33,15 +33,22 @@ def new_crawls(listed: Collection[str], finished: Collection[str], first: str) -
     return sorted(crawl for crawl in listed if crawl >= (max(listed, default="") if first == "latest" else first))
 
 
-def recipe_on(recipe: Recipe, crawl: str, earlier: Mapping[str, str], store: Store) -> Recipe:
-    """Return the recipe for one crawl, whose mixture has the corpora of `earlier` crawls that the store still holds."""
+def recipe_on(recipe: Recipe, crawl: str, earlier: Mapping[str, RunRecord], store: Store, with_corpora: bool) -> Recipe:
+    """Return the recipe for one crawl, with what it takes over of `earlier` ones that the store still holds.
+
+    Their corpora are in the mixture where they are to be learnt from as well (`with_corpora`); the rest is said by
+    `earlier_crawls`.
+    """
     values = recipe.model_dump(mode="json")
     values["source"]["crawl"] = crawl
-    held = {name: corpus for name, corpus in earlier.items() if read_manifest(store, "corpus", corpus)}
-    if held:
-        others = {_source_name(name): {"crawl": name, "corpus": corpus} for name, corpus in sorted(held.items())}
+    corpora = {name: record.stages["corpus"].plan.fingerprint for name, record in earlier.items()}
+    held = {name: corpus for name, corpus in corpora.items() if read_manifest(store, "corpus", corpus)}
+    if held and with_corpora:
+        others = {_source_name(name): {"crawl": name, "corpus": corpus} for name, corpus in held.items()}
         mixture = values["mixture"] or {}
         values["mixture"] = {**mixture, "others": {**mixture.get("others", {}), **others}}
+    if recipe.earlier_crawls.duplicates:
+        values["duplicates"]["earlier"] = list(held.values())
     return validated(values, f"{recipe.name} on {crawl}")
 
 

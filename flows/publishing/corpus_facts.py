@@ -11,11 +11,10 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.store.datasets import value_counts
+from flows.store.datasets import part_tables, value_counts
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest, dataset_folder, read_manifest
-from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 
 _READERS = 4
@@ -76,7 +75,7 @@ def read_corpus_facts(store: Store, manifest: Manifest) -> CorpusFacts:
 
 def _read_part(store: Store, path: str) -> CorpusFacts:
     facts = CorpusFacts()
-    for table in read_part(store, path, _COLUMNS):
+    for table in part_tables(store, path, _COLUMNS):
         facts.add(facts_of(table))
     return facts
 

@@ -18,6 +18,7 @@ from flows.publishing.croissant import ExportedFile, croissant
 from flows.publishing.dataset_card import dataset_card
 from tasks.base.errors import UsageError
 from tasks.dataset.manifest import Manifest, dataset_folder
+from tasks.dataset.parquet_opening import read_rows
 from tasks.dataset.parts import open_part
 from tasks.dataset.store import Store
 
@@ -49,7 +50,7 @@ def _copy(store: Store, manifest: Manifest, place: int, folder: Path, facts: Cor
         pq.ParquetWriter(target, parquet.schema_arrow.remove_metadata(), compression="zstd") as writer,
     ):
         for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group).replace_schema_metadata()
+            table = read_rows(parquet, parquet.schema_arrow.names, group).replace_schema_metadata()
             writer.write_table(table)
             facts.add(facts_of(table))
     with target.open("rb") as file:

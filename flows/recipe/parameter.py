@@ -21,7 +21,7 @@ from flows.recipe.own_code import check_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import SUFFIXES, RecipeError, read_recipe_values
 from flows.recipe.shipped import shipped_recipes
-from tasks.dataset.secrets_in_addresses import NO_SECRET
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 
 _CHANGES = {"recipe", "set"}
 _CHECKS = {

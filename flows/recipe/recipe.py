@@ -12,15 +12,16 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from flows.recipe.earlier_crawls import EarlierCrawlsConfig
 from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
+from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
 from tasks.corpus.harm import HarmConfig
-from tasks.dataset.secrets_in_addresses import refuse_secret
-from tasks.dedup.clusters import DuplicatesConfig
+from tasks.dedup.edges import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
@@ -72,6 +73,8 @@ class Recipe(Config):
     """MinHash signatures of the documents."""
     duplicates: DuplicatesConfig = DuplicatesConfig()
     """How signatures are joined into clusters of near-duplicates."""
+    earlier_crawls: EarlierCrawlsConfig = EarlierCrawlsConfig()
+    """What a watched crawl takes over from the crawls before it."""
     classifiers: dict[ClassifierName, ClassifierConfig] = Field(default_factory=dict)
     """Linear classifiers of text by name, each trained from examples in the run, and what their scores decide."""
     harm: HarmConfig | None = None

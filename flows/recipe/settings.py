@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
-from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 
 class RunSettings(Config):
@@ -20,6 +20,10 @@ class RunSettings(Config):
     """Folder or fsspec URL that holds everything the run makes."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Parts worked on at a time, each in a process of its own; by default as many as the machine has cores."""
+    runner: Literal["threads", "dask", "ray"] = "threads"
+    """What hands out the parts: threads here, or a Dask or Ray cluster; each part has a process of its own."""
+    runner_address: str | None = None
+    """The cluster: tcp://HOST:PORT of a Dask scheduler, ray://HOST:PORT; none starts `workers` workers here."""
     worker_memory_gib: float = Field(default=4.0, gt=0)
     """Resident memory at which a worker is ended, in GiB."""
     part_hours: float = Field(default=6.0, gt=0)

@@ -121,7 +121,9 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
     """Return what a training came to, from its metrics log."""
     log = context.model_folder(context.plan.name) / "metrics.jsonl"
     events = list(logged_objects(log.read_text(encoding="utf-8")))
-    of = {kind: [event for event in events if event["event"] == kind] for kind in ("step", "eval", "skipped", "done")}
+    of = {
+        kind: [event for event in events if event.get("event") == kind] for kind in ("step", "eval", "skipped", "done")
+    }
     end = of["done"][-1]
     found = {"model": context.model_path(context.plan.name), "steps": end["step"], "tokens": end["tokens"]}
     if of["step"]:

@@ -132,12 +132,18 @@ def sampled_rows(store: Store, folder: str, columns: Sequence[str]) -> Iterator[
         yield name, table.to_pylist()
 
 
+def part_tables(store: Store, path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield some columns of a part, one table a row group, within the limits of `read_rows`."""
+    with open_part(store, path) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield read_rows(parquet, columns, group)
+
+
 def rows_of_parts(store: Store, folder: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield all rows of a folder's parts."""
     for name in part_names(store, folder):
-        with open_part(store, f"{folder}/{name}") as parquet:
-            for group in range(parquet.num_row_groups):
-                yield from read_rows(parquet, columns, group).to_pylist()
+        for table in part_tables(store, f"{folder}/{name}", columns):
+            yield from table.to_pylist()
 
 
 def read_column(store: Store, path: str, column: str) -> pa.ChunkedArray:

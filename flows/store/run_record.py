@@ -18,9 +18,9 @@ from pydantic import Field
 
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import PlainName, StagePlan
+from tasks.addresses.secrets_in_addresses import redacted
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
-from tasks.dataset.secrets_in_addresses import redacted
 from tasks.dataset.store import Store
 from tasks.workers.process_name import ProcessName, this_process
 

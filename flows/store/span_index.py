@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flows.store.datasets import part_tables
 from flows.store.run_record import RunRecord
 from flows.store.working_folder import working_folder
 from model.data.chat_format import ChatFormat, load_chat_format
@@ -13,7 +14,6 @@ from model.span_index.search import INDEX_FILE, Page, tokenizer_digest
 from model.span_index.writer import write_span_index
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import dataset_folder, read_manifest
-from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
 
 _COLUMNS = ("id", "url", "title", "text")
@@ -48,7 +48,7 @@ def span_index(store: Store, record: RunRecord, model: Path, report: Callable[[s
 
 def _documents(store: Store, paths: list[str], chat: ChatFormat) -> Iterator[tuple[Page, np.ndarray[Any, Any]]]:
     for path in paths:
-        for table in read_part(store, path, _COLUMNS):
+        for table in part_tables(store, path, _COLUMNS):
             for batch in table.to_batches(_TEXTS_AT_ONCE):
                 rows = batch.to_pylist()
                 for row, ids in zip(rows, chat.encode_all([row["text"] for row in rows]), strict=True):

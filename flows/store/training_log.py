@@ -5,10 +5,12 @@ up to the failure are in the report.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from statistics import median_high
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import FiniteFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from flows.store.datasets import summary_of_part
 from flows.store.missing import Missing
@@ -16,6 +18,8 @@ from flows.store.run_record import RunRecord
 from flows.store.working_folder import working_folder
 from model.base.json_lines import logged_objects
 from tasks.dataset.store import Store
+
+_T = TypeVar("_T")
 
 NAMED_DIGITS = 8
 """Digits of a stage's fingerprint in the names of the folders that its program writes."""
@@ -25,13 +29,13 @@ NAMED_DIGITS = 8
 class TrainingStep:
     """One logged optimizer step."""
 
-    step: int
+    step: PositiveInt
     tokens: int
     """Tokens seen up to here."""
-    loss: float
+    loss: FiniteFloat
     """Nats per token."""
-    tokens_per_second: float
-    mfu: float | None = None
+    tokens_per_second: PositiveFloat
+    mfu: FiniteFloat | None = None
     """Share of the devices' peak; None where that is unknown."""
 
     def seconds_left(self, steps: int) -> float:
@@ -44,9 +48,9 @@ class HeldOut:
     """A score on held-out documents during training."""
 
     step: int
-    loss: float
+    loss: FiniteFloat
     """Nats per token."""
-    bits_per_byte: float | None
+    bits_per_byte: FiniteFloat | None = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,12 @@ class Training:
         return replace(self.last, tokens_per_second=self.tokens_per_second).seconds_left(self.planned_steps or 0)
 
 
-def training_step(event: Mapping[str, Any]) -> TrainingStep:
-    """Return a step of a metrics log."""
-    return TrainingStep(**{field.name: event[field.name] for field in fields(TrainingStep) if field.name in event})
+_STEP, _HELD_OUT = TypeAdapter(TrainingStep), TypeAdapter(HeldOut)
+
+
+def newest_step(text: str) -> TrainingStep | None:
+    """Return the last whole step of a metrics log, or of its end; None where it has none."""
+    return next(reversed(_whole(_events(text)["step"], _STEP)), None)
 
 
 def read_training(store: Store, record: RunRecord, stage: str) -> Training | Missing:
@@ -116,20 +123,20 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
     if text is None:
         raise FileNotFoundError(f"{store.url}/{path} is not there")
     events = _events(text)
-    steps = [training_step(event) for event in events["step"]]
+    steps = _whole(events["step"], _STEP)
     if not steps:
         return Missing(f"{path} has no step yet.")
     data = next(iter(events["data"]), {})
     return Training(
         stage=stage,
         steps=tuple(steps),
-        held_out=tuple(HeldOut(at["step"], at["loss"], at.get("bits_per_byte")) for at in events["eval"]),
+        held_out=tuple(_whole(events["eval"], _HELD_OUT)),
         planned_steps=record.stages[stage].plan.config.get("loop", {}).get("steps"),
-        data={name: count for name, count in data.items() if name not in ("event", "step")},
+        data={name: count for name, count in data.items() if isinstance(count, int) and name != "step"},
         resumes=len(events["resume"]),
         skipped=len(events["skipped"]),
         rewinds=len(events["rewind"]),
-        ended_early=next((event["reason"] for event in events["done"] if "reason" in event), None),
+        ended_early=next((str(event["reason"]) for event in events["done"] if "reason" in event), None),
     )
 
 
@@ -173,6 +180,14 @@ def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
     """Return the events of a log by their kind; a last line that is still being written is left out."""
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in logged_objects(text):
-        if "event" in event:
-            events[event["event"]].append(event)
+        events[str(event.get("event"))].append(event)
     return events
+
+
+def _whole(events: list[dict[str, Any]], kind: TypeAdapter[_T]) -> list[_T]:
+    """Return the events that have their fields: a log may have been damaged, or written by another version."""
+    found = []
+    for event in events:
+        with suppress(ValidationError):
+            found.append(kind.validate_python(event))
+    return found

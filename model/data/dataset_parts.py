@@ -10,6 +10,7 @@ Notable:
 
 import random
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ _BESIDE, _INSIDE = ".manifest.json", "manifest.json"
 _MAGIC = b"PAR1"
 _BLOCK = 1 << 22
 _TRIES = 4
+_FETCHING = ".fetching-"
 _PART_NAME = re.compile(r"part-[0-9]{5,}\.parquet")
 _RUN_AGAIN = "run the stage that makes it again"
 
@@ -74,9 +76,12 @@ def local_dataset(place: str | Path, cache: Path) -> Path:
     except (OSError, ValueError, ImportError) as error:
         raise BadInput(f"{url} cannot be read: {error}; check the address and the access to it") from error
     folder = cache / f"dataset-{xxhash.xxh3_64_hexdigest(manifest)}"
-    with turn_in(folder):
+    with turn_in(folder) as alone:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        if alone:  # what kills left
+            for abandoned in folder.glob(f"{_FETCHING}*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
         for name, digest in _listed(manifest, url + _BESIDE):
             if not (folder / name).is_file():
                 _fetch(files, f"{root}/{name}", folder / name, digest, f"{url}/{name}")
@@ -196,7 +201,7 @@ def _fetch(files: Any, source: str, target: Path, digest: str | None, url: str) 
 @contextmanager
 def _aside(target: Path) -> Iterator[Path]:
     """Give a file aside to write, which becomes `target` unless the block fails."""
-    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as folder, writing(target):
+    with tempfile.TemporaryDirectory(prefix=_FETCHING, dir=target.parent) as folder, writing(target):
         copy = Path(folder) / target.name
         yield copy
         copy.replace(target)

@@ -55,5 +55,6 @@ class MetricsLog:
 def _events_up_to(step: int, path: Path) -> Iterator[dict[str, Any]]:
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     for event in logged_objects(text):
-        if event.get("event") != "done" and event.get("step", 0) <= step:
+        at = event.get("step")
+        if event.get("event") != "done" and isinstance(at, int) and at <= step:
             yield event

@@ -35,7 +35,7 @@ def schema(context: PartContext) -> pa.Schema:
 STAGE = Stage(
     name="scores",
     version=1,
-    upstream=(Upstream("filter"), Upstream("duplicates", all_parts=True), Upstream("classifiers", all_parts=True)),
+    upstream=(Upstream("filter"), Upstream("duplicates"), Upstream("classifiers", all_parts=True)),
     config_of=lambda recipe: {} if recipe.classifiers else None,
     rows=schema,
     run=run,

@@ -110,7 +110,7 @@ STAGE = Stage(
     version=1,
     upstream=(
         Upstream("filter"),
-        Upstream("duplicates", all_parts=True),
+        Upstream("duplicates"),
         Upstream("scores", when=lambda recipe: bool(recipe.classifiers)),
         Upstream("thresholds", all_parts=True, when=_keeps_shares),
     ),

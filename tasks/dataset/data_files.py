@@ -16,10 +16,10 @@ import fsspec
 import xxhash
 from pydantic import Field
 
+from tasks.addresses.https_files import read_https
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.errors import UsageError
-from tasks.dataset.https_files import read_https
 from tasks.dataset.marked_fields import M, with_marked_replaced
-from tasks.dataset.secrets_in_addresses import NO_SECRET
 from tasks.dataset.store import Store
 
 _BUILTIN = "builtin:"

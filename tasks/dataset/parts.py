@@ -9,6 +9,7 @@ place there, so a part may be in several datasets (`tasks.dataset.earlier_parts`
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 from pydantic import TypeAdapter
@@ -179,6 +181,30 @@ def open_part(store: Store, path: str) -> Iterator[pq.ParquetFile]:
             f"The part {store.location(path)} cannot be read: {error}. Delete the file, and those of its name under "
             "datasets/ and decisions/ of the stage, and run again to rebuild it."
         ) from error
+
+
+def read_part_where(
+    store: Store, path: str, column: str, low: int, high: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yield the rows of a part whose `column` is from `low` to `high`, one table a row group, perhaps empty.
+
+    The part is ordered by that column. Only row groups that may hold such rows are read, found by their statistics, and
+    of those at least one, so that the columns are known. Raises as `open_part` does.
+    """
+    with open_part(store, path) as parquet:
+        place = parquet.schema_arrow.names.index(column)
+        groups = range(parquet.num_row_groups)
+
+        def known(group: int) -> Any:
+            return parquet.metadata.row_group(group).column(place).statistics
+
+        yield parquet.schema_arrow.empty_table().select(list(columns) if columns else parquet.schema_arrow.names)
+        for group in groups[bisect_left(groups, low, key=lambda group: known(group).max) :]:
+            if known(group).min > high:
+                break
+            table = parquet.read_row_group(group, columns=sorted({column, *columns}) if columns else None)
+            here = pc.and_(pc.greater_equal(table[column], low), pc.less_equal(table[column], high))
+            yield table.filter(here).select(list(columns)) if columns else table.filter(here)
 
 
 def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

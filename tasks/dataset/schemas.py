@@ -75,7 +75,18 @@ SIGNATURES = pa.schema(
     ]
 )
 
-CANDIDATES = pa.schema([("left", pa.int64()), ("right", pa.int64())])  # rows of the signatures dataset
+PARTITIONED = pa.schema(
+    [
+        ("partition", pa.int32()),  # of the join; a row group has one only
+        ("place", pa.int64()),  # part and row of the signatures (`tasks.dedup.edges.place_of`)
+        ("text_hash", pa.string()),
+        ("n_chars", pa.int64()),
+        ("bands", pa.list_(pa.uint64())),  # those of this partition
+        ("sketch", pa.binary()),
+    ]
+)
+
+CANDIDATES = pa.schema([("left", pa.int64()), ("right", pa.int64())])  # places, the smaller one first
 
 DUPLICATES = pa.schema(
     [
@@ -83,8 +94,11 @@ DUPLICATES = pa.schema(
         ("kept", pa.bool_()),
         ("cluster", pa.string()),  # the id of the document kept for this cluster
         ("reason", pa.string()),  # exact_duplicate | near_duplicate; null for the one kept
+        ("size", pa.int64()),  # documents of the cluster, for the one kept; null for the others
     ]
 )
+
+CLUSTERS = pa.schema([("place", pa.int64()), *DUPLICATES])
 
 SEGMENT = pa.struct([("part", pa.int32()), ("row", pa.int32()), ("start", pa.int32()), ("length", pa.int32())])
 PACKING = pa.schema([("sequence", pa.int64()), ("segments", pa.list_(SEGMENT))])
@@ -94,7 +108,13 @@ def tokens_schema(vocab_size: int) -> pa.Schema:
     """Return the columns of the token parts: uint16 ids where the vocabulary allows it, uint32 above."""
     token = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
     return pa.schema(
-        [("id", pa.string()), ("tokens", pa.list_(token)), ("n_bytes", pa.int32()), ("split", pa.string())]
+        [
+            ("id", pa.string()),
+            ("tokens", pa.list_(token)),
+            ("n_tokens", pa.int32()),  # so that lengths are read without the tokens
+            ("n_bytes", pa.int32()),  # of the text in UTF-8
+            ("split", pa.string()),  # train | validation
+        ]
     )
 
 

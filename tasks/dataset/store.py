@@ -9,7 +9,6 @@ import errno
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,11 @@ from typing import BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.foreign_names import is_plain_path, path_below
-from tasks.base.private_folder import private_folder
-from tasks.dataset.secrets_in_addresses import refuse_secret
 from tasks.workers.process_name import mark_is_abandoned, process_mark
+from tasks.workers.scratch_folder import scratch_folder
 
 MAX_SMALL_FILE_BYTES = 1 << 30
 """Of files that are read whole: records, manifests, lists, logs of training, which is the longest of them."""
@@ -226,7 +225,7 @@ class Store:
                     temporary.unlink(missing_ok=True)
                 sync_folder(final.parent)
         else:
-            with _upload_folder() as folder, explaining_failed_writes(self.location(path)):
+            with scratch_folder("uploads") as folder, explaining_failed_writes(self.location(path)):
                 temporary = folder / "part"
                 yield temporary
                 self._put(temporary, path)
@@ -267,17 +266,6 @@ class Store:
         if self.fs.protocol != "memory":
             self.fs.makedirs(self.fs._parent(self.full(path)), exist_ok=True)
         self.fs.put_file(str(file), self.full(path))
-
-
-@contextmanager
-def _upload_folder() -> Iterator[Path]:
-    """Yield a new folder on this machine for a file on its way to an object store; those of killed runs are removed."""
-    uploads = private_folder("uploads")
-    for entry in uploads.iterdir():
-        if mark_is_abandoned(entry.name.partition(".")[0]):
-            shutil.rmtree(entry, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{process_mark()}.", dir=uploads) as folder:
-        yield Path(folder)
 
 
 def sync_file(path: Path) -> None:

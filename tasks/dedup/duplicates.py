@@ -1,39 +1,47 @@
-"""duplicates: the clusters that the pairs form, and the document of each that is kept."""
+"""duplicates: what the clusters say of one part's documents.
+
+Notable: a stage of its own, so that a part of the corpus is made again only where the decision on one of its own
+documents changed, however much of the crawl did.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
+import pyarrow as pa
 
+from tasks.dataset.manifest import part_path
+from tasks.dataset.parts import read_part_where
 from tasks.dataset.schemas import DUPLICATES
-from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.dedup.clusters import duplicate_decisions
-
-ROWS_PER_GROUP = 100_000
-"""Decisions that a reader has in memory at a time."""
+from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
+from tasks.dedup.earlier_signatures import signed_crawls
+from tasks.dedup.edges import place_of
 
 
 def run(context: PartContext) -> Iterator[Output]:
-    """Yield one row for each document that has a duplicate, sorted by id."""
-    edges = [
-        np.stack([table["left"].to_numpy(), table["right"].to_numpy()], axis=1)
-        for _, table in context.all_inputs("candidates")
-    ]
-    all_edges = np.concatenate(edges) if edges else np.empty((0, 2), dtype=np.int64)
-    found = duplicate_decisions(context.reader("signatures"), all_edges)
+    """Yield one row for each document of the part that has a duplicate, in the documents' order."""
+    part = int(context.job.read_from)
+    first, last = int(place_of(part)), int(place_of(part + 1)) - 1
+    path = part_path("clusters", context.job.upstream["clusters"], 0)
+    found = pa.concat_tables(read_part_where(context.store, path, "place", first, last)).select(DUPLICATES.names)
     reasons = Counter(reason for reason in found["reason"].to_pylist() if reason)
-    clusters = {"clusters": len(found["cluster"].unique())}
-    for start in range(0, found.num_rows, ROWS_PER_GROUP):
-        yield Output(found.slice(start, ROWS_PER_GROUP))
-    yield Output(counters=clusters | {f"removed.{reason}": count for reason, count in reasons.items()})
+    kept = found.num_rows - reasons.total()
+    yield Output(found, counters={"clusters": kept, **{f"removed.{reason}": n for reason, n in reasons.items()}})
+
+
+def _parts(context: DatasetContext) -> list[PartInput]:
+    """Return a part for each of the run's own signatures; the parts of earlier crawls are counted before them."""
+    own = signed_crawls(context.store, context.config["earlier"], context.upstream["signatures"])[-1]
+    numbers = range(own.first_part, own.first_part + len(own.manifest.parts))
+    return [PartInput(digest=str(number), read_from=str(number)) for number in numbers]
 
 
 STAGE = Stage(
     name="duplicates",
-    version=1,
-    upstream=(Upstream("signatures", all_parts=True), Upstream("candidates", all_parts=True)),
-    config_of=lambda recipe: {},
-    memory="the documents that have a duplicate and the pairs of them",
+    version=2,
+    upstream=(Upstream("signatures"), Upstream("clusters", all_parts=True)),
+    config_of=lambda recipe: {"earlier": list(recipe.duplicates.earlier)},
+    choosing=("earlier",),
     rows=DUPLICATES,
     run=run,
+    parts=_parts,
 )

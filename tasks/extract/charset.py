@@ -46,6 +46,14 @@ _REFUSED = "replacement"  # the Encoding Standard's name for what it refuses
 # The letters of Latin-2 that windows-1250 has among the control characters or elsewhere, within words.
 _LATIN_2_LETTERS = re.compile(rb"(?<=[a-z\xc0-\xff])[\xb1\xb6\xbb\xbc\xbe](?=[a-z\xc0-\xff])")
 _WINDOWS_BYTES = re.compile(rb"[\x80-\x9f]")
+"""Letters and quotation marks in the code pages of Windows; in ISO 8859 controls, which no page has."""
+_WINDOWS_KIN = {
+    "iso8859-2": "cp1250",
+    "iso8859-7": "cp1253",
+    "iso8859-8": "cp1255",
+    "iso8859-13": "cp1257",
+    "iso8859-16": "cp1250",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,8 @@ def _detect(body: bytes) -> Decoded:
         codec = "koi8-u"  # the same, with Ukrainian letters instead of eight lines of boxes
     elif codec == "cp1250" and _is_latin_2(body):
         codec = "iso8859-2"
+    elif codec in _WINDOWS_KIN and _WINDOWS_BYTES.search(body):
+        codec = _WINDOWS_KIN[codec]
     if codec is not None and codec != "utf-8":
         return Decoded(decode_as(body, codec), codec, "detected")
     text = body.decode("utf-8", "replace")

@@ -195,7 +195,7 @@ def _config(recipe: _Recipe) -> ExtractStageConfig:
 
 STAGE = Stage(
     name="extract",
-    version=7,
+    version=8,
     upstream=(
         Upstream("fetch"),
         # What fetch left is the input; `wanted` only says where in the crawl's file those records are.

@@ -19,11 +19,11 @@ from typing import Annotated, Literal, Protocol, Self
 import xxhash
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
 from tasks.base.plain_data import parse_json
-from tasks.dataset.secrets_in_addresses import NO_SECRET
 from tasks.documents.columns import ColumnsConfig
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.source_files import SourceKind

@@ -116,4 +116,6 @@ def tokens_table(documents: pa.Table, tokenizer: Tokenizer, config: TokensConfig
     ids, lengths = encode_batch(tokenizer, documents["text"])
     lists = token_lists(ids, lengths, schema.field("tokens").type.value_type)
     n_bytes = pc.cast(pc.binary_length(documents["text"]), pa.int32())
-    return pa.table([documents["id"], lists, n_bytes, split_of(documents["text_hash"], config)], schema=schema)
+    n_tokens = pc.list_value_length(lists)
+    split = split_of(documents["text_hash"], config)
+    return pa.table([documents["id"], lists, n_tokens, n_bytes, split], schema=schema)

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
+from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s, hash_strings, mix64
-from tasks.dataset.secrets_in_addresses import NO_SECRET
 
 Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -110,11 +110,10 @@ def times_of(values: npt.NDArray[np.floating | np.integer], steps: tuple[Step, .
 
 
 def cluster_sizes(ids: pa.ChunkedArray, duplicates: pa.Table) -> Int64s:
-    """Return the size of the cluster that each of `ids` was kept for, itself included, [n]."""
-    counted = duplicates["cluster"].value_counts()
-    places = pc.index_in(ids, value_set=counted.field("values"))
-    sizes = counted.field("counts").take(places.combine_chunks() if isinstance(places, pa.ChunkedArray) else places)
-    return pc.fill_null(sizes, 1).to_numpy(zero_copy_only=False).astype(np.int64)
+    """Return the size of the cluster that each of `ids` was kept for, itself included, [n]; of those with duplicates
+    the table has `id` and `size`."""
+    sizes = duplicates["size"].take(pc.index_in(ids, value_set=duplicates["id"]))
+    return pc.fill_null(sizes, 1).to_numpy().astype(np.int64)
 
 
 def source_epochs(config: MixtureConfig, tokens: Mapping[str, float]) -> dict[str, float]:

@@ -85,12 +85,12 @@ def _training_documents(context: PartContext, mixing: _Mixing | None) -> _Docume
     parts, rows, lengths = ([np.empty(0, dtype=np.int32)] for _ in range(3))
     times, keys = [np.empty(0)], [np.empty(0, dtype=np.uint64)]
     first_row: Counter[int] = Counter()
-    columns = ["tokens", "split", *(["id"] if mixing else [])]
+    columns = ["n_tokens", "split", *(["id"] if mixing else [])]
     for index, table in context.all_inputs("tokens", columns):
         training = np.flatnonzero(pc.equal(table["split"], TRAIN).to_numpy(zero_copy_only=False))
         rows.append((first_row[index] + training).astype(np.int32))
         parts.append(np.full(len(training), index, dtype=np.int32))
-        lengths.append(pc.list_value_length(table["tokens"]).to_numpy()[training].astype(np.int32))
+        lengths.append(table["n_tokens"].to_numpy()[training])
         first_row[index] += table.num_rows
         if mixing:
             ids = table["id"].take(pa.array(training))
@@ -108,7 +108,6 @@ class _Mixing:
         self.config = config.mixture
         own = finished_corpus(OWN, context.store, context.manifest("tokens").upstream["corpus"])
         self._corpora: Sequence[FinishedCorpus] = [own, *other_corpora(config.others, config.stores)]
-        self._clusters: dict[str, pa.Table] = {}
         self._scores: tuple[int, pa.Table] | None = None
 
     def times(self, part: int, ids: pa.ChunkedArray) -> npt.NDArray[np.float64]:
@@ -116,7 +115,7 @@ class _Mixing:
         corpus, index = located(self._corpora, part)
         found = np.ones(len(ids))
         if self.config.by_duplicates:
-            found *= times_of(cluster_sizes(ids, self._clusters_of(corpus)), self.config.by_duplicates)
+            found *= times_of(cluster_sizes(ids, _duplicates_of(corpus, index)), self.config.by_duplicates)
         if self.config.by_quality:
             scores = self._scores_of(corpus, index, part)
             places = pc.index_in(ids, value_set=scores["id"])
@@ -141,13 +140,6 @@ class _Mixing:
             counters[f"drawn_documents.{name}"] = int(counts[source == number].sum())
         return repeated(counts), counters
 
-    def _clusters_of(self, corpus: FinishedCorpus) -> pa.Table:
-        if corpus.name not in self._clusters:
-            path = part_path("duplicates", corpus.manifest.upstream["duplicates"], 0)
-            tables = list(read_part(corpus.store, path, ["cluster"]))
-            self._clusters[corpus.name] = pa.concat_tables([DUPLICATES.empty_table().select(["cluster"]), *tables])
-        return self._clusters[corpus.name]
-
     def _scores_of(self, corpus: FinishedCorpus, index: int, part: int) -> pa.Table:
         """Return the scores of the documents of one part of a corpus."""
         if self._scores is None or self._scores[0] != part:
@@ -168,6 +160,13 @@ class _Mixing:
             wanted = [table.select(empty.column_names) for table in tables]
             self._scores = (part, pa.concat_tables([empty, *wanted]))
         return self._scores[1]
+
+
+def _duplicates_of(corpus: FinishedCorpus, index: int) -> pa.Table:
+    """Return the documents that have a duplicate among those of one part of a corpus."""
+    path = part_path("duplicates", corpus.manifest.upstream["duplicates"], index)
+    columns = ["id", "size"]
+    return pa.concat_tables([DUPLICATES.empty_table().select(columns), *read_part(corpus.store, path, columns)])
 
 
 def _config(recipe: Any) -> dict[str, Any]:

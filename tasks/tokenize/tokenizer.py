@@ -45,11 +45,11 @@ class TokenizerStageConfig(TokenizerConfig):
 def run(context: PartContext) -> Iterator[Output]:
     """Train the tokenizer, write its files, and yield one row about them."""
     config = context.config(TokenizerStageConfig)
-    keys, sizes = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
-    for documents in _documents(context, config):
-        keys.append(sample_keys(documents["id"], config))
-        sizes.append(pc.cast(pc.binary_length(clipped(documents["text"], config)), pa.int64()).to_numpy())
-    limit = sample_limit(np.concatenate(keys), np.concatenate(sizes), config)
+    lengths = (
+        (sample_keys(documents["id"], config), pc.binary_length(clipped(documents["text"], config)).to_numpy())
+        for documents in _documents(context, config)
+    )
+    limit = sample_limit(lengths, config)
     if limit < 0:
         raise PermanentError(
             "There is no document to train the tokenizer on: the corpus is empty, or tokens.validation_fraction holds "

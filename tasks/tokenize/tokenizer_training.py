@@ -6,7 +6,7 @@ Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") b
 decoding gives back what was encoded. Text never encodes to a special token; `encoder` sees to that, the file does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import numpy as np
@@ -29,6 +29,8 @@ END_OF_TEXT_ID = 0
 TOOL_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 """Around each call of a tool and each result of one; their ids follow those above in a tokenizer with tools. The names
 are those of Qwen3, which the servers' parsers of tool calls look for."""
+
+Int64s = npt.NDArray[np.int64]
 
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -78,14 +80,32 @@ def sample_keys(ids: pa.ChunkedArray, config: TokenizerConfig) -> UInt64s:
     return mix64(hash_strings(ids.to_pylist()), config.seed)
 
 
-def sample_limit(keys: UInt64s, sizes: npt.NDArray[np.integer], config: TokenizerConfig) -> int:
+def sample_limit(
+    documents: Iterable[tuple[UInt64s, npt.NDArray[np.integer]]], config: TokenizerConfig, at_a_time: int = 1 << 20
+) -> int:
     """Return the largest key that is still in the sample, or -1 for an empty corpus.
 
-    `keys` and `sizes` [n] (bytes of the clipped text) are those of the whole corpus, in any order: 16 bytes a document.
+    `documents`: the keys and sizes (bytes of the clipped text) of those of the whole corpus, in any order and in any
+    number of tables. No more of them are held than `at_a_time`, or twice those in the sample.
     """
+    waiting = [(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64))]
+    inside = held = 0
+    for keys, sizes in documents:
+        waiting.append((keys, sizes.astype(np.int64)))
+        held += len(keys)
+        if held >= max(at_a_time, 2 * inside):
+            waiting = [_smallest(waiting, config.sample_bytes)]
+            inside = held = len(waiting[0][0])
+    keys, _ = _smallest(waiting, config.sample_bytes)
+    return int(keys[-1]) if len(keys) else -1
+
+
+def _smallest(several: list[tuple[UInt64s, Int64s]], sample_bytes: int) -> tuple[UInt64s, Int64s]:
+    """Return the smallest keys, in order, and their sizes, as far as they are needed for this many bytes."""
+    keys, sizes = map(np.concatenate, zip(*several, strict=True))
     order = np.argsort(keys, kind="stable")
-    last = np.searchsorted(np.cumsum(sizes[order], dtype=np.int64), config.sample_bytes)
-    return int(keys[order[min(int(last), len(order) - 1)]]) if len(order) else -1
+    last = int(np.searchsorted(np.cumsum(sizes[order]), sample_bytes))
+    return keys[order[: last + 1]], sizes[order[: last + 1]]
 
 
 def sample_documents(documents: pa.Table, limit: int, config: TokenizerConfig) -> pa.ChunkedArray:

@@ -32,7 +32,7 @@ def run(context: PartContext) -> Iterator[Output]:
     check_tokenizer(tokenizer, context.manifest("tokenizer").config["vocab_size"])
     for documents in _documents(context, config):
         rows = tokens_table(documents, tokenizer, config)
-        counts = pc.list_value_length(rows["tokens"])
+        counts = rows["n_tokens"]
         training = pc.equal(rows["split"], TRAIN)
         counters = {
             "documents": rows.num_rows,
@@ -71,7 +71,7 @@ def schema(context: PartContext) -> pa.Schema:
 
 STAGE = Stage(
     name="tokens",
-    version=1,
+    version=2,
     upstream=(Upstream("corpus", in_part_inputs=True), Upstream("tokenizer", all_parts=True)),
     config_of=lambda recipe: recipe.tokens.model_dump(mode="json") | other_corpora_config(recipe.mixture),
     pace=("stores",),

@@ -51,6 +51,7 @@ def write_packed_corpus(folder: Path, documents: int, context: int = TWO_MILLION
     columns = [
         pa.array([f"made:{number}" for number in range(documents)]),
         pa.ListArray.from_arrays(pa.array(offsets), pa.array(tokens)),
+        pa.array(lengths),
         pa.array(lengths * 4),
         pa.array(["train"] * documents),
     ]

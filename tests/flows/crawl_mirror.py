@@ -26,11 +26,11 @@ duplicates: {partitions: 2}
 """A recipe of packed tokens over all of a small crawl; BASE is the mirror's folder."""
 
 
-def publish(mirror: Path, *crawls: str) -> None:
-    """Add crawls to the mirror's folder and its collinfo.json, the newest first as Common Crawl lists them."""
+def publish(mirror: Path, *crawls: str, seed: int = 3) -> None:
+    """Add crawls to the folder and its collinfo.json, the newest first; with one seed they are of the same pages."""
     for crawl in crawls:
         web = mirror.with_name(f"{mirror.name}-{crawl}")
-        generate_synthetic_web(web, SyntheticWebConfig.model_validate({**SMALL, "crawl": crawl, "seed": 3}))
+        generate_synthetic_web(web, SyntheticWebConfig.model_validate({**SMALL, "crawl": crawl, "seed": seed}))
         shutil.copytree(web, mirror, dirs_exist_ok=True)
     names = sorted((folder.name for folder in (mirror / "crawl-data").iterdir()), reverse=True)
     (mirror / "collinfo.json").write_text(json.dumps([{"id": name} for name in names]))

@@ -1,5 +1,6 @@
 """Growing is not redoing: two WARC files of a crawl, then three, then eight, fetch and extract two, one and five."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from tasks.dataset.store import Store
 from tasks.registry import STAGES
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
+from tasks.workers.process_name import process_mark
 from tests.conftest import dataset_bytes
 from tests.flows.crawl_mirror import RECIPE, SMALL
 from tests.tasks.crawl_mirror import Mirror, running_mirror
 
 CRAWL = "CC-MAIN-2026-46"
 MAPPED = ("fetch", "extract", "filter", "signatures")
+SWEPT = ("runs", "reports", "files", "models/one", "tokenizers/one")
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +78,18 @@ def test_only_new_warcs_are_fetched_and_extracted(prefect_server: str, mirror: M
     two = recipe_of(mirror, tmp_path, "source.warcs=2")
     first = grown(two, store)
     before = {stage: files(store, first, stage) for stage in MAPPED}
+    with subprocess.Popen(["true"]) as killed:
+        pass
+    left = f".config.json.{process_mark().partition('-')[0]}-{killed.pid}.tmp"
+    for folder in SWEPT:
+        store.write_bytes(f"{folder}/{left}", b"half")
     assert fetched(mirror) == 2
     for count, new in ((3, 1), (8, 5)):
         record = grown(recipe_of(mirror, tmp_path, f"source.warcs={count}"), store)
         assert fetched(mirror) == new
         assert {stage: record.stages[stage].parts_built for stage in MAPPED} == dict.fromkeys(MAPPED, new)
         assert {stage: record.stages[stage].parts_taken for stage in MAPPED} == dict.fromkeys(MAPPED, count - new)
+        assert not [folder for folder in SWEPT if left in store.names(folder)], "what a kill left is removed"
 
     words = explain_stage(store, "extract").words
     assert "fetch.warcs changed from 3 to 8" in words

@@ -13,7 +13,7 @@ from flows.store.deciding_stages import DECIDING_STAGES
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
-from tasks.dedup.clusters import EXACT, NEAR
+from tasks.dedup.cluster_decisions import EXACT, NEAR
 from tasks.tokenize.mixture import OWN
 
 _FAILED_WARCS = 50

@@ -17,7 +17,7 @@ from flows.store.deciding_stages import DECIDING_STAGES, decides_on, plans_of, r
 from flows.store.run_record import RunRecord
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
-from tasks.dedup.clusters import EXACT, NEAR
+from tasks.dedup.cluster_decisions import EXACT, NEAR
 
 _SAMPLES = 6
 _REASONS = 40

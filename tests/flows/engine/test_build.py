@@ -114,7 +114,17 @@ def test_stages_come_in_order_and_only_those_of_the_recipe(tmp_path: Path, monke
     monkeypatch.setattr(build, "build_pairs", pair)
     build_stages(run, ["fetch", "extract", "filter"])
     build_stages(run, STAGES)
-    later = ["signatures", "candidates", "duplicates", "corpus", "tokenizer", "tokens", "packing"]
+    later = [
+        "signatures",
+        "partitions",
+        "candidates",
+        "clusters",
+        "duplicates",
+        "corpus",
+        "tokenizer",
+        "tokens",
+        "packing",
+    ]
     assert seen == ["fetch+extract", "filter", *later]
     assert list(run.manifests) == list(run.plans)
 

@@ -1,6 +1,7 @@
 """Parts as tasks: what is temporary is tried again, what is permanent is not, what kills a worker is set aside."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,6 +14,7 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.engine.part_tasks import build_part, grouped, in_window, part_task, part_task_runner
+from flows.engine.task_runner import to_threads
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.stage import PartJob
@@ -34,7 +36,7 @@ def results(work: Callable[[str], str], labels: list[str], monkeypatch: pytest.M
 
     @flow(task_runner=part_task_runner())
     def tasks() -> list[str]:
-        found = dict(in_window(part_task(work, "work"), [(label,) for label in labels], 2))
+        found = dict(in_window(partial(to_threads, part_task(work, "work")), [(label,) for label in labels], 2))
         return [found[place] for place in sorted(found)]
 
     return tasks()

@@ -4,17 +4,20 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from flows.publishing.export_corpus import export_corpus
+from flows.store.datasets import part_tables
 from flows.store.run_record import RunRecord
-from tasks.base.errors import UsageError
+from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.store import Store
 from tests.conftest import ROOT
 from tests.environments import environment_with
@@ -36,6 +39,22 @@ def test_rows_and_columns_are_those_of_the_store(exported: Path, crawled: tuple[
     assert [file.name for file in files] == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
     assert pq.read_table(files).to_pylist() == ours.to_pylist()
     assert b"sluice" not in (pq.read_schema(files[0]).metadata or {})
+
+
+def test_repeated_values_are_not_unpacked_without_end(crawled: tuple[Store, RunRecord], tmp_path: Path) -> None:
+    """A part of kilobytes whose texts are gigabytes: nothing limits the memory of an export."""
+    store = Store(str(shutil.copytree(crawled[0].url, tmp_path / "store")))
+    folder = crawled[1].stages["corpus"].plan.folder
+    part = store.local(f"{folder}/part-00001.parquet")
+    rows = pq.read_table(part).slice(0, 1)
+    text = pa.array(["x" * 10_000_000]).dictionary_encode().take(pa.array([0] * 200))
+    many = pa.concat_tables([rows] * 200).set_column(rows.schema.get_field_index("text"), "text", text)
+    pq.write_table(many, part, store_schema=False)
+    with pytest.raises(PermanentError, match="unpack to more than 1 GiB"):
+        export_corpus(store, tmp_path / "corpus")
+    with pytest.raises(PermanentError, match="unpack to more than 1 GiB"):
+        list(part_tables(store, f"{folder}/part-00001.parquet", ["text"]))
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_the_card_says_what_it_is(exported: Path) -> None:

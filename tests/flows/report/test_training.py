@@ -10,7 +10,7 @@ from flows.report.page import write_report
 from flows.report.terminal import print_outcome
 from flows.store.run_record import RunRecord
 from flows.store.status import store_status
-from flows.store.training_log import Training, read_training
+from flows.store.training_log import Training, newest_step, read_training
 from tasks.dataset.store import Store
 from tests.flows.report_stores import add_training, synthetic_web_run
 
@@ -49,6 +49,24 @@ def test_a_log_cut_in_the_middle_of_a_character_is_read(eventful: tuple[Store, R
     (path,) = (f"models/{name}/metrics.jsonl" for name in store.names("models"))
     store.write_bytes(path, store.read_bytes(path) + '{"event": "skipped", "reason": "caf\u00e9'.encode()[:-1])
     assert read_training(store, record, "pretrain") == whole
+
+
+def test_lines_without_their_fields_are_left_out(eventful: tuple[Store, RunRecord]) -> None:
+    """Another version wrote them, or a disk damaged them: the rest can be shown."""
+    store, record = eventful
+    whole = read_training(store, record, "pretrain")
+    assert isinstance(whole, Training)
+    (path,) = (f"models/{name}/metrics.jsonl" for name in store.names("models"))
+    log = store.read_bytes(path)
+    step = {"event": "step", "step": 13, "tokens": 3328, "loss": 1.0, "tokens_per_second": 9000}
+    wrong: list[dict[str, object]] = [{name: value for name, value in step.items() if name != gone} for gone in step]
+    values: list[object] = [None, [], "x", -9e999]
+    wrong += [{**step, name: value} for name in ("step", "loss", "tokens_per_second") for value in values]
+    wrong += [step | {"step": 0}, step | {"tokens_per_second": 0}, {"event": ["step"]}, {"event": "eval", "step": 13}]
+    store.write_bytes(path, b"".join(json.dumps(event).encode() + b"\n" for event in wrong) + log)
+    assert read_training(store, record, "pretrain") == whole
+    assert newest_step(log.decode(errors="replace") + "\n" + json.dumps(wrong[0])) == whole.last
+    store.write_bytes(path, log)
 
 
 def test_a_log_tells_what_was_out_of_the_ordinary(eventful: tuple[Store, RunRecord]) -> None:

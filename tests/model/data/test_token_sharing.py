@@ -112,7 +112,10 @@ def test_a_dataset_in_an_object_store_is_copied_once(bucket: str, dataset: Path,
     far = open_token_cache(bucket, tmp_path / "far")
     assert (far.digest, far.tokens.tolist()) == (near.digest, near.tokens.tolist())
     fsspec.filesystem("memory").rm("/bucket/tokens/part-00000.parquet")
+    (copied,) = (tmp_path / "far").glob("dataset-*")
+    (copied / ".fetching-killed").mkdir()
     assert open_token_cache(bucket, tmp_path / "far").digest == near.digest, "the copy is enough"
+    assert not list(copied.glob(".fetching-*"))
     assert [name.split("-")[0] for name in names(tmp_path / "far")] == ["dataset", "tokens"]
 
 

@@ -14,7 +14,7 @@ def test_a_resumed_log_goes_on_at_the_checkpoint(tmp_path: Path) -> None:
     log.write("done", 7)
     log.close()
     with path.open("a") as file:
-        file.write('{"event": "step", "st')
+        file.write('{"event": "step", "step": null}\n{"event": "step"}\n{"event": "step", "st')
     log = MetricsLog(path, 5)
     log.write("step", 6, loss=9.0)
     log.close()

@@ -187,6 +187,18 @@ def test_unlabelled_central_european_is_told_apart_by_where_its_letters_are(char
         assert decode((text * times).encode(charset), "").text == text * times
 
 
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [
+        ("<p>Ve starém městě je velký trh, kde lidé prodávají chléb, ryby a žluťoučké koně.</p>", "cp1250"),
+        ("<p>Senamiestyje yra „didelis“ turgus, kuriame žmonės pardavinėja duoną ir žuvį.</p>", "cp1257"),
+    ],
+)
+def test_unlabelled_text_with_bytes_that_only_windows_uses_is_in_its_code_page(text: str, charset: str) -> None:
+    for times in (1, 10):
+        assert decode((text * times).encode(charset), "").text == text * times
+
+
 def test_little_markup_is_enough_to_see_utf_16() -> None:
     page = f"<p>{JAPANESE * 20}"
     for charset in ("utf-16-le", "utf-16-be"):

@@ -39,7 +39,7 @@ def test_steps_say_how_often_a_cluster_of_each_size_counts() -> None:
 
 
 def test_a_cluster_counts_all_that_it_was_made_of() -> None:
-    duplicates = pa.table({"cluster": ["W:1", "W:1", "W:1", "W:4", "W:4"]})
+    duplicates = pa.table({"id": ["W:0", "W:1", "W:2", "W:4"], "size": pa.array([None, 3, None, 2], pa.int64())})
     assert cluster_sizes(ids(6), duplicates).tolist() == [1, 3, 1, 1, 2, 1]
     assert cluster_sizes(ids(2), duplicates.slice(0, 0)).tolist() == [1, 1]
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer
 
 from model.data import chat_format
 from tasks.base.errors import PermanentError
+from tasks.base.hashing import UInt64s
 from tasks.tokenize.compression import named_tokenizer
 from tasks.tokenize.tokenizer_training import (
     SPECIAL_TOKENS,
@@ -92,9 +94,13 @@ def documents(texts: list[str]) -> pa.Table:
     return pa.table({"id": [f"part:{number}" for number in range(len(texts))], "text": texts})
 
 
-def sampled(table: pa.Table, config: TokenizerConfig) -> list[str]:
+def keys_and_sizes(table: pa.Table, config: TokenizerConfig) -> tuple[UInt64s, npt.NDArray[np.int64]]:
     sizes = np.array([len(text.encode()) for text in clipped(table["text"], config).to_pylist()], dtype=np.int64)
-    limit = sample_limit(sample_keys(table["id"], config), sizes, config)
+    return sample_keys(table["id"], config), sizes
+
+
+def sampled(table: pa.Table, config: TokenizerConfig) -> list[str]:
+    limit = sample_limit([keys_and_sizes(table, config)], config)
     return sample_documents(table, limit, config).to_pylist()
 
 
@@ -108,6 +114,13 @@ def test_the_sample_depends_on_the_documents_alone() -> None:
     shuffled = table.take(pa.array(np.random.default_rng(0).permutation(300)))
     assert sorted(sampled(shuffled, config)) == sorted(chosen)
     assert sorted(sampled(table, TokenizerConfig(sample_bytes=20_000, seed=2))) != sorted(chosen)
+
+
+def test_the_sample_is_the_same_however_few_documents_are_looked_at_together() -> None:
+    table = documents(invented_texts(300))
+    config = TokenizerConfig(sample_bytes=2_000)
+    tables = [keys_and_sizes(table.slice(start, 7), config) for start in range(0, 300, 7)]
+    assert sample_limit(iter(tables), config, at_a_time=10) == sample_limit([keys_and_sizes(table, config)], config)
 
 
 def test_a_small_corpus_is_sampled_whole() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.addresses.https_files import check_redirect
 from tasks.base.errors import UsageError
 from tasks.dataset.data_files import read_data_file
-from tasks.dataset.https_files import check_redirect
 from tasks.dataset.store import Store
 
 

@@ -10,17 +10,8 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.dedup.clusters import (
-    EXACT,
-    NEAR,
-    DuplicatesConfig,
-    Reader,
-    cluster_decisions,
-    connected_components,
-    duplicate_decisions,
-    duplicates_table,
-    partition_edges,
-)
+from tasks.dedup.cluster_decisions import EXACT, MEMBERS, NEAR, Components, cluster_decisions, decide, duplicates_table
+from tasks.dedup.edges import DuplicatesConfig, Int64s, Reader, partition_edges, place_of
 from tasks.dedup.minhash import MinHashConfig, estimated_similarity, signatures, signatures_table, sketches
 
 CONFIG = MinHashConfig()
@@ -38,7 +29,10 @@ def signed(documents: list[tuple[str, str]], tables: int = 1) -> Reader:
     )
     whole = signatures_table(table, CONFIG)
     step = -(-max(1, len(documents)) // tables)
-    split = [whole.slice(start, step) for start in range(0, max(1, len(documents)), step)]
+    split = []
+    for part, start in enumerate(range(0, max(1, len(documents)), step)):
+        table = whole.slice(start, step)
+        split.append(table.append_column("place", pa.array(place_of(part, np.arange(table.num_rows)))))
 
     def read(columns: list[str]) -> Iterable[pa.Table]:
         return (part.select(columns) for part in split)
@@ -46,10 +40,20 @@ def signed(documents: list[tuple[str, str]], tables: int = 1) -> Reader:
     return read
 
 
-def decided(read: Reader, config: DuplicatesConfig) -> dict[str, tuple[bool, str | None, str | None]]:
+def decided(
+    read: Reader, config: DuplicatesConfig, in_memory: int = 1_000_000
+) -> dict[str, tuple[bool, str | None, str | None]]:
     """Each document's (kept, cluster, reason), through all the steps."""
-    edges = [partition_edges(read, partition, config) for partition in range(config.partitions)]
-    decided = duplicate_decisions(read, np.concatenate(edges[::-1]))
+    components = Components()
+    for partition in reversed(range(config.partitions)):
+        components.add(partition_edges(read, partition, config))
+    places, labels = components.found()
+    whole = pa.concat_tables(read(["place", "id", "text_hash", "n_chars"]))
+    here = np.searchsorted(whole["place"].to_numpy(), places)
+    members = whole.take(pa.array(here)).append_column("label", pa.array(labels))
+    members = members.append_column("own", pa.array(np.ones(len(places), dtype=bool))).select(MEMBERS.names)
+    decided = pa.concat_tables(decide([members.cast(MEMBERS)], len(places), in_memory))
+    assert decided["place"].to_pylist() == places.tolist()
     rows = [row for table in read(["id"]) for row in duplicates_table(table["id"], decided).to_pylist()]
     return {row["id"]: (row["kept"], row["cluster"], row["reason"]) for row in rows}
 
@@ -185,22 +189,54 @@ def test_an_empty_corpus_and_one_without_duplicates() -> None:
     assert all(decision == (True, None, None) for decision in lonely.values())
 
 
+@pytest.mark.parametrize("in_memory", [1, 7, 40])
+def test_what_passes_through_files_is_decided_alike(in_memory: int) -> None:
+    read = signed(invented(3, families=40), tables=5)
+    assert decided(read, DuplicatesConfig(), in_memory) == decided(read, DuplicatesConfig())
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 30)), max_size=40))
-def test_components_have_exactly_the_documents_of_the_edges(pairs: list[tuple[int, int]]) -> None:
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 30)), max_size=40), st.integers(1, 40))
+def test_components_have_exactly_the_documents_of_the_edges(pairs: list[tuple[int, int]], at_a_time: int) -> None:
     edges = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    rows, labels = connected_components(edges)
-    assert rows.tolist() == sorted({end for pair in pairs for end in pair})
-    label_of = dict(zip(rows.tolist(), labels.tolist(), strict=True))
+    whole, bit_by_bit = Components(), Components()
+    whole.add(edges)
+    for start in range(0, len(edges), at_a_time):
+        bit_by_bit.add(edges[start : start + at_a_time])
+        bit_by_bit.found()  # merges what is waiting
+    places, labels = whole.found()
+    assert places.tolist() == sorted({end for pair in pairs for end in pair})
+    label_of = dict(zip(places.tolist(), labels.tolist(), strict=True))
     assert all(label_of[left] == label_of[right] for left, right in pairs)
+    assert clusters(*bit_by_bit.found()) == clusters(places, labels)
+
+
+def clusters(places: Int64s, labels: Int64s) -> set[frozenset[int]]:
+    return {frozenset(places[labels == label].tolist()) for label in set(labels.tolist())}
+
+
+def members(*rows: tuple[int, bool, str, str, int]) -> pa.Table:
+    """Members of one cluster: (place, own, id, text hash, characters)."""
+    names = ["place", "own", "id", "text_hash", "n_chars"]
+    return pa.Table.from_pylist([{"label": 0, **dict(zip(names, row, strict=True))} for row in rows], MEMBERS)
 
 
 def test_the_ids_of_a_whole_corpus_may_come_to_more_than_two_gibibytes() -> None:
     """String arrays count their bytes in 32 bits; that many ids are not built here, only held in what can hold them."""
-    members = pa.table({"id": ["w:2", "w:1"], "text_hash": ["0" * 32] * 2, "n_chars": [5, 5]})
-    decisions = cluster_decisions(members, np.zeros(2, dtype=np.int64))
-    assert decisions.schema.field("id").type == decisions.schema.field("cluster").type == pa.large_string()
-    assert decisions.to_pylist() == [
-        {"id": "w:1", "kept": True, "cluster": "w:1", "reason": None},
-        {"id": "w:2", "kept": False, "cluster": "w:1", "reason": "exact_duplicate"},
+    assert MEMBERS.field("id").type == pa.large_string()
+    found = cluster_decisions(members((1, True, "w:2", "0" * 32, 5), (0, True, "w:1", "0" * 32, 5)))
+    assert found.to_pylist() == [
+        {"place": 0, "id": "w:1", "kept": True, "cluster": "w:1", "reason": None, "size": 2},
+        {"place": 1, "id": "w:2", "kept": False, "cluster": "w:1", "reason": EXACT, "size": None},
+    ]
+
+
+def test_a_document_of_an_earlier_crawl_is_kept_before_all_of_this_one() -> None:
+    """However long these are; of the earlier one, which has its decision, there is no row."""
+    found = cluster_decisions(
+        members((9, True, "b:1", "1" * 32, 80), (8, True, "b:0", "0" * 32, 50), (1, False, "a:7", "0" * 32, 50))
+    )
+    assert [(row["id"], row["kept"], row["cluster"], row["reason"]) for row in found.to_pylist()] == [
+        ("b:1", False, "a:7", NEAR),
+        ("b:0", False, "a:7", EXACT),
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.dataset.secrets_in_addresses import redacted, refuse_secret
+from tasks.addresses.secrets_in_addresses import redacted, refuse_secret
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,11 @@
+"""The earlier_crawls section of a recipe."""
+
+from tasks.base.config import Config
+
+
+class EarlierCrawlsConfig(Config):
+    """What `watch-crawls` takes over from the crawls before. A run by itself does not read this section."""
+
+    duplicates: bool = False
+    """Whether a document that an earlier crawl had already is removed: its signatures are compared, its text is not
+    read (`duplicates.earlier`)."""

@@ -20,6 +20,7 @@ from flows.engine.task_runner import part_submission
 from flows.monitoring.events import Events
 from flows.monitoring.lineage import lineage_observers
 from flows.monitoring.observer import Observer, Observers
+from flows.monitoring.outcome_artifacts import publish_outcome
 from flows.monitoring.progress_artifacts import ProgressArtifacts
 from flows.monitoring.prometheus import PrometheusFile
 from flows.prepare.planned_run import Logger, plan_run
@@ -27,6 +28,8 @@ from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.own_code import own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
+from flows.report.page import write_report
+from flows.report.sections import Report
 from flows.store.run_record import Recorder, RunRecord, mark_interrupted, newest_run_of
 from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
@@ -147,17 +150,12 @@ def _publish_report(run: Run, before: RunRecord | None) -> None:
 
     Where nothing was new, the report is that of the run before, whose artifacts still stand.
     """
-    if before and before.is_repeated_by(run.record) and run.store.exists(before.report):
-        run.store.write_bytes(run.record.report, run.store.read_bytes(before.report))
-        run.logger.info("nothing was new; the report is that of run %s", before.run)
-        return
-    # Imported here, since a run with nothing new does not need to wait for matplotlib.
-    from flows.monitoring.outcome_artifacts import publish_outcome
-    from flows.report.page import write_report
-    from flows.report.sections import Report
-
     report = Report(run.store, run.record)
     try:
+        if before and before.is_repeated_by(run.record) and run.store.exists(before.report):
+            run.store.write_bytes(run.record.report, run.store.read_bytes(before.report))
+            run.logger.info("nothing was new; the report is that of run %s", before.run)
+            return
         run.logger.info("report: %s", run.store.location(write_report(run.store, run.record, report)))
     except Exception:
         run.logger.exception("The report could not be written; `sluice report` tries again.")

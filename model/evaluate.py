@@ -4,8 +4,9 @@ Notable: the same model and data give the same file, byte for byte.
 
 Result: {"parameters", "validation": {"documents", "tokens", "text_bytes", "loss", "bits_per_byte",
 "unigram_bits_per_byte"}, "gaps": {"objective", "documents", "tokens", "loss", "unigram_loss"}, "questions": {group:
-{"accuracy", "right", "n"}}}. Losses are in nats per token. What was not asked for, or does not suit the model's
-objective, is null, as is "validation" for a corpus too small to hold documents out.
+{"accuracy", "right", "n"}}, "samples": [{"prompt", "text"}]}. Losses are in nats per token. What was not asked for, or
+does not suit the model's objective, is null, as is "validation" for a corpus too small to hold documents out; samples
+are written where no questions are asked.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from model.base.device import activation_dtype, best_device, use_threads
 from model.base.full_disk import writing
 from model.base.program import EXIT_DONE, run_program
 from model.evaluation.questions import ask_questions
+from model.evaluation.samples import sample_texts
 from model.evaluation.subject import Subject
 from model.evaluation.validation import score_gaps, score_text
 from model.inference.loading import cast_matrices, load_any
@@ -29,6 +31,7 @@ TASKS: dict[str, Callable[[Subject], Any]] = {
     "validation": score_text,
     "gaps": score_gaps,
     "questions": ask_questions,
+    "samples": sample_texts,
 }
 """What is evaluated, by its name in the result. A task returns a dataclass or plain JSON values, or None if it does not
 apply; its fields in the config are those of `EvaluateSection` (model/base/config.py)."""

@@ -1,4 +1,4 @@
-"""GGUF: `python -m model.gguf_export --model EXPORT_FOLDER --output FILE [--precision float32|float16|bfloat16]`.
+"""GGUF: `python -m model.gguf_export --model EXPORT_FOLDER --output FILE [--precision float16|q8_0|...]`.
 
 Notable:
 - The file is made from an export folder, so llama.cpp runs what transformers runs. It is complete: weights, sizes,
@@ -6,7 +6,8 @@ Notable:
 - llama.cpp knows the architecture as `qwen3` and the tokenizer's split pattern as `qwen2`. Its rotation pairs channel i
   with i + D/2, as ours does, so no weight is permuted.
 - llama.cpp's `qwen3` has no sliding window, so a model with one is refused.
-- Norm scales stay float32 at every precision, as llama.cpp expects.
+- Norm scales stay float32 at every precision, as llama.cpp expects. q8_0 and q4_0 keep a matrix in blocks of 32 values
+  with a scale; q4_0 leaves the embeddings and the head at q8_0, and a matrix whose rows are no whole blocks is float16.
 - Format: github.com/ggml-org/ggml, docs/gguf.md; written by the `gguf` package.
 """
 
@@ -45,6 +46,15 @@ _NAMES = {
     "mlp.down_proj": "ffn_down",
 }
 """Our name of a layer's part to GGUF's."""
+_FILE_TYPES: dict[str, tuple[str, str]] = {
+    "float32": ("F32", "ALL_F32"),
+    "float16": ("F16", "MOSTLY_F16"),
+    "bfloat16": ("BF16", "MOSTLY_BF16"),
+    "q8_0": ("Q8_0", "MOSTLY_Q8_0"),
+    "q4_0": ("Q4_0", "MOSTLY_Q4_0"),
+}
+"""GGUF's names for a precision: of a matrix, and of the file."""
+_BLOCK = 32
 
 
 def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
@@ -69,19 +79,13 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
         )
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template
-    kinds = {
-        "float32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
-        "float16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
-        "bfloat16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
-    }
-    kind, file_kind = kinds[precision]
     temporary = output.with_name(f"{output.name}.tmp")
     writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
     try:
-        _add_sizes(writer, model.shape, file_kind, gguf.RopeScalingType)
+        _add_sizes(writer, model.shape, gguf.LlamaFileType[_FILE_TYPES[precision][1]], gguf.RopeScalingType)
         _add_tokenizer(writer, gguf.TokenType, tokenizer, template, model.shape.vocab_size)
         for name, weight in _tensors(model):
-            stored = kind if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
+            stored = gguf.GGMLQuantizationType[_stored_as(name, weight, precision)]
             values = weight.numpy().astype(np.float32)
             writer.add_tensor(name, gguf.quants.quantize(values, stored), raw_dtype=stored)
         with writing(output):
@@ -92,6 +96,16 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
             temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _stored_as(name: str, weight: Tensor, precision: str) -> str:
+    """Return GGUF's name of the type that a weight is stored in."""
+    kind = _FILE_TYPES[precision][0]
+    if weight.ndim == 1:
+        return "F32"
+    if kind.startswith("Q") and weight.shape[-1] % _BLOCK:
+        return "F16"
+    return "Q8_0" if kind == "Q4_0" and name in ("token_embd.weight", "output.weight") else kind
 
 
 def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any, rope_kinds: Any) -> None:

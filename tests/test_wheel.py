@@ -1,16 +1,26 @@
-"""The wheel: built, installed with nothing but its base dependencies, and started."""
+"""The source archive and the wheel made from it: what they hold, and the command in environments of their own."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.environments import environment_with
+from tests.flows.report_stores import whole_run
 
 pytestmark = pytest.mark.slow
+
+Installed = Callable[..., Path]
+PATTERN = "3.1[23]*/bin/python"
+"""Another Python than this one, where several are kept side by side."""
 
 
 def run(*command: str | Path, expect: int = 0) -> str:
@@ -23,50 +33,121 @@ def run(*command: str | Path, expect: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    source.mkdir()
+def tracked() -> list[str]:
+    """The files of the repository."""
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, files.split("\0")):
-        if not name.startswith("tests/") and (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source)
-    return next(folder.glob("*.whl"))
+    return [name for name in filter(None, files.split("\0")) if (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path) -> Path:
-    """The `sluice` of a fresh environment that holds the wheel and its base dependencies."""
-    environment = wheel.parent / "environment"
-    run(sys.executable, "-m", "venv", environment)
-    run(
-        *(environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-        *("--constraint", ROOT / "requirements.lock", wheel),
-    )
-    return environment / "bin" / "sluice"
+def uv() -> Path:
+    return environment_with("uv", ["uv>=0.9,<1"]).parent / "uv"
 
 
-def test_it_holds_our_packages_their_data_and_types(wheel: Path) -> None:
+@pytest.fixture(scope="module")
+def built(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the source archive and of the wheel that was made from it."""
+    folder = tmp_path_factory.mktemp("built")
+    for name in tracked():
+        (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "source" / name).write_bytes((ROOT / name).read_bytes())
+    run(uv, "build", "--quiet", "--python", sys.executable, "--out-dir", folder, folder / "source")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(uv: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Gives the `sluice` of a fresh environment of a Python, with the wheel and one of its extras, or none."""
+    made: dict[tuple[str, str], Path] = {}
+
+    def make(python: str, extra: str = "") -> Path:
+        if (python, extra) not in made:
+            folder = tmp_path_factory.mktemp("environment")
+            run(uv, "venv", "--quiet", "--python", python, folder)
+            asked = f"{wheel}[{extra}]" if extra else wheel
+            pinned = ("--constraint", ROOT / "requirements.lock")
+            run(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *pinned, asked)
+            made[python, extra] = folder / "bin" / "sluice"
+        return made[python, extra]
+
+    return make
+
+
+def another_python() -> str | None:
+    """A Python of another version that the project supports: beside this one, or on the path."""
+    beside = [str(path) for path in sorted(Path(sys.base_prefix).parent.glob(PATTERN))]
+    found = [path for name in ("python3.13", "python3.12") if (path := shutil.which(name))]
+    works = f"import sys; sys.exit(sys.version_info[:2] == {sys.version_info[:2]})"
+    return next((path for path in beside + found if not subprocess.run([path, "-c", works]).returncode), None)
+
+
+@pytest.fixture(params=["this", "another"])
+def python(request: pytest.FixtureRequest) -> str:
+    found = sys.executable if request.param == "this" else another_python()
+    if found is None:
+        pytest.skip("there is no other Python")
+    return found
+
+
+def test_the_source_archive_holds_every_file(built: Path) -> None:
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in tracked() if not name.startswith(".")} - names == set()
+
+
+def test_the_wheel_holds_our_packages_their_data_and_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"flows", "tasks", "model"}
     assert {"flows/py.typed", "tasks/py.typed", "model/py.typed", "flows/recipes/demo.yaml"} <= names
-    files = [file for top in ("flows", "tasks", "model") for file in (ROOT / top).rglob("*.*")]
-    data = {file.relative_to(ROOT).as_posix() for file in files if file.suffix in (".yaml", ".j2", ".txt", ".tsv")}
+    of_packages = [name for name in tracked() if name.startswith(("flows/", "tasks/", "model/"))]
+    data = {name for name in of_packages if name.endswith((".yaml", ".j2", ".txt", ".tsv", ".c", ".html", ".jinja"))}
     assert data - names == set()
 
 
-def test_help_and_the_reading_verbs_need_the_base_only(installed: Path, tmp_path: Path) -> None:
-    assert "what-if" in run(installed, "--help")
-    assert run(installed, "--version").startswith("sluice ")
-    assert "first-crawl" in run(installed, "recipes")
-    for verb in ("status", "evaluate", "report"):
-        assert "store" in run(installed, verb, "-h")
-    assert "holds no run yet" in run(installed, "status", "--store", tmp_path, expect=1)
+def test_the_readme_names_the_pythons_that_it_is_for() -> None:
+    supported = re.search(r'requires-python = ">=(3\.\d+),<3\.(\d+)"', (ROOT / "pyproject.toml").read_text())
+    assert supported
+    assert f"Python {supported[1]} to 3.{int(supported[2]) - 1}" in (ROOT / "README.md").read_text()
 
 
-def test_what_needs_more_says_which_extra(installed: Path, tmp_path: Path) -> None:
-    assert "pip install 'sluice[data]'" in run(installed, "recipes", "show", "demo", expect=1)
-    assert "pip install 'sluice[train]'" in run(installed, "chat", "Hello", "--store", tmp_path, expect=1)
+def test_the_base_prints_help_and_reads_a_store(installed: Installed, python: str, tmp_path: Path) -> None:
+    sluice, store = installed(python), tmp_path / "store"
+    assert "what-if" in run(sluice, "--help")
+    assert run(sluice, "--version").startswith("sluice ")
+    assert "first-crawl" in run(sluice, "recipes")
+    assert "holds no run yet" in run(sluice, "status", "--store", tmp_path / "empty", expect=1)
+    whole_run(store)
+    for verb in ("status", "datasets"):
+        assert "export" in run(sluice, verb, "--store", store)
+    assert "bits_per_byte" in run(sluice, "evaluate", "--store", store)
+    assert "export" in run(sluice, "why", "export", "--store", store)
+
+
+def test_what_needs_more_says_which_extra(installed: Installed, tmp_path: Path) -> None:
+    sluice, store = installed(sys.executable), ("--store", tmp_path)
+    assert "pip install 'sluice[data]'" in run(sluice, "recipes", "show", "demo", expect=1)
+    for command in ("run", "corpus first-crawl", "pretrain demo", "plan demo", "what-if demo"):
+        assert "pip install 'sluice[data]'" in run(sluice, *command.split(), *store, expect=1)
+    for command in ("chat Hello", "generate Once", "serve", f"export {tmp_path}/model --gguf q8_0"):
+        assert "pip install 'sluice[train]'" in run(sluice, *command.split(), *store, expect=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_the_data_half_a_corpus_is_made_and_a_model_is_refused_at_once(
+    installed: Installed, python: str, tmp_path: Path
+) -> None:
+    sluice = installed(python, "data")
+    small = ["--set=synthetic_web.towns=2", "--set=synthetic_web.pages_per_town=4", "--set=synthetic_web.warcs=1"]
+    refused = run(sluice, "run", "demo", "--store", tmp_path / "model", *small, expect=1)
+    assert "pip install 'sluice[train]'" in refused and "Prefect UI" not in refused
+    made = run(sluice, "corpus", "demo", "--store", tmp_path / "corpus", "--until", "filter", *small)
+    assert "All counts add up" in made
+
+
+def test_uv_installs_it_as_a_tool_and_runs_it(uv: Path, wheel: Path) -> None:
+    assert "what-if" in run(uv, "tool", "run", "--python", sys.executable, "--from", wheel, "sluice", "--help")

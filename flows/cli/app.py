@@ -16,15 +16,12 @@ import typer
 
 from flows.cli.terminal import messages, output
 from flows.cli.verbs import inspecting, planning, recipes, running, serving, talking
+from flows.launch.packages import missing_package
 from model.base.safe_text import harmless
-from tasks.addresses.secrets_in_addresses import redacted
 from tasks.base.errors import SluiceError, UsageError
 
 GROUPS = (running, planning, inspecting, talking, serving, recipes)
 """The modules that declare verbs, in the order of the help."""
-
-_EXTRAS = {"torch": "train", "accelerate": "train", "transformers": "train", "pydivsufsort": "serve"}
-"""The installation's extra that has a package; all others are in `data`."""
 
 app = typer.Typer(
     name="sluice",
@@ -62,10 +59,11 @@ def run() -> None:
         package = (error.name or "").partition(".")[0]
         if package in {"flows", "tasks", "model"}:
             raise
-        half = _EXTRAS.get(package, "data")
-        _fail(f"This needs {package}, which is not installed: pip install 'sluice[{half}]'.", 1)
+        _fail(missing_package(package), 1)
 
 
 def _fail(message: str, code: int) -> None:
+    from tasks.addresses.secrets_in_addresses import redacted  # it loads pydantic, which the help needs not
+
     messages.print(harmless(redacted(message)), style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)

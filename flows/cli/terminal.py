@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from tasks.dataset.store import Store
@@ -19,6 +22,17 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="field.path=value, over the recipe; may be repeated.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@contextmanager
+def working_on(words: str) -> Iterator[None]:
+    """Show while the block runs that something is done: a line, or on a terminal a spinner that goes away."""
+    if messages.is_terminal:
+        with messages.status(escape(words)):
+            yield
+    else:
+        messages.print(words, markup=False, highlight=False, soft_wrap=True)
+        yield
 
 
 def print_json(value: Any) -> None:

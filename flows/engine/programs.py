@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import wraps
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
 from flows.engine.run import Run
 from flows.engine.training_progress import reporting_steps
+from flows.launch.packages import require_packages
 from flows.launch.training_command import training_command
 from flows.prepare.finished_dataset import done_program
 from flows.recipe.stage_plan import StagePlan
@@ -50,9 +50,7 @@ def require_programs(stages: Iterable[Stage]) -> None:
     for stage in stages:
         if isinstance(stage, ProgramStage):
             needed += ["torch", *(["accelerate"] if stage.is_training else [])]
-    for package in dict.fromkeys(needed):
-        if find_spec(package) is None:
-            raise PermanentError(f"Training needs {package}, which is not installed: pip install 'sluice[train]'.")
+    require_packages(*dict.fromkeys(needed))
 
 
 def run_program_stage(run: Run, stage: ProgramStage) -> tuple[PartFooter, int]:

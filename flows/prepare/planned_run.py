@@ -30,8 +30,7 @@ from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.stage import OWN_CODE, DatasetContext, PartJob, Stage
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
-from tasks.fetch.source_files import told_kind
-from tasks.fetch.source_listing import resolve_source
+from tasks.fetch.source_listing import kind_of, resolve_source
 from tasks.own_code.named_code import load
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
@@ -141,7 +140,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"kind": source.kind or told_kind(source.base)})
+    source = source.model_copy(update={"kind": kind_of(source)})
     source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}

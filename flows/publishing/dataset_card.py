@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import yaml
 
 from flows.publishing.corpus_facts import CorpusFacts
+from flows.publishing.markdown import counts_table
 from flows.store.run_record import RunRecord
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.schemas import DOCUMENTS
@@ -103,12 +104,5 @@ def _listed(names: Sequence[str], otherwise: str) -> str:
 def _table(counts: Counter[str], what: str, of: str) -> str:
     if not counts:
         return "None."
-    rows = "\n".join(f"| {_cell(name)} | {count:,} |" for name, count in counts.most_common(_SHOWN))
     rest = f"\n\nand {len(counts) - _SHOWN:,} more." if len(counts) > _SHOWN else ""
-    return f"| {what} | {of} |\n|---|---:|\n{rows}{rest}"
-
-
-def _cell(name: str) -> str:
-    """Return a page's word as it can stand in a table: on one line, without markup."""
-    plain = "".join(c if c.isprintable() and c not in "|<>`[]*_\\" else " " for c in name[:200]).strip()
-    return plain or "(none)"
+    return counts_table(counts.most_common(_SHOWN), what, of) + rest

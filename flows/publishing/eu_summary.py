@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.publishing.corpus_facts import CorpusFacts, finished_corpus, read_corpus_facts
+from flows.publishing.markdown import counts_table, escaped
 from flows.store.datasets import REMOVED
 from flows.store.run_record import RunRecord
 from tasks.base.config import Config
@@ -176,7 +177,7 @@ def summary_page(summary: EuSummary) -> str:
     for number, title in titles.items():
         lines += [f"## {number}. {title}", "", "| section | | | source in the store |", "|---|---|---|---|"]
         lines += [
-            f"| {figure.section} | {figure.what} | {figure.value} | {figure.source} |"
+            f"| {figure.section} | {figure.what} | {_value(figure.value)} | {escaped(figure.source)} |"
             for figure in summary.figures
             if figure.section.startswith(number)
         ]
@@ -186,8 +187,10 @@ def summary_page(summary: EuSummary) -> str:
         "",
         f"{summary.domains_rule}.",
         "",
-        "| domain | bytes |",
-        "|---|---:|",
+        counts_table(summary.domains, "domain", "bytes"),
     ]
-    lines += [f"| {name} | {size:,} |" for name, size in summary.domains]
     return "\n".join(lines) + "\n"
+
+
+def _value(value: str) -> str:
+    return value if value == _TO_FILL else escaped(value)

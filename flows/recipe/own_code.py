@@ -83,6 +83,8 @@ def _check(recipe: Recipe) -> None:
         )
     if is_code(recipe.extract.extractor) and not callable(load(recipe.extract.extractor)):
         raise UsageError("extract.extractor must be a function that takes a page's HTML and its address.")
+    if recipe.source.reader and not callable(load(recipe.source.reader)):
+        raise UsageError("source.reader must be a function that takes an open file and its name, and yields documents.")
     for value in recipe.stages:
         _check_stage(value.partition("\n")[0], load(value))
 

@@ -17,6 +17,7 @@ from flows.display import numbers
 from flows.display.safe_text import harmless_value
 from flows.report.ladder_plot import ladder_plot
 from flows.report.plots import length_plot, loss_plot, signals_plot
+from flows.report.reason_sentences import reason_sentence
 from flows.report.sections import SECTIONS, Report
 from flows.store.deciding_stages import outcome_words
 from flows.store.missing import Missing, attempt
@@ -59,4 +60,5 @@ def render(report: Report) -> str:
     for name, draw in _PLOTS.items():
         environment.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
     environment.globals["outcome_words"] = outcome_words
+    environment.globals["reason_sentence"] = reason_sentence
     return environment.get_template("report.html.j2").render(report=report, sections=SECTIONS)

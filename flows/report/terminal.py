@@ -1,5 +1,6 @@
 """The report in a screenful of terminal: the funnel, the losses, the scores, one question and the model's answer."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -36,8 +37,7 @@ def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
     for line in _check_of_counts(report.discrepancies, report.funnel):
         console.print(Padding(line, (0, 0, 0, 2)))
     rows = [*_training_rows(report), *_score_rows(report)]
-    showcase = None if isinstance(report.evaluation, Missing) else report.evaluation.showcase
-    for named in (rows, _conversation(showcase) if showcase else []):
+    for named in (rows, [] if isinstance(report.evaluation, Missing) else _words_of_the_model(report.evaluation)):
         if named:
             console.print(Padding(_grid(named), (1, 0, 0, 2)))
 
@@ -147,8 +147,17 @@ def _truth(truth: TruthScore) -> Text:
     return line
 
 
+def _words_of_the_model(evaluation: Evaluation) -> list[tuple[str, RenderableType]]:
+    """Return one question with the model's answer; without questions, how the model continues a document."""
+    if reply := evaluation.showcase:
+        return _conversation(reply)
+    if not evaluation.samples:
+        return []
+    prompt, text = (harmless(" ".join(part.split())) for part in dataclasses.astuple(evaluation.samples[0]))
+    return [("Prompt", Text(prompt)), ("Model", Text(text or "(nothing)", style="bold cyan"))]
+
+
 def _conversation(reply: Reply) -> list[tuple[str, RenderableType]]:
-    """Return one question with the model's answer."""
     mark = ("right", "bold green") if reply.right else (f"wrong, it is {harmless(reply.answer)}", "bold red")
     answer = Text.assemble((harmless(reply.reply) or "(no answer)", "bold cyan"), "  (", mark, ")")
     return [("You", Text(harmless(reply.question))), ("Model", answer)]

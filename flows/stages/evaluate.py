@@ -20,11 +20,12 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "result": str(folder / "result.json"),
         "tokens": context.dataset("tokens"),
         "cache": str(context.cache),
+        "tokenizer": context.tokenizer_file(),
+        "base": str(context.model_folder("pretrain")),
     }
     if "questions" in context.chat:
         config |= {
             "questions": str(context.chat["questions"]),
-            "tokenizer": context.tokenizer_file(),
             "replies": str(folder / "replies.jsonl"),
         }
     return config
@@ -32,10 +33,11 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 
 STAGE = ProgramStage(
     name="evaluate",
-    version=2,
+    version=3,
     upstream=(
         Upstream("tokens", all_parts=True),
-        Upstream("pretrain", when=lambda recipe: recipe.sft is None),
+        Upstream("tokenizer"),
+        Upstream("pretrain"),
         Upstream("sft", when=lambda recipe: recipe.sft is not None),
     ),
     config_of=lambda recipe: recipe.evaluate if recipe.pretrain else None,

@@ -3,7 +3,6 @@
 Notable: the model half is started as a program, so this runs where torch is installed and says so where it is not.
 """
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from flows.launch.packages import require_packages
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.safe_path import safe_path
@@ -52,14 +52,14 @@ def local_model(store: Store, folder: str) -> Iterator[Path]:
 
 def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> int:
     """Run a program of the model half on the exported model, on this terminal; return its exit code."""
-    _require_model_half()
+    require_packages("torch")
     with local_model(store, exported_model(store)) as folder:
         return run_on_model(module, folder, arguments)
 
 
 def run_on_model(module: str, folder: Path, arguments: Sequence[str]) -> int:
     """Run a program of the model half on an exported model's folder, on this terminal; return its exit code."""
-    _require_model_half()
+    require_packages("torch")
     command = [sys.executable, "-m", module, "--model", str(folder), *arguments]
     with _leaving_signals_to_the_program():
         process = subprocess.Popen(command, env=os.environ | safe_path())
@@ -81,14 +81,9 @@ def _leaving_signals_to_the_program() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _require_model_half() -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise PermanentError("This needs the model half: pip install 'sluice[train]'.")
-
-
 @contextmanager
-def copying_model(store: Store, destination: Path) -> Iterator[Path]:
-    """Copy the exported model to a new folder, which becomes `destination` once the block has ended without error.
+def copying_model(store: Store, folder_in_store: str, destination: Path) -> Iterator[Path]:
+    """Copy an exported model to a new folder, which becomes `destination` once the block has ended without error.
 
     The files get the modes of any new file, not those that they have in the store. Raises `UsageError` where
     `destination` is not empty, `PermanentError` where something in the store leads out of it.
@@ -98,7 +93,7 @@ def copying_model(store: Store, destination: Path) -> Iterator[Path]:
     whole = destination.absolute()
     temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
     try:
-        with local_model(store, exported_model(store)) as folder:
+        with local_model(store, folder_in_store) as folder:
             if store.is_local:
                 _refuse_links(store, folder)
             shutil.copytree(folder, temporary, copy_function=shutil.copyfile)

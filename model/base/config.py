@@ -15,7 +15,7 @@ from typing import Literal
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
-GgufPrecision = Literal["float32", "float16", "bfloat16"]
+GgufPrecision = Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"]
 """What the weights of a GGUF file can be (model/gguf_export.py)."""
 OptimizerName = Literal["muon", "adamw"]
 """How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
@@ -340,7 +340,9 @@ class EvaluateConfig(EvaluateSection):
     cache: Path | None = None
     """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     tokenizer: Path | None = None
-    """The model's tokenizer.json; needed with `questions`."""
+    """The model's tokenizer.json; needed with `questions`, and for the samples that are written without them."""
+    base: Path | None = None
+    """The pretrained model whose text is sampled where no questions are asked; without it the one to evaluate."""
     replies: Path | None = None
     """JSONL file to write, with the reply to every question; needed with `questions`."""
     batch: int = 64

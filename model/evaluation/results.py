@@ -31,6 +31,14 @@ class Gaps:
 
 
 @dataclass(frozen=True)
+class TextSample:
+    """The beginning of a held-out document, and how the model goes on."""
+
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """One question with the model's reply: a line of replies.jsonl."""
 

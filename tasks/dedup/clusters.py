@@ -5,6 +5,7 @@ ids and texts' hashes pass through files (`tasks.dedup.cluster_decisions`).
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,8 @@ def _members(context: PartContext, places: Int64s, labels: Int64s) -> Iterator[p
     """Yield rows of `MEMBERS` for these places (sorted); parts without any are not opened."""
     crawls = signed_crawls(context.store, context.job.config["earlier"], context.job.upstream["signatures"])
     indices, begins = np.unique(part_of(places), return_index=True)
-    for index, begin, end in zip(indices.tolist(), begins.tolist(), [*begins[1:].tolist(), len(places)], strict=True):
+    bounds = pairwise([*begins.tolist(), len(places)])
+    for index, (begin, end) in zip(indices.tolist(), bounds, strict=True):
         crawl = next(crawl for crawl in reversed(crawls) if crawl.first_part <= index)
         path = part_path("signatures", crawl.fingerprint, index - crawl.first_part)
         tables = read_part(context.store, path, ["id", "text_hash", "n_chars"])

@@ -21,6 +21,7 @@ from tasks.dataset.parts import read_footer
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.documents.columns import ColumnsConfig, Fields
+from tasks.documents.own_reader import read_own
 from tasks.documents.reading import read_documents
 from tasks.documents.record import TextRecord, UnreadableRow
 from tasks.extract.config import ExtractionConfig
@@ -32,6 +33,7 @@ from tasks.fetch.crawl_listing import SourceConfig
 from tasks.fetch.source_listing import id_prefix
 from tasks.fetch.wanted_dataset import wanted_records
 from tasks.fetch.warc_files import job_source, local_file, stored_path
+from tasks.own_code.named_code import OwnCode
 from tasks.warc.reader import Page, ReadLimits, RecordCounts, Unreadable, read_pages
 
 DECISIONS = decisions_schema([pa.field(name, kind) for name, kind in EXTRACT_SIGNALS.items()])
@@ -89,9 +91,11 @@ def _pages(context: PartContext, counts: RecordCounts) -> Iterator[tuple[int, Pa
 def _texts(context: PartContext) -> Iterator[tuple[int, TextRecord | UnreadableRow]]:
     """Yield the texts of a file that are documents already, with their rows or offsets."""
     _, path = job_source(context.job)
-    fields = Fields(context.config(ExtractStageConfig).columns or ColumnsConfig())
+    config = context.config(ExtractStageConfig)
+    fields = Fields(config.columns or ColumnsConfig())
     with _open_file(context) as stream:
-        for record in read_documents(path, stream, fields):
+        own = config.reader
+        for record in read_own(own, path, stream, fields) if own else read_documents(path, stream, fields):
             if reason := context.job.skip.get(record.place):
                 record = UnreadableRow(record.place, f"extractor_{reason}")
             yield record.place, record
@@ -181,13 +185,15 @@ class ExtractStageConfig(ExtractionConfig):
 
     columns: ColumnsConfig | None = None
     """Which columns of a file of documents hold what; None: the source is of another kind."""
+    reader: OwnCode | None = None
+    """What reads a file of documents in our readers' place."""
 
 
 def _config(recipe: _Recipe) -> ExtractStageConfig:
     """Return the section; the languages to guess for follow the filter's unless given."""
     config = ExtractStageConfig(**dict(recipe.extract))
     if recipe.source.kind == "documents":
-        config = config.model_copy(update={"columns": recipe.source.columns})
+        config = config.model_copy(update={"columns": recipe.source.columns, "reader": recipe.source.reader})
     if config.guess_languages is not None:
         return config
     return config.model_copy(update={"guess_languages": recipe.filter.languages})

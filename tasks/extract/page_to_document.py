@@ -76,8 +76,8 @@ REASONS: Final = (
 """Why a page gives no document, as far as it is decided here. The decisions of the extract stage have two more kinds,
 each alone on its record:
 
-- for a record that gives no page, the reasons of `tasks.warc.framing.Unreadable`: damaged_gzip, junk,
-  decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
+- for a record that gives no page, the reasons of `tasks.warc.framing.Unreadable`: damaged_gzip, damaged_zstd,
+  junk, decompression_bomb, clipped, bad_record, wrong_length, too_large, bad_body, decoding_timeout;
 - for a page over `max_page_seconds`, `extractor_timeout`; for a record that killed its worker, `extractor_` and the
   reason of `tasks.workers.worker_process.WorkerDied`: extractor_memory, _stall, _signal or _exit.
 """

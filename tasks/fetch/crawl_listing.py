@@ -27,6 +27,7 @@ from tasks.base.plain_data import parse_json
 from tasks.documents.columns import ColumnsConfig
 from tasks.fetch.page_selection import SelectConfig
 from tasks.fetch.source_files import SourceKind
+from tasks.own_code.named_code import OwnCode
 from tasks.sources.byte_source import byte_source
 from tasks.sources.downloading import read_small
 from tasks.sources.transfer import NotFound, TransferConfig
@@ -83,6 +84,9 @@ class SourceConfig(Config):
     limit: int | None = Field(default=None, ge=1)
     """Most documents to read (of a WARC, pages): the first of each file, of every file equally many; null: all. What is
     fetched of a crawl it does not limit: `bytes_per_warc` does."""
+    reader: OwnCode | None = None
+    """A function of your own, FILE.py:NAME or MODULE:NAME, that reads documents out of a file of any kind; then every
+    file of the source is read by it. See docs/extending.md."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns of JSON lines and Parquet files hold the text, the id, the address and the date."""
     bytes_per_warc: int | None = Field(default=None, ge=1)
@@ -105,6 +109,12 @@ class SourceConfig(Config):
         if isinstance(value, tuple) and (not value or len(set(value)) != len(value)):
             raise ValueError("a list of WARC files has at least one place and none twice")
         return value
+
+    @model_validator(mode="after")
+    def _a_reader_reads_documents(self) -> Self:
+        if self.reader and self.kind not in (None, "documents"):
+            raise ValueError(f"source.reader makes documents of any file: leave out source.kind {self.kind!r}")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_take_less(self) -> Self:

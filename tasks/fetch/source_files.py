@@ -79,8 +79,8 @@ def root_of(base: str) -> str:
     return str(Path(*fixed))
 
 
-def list_files(base: str, kind: SourceKind) -> list[str]:
-    """Return a source's files of one kind, below its root, sorted.
+def list_files(base: str, kind: SourceKind, is_any_file: bool = False) -> list[str]:
+    """Return a source's files of one kind, or all that are no notes on others, below its root, sorted.
 
     Raises UsageError where there are none, or two have the same name in ids.
     """
@@ -89,7 +89,10 @@ def list_files(base: str, kind: SourceKind) -> list[str]:
     else:
         found = _remote(base) if "://" in base and not base.startswith("file://") else _matching(base)
     named = found == [PurePosixPath(base).name] or bool(_GLOB.search(base))
-    files = sorted(name for name in found if _kind_of_name(name, named) == kind)
+    if is_any_file:
+        files = sorted(name for name in found if not name.endswith(_SIDECARS))
+    else:
+        files = sorted(name for name in found if _kind_of_name(name, named) == kind)
     if not files:
         raise UsageError(f"source.base: {base} has no file that ends with {', '.join(ENDINGS[kind])}.")
     names: dict[str, str] = {}

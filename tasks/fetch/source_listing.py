@@ -2,7 +2,7 @@
 
 from tasks.base.errors import UsageError
 from tasks.fetch.crawl_listing import SourceConfig, chosen_places, list_warcs, resolve_crawl, warc_name
-from tasks.fetch.source_files import file_digest, file_name, list_files, root_of, source_name, told_kind
+from tasks.fetch.source_files import SourceKind, file_digest, file_name, list_files, root_of, source_name, told_kind
 from tasks.sources.byte_source import byte_source
 
 _OF_CRAWLS_ONLY = ("select",)
@@ -14,7 +14,7 @@ def resolve_source(source: SourceConfig) -> SourceConfig:
 
     Raises UsageError for a source whose kind cannot be told, or that a field does not fit.
     """
-    kind = source.kind or told_kind(source.base)
+    kind = kind_of(source)
     if kind == "crawl":
         warcs = source.warcs or ("all" if source.select and source.select.urls else 1)
         return source.model_copy(update={"kind": kind, "crawl": resolve_crawl(source), "warcs": warcs})
@@ -26,11 +26,16 @@ def resolve_source(source: SourceConfig) -> SourceConfig:
     return source.model_copy(update={"kind": kind, "crawl": crawl, "warcs": source.warcs or "all"})
 
 
+def kind_of(source: SourceConfig) -> SourceKind:
+    """Return what a source is. Raises UsageError where that cannot be told."""
+    return source.kind or ("documents" if source.reader else told_kind(source.base))
+
+
 def source_files(source: SourceConfig) -> list[str]:
     """Return the paths of a resolved source's files, below its root, of those that the recipe asks for."""
     if source.kind in (None, "crawl"):
         return list_warcs(source)
-    files = list_files(source.base, source.kind)
+    files = list_files(source.base, source.kind, is_any_file=source.reader is not None)
     return [files[place] for place in chosen_places(source, files, source.base)]
 
 

@@ -113,7 +113,7 @@ class WarcContent:
         """Take down a piece's damage, or add it to the digest."""
         if piece.unended:
             self.cut_at = piece.offset
-        elif piece.damage in ("damaged_gzip", "junk") and self.broken_at is None:
+        elif piece.damage in ("damaged_gzip", "damaged_zstd", "junk") and self.broken_at is None:
             self.broken_at = piece.offset
         if self._uncertain_from is not None:
             return

@@ -37,8 +37,8 @@ class Unreadable:
 
     offset: int  # where it begins in the file, in bytes
     reason: str
-    """damaged_gzip, junk, decompression_bomb, clipped, bad_record, wrong_length or too_large; of `read_pages` also
-    bad_body, decoding_timeout, and what its caller gives for a record that is not to be decoded."""
+    """damaged_gzip, damaged_zstd, junk, decompression_bomb, clipped, bad_record, wrong_length or too_large; of
+    `read_pages` also bad_body, decoding_timeout, and what its caller gives for a record that is not to be decoded."""
     detail: str  # the same in words
     url: str | None = None  # the page's address, None where it is not known
 

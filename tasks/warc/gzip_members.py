@@ -21,7 +21,7 @@ _FIRST_WINDOW_BYTES = 1 << 14
 _DEFLATED = GZIP_MAGIC + b"\x08"
 _RESERVED_FLAGS = 0xE0
 
-Damage = Literal["clipped", "damaged_gzip", "decompression_bomb", "junk"]
+Damage = Literal["clipped", "damaged_gzip", "damaged_zstd", "decompression_bomb", "junk"]
 
 
 class Piece(NamedTuple):

@@ -91,7 +91,7 @@ def _read_frame(
     except EOFError:
         damage, detail = "clipped", "the file ends inside a zstd frame"
     except (zstandard.ZstdError, MemoryError) as error:
-        damage, detail = "damaged_gzip", f"the zstd frame cannot be unpacked: {error}"
+        damage, detail = "damaged_zstd", f"the zstd frame cannot be unpacked: {error}"
     if damage:
         position = max(position, start + 1)
     yield Piece(start, b"".join(unpacked), is_first, True, damage, detail, damage == "clipped")

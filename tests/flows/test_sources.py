@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.stages.plan import plan_stages
 from tasks.base.errors import PermanentError
 from tasks.dataset.data_files import pin_data_files
 from tasks.dataset.store import Store
 from tasks.fetch.source_listing import resolve_source
+from tests.conftest import ROOT
 from tests.flows.without_prefect import built_datasets
 from tests.tasks.indexed_crawl import IndexedPage, write_indexed_crawl
 from tests.tasks.warc_builder import members, record
+
+EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 
 
 class Carried:
@@ -28,7 +33,7 @@ class Carried:
     def __init__(self, folder: Path, base: Path | str, last: str = "corpus", **source: Any) -> None:
         values = {"name": "test", "source": {"base": str(base)} | source, "filter": {"languages": [], "profiles": []}}
         self.store = Store(str(folder))
-        recipe = pin_data_files(Recipe.model_validate(values), self.store)
+        recipe = pin_own_code(pin_data_files(Recipe.model_validate(values), self.store))
         source_now = resolve_source(recipe.source)
         self.plans = plan_stages(recipe.model_copy(update={"source": source_now}), source_now.crawl, {})
         self.manifests = dict(built_datasets(self.store, self.plans, source_now, last))
@@ -172,6 +177,25 @@ def test_a_file_without_texts_says_which_column_to_name(tmp_path: Path) -> None:
         Carried(tmp_path / "store", tmp_path / "a.jsonl")
     rows = Carried(tmp_path / "store", tmp_path / "a.jsonl", columns={"text": "body"}).rows("corpus")
     assert [row["text"] for row in rows] == ["words"]
+
+
+def test_files_of_any_kind_through_a_reader_of_ones_own(tmp_path: Path) -> None:
+    """The reader is the one that docs/extending.md shows."""
+    [code] = re.findall(r"^```python\n# my_source.py\n(.*?)^```$", EXTENDING, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_source.py").write_text(code)
+    (tmp_path / "mails").mkdir()
+    messages = [f"From a@a.example\nSubject: Part {n}\nMessage-ID: m{n}\n\n{text}\n\n" for n, text in enumerate(TEXTS)]
+    (tmp_path / "mails" / "inbox.mbox").write_text("".join(messages))
+    reader = f"{tmp_path}/my_source.py:read"
+    carried = Carried(tmp_path / "store", tmp_path / "mails", reader=reader)
+    rows = carried.rows("corpus")
+    assert [(row["id"], row["source_id"]) for row in rows] == [(f"inbox.mbox:{n}", f"m{n}") for n in range(len(TEXTS))]
+    assert rows[1]["text"].split("\n")[:3] == ["Part 1", "", TEXTS[1]]
+    (tmp_path / "my_source.py").write_text(code.replace("yield {", "1 / 0\n            yield {"))
+    with pytest.raises(PermanentError, match=r"my_source\.py, line \d+, on row 0 of inbox\.mbox: ZeroDivisionError"):
+        Carried(tmp_path / "store", tmp_path / "mails", reader=reader)
+    with pytest.raises(ValueError, match=r"source\.reader makes documents of any file"):
+        Carried(tmp_path / "store", tmp_path / "mails", reader=reader, kind="wet")
 
 
 def test_documents_of_an_object_store(tmp_path: Path) -> None:

@@ -127,6 +127,19 @@ def test_half_precision_halves_the_matrices_and_keeps_the_scales(exported: Path,
         assert types["blk.0.attn_norm.weight"] == types["output_norm.weight"] == "F32"
 
 
+def test_quantized_matrices_are_near_the_weights(exported: Path, tmp_path: Path) -> None:
+    weight = load_export(exported, torch.float32).state_dict()["layers.0.mlp.up_proj.weight"].numpy()
+    for precision, embedding, tolerance in (("q8_0", "Q8_0", 0.01), ("q4_0", "Q8_0", 0.15)):
+        write_gguf(exported, tmp_path / "m.gguf", precision)
+        stored = {tensor.name: tensor for tensor in gguf.GGUFReader(tmp_path / "m.gguf").tensors}
+        assert stored["token_embd.weight"].tensor_type.name == embedding
+        assert stored["blk.0.attn_norm.weight"].tensor_type.name == "F32"
+        matrix = stored["blk.0.ffn_up.weight"]
+        assert matrix.tensor_type.name == precision.upper()
+        read = gguf.quants.dequantize(matrix.data, matrix.tensor_type).reshape(weight.shape)
+        assert abs(read - weight).max() < tolerance * abs(weight).max()
+
+
 def test_tokens_of_tools_are_shown_in_what_the_model_says(exported: Path, corpus: TinyCorpus, tmp_path: Path) -> None:
     folder = tmp_path / "export"
     shutil.copytree(exported, folder)
@@ -160,7 +173,7 @@ def test_a_sliding_window_is_refused(exported: Path, tmp_path: Path) -> None:
 
 
 def test_bad_input_is_explained(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="can be float32, float16, bfloat16, not 'q4'"):
+    with pytest.raises(BadInput, match="can be float32, float16, bfloat16, q8_0, q4_0, not 'q4'"):
         write_gguf(exported, tmp_path / "m.gguf", "q4")
     with pytest.raises(BadInput, match="cannot be read"):
         write_gguf(tmp_path, tmp_path / "m.gguf")
@@ -181,6 +194,8 @@ def test_llama_cpp_has_the_same_logits_and_replies(corpus: TinyCorpus, exported:
     assert [answer["reply"] for answer in said["answers"]] == ours and all(ours)
     assert_same_logits(model, prompts, said)
     assert said["texts"] == [chat.encode(text) for text in TEXTS]
+    write_gguf(exported, tmp_path / "q8.gguf", "q8_0")
+    assert [answer["reply"] for answer in said_by_llama(python, tmp_path / "q8.gguf", prompts)["answers"]] == ours
 
 
 @pytest.mark.slow

@@ -5,9 +5,10 @@ import os
 import pkgutil
 import signal
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +21,13 @@ from flows.cli.terminal import (
     open_store,
     output,
     print_json,
+    working_on,
 )
+from flows.launch.packages import require_packages
+
+if TYPE_CHECKING:
+    from flows.recipe.recipe import Recipe
+    from flows.recipe.settings import RunSettings
 
 verbs = typer.Typer()
 
@@ -114,7 +121,23 @@ def _run_flow(
     Of the `given` settings, those that are None keep their defaults. A run that would find all done already is not
     started, unless a server of the user's own should know of it.
     """
-    messages.print(f"Planning {recipe_name} in {given['store']}", markup=False, highlight=False, soft_wrap=True)
+    with working_on(f"Planning {recipe_name} in {given['store']}"):
+        recipe, settings = _planned(name, recipe_name, overrides, given)
+        from flows.prepare.planned_run import is_done_already
+
+        is_done = not _has_server() and is_done_already(name, recipe, settings)
+    if is_done:
+        messages.print("Nothing to do: all that this recipe makes is there.")
+    else:
+        _call_flow(function, recipe, settings)
+    _show_outcome(settings.store, as_json)
+
+
+def _planned(
+    flow: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object]
+) -> tuple["Recipe", "RunSettings"]:
+    """Return the recipe and the settings of a run, once it is known that they are right and what they need is there."""
+    require_packages("prefect", "trafilatura")
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
@@ -123,25 +146,28 @@ def _run_flow(
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
-    stages_until(STAGES, settings.until)
+    if "pretrain" in stages_until(STAGES, settings.until) and recipe.pretrain and flow != "corpus":
+        require_packages("torch", "accelerate")
     open_store(settings.store)
-    from flows.prepare.planned_run import is_done_already
+    return recipe, settings
 
-    if not _has_server() and is_done_already(name, recipe, settings):
-        messages.print("Nothing to do: all that this recipe makes is there.")
-        _show_outcome(settings.store, as_json)
-        return
+
+def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None:
+    """Run a flow against a Prefect server, ours where there is none; an interrupt ends this command."""
     _quieten_prefect()
     from prefect.exceptions import Abort
 
     from flows.display.console import showing_progress
     from flows.server.prefect_server import prefect_api
 
-    # A database that a newer Prefect has migrated is of no use to an older one.
-    with prefect_api(Path.home() / ".sluice" / "prefect" / metadata.version("prefect")) as server:
-        password = f" (password: {server.password})" if server.is_ours else ""
-        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
-        flow = pkgutil.resolve_name(function)
+    with ExitStack() as stack:
+        with working_on("Starting a Prefect server"):
+            # A database that a newer Prefect has migrated is of no use to an older one.
+            folder = Path.home() / ".sluice" / "prefect" / metadata.version("prefect")
+            server = stack.enter_context(prefect_api(folder))
+            password = f" (password: {server.password})" if server.is_ours else ""
+            messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
+            flow = pkgutil.resolve_name(function)
         try:
             with showing_progress(messages):
                 flow(recipe, settings)
@@ -150,8 +176,6 @@ def _run_flow(
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
-
-    _show_outcome(settings.store, as_json)
 
 
 def _has_server() -> bool:

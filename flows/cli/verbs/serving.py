@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import StoreOption, messages, open_store
+from flows.launch.packages import require_packages
 
 verbs = typer.Typer()
 
@@ -27,6 +28,7 @@ def serve(
 
     Further options go to the server: `python -m model.serve --help` lists them.
     """
+    require_packages("torch", "fastapi", *(["pydivsufsort"] if sources else []))
     from flows.store.exported_model import exporting_run, local_model, run_on_model
 
     if key_file:

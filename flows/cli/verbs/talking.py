@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import StoreOption, open_store, print_text
+from flows.launch.packages import require_packages
 from model.base.config import GgufPrecision
 from tasks.base.errors import UsageError
 
@@ -75,14 +76,23 @@ def export(
     gguf: Annotated[
         GgufPrecision | None, typer.Option(help="Also write model.gguf for llama.cpp, at this precision.")
     ] = None,
+    license_id: Annotated[
+        str | None, typer.Option("--license", help="The model's licence for its card, such as apache-2.0.")
+    ] = None,
 ) -> None:
     """Copy the newest exported model, ready for transformers, vLLM and others, to a folder; or the corpus."""
     if corpus_folder is not None:
         _export_corpus(str(destination), store, corpus_folder)
         return
-    from flows.store.exported_model import copying_model, run_on_model
+    from flows.publishing.model_card import OTHER_LICENSE, model_card
+    from flows.store.exported_model import copying_model, exporting_run, run_on_model
 
-    with copying_model(open_store(store), destination) as folder:
+    if gguf:
+        require_packages("torch", "gguf")
+    place = open_store(store)
+    run, exported = exporting_run(place)
+    with copying_model(place, exported, destination) as folder:
+        (folder / "README.md").write_text(model_card(place, run, license_id or OTHER_LICENSE), encoding="utf-8")
         if gguf:
             options = ["--output", str(folder / "model.gguf"), "--precision", gguf]
             if code := run_on_model("model.gguf_export", folder, options):

@@ -6,7 +6,7 @@ from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary
 from model.base.json_lines import logged_objects
-from model.evaluation.results import Reply, Validation
+from model.evaluation.results import Reply, TextSample, Validation
 from tasks.dataset.store import Store
 
 SHOWCASE_GROUP = "held_out"
@@ -36,6 +36,8 @@ class Evaluation:
     groups: tuple[GroupAccuracy, ...]
     replies: tuple[Reply, ...]
     """In the order of the questions; empty where there is no file."""
+    samples: tuple[TextSample, ...]
+    """What the pretrained model wrote, where no questions were asked."""
     pretrained_bits_per_byte: float | None
     """Of the model before finetuning, on the documents that `pretrain.loop.evaluation_documents` allows; None where it
     was not finetuned or not measured."""
@@ -61,6 +63,7 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
         validation=Validation(**validation) if validation else None,
         groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
         replies=_replies(store, record) if questions else (),
+        samples=tuple(TextSample(**sample) for sample in result.get("samples") or ()),
         pretrained_bits_per_byte=stage_summary(store, record, "pretrain").get("bits_per_byte") if finetuned else None,
     )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.engine import programs
 from flows.engine.programs import require_programs, run_to_its_end
+from flows.launch import packages
 from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError, TemporaryError
 
@@ -56,9 +56,9 @@ def test_a_try_that_saved_nothing_is_left_to_the_task(tmp_path: Path) -> None:
 
 def test_a_package_that_is_not_installed_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     require_programs(STAGES.values())
-    monkeypatch.setattr(programs, "find_spec", lambda name: None if name == "accelerate" else name)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "accelerate" else name)
     require_programs([STAGES["filter"], STAGES["export"]])
-    with pytest.raises(PermanentError, match=r"Training needs accelerate.*pip install 'sluice\[train\]'"):
+    with pytest.raises(PermanentError, match=r"This needs accelerate.*pip install 'sluice\[train\]'"):
         require_programs(STAGES.values())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from flows.cli.app import app
@@ -16,6 +17,7 @@ from flows.store.training_log import read_training
 from flows.store.working_folder import working_folder
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.store import Store
+from tests.flows.report_stores import whole_run
 
 PROCESS = {"host": "elsewhere", "machine": "another", "pid": 1}
 EXPORT = "models/tiny-sft-12345678/export"
@@ -59,7 +61,7 @@ def write_record(store: Store, run: str = "20260101T000000.000000-tiny", **chang
 
 def test_a_model_is_copied_whole_with_the_modes_of_new_files(store: Store, tmp_path: Path) -> None:
     os.umask(before := os.umask(0))
-    with copying_model(store, tmp_path / "new" / "model") as folder:
+    with copying_model(store, EXPORT, tmp_path / "new" / "model") as folder:
         assert not (tmp_path / "new" / "model").exists()
         (folder / "model.gguf").touch()
     copied = tmp_path / "new" / "model"
@@ -69,7 +71,7 @@ def test_a_model_is_copied_whole_with_the_modes_of_new_files(store: Store, tmp_p
 
 
 def test_a_copy_that_fails_leaves_nothing(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit), copying_model(store, tmp_path / "new"):
+    with pytest.raises(SystemExit), copying_model(store, EXPORT, tmp_path / "new"):
         raise SystemExit(1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["private", "store"]
 
@@ -77,16 +79,16 @@ def test_a_copy_that_fails_leaves_nothing(store: Store, tmp_path: Path) -> None:
 def test_a_precision_that_there_is_not_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["export", str(tmp_path / "new"), "--store", store.url, "--gguf", "q4"])
     assert done.exit_code == 2
-    assert "bfloat16" in done.output and "gguf_export" not in done.output
+    assert "q4_0" in done.output and "gguf_export" not in done.output
     assert not (tmp_path / "new").exists()
 
 
 def test_what_is_there_is_not_written_over(store: Store, tmp_path: Path) -> None:
     for name in ("private", "private/key"):
-        with pytest.raises(UsageError, match="name a new one"), copying_model(store, tmp_path / name):
+        with pytest.raises(UsageError, match="name a new one"), copying_model(store, EXPORT, tmp_path / name):
             pass
     (tmp_path / "empty").mkdir()
-    with copying_model(store, tmp_path / "empty"):
+    with copying_model(store, EXPORT, tmp_path / "empty"):
         pass
     assert (tmp_path / "empty" / "config.json").is_file()
 
@@ -96,7 +98,7 @@ def test_a_folder_outside_of_the_store_is_not_followed(store: Store, tmp_path: P
     write_record(store, stages__export__summary={"folder": folder})
     with pytest.raises(PermanentError, match="is not a path within the store"):
         exported_model(store)
-    with pytest.raises(PermanentError), copying_model(store, tmp_path / "new"):
+    with pytest.raises(PermanentError), copying_model(store, exported_model(store), tmp_path / "new"):
         pass
     assert not (tmp_path / "new").exists()
 
@@ -110,7 +112,7 @@ def test_a_link_in_the_store_is_not_followed(store: Store, tmp_path: Path, link:
         place.rmdir()
     place.symlink_to(tmp_path / "private" / ("key" if link.endswith("key") else ""))
     refused = pytest.raises(PermanentError, match="is not a file or a folder of the store")
-    with refused, copying_model(store, tmp_path / "new"):
+    with refused, copying_model(store, exported_model(store), tmp_path / "new"):
         pass
     assert not (tmp_path / "new").exists()
 
@@ -147,3 +149,20 @@ def test_a_scratch_folder_is_one_on_this_machine(tmp_path: Path) -> None:
     store = Store(f"memory://{tmp_path.name}")
     write_record(store, settings={"scratch": "http://127.0.0.1:1/x"})
     assert working_folder(store, latest_run(store).scratch) == Path("http:/127.0.0.1:1/x").absolute()
+
+
+def test_an_exported_model_has_a_card_with_its_licence_and_counts(tmp_path: Path) -> None:
+    whole, record = whole_run(tmp_path / "whole")
+    folder = str(record.stages["export"].summary["folder"])
+    whole.write_bytes(f"{folder}/config.json", b"{}")
+    arguments = ["export", str(tmp_path / "new"), "--store", whole.url, "--license", "apache-2.0"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    head, text = (tmp_path / "new" / "README.md").read_text().removeprefix("---\n").split("---\n", 1)
+    values = yaml.safe_load(head)
+    assert (values["license"], values["library_name"], values["language"]) == ("apache-2.0", "transformers", ["en"])
+    for expected in ("| parameters | 23,456 |", "| documents |", "| pretraining | 15,360 tokens in 60 steps |"):
+        assert expected in text
+    assert "0.955 bits per byte on 4 held-out documents" in text
+    assert "3 of 6 questions right (held\\_out)" in text
+    assert stat.S_IMODE((tmp_path / "new" / "README.md").stat().st_mode) == 0o666 & ~os.umask(os.umask(0o022))

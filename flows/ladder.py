@@ -51,6 +51,8 @@ def require_decoder(recipe: Recipe) -> PretrainSection:
         raise UsageError(f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder scales down.")
     if recipe.pretrain.objective != "causal":
         raise UsageError("A ladder needs a decoder: set pretrain.objective to causal.")
+    if recipe.pretrain.init:
+        raise UsageError("A ladder's models begin at random, in sizes of their own: set pretrain.init to null.")
     return recipe.pretrain
 
 

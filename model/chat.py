@@ -12,7 +12,6 @@ from model.base.errors import BadInput
 from model.base.program import print_error
 from model.base.safe_text import harmless
 from model.conversation.conversation import Conversation
-from model.inference.engine import EngineLimits
 from model.inference.requests import SamplingOptions
 from model.inference.sampling_options import run_on_text_model
 from model.inference.text_model import Reply, TextModel
@@ -23,7 +22,7 @@ def chat(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.chat", description="Chat with an exported model.")
     parser.add_argument("--message", help="answer this one message and exit")
     parser.add_argument("--system", help="a message that sets the scene")
-    return run_on_text_model(parser, arguments, _chat, EngineLimits(slots=1))
+    return run_on_text_model(parser, arguments, _chat)
 
 
 def _chat(model: TextModel, sampling: SamplingOptions, options: argparse.Namespace) -> None:

@@ -30,8 +30,8 @@ def generate_text(arguments: list[str]) -> int:
     options, _ = parser.parse_known_args(arguments)
     if (options.batch is None) != (options.output is None):
         parser.error("--batch and --output belong together")
-    limits = EngineLimits(slots=options.slots if options.batch else 1)
-    return run_on_text_model(parser, arguments, _generate_batch if options.batch else _continue, limits)
+    action, slots = (_generate_batch, options.slots) if options.batch else (_continue, 1)
+    return run_on_text_model(parser, arguments, action, slots)
 
 
 def _continue(model: TextModel, sampling: SamplingOptions, options: argparse.Namespace) -> None:

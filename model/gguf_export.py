@@ -27,7 +27,6 @@ from model.base.full_disk import writing
 from model.base.program import run_command
 from model.data.chat_format import END_OF_TEXT, END_OF_TURN, load_chat_format
 from model.inference.loading import load_export
-from model.network.rope import original_context
 from model.network.transformer import Transformer
 
 PRECISIONS = get_args(GgufPrecision)
@@ -125,7 +124,7 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any, rope_kinds: Any) 
     if shape.rope_scaling != "none":
         writer.add_rope_scaling_type(getattr(rope_kinds, shape.rope_scaling.upper()))
         writer.add_rope_scaling_factor(shape.rope_factor)
-        writer.add_rope_scaling_orig_ctx_len(original_context(shape))
+        writer.add_rope_scaling_orig_ctx_len(shape.original_context)
 
 
 def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], template: str, vocab_size: int) -> None:

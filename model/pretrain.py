@@ -4,14 +4,21 @@ Notable: after a kill, the same command goes on from the newest valid checkpoint
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import torch
+from torch import Tensor, nn
 
 from model.base.config import PretrainConfig
 from model.base.config_loading import load_config
+from model.base.errors import BadInput
 from model.base.program import run_program
+from model.base.sizes import differing_sizes
 from model.data.dataset_parts import local_dataset
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data, training_bytes_per_token
+from model.inference.loading import load_trained
 from model.network.transformer import initialise
 from model.objectives.objectives import CAUSAL, objective_of
 from model.training.training_loop import Run, start_accelerator, train
@@ -36,12 +43,29 @@ def pretrain(config_path: Path) -> int:
         schedule=config.schedule,
         data=data,
         data_digest=digest,
-        initialise=lambda model: initialise(model, config.loop.seed),
+        initialise=_weights_of_init(config) if config.init else lambda model: initialise(model, config.loop.seed),
         bytes_per_token=training_bytes_per_token(cache) if objective is CAUSAL else None,
         held_out=cache,
         objective=objective,
     )
     return train(accelerator, run)
+
+
+def _weights_of_init(config: PretrainConfig) -> Callable[[nn.Module], object]:
+    """Return what gives a model the weights that the config says to begin with; raises BadInput if they do not fit."""
+    init = load_trained(Path(str(config.init)), torch.float32)
+    if wrong := differing_sizes(config.shape, init.shape):
+        raise BadInput(f"init: the model in {config.init} has other sizes: {wrong}")
+    weights = init.state_dict()
+    for name in ("embed_tokens.weight", "lm_head.weight"):
+        weights[name] = _grown(weights[name], config.shape.vocab_size)
+    return lambda model: model.load_state_dict(weights)
+
+
+def _grown(embedding: Tensor, rows: int) -> Tensor:
+    """Return an embedding (V, width) with so many rows, the new ones being the mean of all others."""
+    new = embedding.mean(dim=0, keepdim=True).expand(rows - len(embedding), -1)
+    return torch.cat([embedding, new])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ it: open answers have some seconds to end by themselves, and what is left of the
 """
 
 import argparse
-import contextlib
 import ipaddress
 import os
 import sys
@@ -72,8 +71,7 @@ def _serve(options: argparse.Namespace) -> None:
     _require_key(settings)
     service = load_service(options.model, settings, options.slots, options.context, options.precision)
     server = Server(service)
-    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once all has ended
-        server.run()
+    server.run()
     if service.engine.failed:
         raise RuntimeError("the engine failed; what it was stands above")
 

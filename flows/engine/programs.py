@@ -25,6 +25,7 @@ from flows.engine.launcher import run_program
 from flows.engine.part_tasks import part_task
 from flows.engine.run import Run
 from flows.engine.training_progress import reporting_steps
+from flows.launch.accelerate_command import LAUNCHER_FOLDER
 from flows.launch.packages import require_packages
 from flows.launch.training_command import training_command
 from flows.prepare.finished_dataset import done_program
@@ -101,8 +102,11 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
     def on_step(step: TrainingStep) -> None:
         run.observers.tell(lambda one: one.trained(run.record, plan.name, step, steps))
 
-    with sending:
-        _call_task(run_to_its_end, plan.name, (command, config, metrics, plan.name, steps, label, on_step))
+    try:
+        with sending:
+            _call_task(run_to_its_end, plan.name, (command, config, metrics, plan.name, steps, label, on_step))
+    finally:
+        shutil.rmtree(folder / LAUNCHER_FOLDER, ignore_errors=True)
     if is_remote:
         run.store.upload_folder(folder, f"models/{folder.name}", leave=("checkpoints",))
 

@@ -7,6 +7,8 @@ there. How many processes were asked for goes to the program too, which refuses 
 from dataclasses import dataclass
 from pathlib import Path
 
+LAUNCHER_FOLDER = ".launcher"
+"""Beside the config: where torch's launcher makes a folder, left behind when it is killed; else in /tmp."""
 OUR_CONFIG = Path(__file__).with_name("accelerate.yaml")
 
 
@@ -31,6 +33,7 @@ def accelerate_command(
     A config of the user's decides the processes of one machine; it does not know the others.
     """
     command = [python, "-m", "accelerate.commands.launch", "--config_file", accelerate_config or str(OUR_CONFIG)]
+    command += ["--log_dir", str(config.with_name(LAUNCHER_FOLDER))]
     if accelerate_config and not place:
         return [*command, "-m", module, str(config)]
     machines = place.machines if place else 1

@@ -6,12 +6,14 @@ so a month in which nothing ran, or in which a run failed, is made up for by the
 
 import re
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from flows.recipe.loading import validated
 from flows.recipe.recipe import Recipe
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
+from tasks.tokenize.tokenizer_files import tokenizer_path
 
 
 def finished_crawls(store: Store, recipe: str, flow: str) -> dict[str, RunRecord]:
@@ -49,7 +51,17 @@ def recipe_on(recipe: Recipe, crawl: str, earlier: Mapping[str, RunRecord], stor
         values["mixture"] = {**mixture, "others": {**mixture.get("others", {}), **others}}
     if recipe.earlier_crawls.duplicates:
         values["duplicates"]["earlier"] = list(held.values())
+    if recipe.earlier_crawls.model and earlier:
+        _go_on_from(values, list(earlier.values())[-1], store)
     return validated(values, f"{recipe.name} on {crawl}")
+
+
+def _go_on_from(values: dict[str, Any], last: RunRecord, store: Store) -> None:
+    """Let a recipe's values keep the tokenizer of an earlier run and begin with the model that it pretrained."""
+    if values["tokenizer"] and (tokenizer := last.stages.get("tokenizer")):
+        values["tokenizer"]["path"] = store.location(tokenizer_path(tokenizer.plan.fingerprint))
+    if values["pretrain"] and (trained := last.stages.get("pretrain")) and trained.summary:
+        values["pretrain"]["init"] = trained.summary["model"]
 
 
 def _source_name(crawl: str) -> str:

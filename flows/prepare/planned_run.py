@@ -12,6 +12,7 @@ from pathlib import Path
 import xxhash
 
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
+from flows.prepare.init_model import pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
 from flows.recipe.own_code import pin_own_code
@@ -23,8 +24,9 @@ from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.registry import STAGES
 from flows.store.run_record import newest_run_of, newest_runs
 from flows.store.working_folder import synthetic_web_folder, working_folder
+from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import digest
-from tasks.dataset.data_files import pin_data_files
+from tasks.dataset.data_files import pin_data_files, read_data_file
 from tasks.dataset.jobs import following_jobs, part_jobs
 from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.stage import OWN_CODE, DatasetContext, PartJob, Stage
@@ -35,6 +37,7 @@ from tasks.own_code.named_code import load
 from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
+from tasks.tokenize.tokenizer_training import completed
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -145,9 +148,20 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     chat = _chat_files(recipe, store, settings)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
+    pinned = pin_init(pinned, store)
+    _check_tokenizer(pinned, store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
     return PlannedRun(recipe, settings, store, pinned.source, plans, chat, logger)
+
+
+def _check_tokenizer(recipe: Recipe, store: Store) -> None:
+    """Raise UsageError where the recipe's own tokenizer cannot be used, or has another number of tokens."""
+    if recipe.tokenizer and recipe.tokenizer.path:
+        try:
+            completed(read_data_file(store, recipe.tokenizer.path).decode(), recipe.tokenizer)
+        except (PermanentError, UnicodeDecodeError) as error:
+            raise UsageError(str(error)) from error
 
 
 def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, logger: Logger) -> str:

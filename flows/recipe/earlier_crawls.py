@@ -9,3 +9,6 @@ class EarlierCrawlsConfig(Config):
     duplicates: bool = False
     """Whether a document that an earlier crawl had already is removed: its signatures are compared, its text is not
     read (`duplicates.earlier`)."""
+    model: bool = False
+    """Whether pretraining goes on from the model of the crawl before, with its tokenizer (`pretrain.init`,
+    `tokenizer.path`)."""

@@ -21,7 +21,8 @@ from tasks.own_code.named_code import NamesCode
 
 MADE_BY_THE_RUN = {"sft.conversations": ("synthetic_web", "starter"), "evaluate.questions": ("synthetic_web",)}
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
-_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store")
+_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
+_MODEL_OF_STORE = re.compile(r"models/[A-Za-z0-9_.-]+")
 
 
 class _Ways(NamedTuple):
@@ -101,7 +102,14 @@ def require_named_files(recipe: Recipe, settings: RunSettings) -> None:
         raise UsageError("\n".join(missing))
 
 
+def is_model_of_store(init: str) -> bool:
+    """Return whether `pretrain.init` is a model folder's name below the store."""
+    return bool(_MODEL_OF_STORE.fullmatch(init))
+
+
 def _is_local(field: str, value: str) -> bool:
+    if field == "pretrain.init" and is_model_of_store(value):
+        return False
     return value not in MADE_BY_THE_RUN.get(field, ()) and is_local(value)
 
 

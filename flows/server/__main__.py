@@ -4,6 +4,8 @@ Notable:
 - All that they keep lies in the folder: the database, the password, and `environment`, which points a shell or another
   worker at the server. The password is made at the first start.
 - The worker gets a work pool called `sluice`, as prefect.yaml names it.
+- After a kill or a power cut the places that runs had taken are given back: those of this worker at the start, those of
+  other machines' workers when their leases expire, which are kept on disk for that.
 """
 
 import argparse
@@ -18,11 +20,16 @@ from pathlib import Path
 
 from flows.engine.launcher import SupervisedProgram, supervised
 from flows.server.loopback_server import ServerAddress, loopback_server
+from flows.server.lost_runs import mark_lost_runs
 from flows.server.postgres import running_postgres
 from tasks.base.errors import SluiceError
 
 _POOL = "sluice"
+_WORKER = "make-server"
+"""Its name, by which its runs are found again."""
+_WORKER_OPTIONS = ("--name", _WORKER, "--pool", _POOL, "--type", "process")
 _WORKER_STOP_SECONDS = 30.0
+_SETTINGS = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
 def main() -> None:
@@ -46,7 +53,8 @@ def serve(folder: Path, port: int) -> None:
     address = ServerAddress.on_loopback(port, _password(folder))
     with contextlib.ExitStack() as stack:
         postgres, database = stack.enter_context(running_postgres(folder / "postgres"))
-        server = stack.enter_context(loopback_server(folder / "prefect", address, database, {}))
+        server = stack.enter_context(loopback_server(folder / "prefect", address, database, _SETTINGS))
+        mark_lost_runs(address, _WORKER)
         environment = address.environment()
         _write_private(
             folder / "environment",
@@ -54,7 +62,7 @@ def serve(folder: Path, port: int) -> None:
         )
         worker = stack.enter_context(
             supervised(
-                [sys.executable, "-m", "prefect", "worker", "start", "--pool", _POOL, "--type", "process"],
+                [sys.executable, "-m", "prefect", "worker", "start", *_WORKER_OPTIONS],
                 _WORKER_STOP_SECONDS,
                 environment,
             )

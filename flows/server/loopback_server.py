@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,7 +23,8 @@ HOST = "127.0.0.1"
 _START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-_LAST_LINES = 30
+_LAST_LINES = 8
+_LISTEN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class ServerAddress:
         password = {"PREFECT_API_AUTH_STRING": self.password} if self.password else {}
         return {"PREFECT_API_URL": self.api_url, **password}
 
+    def client(self) -> httpx.Client:
+        """Return a client of its API, for a block."""
+        user, _, password = (self.password or "").partition(":")
+        return httpx.Client(base_url=self.api_url, auth=(user, password), trust_env=False, timeout=30)
+
 
 @contextlib.contextmanager
 def loopback_server(
@@ -65,22 +71,29 @@ def loopback_server(
         if not _becomes_healthy(address, program):
             raise PermanentError(
                 f"The Prefect server with its data in {folder} did not start. Move that folder away, or set"
-                " PREFECT_API_URL to a server of your own. It said:\n" + ("\n".join(said) or "nothing")
+                " PREFECT_API_URL to a server of your own. It said:\n" + said()
             )
         yield program
 
 
-def last_lines(program: SupervisedProgram) -> deque[str]:
-    """Return the program's last lines, which a thread collects while it runs."""
+def last_lines(program: SupervisedProgram) -> Callable[[], str]:
+    """Return what gives the program's last lines, which a thread collects while it runs."""
     said: deque[str] = deque(maxlen=_LAST_LINES)
 
     def listen() -> None:
         # The pipe is closed under this thread when the program is stopped.
         with contextlib.suppress(OSError, ValueError):
-            said.extend(program.lines())
+            # The frames of a traceback, which are indented, say nothing to a person.
+            said.extend(line for line in program.lines() if line.strip() and line[0] != " ")
 
-    threading.Thread(target=listen, name="program-output", daemon=True).start()
-    return said
+    listener = threading.Thread(target=listen, name="program-output", daemon=True)
+    listener.start()
+
+    def words() -> str:
+        listener.join(_LISTEN_SECONDS)  # the last of them may still be in the pipe
+        return "\n".join(said) or "nothing"
+
+    return words
 
 
 def _command(folder: Path, address: ServerAddress) -> list[str]:
@@ -103,6 +116,9 @@ def _environment(folder: Path, address: ServerAddress, database: str) -> dict[st
         "PREFECT_UI_URL": address.ui_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # A run silences its own Prefect, and the server would inherit that: why it does not start is said in its log.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "ERROR",
     }
 
 

@@ -42,7 +42,7 @@ def running_postgres(folder: Path) -> Iterator[tuple[SupervisedProgram, str]]:
         with supervised([*_as_its_user(), *command], _STOP_SECONDS) as program:
             said = last_lines(program)
             if not _becomes_ready(programs, sockets, program):
-                raise PermanentError(f"PostgreSQL with its data in {folder} did not start:\n" + "\n".join(said))
+                raise PermanentError(f"PostgreSQL with its data in {folder} did not start:\n" + said())
             yield program, f"postgresql+asyncpg://{_USER}@/{_USER}?host={sockets}"
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 
 from flows.server.loopback_server import HOST, ServerAddress, loopback_server
+from flows.server.lost_runs import mark_lost_runs
 from tasks.base.errors import PermanentError
 
 _STOP_SECONDS = 10.0
@@ -57,7 +58,7 @@ def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
         yield ServerAddress(configured, PREFECT_UI_URL.value() or configured.removesuffix("/api"))
         return
     with _own_folder(Path(data_dir).expanduser()) as folder, _server(folder) as address, _reporting_to(address):
-        _mark_killed_runs(address)
+        mark_lost_runs(address)
         try:
             yield address
         finally:
@@ -135,14 +136,6 @@ def _reporting_to(address: ServerAddress) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _mark_killed_runs(address: ServerAddress) -> None:
-    running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
-    crashed = {"type": "CRASHED", "name": "Crashed", "message": "The process that ran it was killed."}
-    with _client(address) as client, contextlib.suppress(httpx.HTTPError):
-        for run in client.post("/flow_runs/filter", json=running).raise_for_status().json():
-            client.post(f"/flow_runs/{run['id']}/set_state", json={"state": crashed, "force": True})
-
-
 def _wait_until_recorded(address: ServerAddress) -> None:
     """Wait until the server has recorded the run: task runs arrive as events, and queue up."""
     from prefect.events.worker import EventsWorker
@@ -155,14 +148,9 @@ def _wait_until_recorded(address: ServerAddress) -> None:
     deadline = time.monotonic() + _SETTLE_SECONDS
     known: Any = None
     since = time.monotonic()
-    with _client(address) as client, contextlib.suppress(httpx.HTTPError):
+    with address.client() as client, contextlib.suppress(httpx.HTTPError):
         while (now := time.monotonic()) < deadline and now - since < _QUIET_SECONDS:
             counts = [client.post("/task_runs/count", json=body).raise_for_status().json() for body in ({}, ended)]
             if counts != known:
                 known, since = counts, time.monotonic()
             time.sleep(_POLL_SECONDS * 2)
-
-
-def _client(address: ServerAddress) -> httpx.Client:
-    user, _, password = (address.password or "").partition(":")
-    return httpx.Client(base_url=address.api_url, auth=(user, password), trust_env=False, timeout=30)

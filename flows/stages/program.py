@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from flows.recipe.named_files import is_model_of_store
 from flows.recipe.stage_plan import StagePlan
 from model.base.deciding_fields import deciding_fields
 from model.base.json_lines import logged_objects
@@ -61,6 +62,8 @@ class ProgramContext:
     def pretraining(self) -> dict[str, Any]:
         """Return the config of `model.pretrain` for this stage."""
         places = {"folder": self.model_folder(self.plan.name), "cache": self.cache}
+        if init := self.plan.job_config["init"]:
+            places["init"] = self._local(init) if is_model_of_store(init) else Path(init)
         datasets = {name: self.dataset(name) for name in ("tokens", "packing")}
         return self.plan.job_config | datasets | {name: str(place) for name, place in places.items()}
 

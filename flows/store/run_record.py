@@ -10,7 +10,7 @@ import platform
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Any
 
@@ -27,6 +27,7 @@ from tasks.workers.process_name import ProcessName, this_process
 _RECORDED_PACKAGES = ("sluice", "prefect", "pyarrow", "trafilatura", "datasketch", "tokenizers", "torch", "accelerate")
 
 
+_STAMP = "%Y%m%dT%H%M%S.%f"
 INTERRUPTED = "interrupted"
 """State of a run whose process ended without a word."""
 
@@ -57,7 +58,7 @@ class RunRecord(Config):
     """One recipe carried out in one store."""
 
     run: PlainName
-    """`<start in UTC>-<recipe name>`: sorts by time."""
+    """`<start in UTC>-<recipe name>`: sorts by time, also where the clock was set back."""
     flow: str
     """Name of the flow, such as `crawl-to-chat`."""
     recipe: dict[str, Any]
@@ -123,9 +124,9 @@ class Recorder:
         flow_run: str | None = None,
     ) -> Recorder:
         """Begin a new record, with every stage planned."""
-        now = datetime.now(UTC)
+        now, store = datetime.now(UTC), Store(settings.store)
         record = RunRecord(
-            run=f"{now:%Y%m%dT%H%M%S.%f}-{recipe['name']}",
+            run=f"{_stamp_after_all(store, now)}-{recipe['name']}",
             flow=flow,
             recipe=dict(recipe),
             crawl=crawl,
@@ -136,7 +137,7 @@ class Recorder:
             started=now.isoformat(timespec="seconds"),
             stages={name: StageRecord(plan=plan) for name, plan in plans.items()},
         )
-        return cls(Store(settings.store), record)
+        return cls(store, record)
 
     def stage(self, name: str, **changes: Any) -> None:
         """Change fields of one stage's record and save."""
@@ -160,6 +161,17 @@ class Recorder:
         """Change fields of the record and write the whole of it."""
         self.record = self.record.model_copy(update=changes)
         self._store.write_bytes(f"runs/{self.record.run}.json", self.record.model_dump_json(indent=1).encode())
+
+
+def _stamp_after_all(store: Store, now: datetime) -> str:
+    """Return the time for a new run's name: just after the newest run's, where the clock was set back since."""
+    stamp = f"{now:{_STAMP}}"
+    newest = max(store.names("runs"), default="").partition("-")[0]
+    if newest < stamp:
+        return stamp
+    with suppress(ValueError):  # a file of somebody else's
+        return f"{datetime.strptime(newest, _STAMP) + timedelta(microseconds=1):{_STAMP}}"
+    return stamp
 
 
 def state_after(error: BaseException) -> str:

@@ -88,6 +88,11 @@ class ModelShape:
         _require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
 
     @property
+    def original_context(self) -> int:
+        """The context that the rotary frequencies were made for, before they were stretched, in tokens."""
+        return round(self.context / self.rope_factor)
+
+    @property
     def windows(self) -> tuple[int, ...]:
         """The window of each layer, in positions; 0 where it sees the whole context."""
         short = (self.window_pattern[layer % len(self.window_pattern)] == "S" for layer in range(self.layers))
@@ -254,6 +259,13 @@ class PretrainSection:
     """`causal`: a decoder that predicts the next token. `masked`: an encoder that predicts masked tokens (BERT,
     arXiv:1810.04805). `span_corruption`: an encoder, and a decoder that writes the spans missing from a text (T5,
     arXiv:1910.10683). Only a causal model can be finetuned, exported and chatted with."""
+    init: str | None = None
+    """Folder of a causal model whose weights training begins with: an export, a Qwen3 as transformers saves it, or a
+    model folder, such as `models/NAME` of the store, with its newest checkpoint. Its sizes are those of `shape`, but
+    for the context, and for the vocabulary, which may grow: a new token begins as the mean of all others. null: the
+    weights are drawn at random."""
+    init_digest: str | None = None
+    """xxh3-128 of what `init` holds; a run fills it in, and refuses another than is given."""
 
     def __post_init__(self) -> None:
         self.schedule.check_steps(self.loop.steps)
@@ -262,6 +274,7 @@ class PretrainSection:
             "loop.document_mask must be true where the objective is not causal: gaps are filled from their own "
             "document",
         )
+        _require(self.init is None or self.objective == "causal", "init needs the objective causal")
 
 
 @dataclass(frozen=True, kw_only=True)

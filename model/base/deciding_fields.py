@@ -19,9 +19,11 @@ which steps it skips."""
 
 
 def deciding_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a program's config, as plain values, that decide its result: all but its loop's pace."""
+    """Return the fields of a program's config, as plain values, that decide its result: all but its loop's pace and
+    the place of the model that it begins with."""
+    config = {name: value for name, value in config.items() if name != "init"}  # `init_digest` is what it holds
     loop = config.get("loop")
     if loop is None:
-        return dict(config)
+        return config
     pace = PACE_FIELDS - {"evaluate_every"} if loop["patience"] else PACE_FIELDS
     return {**config, "loop": {name: value for name, value in loop.items() if name not in pace}}

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from model.base.config import ModelShape
+
 LOGITS_PER_GPU_CHUNK = 1 << 28
 """Logits that the head makes at a time on a GPU (model/network/cross_entropy.py), at most."""
 LEAST_ROWS_PER_CHUNK = 64
@@ -52,6 +54,20 @@ def reserved_ids(objective: str, context: int) -> int:
     Spans are at most 1/20 of the tokens of the longest sequence, and one more sentinel ends the last.
     """
     return {"causal": 0, "masked": 1, "span_corruption": context // 20 + 2}[objective]
+
+
+def differing_sizes(shape: ModelShape, init: ModelShape) -> str:
+    """Return in words what keeps a model of this shape from beginning with the weights of one of shape `init`.
+
+    Nothing where they fit: the vocabulary may be larger, and contexts may differ where positions are not stretched.
+    """
+    expected, found = vars(shape), vars(init)
+    free = {"vocab_size", "context"} if shape.rope_scaling == "none" else {"vocab_size"}
+    wrong = [name for name in expected.keys() - free if expected[name] != found[name]]
+    words = [f"{name} is {found[name]} there and {expected[name]} in pretrain.shape" for name in sorted(wrong)]
+    if init.vocab_size > shape.vocab_size:
+        words.append(f"vocab_size is {init.vocab_size} there and only {shape.vocab_size} in pretrain.shape")
+    return "; ".join(words)
 
 
 def _whole(name: str, value: Any) -> int:

@@ -7,6 +7,7 @@ leave files of their own everywhere, and people put copies beside what they copy
 import hashlib
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import xxhash
@@ -40,7 +41,13 @@ def step_of(checkpoint: Path) -> int:
 
 def checkpoint_folders(folder: Path) -> list[Path]:
     """Return the finished checkpoints in `folder`, whether intact or not, newest first."""
-    return sorted((path for path in folder.glob("step-*") if step_of(path) >= 0 and path.is_dir()), key=step_of)[::-1]
+    names = checkpoint_folders_of(path.name for path in folder.glob("step-*"))
+    return [folder / name for name in names if (folder / name).is_dir()]
+
+
+def checkpoint_folders_of(names: Iterable[str]) -> list[str]:
+    """Return those of some names that are a finished checkpoint's, newest first."""
+    return sorted((name for name in names if step_of(Path(name)) >= 0), key=lambda name: step_of(Path(name)))[::-1]
 
 
 def unfinished_folders(folder: Path) -> list[Path]:

@@ -142,7 +142,9 @@ def _parsed(model: TextModel, options: SamplingOptions, raw: bytes, number: int,
     if not isinstance(values, dict) or ("prompt" in values) == ("messages" in values):
         raise BadInput('an object with either "prompt" or "messages" is expected')
     wanted = _options_of(values, options)
-    context = model.engine.decoder.context
+    context, slots = model.engine.decoder.context, model.engine.decoder.slots
+    if wanted.num_beams > slots:
+        raise BadInput(f"{wanted.num_beams} beams need as many slots, and there are {slots}; see --slots")
     if "messages" in values:
         messages = conversation_of({"messages": values["messages"]}, "messages")
         prompt, dropped = fitting_prompt(model.chat, messages, context, wanted.max_new_tokens)

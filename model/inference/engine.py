@@ -5,6 +5,7 @@ Notable:
 - A finished request's keys and values stay in its slot until it is needed, so a prompt that begins like an earlier or a
   running one, with a system prompt say, is read from where they part. One that begins like a prompt still being
   read waits for it.
+- A beam search is a request with a slot for each of its beams; all of them take part in every step.
 - Memory is allocated once, for `EngineLimits.slots` sequences; further requests wait in a queue.
 - Not thread-safe: one thread calls it.
 """
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from model.base.device import best_device
 from model.base.errors import BadInput
+from model.inference.beam_search import BeamSearch
 from model.inference.decoders.c_decoder import CDecoder, c_decoder_available
 from model.inference.decoders.decoder import Decoder, DecoderWeights, Rows, decoder_weights
 from model.inference.decoders.decoder import WeightPrecision as WeightPrecision
@@ -67,6 +69,8 @@ class _Running:
     """The prompt and what was made of it."""
     cached: int
     """How many of them are in the cache."""
+    search: BeamSearch | None
+    """What makes the continuation instead of draws; `tokens` then stays the prompt."""
 
     @property
     def made(self) -> int:
@@ -120,7 +124,8 @@ class Engine:
 
         Raises:
             QueueFull: too many requests wait.
-            BadInput: the prompt is empty, leaves no room in the context, or has a token that the model has not.
+            BadInput: the prompt is empty, leaves no room in the context, or has a token that the model has not; or
+                there are fewer slots than beams.
         """
         prompt, context = request.prompt_ids, self.decoder.context
         if not 0 < len(prompt) < context:
@@ -130,6 +135,8 @@ class Engine:
             )
         if not 0 <= min(prompt) <= max(prompt) < self.decoder.vocab_size:
             raise BadInput(f"the prompt has a token that is not between 0 and {self.decoder.vocab_size - 1}")
+        if request.options.num_beams > len(self._slots):
+            raise BadInput(f"{request.options.num_beams} beams need as many slots, and there are {len(self._slots)}")
         if len(self._queue) >= self.limits.queue:
             raise QueueFull(f"{len(self._queue)} requests wait already; try again later")
         self._next_id += 1
@@ -159,7 +166,13 @@ class Engine:
         logits = self.decoder.forward(rows)
         for running in self._running.values():
             self._slots[running.slot].cached = running.cached
-        return [*events, *self._choose(logits, chosen_for)] if chosen_for else events
+        drawn = [row for row, running in enumerate(chosen_for) if running.search is None]
+        if drawn:
+            every = len(drawn) == len(chosen_for)
+            events += self._choose(logits if every else logits[drawn], [chosen_for[row] for row in drawn])
+        for running in {running.id: running for running in chosen_for if running.search}.values():
+            events += self._searched(logits[[row for row, one in enumerate(chosen_for) if one is running]], running)
+        return events
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Run requests to their ends, on an engine that has no other work, and return their results in order."""
@@ -175,11 +188,17 @@ class Engine:
     def _admit(self) -> None:
         """Give free slots to the requests that have waited longest."""
         held_back: list[tuple[int, GenerationRequest]] = []
-        while self._queue and any(not slot.running for slot in self._slots):
+        # A beam search that needs more slots than are free holds up the ones behind it: it would never get them.
+        while self._queue and self._queue[0][1].options.num_beams <= len(self._free_slots()):
             request_id, request = self._queue.popleft()
             if not self._place(request_id, request):
                 held_back.append((request_id, request))
         self._queue.extendleft(reversed(held_back))
+
+    def _free_slots(self) -> list[int]:
+        """Return the slots that no request has, those unused for longest first."""
+        free = [number for number, slot in enumerate(self._slots) if not slot.running]
+        return sorted(free, key=lambda number: self._slots[number].used)
 
     def _place(self, request_id: int, request: GenerationRequest) -> bool:
         """Give a request a slot; False if it should wait for a prompt that begins alike and is being read."""
@@ -190,23 +209,44 @@ class Engine:
         coming = max((alike for alike, slot in zip(shared, self._slots, strict=True) if slot.running), default=0)
         if coming >= max(ready) + _LEAST_SHARED:
             return False
-        free = [number for number, slot in enumerate(self._slots) if not slot.running]
+        free = self._free_slots()
         source = max(range(len(ready)), key=ready.__getitem__)
-        target = source if source in free else min(free, key=lambda number: self._slots[number].used)
+        target = source if source in free else free[0]
         if source != target and ready[source]:
             self.decoder.copy(source, target, ready[source])
         self.reused_tokens += ready[source]
         self._slots[target] = _Slot(prompt, ready[source], self._steps, running=True)
-        self._running[request_id] = _Running(request_id, request, target, prompt, ready[source])
+        search = self._search(request, [target, *(slot for slot in free if slot != target)])
+        self._running[request_id] = _Running(request_id, request, target, prompt, ready[source], search)
         if request.options.repetition_penalty != 1:
             self._mark_seen(target, prompt)
         return True
 
+    def _search(self, request: GenerationRequest, slots: Sequence[int]) -> BeamSearch | None:
+        """Return the beam search that a request asks for, in the first of `slots`."""
+        options = request.options
+        if options.num_beams == 1:
+            return None
+        search = BeamSearch(
+            options,
+            min(options.max_new_tokens, self.decoder.context - len(request.prompt_ids)),
+            slots[: options.num_beams],
+        )
+        for slot in search.slots[1:]:
+            self._slots[slot] = _Slot(used=self._steps, running=True)
+        return search
+
     def _next_rows(self) -> tuple[Rows, list[_Running]]:
-        """Return the next pass, and whose next token its logits choose."""
-        rows, chosen_for, room = Rows([], [], [], []), [], self.limits.chunk
+        """Return the next pass, and whose next token each of its logits chooses."""
+        rows, chosen_for, room = Rows([], [], [], []), list[_Running](), self.limits.chunk
         for running in self._running.values():
             missing = len(running.tokens) - running.cached
+            for beam in running.search.open if running.search and not missing else ():
+                rows.wanted.append(len(rows.tokens))
+                rows.tokens.append(beam.token_ids[-1])
+                rows.slots.append(beam.slot)
+                rows.positions.append(len(running.tokens) + len(beam.token_ids) - 1)
+                chosen_for.append(running)
             taken = missing if missing == 1 else min(missing, room)
             if not taken:
                 continue
@@ -243,6 +283,19 @@ class Engine:
             events.append(TokenEvent(running.id, token, logprob, top, reason))
         return events
 
+    def _searched(self, logits: Tensor, running: _Running) -> list[TokenEvent]:
+        """Take a step of a beam search; return the events of its best continuation once it is over."""
+        search = running.search
+        assert search is not None
+        held = len(running.tokens) + len(search.open[0].token_ids)
+        if search.advance(logits, lambda source, target: self.decoder.copy(source, target, held)):
+            return []
+        self._release(running)
+        best = search.finished[0].token_ids
+        reason: FinishReason = "stop" if best[-1] in running.request.options.stop_ids else "length"
+        last = TokenEvent(running.id, best[-1], finish_reason=reason, beams=tuple(search.finished))
+        return [*(TokenEvent(running.id, token) for token in best[:-1]), last]
+
     def _reason_to_end(self, running: _Running, token: int) -> FinishReason | None:
         if token in running.request.options.stop_ids:
             return "stop"
@@ -251,6 +304,8 @@ class Engine:
 
     def _release(self, running: _Running) -> None:
         del self._running[running.id]
+        for number in running.search.slots[1:] if running.search else ():
+            self._slots[number] = _Slot(used=self._steps)
         slot = self._slots[running.slot]
         slot.running, slot.used, slot.cached = False, self._steps, running.cached
         del slot.tokens[running.cached :]

@@ -19,9 +19,8 @@ from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.inference.decoders.decoder import DecoderWeights, decoder_weights
-from model.inference.loading import exported_names, load_export
 from model.inference.qwen3_config import shape_of
-from model.inference.weight_files import StoredWeight, read_weights, stored_weights
+from model.inference.weight_files import fitting_weights, read_weights
 from model.network.rope import tables_of
 
 _KINDS = ("llama", "mistral", "qwen2")
@@ -35,17 +34,11 @@ def load_decoder_weights(folder: Path) -> DecoderWeights:
     Raises BadInput if a file is missing, damaged or does not fit, or the model is of another kind.
     """
     config = _config(folder)
-    if config.get("model_type") not in _KINDS:
-        model = load_export(folder, torch.float32)
-        return decoder_weights(model.shape, exported_names(model))
     _refuse_unknown(config, folder)
     rope = _rope_fields(config)
-    shape = shape_of(_as_qwen3(config, rope), folder)
-    stored = stored_weights(folder)
-    if shape.tied_embeddings:
-        stored.pop("lm_head.weight", None)
-    _refuse_other_sizes(shape, _biases(config), stored, folder)
-    weights = decoder_weights(shape, read_weights(stored))
+    is_own = config.get("model_type") not in _KINDS
+    shape = shape_of(config if is_own else _as_qwen3(config, rope), folder)
+    weights = decoder_weights(shape, read_weights(fitting_weights(shape, folder, _biases(config), head_norms=is_own)))
     if rope.get("rope_type", rope.get("type")) != _LLAMA3:
         return weights
     cosines, sines = _llama3_tables(shape, rope, folder)
@@ -91,39 +84,6 @@ def _biases(config: Mapping[str, Any]) -> tuple[str, ...]:
     if config["model_type"] == "qwen2":
         return ("q_proj", "k_proj", "v_proj")
     return ("q_proj", "k_proj", "v_proj", "o_proj") if config.get("attention_bias") else ()
-
-
-def _refuse_other_sizes(
-    shape: ModelShape, biases: tuple[str, ...], stored: Mapping[str, StoredWeight], folder: Path
-) -> None:
-    """Raise BadInput unless the stored weights are those of a model of this shape."""
-    hidden, inner, queries, keys = (
-        shape.hidden_size,
-        shape.intermediate_size,
-        shape.heads * shape.head_dim,
-        shape.kv_heads * shape.head_dim,
-    )
-    outputs = {"q_proj": queries, "k_proj": keys, "v_proj": keys, "o_proj": hidden}
-    layer: dict[str, tuple[int, ...]] = {f"self_attn.{name}.bias": (outputs[name],) for name in biases}
-    layer |= {f"self_attn.{name}.weight": (size, hidden) for name, size in outputs.items() if name != "o_proj"}
-    layer |= {"self_attn.o_proj.weight": (hidden, queries), "mlp.down_proj.weight": (hidden, inner)}
-    layer |= {f"mlp.{name}.weight": (inner, hidden) for name in ("gate_proj", "up_proj")}
-    layer |= {f"{name}.weight": (hidden,) for name in ("input_layernorm", "post_attention_layernorm")}
-    expected: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (shape.vocab_size, hidden),
-        "model.norm.weight": (hidden,),
-    }
-    if not shape.tied_embeddings:
-        expected["lm_head.weight"] = (shape.vocab_size, hidden)
-    for number in range(shape.layers):
-        expected |= {f"model.layers.{number}.{name}": size for name, size in layer.items()}
-    for name in sorted(expected.keys() | stored.keys()):
-        found = stored[name].size if name in stored else "missing"
-        if found != expected.get(name):
-            wanted = expected.get(name, "absent")
-            raise BadInput(
-                f"the weights in {folder} do not fit its config.json: {name} is {found}, and should be {wanted}"
-            )
 
 
 def _rope_fields(config: Mapping[str, Any]) -> dict[str, Any]:

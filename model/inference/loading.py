@@ -1,24 +1,20 @@
 """Loading of a trained model: from a model folder's newest valid checkpoint, or from an export folder's safetensors."""
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
 from model.inference.qwen3_config import shape_of
-from model.inference.weight_files import StoredWeight, holds_weights, read_weights, stored_weights
+from model.inference.weight_files import fitting_weights, holds_weights, read_weights
 from model.network.transformer import Transformer
 from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, LanguageModel, Objective, objective_of
 
 _PREFIX = "model."
 _HEAD = "lm_head.weight"
-_FIRST_LAYER = "layers.0."
 
 
 def load_trained(folder: Path, dtype: torch.dtype) -> Transformer:
@@ -64,42 +60,14 @@ def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
         config = json_object(folder / "config.json")
     except (OSError, ValueError) as error:
         raise BadInput(f"the export in {folder} cannot be read: config.json: {error}") from error
-    shape, stored = shape_of(config, folder), stored_weights(folder)
-    if shape.tied_embeddings:
-        stored.pop(_HEAD, None)
-    _refuse_other_sizes(shape, stored, folder)
+    shape = shape_of(config, folder)
+    weights = read_weights(fitting_weights(shape, folder))
     model = Transformer(shape, dtype)
-    weights = read_weights(stored)
     own = {name if name == _HEAD else name.removeprefix(_PREFIX): weight for name, weight in weights.items()}
     if shape.tied_embeddings:
         own[_HEAD] = own["embed_tokens.weight"]
     model.load_state_dict(own)
     return model.eval()
-
-
-def _refuse_other_sizes(shape: ModelShape, stored: Mapping[str, StoredWeight], folder: Path) -> None:
-    """Raise BadInput unless the stored weights are those of a model of this shape."""
-    found = {name: weight.size for name, weight in stored.items()}
-    try:
-        with torch.device("meta"):
-            names = exported_names(Transformer(dataclasses.replace(shape, layers=1)))
-    except (RuntimeError, TypeError, OverflowError) as error:
-        raise BadInput(f"{folder}/config.json describes a model of impossible sizes: {error}") from error
-    of_layers = {name: parameter for name, parameter in names.items() if _FIRST_LAYER in name}
-    others = {name: tuple(names[name].shape) for name in names.keys() - of_layers.keys()}
-    count = len(others) + shape.layers * len(of_layers)
-    difference = f"they are {len(found)} tensors, and a model of {shape.layers} layers has {count}"
-    if len(found) == count:
-        expected = others | {
-            name.replace(_FIRST_LAYER, f"layers.{layer}."): tuple(parameter.shape)
-            for layer in range(shape.layers)
-            for name, parameter in of_layers.items()
-        }
-        wrong = [name for name in expected if found.get(name) != expected[name]]
-        if not wrong:
-            return
-        difference = f"{wrong[0]} is {found.get(wrong[0], 'missing')}, and should be {expected[wrong[0]]}"
-    raise BadInput(f"the weights in {folder} do not fit its config.json: {difference}")
 
 
 @torch.no_grad()

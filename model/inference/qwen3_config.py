@@ -10,7 +10,6 @@ from typing import Any
 from model.base.config import ModelShape
 from model.base.config_loading import parse_config
 from model.base.errors import BadInput
-from model.network.rope import original_context
 
 _RENAMED = {
     "layers": "num_hidden_layers",
@@ -71,7 +70,7 @@ def _rope_scaling(shape: ModelShape) -> dict[str, Any] | None:
         return None
     scaling: dict[str, Any] = {"rope_type": shape.rope_scaling, "factor": shape.rope_factor}
     if shape.rope_scaling == "yarn":
-        scaling["original_max_position_embeddings"] = original_context(shape)
+        scaling["original_max_position_embeddings"] = shape.original_context
     return scaling
 
 

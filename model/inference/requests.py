@@ -37,6 +37,10 @@ class SamplingOptions:
     """Tokens that end the continuation."""
     n_logprobs: int | None = None
     """None: no log-probabilities; otherwise the chosen token's and those of this many likeliest tokens."""
+    num_beams: int = 1
+    """Above 1, beam search follows this many continuations and returns the likeliest; nothing is drawn."""
+    length_penalty: float = 1.0
+    """Beam search divides a continuation's log-probability by its length to this power; above 0 favours long ones."""
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -48,7 +52,13 @@ class SamplingOptions:
             "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
             "seed": (0 <= self.seed <= MAX_SEED, f"between 0 and {MAX_SEED}"),
             "n_logprobs": (self.n_logprobs is None or self.n_logprobs >= 0, "none, 0 or more"),
+            "num_beams": (self.num_beams >= 1, "at least 1"),
+            "length_penalty": (math.isfinite(self.length_penalty), "a finite number"),
         }
+        if self.num_beams > 1:
+            checks["temperature"] = self.temperature == 0, "0 in a beam search, which draws nothing"
+            checks["repetition_penalty"] = self.repetition_penalty == 1, "1 in a beam search"
+            checks["n_logprobs"] = self.n_logprobs is None, "none in a beam search"
         for name, (right, expected) in checks.items():
             if not right:
                 raise BadInput(f"{name} must be {expected}: got {getattr(self, name)}")
@@ -61,6 +71,16 @@ class GenerationRequest:
     prompt_ids: tuple[int, ...]
     """At least one token, and fewer than the engine's context."""
     options: SamplingOptions = SamplingOptions()
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A finished continuation of a beam search."""
+
+    token_ids: tuple[int, ...]
+    """With its stop token, where it has one."""
+    score: float
+    """Its log-probability divided by the power of its length."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +97,8 @@ class TokenEvent:
     """The likeliest tokens with theirs, from the likeliest down."""
     finish_reason: FinishReason | None = None
     """Set in a request's last event."""
+    beams: tuple[Beam, ...] = ()
+    """In the last event of a beam search: its `num_beams` best continuations at most, from the best down."""
 
     @property
     def shown_id(self) -> int | None:

@@ -20,6 +20,8 @@ _HELP = {
     "repetition_penalty": "above 1 avoids tokens that were there before",
     "max_new_tokens": "longest answer, in tokens",
     "seed": "seeds the draws",
+    "num_beams": "above 1, the likeliest whole text is searched with this many beams",
+    "length_penalty": "of a beam search: above 0 favours long texts",
 }
 
 
@@ -27,9 +29,12 @@ def run_on_text_model(
     parser: argparse.ArgumentParser,
     arguments: list[str],
     action: Callable[[TextModel, SamplingOptions, argparse.Namespace], None],
-    limits: EngineLimits,
+    slots: int = 1,
 ) -> int:
-    """Parse the arguments, with --model and the options of `SamplingOptions`, run `action`, return the exit code."""
+    """Parse the arguments, with --model and the options of `SamplingOptions`, run `action`, return the exit code.
+
+    The engine has at least `slots` slots, and one for each beam.
+    """
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the model's export folder")
     parser.add_argument("--precision", choices=get_args(WeightPrecision), default="float32", help="of the weights")
     for name, meaning in _HELP.items():
@@ -43,6 +48,7 @@ def run_on_text_model(
 
     def run() -> None:
         sampling = SamplingOptions(**{name: getattr(options, name) for name in _HELP})
+        limits = EngineLimits(slots=max(slots, sampling.num_beams))
         action(load_text_model(options.model, limits, options.precision), sampling, options)
 
     return run_command(run)

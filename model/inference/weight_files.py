@@ -4,7 +4,7 @@ Notable: a folder may come from anyone. What its files hold is known from their 
 sizes are compared before any memory is taken; and an index can only name files of its own folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
+from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_HEAD = "lm_head.weight"
 _DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
 """Safetensors' names of the types that weights may have."""
 
@@ -32,6 +34,52 @@ class StoredWeight:
 def holds_weights(folder: Path) -> bool:
     """Return whether `folder` is an export folder."""
     return any((folder / name).is_file() for name in (_WEIGHTS, _INDEX))
+
+
+def fitting_weights(
+    shape: ModelShape, folder: Path, biases: Sequence[str] = (), head_norms: bool = True
+) -> dict[str, StoredWeight]:
+    """Return the weights of an export folder, without a tied head, once their sizes are those of its config.
+
+    Args:
+        shape: What its config.json describes.
+        folder: The export folder.
+        biases: The matrices of attention that have a bias.
+        head_norms: Whether queries and keys have norms.
+
+    Raises:
+        BadInput: a file is missing or damaged, or a weight is missing, too many or of another size.
+    """
+    stored, expected = stored_weights(folder), _sizes(shape, biases, head_norms)
+    if shape.tied_embeddings:
+        stored.pop(_HEAD, None)
+    for name in [*sorted(expected), *sorted(stored.keys() - expected.keys())]:
+        found, wanted = stored[name].size if name in stored else "missing", expected.get(name, "absent")
+        if found != wanted:
+            raise BadInput(
+                f"the weights in {folder} do not fit its config.json: {name} is {found}, and should be {wanted}"
+            )
+    return stored
+
+
+def _sizes(shape: ModelShape, biases: Sequence[str], head_norms: bool) -> dict[str, tuple[int, ...]]:
+    """Return the size of every weight of a model under transformers' name."""
+    hidden, inner, head = shape.hidden_size, shape.intermediate_size, shape.head_dim
+    queries, keys = shape.heads * head, shape.kv_heads * head
+    outputs = {"q_proj": queries, "k_proj": keys, "v_proj": keys, "o_proj": hidden}
+    layer: dict[str, tuple[int, ...]] = {f"self_attn.{name}.bias": (outputs[name],) for name in biases}
+    layer |= {f"self_attn.{name}.weight": (size, hidden) for name, size in outputs.items() if name != "o_proj"}
+    layer |= {"self_attn.o_proj.weight": (hidden, queries), "mlp.down_proj.weight": (hidden, inner)}
+    layer |= {f"mlp.{name}.weight": (inner, hidden) for name in ("gate_proj", "up_proj")}
+    layer |= {f"{name}.weight": (hidden,) for name in ("input_layernorm", "post_attention_layernorm")}
+    if head_norms:
+        layer |= {f"self_attn.{name}.weight": (head,) for name in ("q_norm", "k_norm")}
+    sizes = {"model.embed_tokens.weight": (shape.vocab_size, hidden), "model.norm.weight": (hidden,)}
+    if not shape.tied_embeddings:
+        sizes[_HEAD] = shape.vocab_size, hidden
+    for number in range(shape.layers):
+        sizes |= {f"model.layers.{number}.{name}": size for name, size in layer.items()}
+    return sizes
 
 
 def stored_weights(folder: Path) -> dict[str, StoredWeight]:

@@ -28,11 +28,6 @@ def tables_of(frequencies: Tensor, scale: float, context: int) -> tuple[Tensor, 
     return angles.cos() * scale, angles.sin() * scale
 
 
-def original_context(shape: ModelShape) -> int:
-    """Return the context that the frequencies were made for, before they were stretched, in tokens."""
-    return round(shape.context / shape.rope_factor)
-
-
 def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
     """Return the angles per position (head_dim / 2), and the factor of queries and keys."""
     width, base = shape.head_dim, shape.rope_base
@@ -52,4 +47,4 @@ def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
 
 def _channel_of(turns: float, shape: ModelShape) -> float:
     """Return the channel, a fraction, whose frequency turns `turns` times within the original context."""
-    return shape.head_dim * math.log(original_context(shape) / (turns * 2 * math.pi)) / (2 * math.log(shape.rope_base))
+    return shape.head_dim * math.log(shape.original_context / (turns * 2 * math.pi)) / (2 * math.log(shape.rope_base))

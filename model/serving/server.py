@@ -4,6 +4,7 @@ import asyncio
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from model.serving.app import Service, make_app
 from model.serving.openai_api.errors import shutting_down
@@ -11,9 +12,21 @@ from model.serving.openai_api.errors import shutting_down
 _LONGEST_HEAD = 64 << 10
 """Bytes of a request's head."""
 _IDLE_SECONDS = 30
-"""After which a connection without a request is closed."""
+"""After which a connection without a whole head of a request is closed."""
 _LAST_SECONDS = 5
 """For what was told that the server ends, until connections are cut."""
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's, whose clock for idle connections also runs while a head comes: it could come byte by byte for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def data_received(self, data: bytes) -> None:
+        self.conn.receive_data(data)
+        self.handle_events()  # a whole head stops the clock
 
 
 class Server(uvicorn.Server):
@@ -33,7 +46,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=_Protocol,
                 h11_max_incomplete_event_size=_LONGEST_HEAD,
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=int(settings.shutdown_seconds) + _LAST_SECONDS,
@@ -63,8 +76,8 @@ class Server(uvicorn.Server):
             print(f"Serving {self._service.model.name} on {self.address}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Obey a signal: the second one does not wait for open answers."""
-        super().handle_exit(sig, frame)
+        """Obey a signal, and do not raise it again at the end as uvicorn does; the second waits for no answer."""
+        self.force_exit = self.should_exit
         self.stop_soon()
 
     def stop_soon(self) -> None:

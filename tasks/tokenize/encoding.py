@@ -19,7 +19,7 @@ from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import chosen, mix64, text_hash_words
 from tasks.dataset.schemas import tokens_schema
-from tasks.tokenize.tokenizer_training import END_OF_TEXT_ID, SPECIAL_TOKENS
+from tasks.tokenize.tokenizer_training import END_OF_TEXT, END_OF_TEXT_ID, SPECIAL_TOKENS
 
 Int64s = npt.NDArray[np.int64]
 
@@ -64,8 +64,10 @@ def encode_batch(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> tuple[npt.NDAr
     return np.concatenate(ids), np.concatenate(lengths)
 
 
-def token_lists(ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType) -> pa.ListArray:
-    """Return documents of `lengths` tokens as lists of `token`, with `<|endoftext|>` before and after each.
+def token_lists(
+    ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType, end: int = END_OF_TEXT_ID
+) -> pa.ListArray:
+    """Return documents of `lengths` tokens as lists of `token`, with `end`, the id of `<|endoftext|>`, around each.
 
     `token` is uint16 or uint32. Raises `PermanentError` above 2^31 tokens, which no list column can address.
     """
@@ -79,7 +81,7 @@ def token_lists(ids: npt.NDArray[np.uint32], lengths: Int64s, token: pa.DataType
     inside = np.ones(total, dtype=bool)
     inside[ends - 1] = False
     inside[ends - (lengths + 2)] = False
-    tokens = np.full(total, END_OF_TEXT_ID, dtype=token.to_pandas_dtype())
+    tokens = np.full(total, end, dtype=token.to_pandas_dtype())
     tokens[inside] = ids
     offsets = np.concatenate([[0], ends]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(tokens, type=token))
@@ -95,14 +97,11 @@ def split_of(text_hashes: pa.ChunkedArray, config: TokensConfig) -> pa.Array:
 
 
 def check_tokenizer(tokenizer: Tokenizer, vocab_size: int | None = None) -> None:
-    """Raise `PermanentError` unless the tokenizer has this project's special tokens at their places, and `vocab_size`
-    tokens where that is given."""
-    for place, name in enumerate(SPECIAL_TOKENS):
-        if tokenizer.id_to_token(place) != name:
-            raise PermanentError(
-                f"The tokenizer has {tokenizer.id_to_token(place)!r} as token {place} where {name!r} belongs: use one "
-                "that the stage `tokenizer` trained."
-            )
+    """Raise `PermanentError` unless the tokenizer has this project's special tokens, and `vocab_size` tokens where that
+    is given."""
+    for name in SPECIAL_TOKENS:
+        if tokenizer.token_to_id(name) is None:
+            raise PermanentError(f"The tokenizer has no {name!r}: use one that the stage `tokenizer` wrote.")
     if vocab_size is not None and tokenizer.get_vocab_size() != vocab_size:
         raise PermanentError(
             f"The tokenizer has {tokenizer.get_vocab_size()} tokens, its manifest says {vocab_size}: the file is not "
@@ -114,7 +113,8 @@ def tokens_table(documents: pa.Table, tokenizer: Tokenizer, config: TokensConfig
     """Return rows of `tasks.dataset.schemas.tokens_schema` for documents with `id text text_hash`, in their order."""
     schema = tokens_schema(tokenizer.get_vocab_size())
     ids, lengths = encode_batch(tokenizer, documents["text"])
-    lists = token_lists(ids, lengths, schema.field("tokens").type.value_type)
+    end = tokenizer.token_to_id(END_OF_TEXT) or 0  # `check_tokenizer` has seen that there is one
+    lists = token_lists(ids, lengths, schema.field("tokens").type.value_type, end)
     n_bytes = pc.cast(pc.binary_length(documents["text"]), pa.int32())
     n_tokens = pc.list_value_length(lists)
     split = split_of(documents["text_hash"], config)

@@ -1,7 +1,8 @@
 """tokenizer: one vocabulary from a sample of the whole corpus, written to tokenizers/<fingerprint>/tokenizer.json.
 
-Notable: the corpus is read twice and never held: once for the place of each document in the sample's order, once for
-the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
+Notable: a tokenizer that the recipe names is written as it is, and no corpus is read. Otherwise the corpus is read
+twice and never held: once for the place of each document in the sample's order, once for the texts of those that are in
+it. Beside the file lies the number of bytes that each id stands for.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+from tokenizers import Tokenizer
 
 from tasks.base.errors import PermanentError
+from tasks.dataset.data_files import read_data_file
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.tokenize.encoding import TRAIN, TokensConfig, split_of
 from tasks.tokenize.tokenizer_files import token_bytes_path, tokenizer_path
@@ -20,6 +23,7 @@ from tasks.tokenize.tokenizer_training import (
     TokenizerConfig,
     bytes_per_token,
     clipped,
+    completed,
     sample_documents,
     sample_keys,
     sample_limit,
@@ -45,6 +49,9 @@ class TokenizerStageConfig(TokenizerConfig):
 def run(context: PartContext) -> Iterator[Output]:
     """Train the tokenizer, write its files, and yield one row about them."""
     config = context.config(TokenizerStageConfig)
+    if config.path:
+        yield _written(context, completed(read_data_file(context.store, config.path).decode(), config))
+        return
     lengths = (
         (sample_keys(documents["id"], config), pc.binary_length(clipped(documents["text"], config)).to_numpy())
         for documents in _documents(context, config)
@@ -65,15 +72,19 @@ def run(context: PartContext) -> Iterator[Output]:
             yield from texts.to_pylist()
 
     tokenizer = train_tokenizer(sample(), config)
+    yield Output(counters={f"sample_{name}": count for name, count in counted.items()})
+    yield _written(context, tokenizer)
+
+
+def _written(context: PartContext, tokenizer: Tokenizer) -> Output:
+    """Write the tokenizer's files, and return the row about them."""
     data = tokenizer.to_str(pretty=True).encode()
     context.store.write_bytes(tokenizer_path(context.job.fingerprint), data)
     table = BytesIO()
     np.save(table, bytes_per_token(tokenizer))
     context.store.write_bytes(token_bytes_path(context.job.fingerprint), table.getvalue())
-    row = {"digest": xxhash.xxh3_128_hexdigest(data), "vocab_size": config.vocab_size}
-    yield Output(
-        pa.Table.from_pylist([row], ROWS), counters={f"sample_{name}": count for name, count in counted.items()}
-    )
+    row = {"digest": xxhash.xxh3_128_hexdigest(data), "vocab_size": tokenizer.get_vocab_size()}
+    return Output(pa.Table.from_pylist([row], ROWS))
 
 
 def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[pa.Table]:
@@ -88,7 +99,7 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
 STAGE = Stage(
     name="tokenizer",
     version=3,
-    upstream=(Upstream("corpus", all_parts=True),),
+    upstream=(Upstream("corpus", all_parts=True, when=lambda recipe: recipe.tokenizer.path is None),),
     config_of=lambda recipe: (
         recipe.tokenizer
         and TokenizerStageConfig(

@@ -7,18 +7,20 @@ decoding gives back what was encoded. Text never encodes to a special token; `en
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Self
+from pathlib import Path
+from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s, hash_strings, mix64
+from tasks.dataset.data_files import DataFile, is_local
 
 END_OF_TEXT = "<|endoftext|>"
 TURN_START = "<|im_start|>"
@@ -36,6 +38,10 @@ QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """English contractions; a word with one character before it; one digit; a run of symbols; line ends; other space."""
+
+
+def _file_of_folder(path: str) -> str:
+    return f"{path.rstrip('/')}/tokenizer.json" if is_local(path) and Path(path).is_dir() else path
 
 
 class TokenizerConfig(Config):
@@ -57,6 +63,9 @@ class TokenizerConfig(Config):
     them."""
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
+    path: Annotated[DataFile, AfterValidator(_file_of_folder)] | None = None
+    """A byte-level tokenizer.json (GPT-2's, Llama 3's, Qwen's), or a folder with one, used in place of training; the
+    special tokens that it lacks are added. `vocab_size` says how many tokens it then has."""
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -164,6 +173,33 @@ def _with_visible_tools(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in TOOL_TOKENS])
     # What was special once stays so in memory.
     return Tokenizer.from_str(tokenizer.to_str())
+
+
+def completed(tokenizer_json: str, config: TokenizerConfig) -> Tokenizer:
+    """Return a tokenizer of another maker with the special tokens that it lacks, which follow its own.
+
+    Raises `PermanentError` if it is not byte-level, its ids have gaps, or it has not `vocab_size` tokens then.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # tokenizers raises no other kind
+        raise PermanentError(f"tokenizer.path is no tokenizer.json: {error}") from error
+    if not isinstance(tokenizer.decoder, decoders.ByteLevel):
+        raise PermanentError("tokenizer.path is not byte-level, and no other kind is read: GPT-2's, Llama 3's, Qwen's.")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    missing = [token for token in config.special_tokens if tokenizer.token_to_id(token) is None]
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
+    reached = tokenizer.get_vocab_size()
+    if max(tokenizer.get_vocab().values()) != reached - 1:
+        raise PermanentError("tokenizer.path has gaps between its ids: give each id up to the last one a token.")
+    if reached != config.vocab_size:
+        added = f", with {', '.join(missing)}" if missing else ""
+        raise PermanentError(
+            f"tokenizer.path has {reached} tokens{added}, and tokenizer.vocab_size is {config.vocab_size}: set it to "
+            f"{reached}."
+        )
+    return _with_visible_tools(tokenizer) if config.tools else tokenizer
 
 
 def encoder(tokenizer_json: str) -> Tokenizer:

@@ -11,8 +11,10 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.store.run_record import newest_runs
 from flows.watch import watch_crawls
+from model.base.json_lines import logged_objects
 from tasks.base.errors import SluiceError, UsageError
 from tasks.dataset.store import Store
+from tasks.tokenize.tokenizer_files import tokenizer_path
 from tests.flows.crawl_mirror import RECIPE, publish
 
 OCTOBER, NOVEMBER, DECEMBER, JANUARY = "CC-MAIN-2026-41", "CC-MAIN-2026-46", "CC-MAIN-2026-51", "CC-MAIN-2027-03"
@@ -88,6 +90,26 @@ def test_a_crawl_that_failed_is_the_next_to_be_tried(prefect_server: str, mirror
     listing.write_bytes(whole)
     assert watch(recipe, store, with_earlier=False) == [NOVEMBER, DECEMBER]
     assert [parts["tokens"] for _, parts in built(store)] == [2, 2, 2]
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_the_model_of_the_crawl_before(prefect_server: str, mirror: Path, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    shape = "{layers: 1, hidden_size: 32, heads: 2, kv_heads: 1, intermediate_size: 64}"
+    pretrain = f"{{shape: {shape}, loop: {{steps: 30, global_batch_size: 8}}, schedule: {{decay_fraction: 0}}}}"
+    recipe = recipe_of(mirror, f"source.crawl={OCTOBER}", f"pretrain={pretrain}", "earlier_crawls.model=true")
+    assert watch(recipe, store, with_earlier=False) == [OCTOBER, NOVEMBER]
+    second, first = (record.stages for record in newest_runs(store))
+    models = [stages["pretrain"].summary["model"] for stages in (first, second)]
+    assert second["pretrain"].plan.job_config["init"] == models[0]
+    assert first["pretrain"].plan.job_config["init"] is None
+    files = [store.local(tokenizer_path(stages["tokenizer"].plan.fingerprint)) for stages in (first, second)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    # The same pages and tokenizer: the loss begins where it was.
+    logs = [logged_objects(store.local(f"{model}/metrics.jsonl").read_text()) for model in models]
+    losses = [[event["loss"] for event in log if event["event"] == "step"] for log in logs]
+    assert losses[0][0] > 5.5
+    assert losses[1][0] < losses[0][-1] + 0.3 < losses[0][0] - 1
 
 
 def test_what_cannot_be_watched_is_refused(prefect_server: str, mirror: Path, tmp_path: Path) -> None:

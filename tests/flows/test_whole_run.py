@@ -12,6 +12,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from flows.stages.registry import STAGES
+from flows.store.exported_model import exporting_run
+from flows.store.span_index import span_index
+from model.data.chat_format import load_chat_format
+from model.span_index.search import SpanIndex
+from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import Sluice, dataset_bytes, stage_statuses
 
@@ -112,6 +117,20 @@ def test_the_model_answers(sluice: Sluice, finished_store: Path) -> None:
         "generate", "The town", "--store", str(finished_store), "--temperature", "1", "--max-new-tokens", "5"
     )
     assert drawn.stdout.startswith("The town")
+
+
+def test_a_document_is_found_as_the_source_of_its_words(
+    finished_store: Path, stages: dict[str, dict[str, Any]]
+) -> None:
+    store = Store(str(finished_store))
+    run, folder = exporting_run(store)
+    model, told = finished_store / folder, list[str]()
+    index = SpanIndex(span_index(store, run, model, told.append))
+    documents = rows(stages, "corpus")
+    assert index.documents == len(documents) and told == [f"Building the index of {len(documents)} documents ..."]
+    words = load_chat_format(model / "tokenizer.json").encode(documents[-1]["text"])[:60]
+    assert documents[-1]["id"] in [found.page.id for found in index.search(words, 6, 20)]
+    assert span_index(store, run, model, told.append) and len(told) == 1, "built once"
 
 
 @pytest.mark.slow

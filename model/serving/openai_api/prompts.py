@@ -112,8 +112,9 @@ def _requests(
                 param,
                 "context_length_exceeded",
             )
+    usual = 1.0 if request.num_beams == 1 else 0.0
     options = SamplingOptions(
-        temperature=1.0 if request.temperature is None else request.temperature,
+        temperature=usual if request.temperature is None else request.temperature,
         top_k=request.top_k,
         top_p=1.0 if request.top_p is None else request.top_p,
         min_p=request.min_p,
@@ -122,6 +123,8 @@ def _requests(
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
         stop_ids=model.chat.stop_tokens,
         n_logprobs=n_logprobs,
+        num_beams=request.num_beams,
+        length_penalty=request.length_penalty,
     )
     return tuple(
         GenerationRequest(tuple(prompt), replace(options, seed=(options.seed + choice) % (MAX_SEED + 1)))

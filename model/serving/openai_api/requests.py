@@ -3,7 +3,8 @@
 Notable:
 - What would change the answer and is not done here is refused, never passed over; `_WITHOUT_EFFECT` lists the fields
   that clients send and that change no answer.
-- `top_k`, `min_p` and `repetition_penalty` are not OpenAI's; other servers of open models take them by these names.
+- `top_k`, `min_p`, `repetition_penalty`, `num_beams` and `length_penalty` are not OpenAI's; other servers of open
+  models or transformers take them by these names.
 - Numbers must be numbers and texts texts: nothing is converted.
 """
 
@@ -63,6 +64,8 @@ class SamplingRequest(_Part):
     top_k: Annotated[int, Field(ge=0, le=1 << 20)] = 0
     min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     repetition_penalty: Annotated[float, Field(ge=0.1, le=10, allow_inf_nan=False)] = 1.0
+    num_beams: Annotated[int, Field(ge=1, le=128)] = 1
+    length_penalty: Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)] = 1.0
     max_tokens: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
@@ -90,6 +93,16 @@ class SamplingRequest(_Part):
         if len(texts) > _MOST_STOPS or not all(0 < len(text) <= _LONGEST_STOP for text in texts):
             raise ValueError(f"at most {_MOST_STOPS} texts of 1 to {_LONGEST_STOP} characters")
         return value
+
+    @model_validator(mode="after")
+    def _beams_search_one_answer(self) -> "SamplingRequest":
+        others = {"temperature": self.temperature or None, "n": None if self.n == 1 else self.n}
+        others["repetition_penalty"] = None if self.repetition_penalty == 1 else self.repetition_penalty
+        others["logprobs"] = getattr(self, "logprobs", None)
+        wrong = [name for name, value in others.items() if value is not None]
+        if self.num_beams > 1 and wrong:
+            raise ValueError(f"num_beams finds the likeliest answer, without log-probabilities: leave out {wrong[0]}")
+        return self
 
     @property
     def stop_texts(self) -> tuple[str, ...]:

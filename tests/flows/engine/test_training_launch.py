@@ -60,3 +60,13 @@ def train(corpus: TinyCorpus, folder: Path, processes: int) -> list[float]:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_others_left_behind_does_not_matter(corpus: TinyCorpus, home: Path, processes: int) -> None:
     assert len(train(corpus, home / "model", processes)) == 2
+
+
+def test_the_launcher_makes_its_folder_in_the_models(
+    corpus: TinyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In /tmp it would stay for ever where the launcher is killed; in the model's the flow removes it."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    train(corpus, tmp_path / "model", 2)
+    assert not [path.name for path in (tmp_path / "tmp").iterdir() if "elastic" in path.name]

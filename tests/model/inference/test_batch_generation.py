@@ -49,25 +49,27 @@ def test_bad_lines_are_told_and_the_others_done_and_nothing_is_done_twice(genera
         json.dumps({"prompt": 5}),
         json.dumps({"prompt": "x", "temprature": 1}),
         json.dumps({"prompt": "x", "top_p": 7}),
+        json.dumps({"prompt": "x", "num_beams": 3}),
         json.dumps({"prompt": "wordy " * 50}),
         json.dumps({"messages": [{"role": "king", "content": "x"}]}),
-        json.dumps({"prompt": "Bovosk", "id": 7}),
+        json.dumps({"prompt": "Bovosk", "id": 7, "num_beams": 2}),
     ]
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join(lines))
     code, told = generate(source, output)
-    assert code == 2 and "3 texts generated, 6 bad lines" in told
-    for number, words in {3: "not JSON", 5: "a string", 6: "'temperature'", 7: "top_p", 8: "context is 64"}.items():
+    assert code == 2 and "3 texts generated, 7 bad lines" in told
+    reasons = {3: "not JSON", 5: "a string", 6: "'temperature'", 7: "top_p", 8: "3 beams", 9: "context is 64"}
+    for number, words in reasons.items():
         assert any(f"line {number}: " in line and words in line for line in told.splitlines()), told
     first = answers(output)
-    assert first.keys() == {1, 4, 10} and first[1]["text"] == "Yes." and first[1]["finish_reason"] == "stop"
-    assert first[1]["id"] == "mine" and first[10]["id"] == 7 and "id" not in first[4] and first[4]["tokens"] == 4
+    assert first.keys() == {1, 4, 11} and first[1]["text"] == "Yes." and first[1]["finish_reason"] == "stop"
+    assert first[1]["id"] == "mine" and first[11]["id"] == 7 and "id" not in first[4] and first[4]["tokens"] == 4
 
     whole = output.read_bytes()
     output.write_bytes(whole[: whole.index(b"\n") + 20])  # killed while it wrote the second answer
     source.write_text(source.read_text().replace("Bovosk", "Bovosk sells"))
-    assert "2 texts generated, 1 were there before, 6 bad lines" in generate(source, output)[1]
-    assert answers(output).keys() == {1, 4, 10} and answers(output)[4] == first[4]
+    assert "2 texts generated, 1 were there before, 7 bad lines" in generate(source, output)[1]
+    assert answers(output).keys() == {1, 4, 11} and answers(output)[4] == first[4]
 
 
 def test_what_is_no_batch_is_left_alone(generate: Generate, tmp_path: Path) -> None:
@@ -89,6 +91,6 @@ def test_a_prompt_from_a_file_and_from_standard_input(
     for given in ("--prompt=Karam sells", f"--file={tmp_path / 'prompt'}", "--file=-"):
         with (tmp_path / "prompt").open() as typed:
             monkeypatch.setattr(sys, "stdin", typed)
-            assert generate_text(["--model", str(folder), "--max-new-tokens=3", given]) == 0
+            assert generate_text(["--model", str(folder), "--max-new-tokens=3", "--num-beams=2", given]) == 0
         texts.append(capfd.readouterr().out)
     assert texts[0].startswith("Karam sells") and len(set(texts)) == 1

@@ -31,6 +31,8 @@ def wrong_values() -> list[tuple[str, Any]]:
         "top_k": [-1, 1.5, "x", 10**30],
         "min_p": [-1, 2, "x"],
         "repetition_penalty": [0, -1, "x", 11],
+        "num_beams": [0, -1, 1.5, "4", 10**30],
+        "length_penalty": ["x", 1e30, None],
         "max_tokens": [0, -5, 1.5, "many", 10**30],
         "max_completion_tokens": [0, "x"],
         "n": [0, -1, 129, 17, "x"],

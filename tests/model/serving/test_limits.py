@@ -1,6 +1,7 @@
 """Who may come in, and what those beyond the limits are told."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -193,3 +194,27 @@ def test_what_is_counted_can_be_collected(server: Running, http: httpx.Client) -
     assert 'sluice_answers_total{path="other",status="404"}' in text
     for name in ("prompt_tokens_total", "generated_tokens_total", "first_token_seconds_count", "open_requests"):
         assert f"\nsluice_{name} " in text
+
+
+def test_a_head_that_does_not_end_is_not_waited_for(babbling: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.serving.server._IDLE_SECONDS", 1)
+    with running(babbling, ServerSettings(port=0)) as server:
+        place = httpx.URL(server.address)
+        for before in (b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+            with socket.create_connection((place.host, place.port or 0), timeout=30) as slow:
+                slow.sendall(before + b"GET / HTTP/1.1\r\nX-Slow: ")
+                began = time.monotonic()
+                with contextlib.suppress(OSError):  # once it is closed
+                    while time.monotonic() < began + 20 and not _closed(slow):
+                        slow.sendall(b"x")
+                        time.sleep(0.1)
+                assert time.monotonic() < began + 15
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Read what is there; whether the other side has closed."""
+    connection.settimeout(0.01)
+    try:
+        return not connection.recv(1 << 16)
+    except TimeoutError:
+        return False

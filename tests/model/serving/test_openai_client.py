@@ -8,6 +8,9 @@ import openai
 import pytest
 from openai import OpenAI
 
+from model.inference.engine import EngineLimits
+from model.inference.requests import SamplingOptions
+from model.inference.text_model import load_text_model
 from model.serving.settings import ServerSettings
 from tests.model.serving.running_server import running
 
@@ -113,6 +116,22 @@ def test_what_open_servers_take_beside_openai(client: OpenAI) -> None:
     for extra in ({"top_k": 1}, {"min_p": 1.0}):
         assert client.chat.completions.create(**asked, extra_body=extra).choices[0].message.content == greedy
     client.chat.completions.create(**asked, extra_body={"repetition_penalty": 1.3}, user="me", metadata={"a": "b"})
+
+
+def test_a_beam_search_is_the_engines(client: OpenAI, babbling: Path) -> None:
+    model = load_text_model(babbling, EngineLimits(slots=4))
+    found = "".join(model.continuation("Karam", SamplingOptions(num_beams=4, max_new_tokens=12)))
+    greedy = "".join(model.continuation("Karam", SamplingOptions(max_new_tokens=12)))
+    asked, beams = {"model": MODEL, "prompt": "Karam", "max_tokens": 12}, {"num_beams": 4, "length_penalty": 1.0}
+    answer = client.completions.create(**asked, extra_body=beams).choices[0]
+    assert answer.text == found != greedy and answer.finish_reason == "length"
+    stream = client.completions.create(**asked, extra_body=beams, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in stream) == answer.text
+    for wrong in ({"temperature": 0.5}, {"n": 2}, {"logprobs": 1}):
+        with pytest.raises(openai.BadRequestError, match=f"leave out {next(iter(wrong))}"):
+            client.completions.create(**asked, **wrong, extra_body=beams)
+    with pytest.raises(openai.BadRequestError, match="9 beams need as many slots, and there are 8"):
+        client.completions.create(**asked, extra_body={"num_beams": 9})
 
 
 def test_a_conversation_that_is_too_long_is_refused_or_shortened(client: OpenAI) -> None:

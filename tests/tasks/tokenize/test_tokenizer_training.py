@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 
 from model.data import chat_format
 from tasks.base.errors import PermanentError
@@ -24,11 +24,13 @@ from tasks.tokenize.tokenizer_training import (
     TokenizerConfig,
     bytes_per_token,
     clipped,
+    completed,
     encoder,
     sample_documents,
     sample_keys,
     sample_limit,
     train_tokenizer,
+    untrained_tokenizer,
 )
 from tests.conftest import ROOT
 
@@ -160,3 +162,38 @@ def test_the_bytes_of_a_texts_tokens_are_the_texts_bytes(tokenizer: Tokenizer, t
     ids = encoder(tokenizer.to_str()).encode(text, add_special_tokens=False).ids
     assert sizes[ids].sum() == len(text.encode())
     assert sizes[:3].tolist() == [0, 0, 0] and sizes[3:].min() == 1
+
+
+def another_makers_tokenizer() -> Tokenizer:
+    """Byte-level, with one of our special tokens only, and that last."""
+    tokenizer = untrained_tokenizer()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator(
+        invented_texts(50), trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    )
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    tokenizer.enable_truncation(8)
+    return tokenizer
+
+
+def test_another_makers_tokenizer_gets_the_special_tokens_that_it_lacks() -> None:
+    own = another_makers_tokenizer()
+    found = completed(own.to_str(), TokenizerConfig(vocab_size=303))
+    names = [found.id_to_token(number) for number in (300, 301, 302)]
+    assert names == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    text = invented_texts(1)[0]
+    own.no_truncation()
+    assert found.encode(text).ids == own.encode(text).ids
+    assert bytes_per_token(found)[found.encode(text).ids].sum() == len(text.encode())
+    assert completed(found.to_str(), TokenizerConfig(vocab_size=303)).to_str() == found.to_str()
+
+
+def test_a_tokenizer_that_cannot_be_used_is_refused_in_words() -> None:
+    own = another_makers_tokenizer()
+    with pytest.raises(PermanentError, match=r"303 tokens, with <\|im_start\|>, .*_size is 600: set it to 303"):
+        completed(own.to_str(), CONFIG)
+    own.decoder = decoders.Metaspace()
+    with pytest.raises(PermanentError, match="is not byte-level"):
+        completed(own.to_str(), CONFIG)
+    with pytest.raises(PermanentError, match=r"no tokenizer\.json"):
+        completed("{}", CONFIG)

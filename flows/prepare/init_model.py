@@ -1,0 +1,74 @@
+"""The model that a recipe's pretraining begins with: its sizes are compared, and its content pinned, when a run opens.
+
+Notable: a model folder of the store is known by the digests of its newest checkpoint; any other folder by its files.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import xxhash
+
+from flows.recipe.named_files import is_model_of_store
+from flows.recipe.recipe import Recipe
+from model.base.config import ModelShape
+from model.base.config_loading import json_value, parse_config
+from model.base.errors import BadInput
+from model.base.sizes import differing_sizes
+from model.checkpoints.folders import DIGESTS, PROGRESS, checkpoint_folders_of
+from model.checkpoints.progress import Progress
+from model.inference.qwen3_config import shape_of
+from tasks.base.errors import UsageError
+from tasks.dataset.store import Store
+
+_WEIGHTS = (".safetensors", ".safetensors.index.json")
+_PIECE = 1 << 24
+
+
+def pin_init(recipe: Recipe, store: Store) -> Recipe:
+    """Return `recipe` with the digest of the model to begin with, so that a fingerprint covers its weights.
+
+    Raises `UsageError` where there is no such model, it has other sizes, or it is another than the recipe says.
+    """
+    if recipe.pretrain is None or recipe.pretrain.init is None:
+        return recipe
+    init, expected = recipe.pretrain.init, recipe.pretrain.init_digest
+    place = Path(init)
+    where, name = (store, init) if is_model_of_store(init) else (Store(str(place.parent)), place.name)
+    try:
+        weights = [file for file in where.names(name) if file.endswith(_WEIGHTS)]
+        shape, digest = _exported(where, name, weights) if weights else _trained(where, name)
+    except (OSError, BadInput, ValueError, KeyError) as error:
+        raise UsageError(f"pretrain.init: {init} holds no model that training can begin with: {error}") from error
+    if wrong := differing_sizes(recipe.pretrain.shape, shape):
+        raise UsageError(f"pretrain.init: the model in {init} has other sizes: {wrong}.")
+    if expected not in (None, digest):
+        raise UsageError(
+            f"pretrain.init: the model in {init} is {digest}, but pretrain.init_digest says {expected}: it was changed "
+            "or trained on since. Leave init_digest out to begin with it as it is."
+        )
+    return recipe.model_copy(update={"pretrain": dataclasses.replace(recipe.pretrain, init_digest=digest)})
+
+
+def _exported(where: Store, name: str, weights: list[str]) -> tuple[ModelShape, str]:
+    """Return the shape of an export folder and the digest of its weights; raises OSError, BadInput or ValueError."""
+    config = json_value(where.read_bytes(f"{name}/config.json"))
+    if not isinstance(config, dict):
+        raise ValueError("its config.json has no sizes")
+    digest = xxhash.xxh3_128()
+    for file in weights:
+        digest.update(file.encode())
+        with where.open(f"{name}/{file}") as opened:
+            while data := opened.read(_PIECE):
+                digest.update(data)
+    return shape_of(config, Path(where.location(name))), digest.hexdigest()
+
+
+def _trained(where: Store, name: str) -> tuple[ModelShape, str]:
+    """Return the shape of a model folder's newest checkpoint and the digest of its list of files."""
+    folder = f"{name}/checkpoints"
+    newest = next(iter(checkpoint_folders_of(where.names(folder))), None)
+    if newest is None:
+        raise ValueError("it has neither .safetensors nor checkpoints")
+    digest = xxhash.xxh3_128_hexdigest(where.read_bytes(f"{folder}/{newest}/{DIGESTS}"))
+    progress = json_value(where.read_bytes(f"{folder}/{newest}/{PROGRESS}"))
+    return parse_config(progress, Progress, f"{folder}/{newest}/{PROGRESS}").shape, digest

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from model.base.safe_text import harmless
+
 if TYPE_CHECKING:
     from tasks.dataset.store import Store
 
@@ -41,8 +43,8 @@ def print_json(value: Any) -> None:
 
 
 def print_text(text: str, style: str | None = None) -> None:
-    """Print one line as it is: no markup, no highlighting, no line breaks of ours."""
-    output.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is but for control characters: no markup, no highlighting, no line breaks of ours."""
+    output.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def open_store(location: str) -> Store:

@@ -20,7 +20,9 @@ _QUERY = re.compile(
 
 
 NO_SECRET: JsonDict = {
-    "pattern": r"^(?!(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP][sS]?)://[^/]*@|[a-zA-Z0-9+.-]+://[^/?#@:]*:[^@]*@)"
+    "pattern": r"^(?!(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP][sS]?)://[^/]*@|[a-zA-Z0-9+.-]+://[^/?#@:]*:[^@]*@"
+    r"|[^?]*[?](?:.*&)?(?:[xX]-(?:[aA]mz|[gG]oog)-(?:[sS]ignature|[cC]redential|[sS]ecurity-[tT]oken)|[sS]ig(?:nature)?"
+    r"|(?:[a-zA-Z]+[_-])?(?:[tT]oken|[kK]ey|[sS]ecret|[pP]assword))=)"
 }
 """For the JSON schema of fields that hold an address: what a server refuses that has only the schema, before it stores
 what was given. `refuse_secret` knows more kinds."""

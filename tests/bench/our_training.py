@@ -3,7 +3,9 @@
 import json
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from accelerate import Accelerator
@@ -30,7 +32,7 @@ def our_training(
     compile: bool = False,
     sizes: Sizes = TWO_MILLION,
 ) -> Callable[[], float]:
-    """A worker that trains a new model for `warmup` + `steps` steps and returns the tokens/s of the latter.
+    """A worker that trains a new model for `warmup` + `steps` steps and returns the tokens/s of the latter's median.
 
     Without `document_mask` attention is plainly causal, as it is in the other loops. The checkpoint at the end is
     outside the time, since the others write none; so is compiling, as long as `warmup` is not 0.
@@ -55,6 +57,6 @@ def our_training(
         )
         seconds = [line["seconds"] for line in trained(accelerator, run, "step")]
         assert len(seconds) == warmup + steps
-        return steps * sizes.tokens_per_step / (seconds[-1] - seconds[warmup - 1])
+        return sizes.tokens_per_step / median(after - before for before, after in pairwise(seconds[warmup - 1 :]))
 
     return work

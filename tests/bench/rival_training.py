@@ -7,6 +7,8 @@ Notable: both get what ours gets: bfloat16, torch's fused AdamW, gradient clippi
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -114,17 +116,17 @@ def transformers_style(shape: ModelShape) -> Rival:
 def rival_speed(
     rival: Rival, tokens: npt.NDArray[np.uint16], warmup: int, steps: int, sizes: Sizes
 ) -> Callable[[], float]:
-    """A worker that goes on training a rival and returns its tokens/s."""
+    """A worker that goes on training a rival and returns the tokens/s of the median of its steps."""
     trained = rival_steps(rival, tokens, sizes, lambda step: 1e-3)
 
     def work() -> float:
         for _ in range(warmup):
             next(trained)
-        began = time.perf_counter()
-        losses = torch.stack([next(trained) for _ in range(steps)])
-        seconds = time.perf_counter() - began
-        assert losses.isfinite().all()
-        return steps * sizes.tokens_per_step / seconds
+        times = [time.perf_counter()]
+        for _ in range(steps):
+            assert next(trained).isfinite()
+            times.append(time.perf_counter())
+        return sizes.tokens_per_step / median(after - before for before, after in pairwise(times))
 
     return work
 

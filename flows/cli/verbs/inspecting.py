@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from flows.cli.terminal import JsonOption, StoreOption, open_store, output, print_json, print_text
 from model.base.safe_text import harmless
@@ -21,7 +22,7 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    table = Table(title=f"{found.run} · {found.crawl} · {found.state}")
+    table = Table(title=Text(harmless(f"{found.run} · {found.crawl} · {found.state}"), style="table.title"))
     for name in ("stage", "state", "parts", "rows", "bytes", "fingerprint"):
         table.add_column(name, justify="right" if name in ("parts", "rows", "bytes") else "left")
     for row in status_table(found):
@@ -32,7 +33,7 @@ def status(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     for line in running_lines(found):
         print_text(line)
     if found.error:
-        print_text(harmless(found.error), style="red")
+        print_text(found.error, style="red")
 
 
 @verbs.command()
@@ -71,7 +72,7 @@ def datasets(store: StoreOption = "./store", as_json: JsonOption = False) -> Non
         print_json([stage.model_dump(mode="json", include={"name", "path", "rows", "bytes"}) for stage in found])
         return
     for stage in found:
-        print_text(f"{stage.name:<12} {stage.rows:>13,} rows {stage.bytes:>16,} bytes  {harmless(stage.path)}")
+        print_text(f"{stage.name:<12} {stage.rows:>13,} rows {stage.bytes:>16,} bytes  {stage.path}")
 
 
 @verbs.command()
@@ -107,4 +108,4 @@ def _print_eu_summary(store: str, small_provider: bool, as_json: bool) -> None:
     if as_json:
         print_json(summary.model_dump(mode="json"))
     else:
-        print_text(harmless(summary_page(summary)).rstrip())
+        print_text(summary_page(summary).rstrip())

@@ -21,6 +21,7 @@ from flows.cli.terminal import (
     open_store,
     output,
     print_json,
+    print_text,
     working_on,
 )
 from flows.launch.packages import require_packages
@@ -217,4 +218,4 @@ def _show_outcome(location: str, as_json: bool) -> None:
     else:
         print_outcome(output, store, record)
     if store.exists(record.report):
-        output.print(f"Report: {store.location(record.report)}", highlight=False, soft_wrap=True)
+        print_text(f"Report: {store.location(record.report)}")

@@ -20,6 +20,11 @@ _CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table"
 _RAISED = etree.XPath("//span[contains(@style, 'vertical-align')]")
 _SUPER_OR_SUB = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
 _HIDDEN = etree.XPath("descendant::body/descendant::*[@hidden]")
+_STYLED_WORDS = etree.XPath(
+    "descendant::body/descendant::*[contains(@style, 'none')]"
+    "[self::span or self::a or self::b or self::i or self::em or self::strong or self::small or self::sup or self::sub]"
+)
+_NOT_DISPLAYED = re.compile(r"(?<![\w-])display\s*:\s*none\b")
 _MIN_ANNOUNCEMENT_CHARS = 20
 _MIN_LOOSE_WORDS = 3
 _HEADINGS_AND_TEXT = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"))
@@ -68,8 +73,11 @@ def _raised_by_style(tree: etree._Element, html: str) -> list[etree._Element]:
 
 def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: str) -> None:
     hidden = []
+    if "none" in html:
+        # Boxes of that style are often shown by a script later, words within a line hardly ever.
+        hidden = [element for element in _STYLED_WORDS(tree) if _NOT_DISPLAYED.search(element.get("style"))]
     if "hidden" in html:
-        hidden = [element for element in _HIDDEN(tree) if element.get("hidden") != "until-found"]
+        hidden += [element for element in _HIDDEN(tree) if element.get("hidden") != "until-found"]
     # A page of which most is hidden is one that a script shows.
     if hidden and 2 * sum(map(N_CHARS, hidden)) >= N_CHARS(tree):
         hidden = []

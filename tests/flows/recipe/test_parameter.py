@@ -79,6 +79,8 @@ SECRETS = (
     "https://token@mirror.example/cc",
     "s3://key:se/cret@bucket/cc",
     "ftp://user:secret@mirror.example",
+    "https://mirror.example/cc?part=1&X-Amz-Signature=0123",
+    "https://mirror.example/cc?access_token=0123",
 )
 
 
@@ -101,7 +103,14 @@ def test_a_password_is_refused_before_the_server_stores_it(address: str) -> None
 
 
 @pytest.mark.parametrize(
-    "address", ["s3://bucket/cc", "https://mirror.example/~a/@b", "/data/cc@home", "s3://host:9000/b"]
+    "address",
+    [
+        "s3://bucket/cc",
+        "https://mirror.example/~a/@b",
+        "/data/cc@home",
+        "s3://host:9000/b",
+        "https://mirror.example/cc?monkey=1",
+    ],
 )
 def test_other_addresses_are_not(address: str) -> None:
     assert refused_by_the_server({"name": "x", "source": {"base": address}}) is None

@@ -138,6 +138,13 @@ def test_a_name_that_leads_out_of_the_store_makes_a_damaged_record(store: Store,
         latest_run(store)
 
 
+def test_what_a_record_says_is_neither_markup_nor_obeyed_by_a_terminal(store: Store) -> None:
+    write_record(store, crawl="[/x]\x1b[2J", error="[/y]\x1b]0;title\x07", state="failed")
+    done = CliRunner().invoke(app, ["status", "--store", store.url])
+    assert done.exit_code == 0 and "[/x]" in done.output and "[/y]" in done.output
+    assert "\x1b[2J" not in done.output and "\x07" not in done.output
+
+
 def test_a_log_outside_of_the_store_is_not_read(store: Store, tmp_path: Path) -> None:
     (tmp_path / "private" / "metrics.jsonl").write_text('{"event": "step", "step": 1}')
     write_record(store, stages__export__summary={"model": "../private"})

@@ -119,6 +119,10 @@ def test_what_is_never_shown_is_no_text() -> None:
     assert text_with(f"{unseen}<div hidden='hidden'><p>More secret words that nobody reads.</p></div>") == "\n".join(
         LINES
     )
+    sort_key = "<span style='color: red; display : none'>20240101</span>"
+    assert (
+        line_of(f"<p>The ferry to the islands {sort_key}left at noon.</p>") == "The ferry to the islands left at noon."
+    )
     shown = line_of('<p hidden="until-found">Words that a search on the page opens for the visitor.</p>')
     assert shown.startswith("Words that a search")
 

@@ -142,7 +142,12 @@ def test_with_the_data_half_a_corpus_is_made_and_a_model_is_refused_at_once(
     installed: Installed, python: str, tmp_path: Path
 ) -> None:
     sluice = installed(python, "data")
-    small = ["--set=synthetic_web.towns=2", "--set=synthetic_web.pages_per_town=4", "--set=synthetic_web.warcs=1"]
+    small = [
+        "--set=synthetic_web.towns=2",
+        "--set=synthetic_web.held_out_facts=4",
+        "--set=synthetic_web.pages_per_town=4",
+        "--set=synthetic_web.warcs=1",
+    ]
     refused = run(sluice, "run", "demo", "--store", tmp_path / "model", *small, expect=1)
     assert "pip install 'sluice[train]'" in refused and "Prefect UI" not in refused
     made = run(sluice, "corpus", "demo", "--store", tmp_path / "corpus", "--until", "filter", *small)

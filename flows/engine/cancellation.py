@@ -5,6 +5,7 @@ Notable:
   a worker that is gone has none either: its process looks itself, every few seconds, whether it is to end.
 - Prefect calls a flow that a signal ends crashed, unless its worker asked for it. So the state is set here, and the
   flow is left with `Abort`, by which Prefect takes it as set.
+- It goes on from the first moment of a run to the last: planning lists a crawl, and a report reads a store.
 """
 
 import contextvars
@@ -22,42 +23,53 @@ from prefect.exceptions import Abort
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-LOOK_SECONDS = 3.0
+from flows.store.run_record import in_words
+
+LOOK_SECONDS = 1.0
 _WORKER_SECONDS = 20.0
 """What a worker, where there is one, has to end the run itself."""
 
 
 class CancellationWatch:
-    """Ends this process by SIGTERM once its run is to be cancelled. A context manager, inside the flow."""
+    """Ends this process by SIGTERM once its run is to be cancelled, and leaves the run as Cancelled.
 
-    def __init__(self, on_look: Callable[[], None] = lambda: None) -> None:
-        """`on_look` is called at each look, in a thread of its own in the context of the flow."""
-        self._on_look = on_look
-        self._runs = {UUID(found) for found in (flow_run.get_id(), flow_run.get_root_flow_run_id()) if found}
+    A context manager, inside the flow.
+    """
+
+    def __init__(self) -> None:
+        self.on_look: Callable[[], None] = lambda: None
+        """Called at each look, in a thread of its own in the context of the flow."""
+        self._root = UUID(flow_run.get_root_flow_run_id() or flow_run.get_id())
+        self._runs = {UUID(flow_run.get_id()), self._root}
         self._ended = threading.Event()
         self._watching = threading.Thread(
             target=contextvars.copy_context().run, args=[self._watch], name="cancellation", daemon=True
         )
-        self.asked = False
-        """Whether it has ended the run."""
+        self._asked = False
 
     def __enter__(self) -> "CancellationWatch":
         self._watching.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._ended.set()
         self._watching.join()
+        if error is None or isinstance(error, Exception):
+            return
+        if has_worker() and not self._asked:
+            _confirm_cancelled(self._root, in_words(error))
+        elif not flow_run.get_parent_flow_run_id():
+            raise _end_as_cancelled(in_words(error)) from error
 
     def _watch(self) -> None:
         with get_client(sync_client=True) as client:
             while not self._ended.wait(LOOK_SECONDS):
-                self._on_look()
+                self.on_look()
                 cancelled = False
                 with suppress(Exception):  # a server that does not answer now may do so next time
                     cancelled = any(_is_cancelled(client.read_flow_run(run).state) for run in self._runs)
                 if cancelled and not self._ended.wait(_WORKER_SECONDS if has_worker() else 0):
-                    self.asked = True
+                    self._asked = True
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
 
@@ -71,7 +83,15 @@ def has_worker() -> bool:
     return os.environ.get("PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS", "true").lower() == "false"
 
 
-def end_as_cancelled(words: str) -> Abort:
+def _confirm_cancelled(run: UUID, words: str) -> None:
+    """Set a run that its worker cancels to Cancelled: the worker does so only when it has loaded the flow for hooks."""
+    with suppress(Exception), get_client(sync_client=True) as client:  # then the worker does it
+        state = client.read_flow_run(run).state
+        if state and state.is_cancelling():
+            client.set_flow_run_state(run, Cancelled(message=words))
+
+
+def _end_as_cancelled(words: str) -> Abort:
     """Set this flow run's state to Cancelled; return what the flow must be left with for that to stay."""
     state: State[Any] = Cancelled(message=words)
     with get_client(sync_client=True) as client:

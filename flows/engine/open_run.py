@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from flows.engine.cancellation import CancellationWatch, end_as_cancelled, has_worker
+from flows.engine.cancellation import CancellationWatch
 from flows.engine.run import Run
 from flows.engine.task_runner import part_submission
 from flows.monitoring.events import Events
@@ -30,7 +30,7 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.report.sections import Report
-from flows.store.run_record import Recorder, mark_interrupted, newest_run_of
+from flows.store.run_record import Recorder, RunRecord, mark_interrupted, newest_run_of
 from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
@@ -43,52 +43,62 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
 
     For a run that `goes_on` from a corpus in the store, `latest` is the crawl of the recipe's newest run there.
     """
-    require_named_files(recipe, settings)
-    logger = get_run_logger()
-    for field, address in named_paths(recipe):
-        if field != "source.base":
-            logger.info("the recipe reads %s (%s)", address, field)
-    for field, name in own_code(recipe):
-        logger.warning("the recipe runs code of %s (%s)", name, field)
-    planned = plan_run(recipe, settings, goes_on, logger)
-    if before := newest_run_of(planned.store, recipe.name):
-        for line in what_changed(before, planned.plans):
-            logger.info("since run %s %s", before.run, line)
-    below = [f"{kind}/{name}" for kind in ("models", "tokenizers") for name in planned.store.names(kind)]
-    for written in ("runs", "reports", "files", *below):
-        planned.store.remove_abandoned(written)
-    _name_flow_run(recipe.source.crawl, planned.crawl)
-    recorder = Recorder.start(
-        flow_run.get_flow_name() or "", recipe.model_dump(mode="json"), planned.crawl, settings, planned.plans
-    )
-    logger.info("run %s in %s", recorder.record.run, planned.store.url)
-    holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
-    observers = Observers(_observers(settings), logger)
+    with CancellationWatch() as watch:
+        require_named_files(recipe, settings)
+        logger = get_run_logger()
+        _warn_of_foreign_parts(recipe, logger)
+        planned = plan_run(recipe, settings, goes_on, logger)
+        before = newest_run_of(planned.store, recipe.name)
+        if before:
+            for line in what_changed(before, planned.plans):
+                logger.info("since run %s %s", before.run, line)
+            if before.process.is_gone:
+                killed = Holder(run=before.run, process=before.process, flow_run=before.flow_run)
+                _mark_killed(planned.store, logger, killed)
+        _remove_abandoned(planned.store)
+        _name_flow_run(recipe.source.crawl, planned.crawl)
+        recorder = Recorder.start(
+            flow_run.get_flow_name() or "",
+            recipe.model_dump(mode="json"),
+            planned.crawl,
+            settings,
+            planned.plans,
+            flow_run.get_id(),
+        )
+        logger.info("run %s in %s", recorder.record.run, planned.store.url)
+        holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
+        with (
+            part_submission(settings) as submit,
+            Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
+        ):
+            observers = Observers(_observers(settings), logger)
+            run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit, observers=observers)
+            watch.on_look = lambda: observers.tell(lambda one: one.beat(run.record))
+            observers.tell(lambda one: one.run_began(run.record))
+            with _ending(run, before):
+                yield run
 
-    def beat() -> None:
-        observers.tell(lambda one: one.beat(recorder.record))
 
-    with (
-        part_submission(settings) as submit,
-        Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
-        CancellationWatch(beat) as watch,
-    ):
-        run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit, observers=observers)
-        observers.tell(lambda one: one.run_began(run.record))
+@contextmanager
+def _ending(run: Run, before: RunRecord | None) -> Iterator[None]:
+    """Write how the run ended, and show it."""
+    try:
         try:
-            yield run
+            yield
         except Exception as error:
-            _finish(run, error)
+            run.recorder.finish(error)
+            _publish_report(run, before)
             raise
-        except BaseException as error:
-            # Cancelled or interrupted: nobody waits for what still runs, nor for a report.
+        run.recorder.finish()
+        _publish_report(run, before)
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            # Cancelled or interrupted, perhaps in the report: nobody waits for what still runs, nor for a report.
             run.stopping.set()
-            recorder.finish(error)
-            observers.tell(lambda one: one.run_ended(run.record))
-            if (watch.asked or not has_worker()) and not flow_run.get_parent_flow_run_id():
-                raise end_as_cancelled(str(run.record.error)) from error
-            raise
-        _finish(run)
+            run.recorder.finish(error)
+        raise
+    finally:
+        run.observers.tell(lambda one: one.run_ended(run.record))
 
 
 def _observers(settings: RunSettings) -> list[Observer]:
@@ -96,11 +106,19 @@ def _observers(settings: RunSettings) -> list[Observer]:
     return [ProgressArtifacts(), Events(), *metrics, *lineage_observers()]
 
 
-def _finish(run: Run, error: Exception | None = None) -> None:
-    """Write how the run ended, and show it."""
-    run.recorder.finish(error)
-    _publish_report(run.store, run.recorder, run.logger)
-    run.observers.tell(lambda one: one.run_ended(run.record))
+def _warn_of_foreign_parts(recipe: Recipe, logger: Logger) -> None:
+    """Log what the recipe reads from elsewhere, and whose code it runs."""
+    for field, address in named_paths(recipe):
+        if field != "source.base":
+            logger.info("the recipe reads %s (%s)", address, field)
+    for field, name in own_code(recipe):
+        logger.warning("the recipe runs code of %s (%s)", name, field)
+
+
+def _remove_abandoned(store: Store) -> None:
+    below = [f"{kind}/{name}" for kind in ("models", "tokenizers") for name in store.names(kind)]
+    for written in ("runs", "reports", "files", *below):
+        store.remove_abandoned(written)
 
 
 def _name_flow_run(asked: str, crawl: str) -> None:
@@ -112,9 +130,10 @@ def _name_flow_run(asked: str, crawl: str) -> None:
 
 
 def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
-    """Say of a run that left a dataset unfinished, in its record and to Prefect, that it runs no more."""
+    """Say of a run whose process is gone, in its record and to Prefect, that it runs no more."""
+    if not mark_interrupted(store, holder.run):
+        return
     logger.warning("%s ended without a word; going on from what it finished", holder.in_words)
-    mark_interrupted(store, holder.run)
     if not holder.flow_run:
         return
     with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # it ran under another server
@@ -126,14 +145,21 @@ def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
             client.set_flow_run_state(identity, crashed, force=True)
 
 
-def _publish_report(store: Store, recorder: Recorder, logger: Logger) -> None:
-    """Write the report of a run that is over, and show it in Prefect; a failure here does not fail the run."""
-    report = Report(store, recorder.record)
+def _publish_report(run: Run, before: RunRecord | None) -> None:
+    """Write the report of a run that is over, and show it in Prefect; a failure here does not fail the run.
+
+    Where nothing was new, the report is that of the run before, whose artifacts still stand.
+    """
+    report = Report(run.store, run.record)
     try:
-        logger.info("report: %s", store.location(write_report(store, recorder.record, report)))
+        if before and before.is_repeated_by(run.record) and run.store.exists(before.report):
+            run.store.write_bytes(run.record.report, run.store.read_bytes(before.report))
+            run.logger.info("nothing was new; the report is that of run %s", before.run)
+            return
+        run.logger.info("report: %s", run.store.location(write_report(run.store, run.record, report)))
     except Exception:
-        logger.exception("The report could not be written; `sluice report` tries again.")
+        run.logger.exception("The report could not be written; `sluice report` tries again.")
     try:
-        publish_outcome(store, report)
+        publish_outcome(run.store, report)
     except Exception:
-        logger.exception("Prefect's artifacts of the outcome could not be made; the report has the same.")
+        run.logger.exception("Prefect's artifacts of the outcome could not be made; the report has the same.")

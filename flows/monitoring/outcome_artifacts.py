@@ -1,15 +1,17 @@
 """What a run came to, as artifacts in Prefect's UI: the funnel and the reasons as tables, plots of losses and signals,
 texts that were kept and removed, and where the report is.
 
-Notable: the texts come from strangers, and the UI renders Markdown. They stand in fenced code, which has no links, no
-images and no HTML.
+Notable:
+- The texts come from strangers, and the UI renders Markdown. They stand in fenced code, which has no links, no images
+  and no HTML.
+- Plots are Markdown too: under an artifact of an image the UI prints its whole address, here the plot itself.
 """
 
 import re
 from collections.abc import Iterator
 from typing import TypeVar
 
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.monitoring.artifact_key import artifact_key
 from flows.report.image_url import image_url
@@ -40,7 +42,7 @@ def publish_outcome(store: Store, report: Report) -> None:
         create_table_artifact(_stages(funnel), stages, f"Records of {record.crawl} by stage.")
         create_table_artifact(_reasons(funnel), reasons, f"Why records of {record.crawl} were removed.")
     for what, words, url in _plots(report):
-        create_image_artifact(url, artifact_key(what, record), words)
+        create_markdown_artifact(f"![{what}]({url})", artifact_key(what, record), words)
     if texts := samples_in_markdown(_there(report.kept), _there(report.removed)):
         create_markdown_artifact(texts, artifact_key("samples", record), "Texts that were kept, and that were removed.")
 
@@ -67,11 +69,16 @@ def _plots(report: Report) -> Iterator[tuple[str, str, str]]:
     """Yield what each plot shows, a caption, and its image."""
     for training in (report.pretraining, report.finetuning):
         if isinstance(training, Training):
-            yield f"loss-{training.stage}", f"{training.stage}: {training.note}", image_url(loss_plot(training))
+            yield (
+                f"loss-{training.stage}",
+                f"{training.stage}: {training.note}",
+                image_url(report.drawn(loss_plot, training)),
+            )
     for stage in _there(report.signals):
         if histograms := stage.histograms[:_PANELS]:
             words = f"Signals of {stage.documents:,} decisions of {stage.stage}; shaded: where a rule removes."
-            yield f"signals-{stage.stage}", words, image_url(signals_plot(stage.stage, histograms))
+            plot = report.drawn(signals_plot, f"{stage.stage}-0", histograms)  # as the page draws it
+            yield f"signals-{stage.stage}", words, image_url(plot)
 
 
 def samples_in_markdown(kept: tuple[TextSample, ...], removed: tuple[RemovedFor, ...]) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.store.datasets import part_tables, value_counts
+from flows.store.datasets import part_schema, part_tables, value_counts
 from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest, dataset_folder, read_manifest
@@ -59,8 +59,18 @@ def finished_corpus(store: Store) -> tuple[RunRecord, Manifest]:
         if "corpus" in record.stages:
             manifest = read_manifest(store, "corpus", record.stages["corpus"].plan.fingerprint)
             if manifest:
+                _require_columns(store, manifest)
                 return record, manifest
     raise PermanentError(f"The store {store.url} holds no finished corpus yet: `sluice corpus RECIPE` makes one.")
+
+
+def _require_columns(store: Store, manifest: Manifest) -> None:
+    there = part_schema(store, dataset_folder(manifest.stage, manifest.fingerprint)).names
+    if missing := [name for name in _COLUMNS if there and name not in there]:
+        raise PermanentError(
+            f"The corpus in {store.url} was made by an earlier version, and its documents have no {', '.join(missing)}:"
+            " run `sluice corpus` with its recipe again."
+        )
 
 
 def read_corpus_facts(store: Store, manifest: Manifest) -> CorpusFacts:

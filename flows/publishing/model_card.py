@@ -44,7 +44,7 @@ def _text(store: Store, record: RunRecord) -> str:
     measured = "".join(f"- {line}\n" for line in _measured(evaluation)) or "Not evaluated.\n"
     return f"""# {escaped(name)}
 
-A language model in Qwen3's shape, {kind}, trained from scratch by Sluice {record.versions.get("sluice", "")}.
+A language model in Qwen3's shape, {kind}, trained by Sluice {record.versions.get("sluice", "")}.
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -14,7 +14,7 @@ from tasks.base.config import Config
 
 
 class RunSettings(Config):
-    """The second parameter of every flow, beside the recipe."""
+    """Where and how the run is carried out; nothing here changes what comes out."""
 
     store: str = Field(default="./store", json_schema_extra=NO_SECRET)
     """Folder or fsspec URL that holds everything the run makes."""

@@ -58,7 +58,7 @@ def render(report: Report) -> str:
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
     # A plot that cannot be drawn is `Missing`, as a value that cannot be read is.
     for name, draw in _PLOTS.items():
-        environment.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", draw)
+        environment.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
     environment.globals["outcome_words"] = outcome_words
     environment.globals["reason_sentence"] = reason_sentence
     return environment.get_template("report.html.j2").render(report=report, sections=SECTIONS)

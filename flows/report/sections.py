@@ -10,6 +10,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from flows.planning.ladder_result import newest_ladder
 from flows.report.readers.card import read_model_card
 from flows.report.readers.domains import read_domains
@@ -96,6 +98,7 @@ class Report:
     def __init__(self, store: Store, record: RunRecord) -> None:
         self._store = store
         self.record = record
+        self._drawings: list[tuple[tuple[Any, ...], Markup]] = []
 
     def __getattr__(self, name: str) -> Any:
         if name not in VALUES:
@@ -103,6 +106,15 @@ class Report:
         title, read = VALUES[name]
         self.__dict__[name] = attempt(title, read, self._store, self.record)
         return self.__dict__[name]
+
+    def drawn(self, draw: Callable[..., Markup], *values: Any) -> Markup:
+        """Return a plot of some of this report's values, which is drawn once for all who show it."""
+        for drawn, plot in self._drawings:
+            if drawn == (draw, *values):
+                return plot
+        plot = draw(*values)
+        self._drawings.append(((draw, *values), plot))
+        return plot
 
     def shows(self, section: Section) -> bool:
         """Return whether the page of this run has the section."""

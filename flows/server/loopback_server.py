@@ -113,6 +113,7 @@ def _environment(folder: Path, address: ServerAddress, database: str) -> dict[st
         "PREFECT_SERVER_API_AUTH_STRING": address.password or "",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.ui_url,
         "PREFECT_UI_API_URL": address.api_url,
+        "PREFECT_UI_URL": address.ui_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         # A run silences its own Prefect, and the server would inherit that: why it does not start is said in its log.

@@ -67,6 +67,8 @@ class RunRecord(Config):
     versions: dict[str, str]
     process: ProcessName
     """The process that carries it out."""
+    flow_run: str | None = None
+    """Prefect's id of it."""
     started: str
     finished: str | None = None
     state: str = "running"
@@ -91,6 +93,13 @@ class RunRecord(Config):
         """Path of its report below the store."""
         return f"reports/{self.run}.html"
 
+    def is_repeated_by(self, later: RunRecord) -> bool:
+        """Return whether a later run completed what this one had completed, and so built nothing."""
+        if not self.state == later.state == "completed" or self.flow != later.flow:
+            return False
+        states = [{name: (one.plan, one.state) for name, one in run.stages.items()} for run in (self, later)]
+        return states[0] == states[1] and not any(stage.parts_built for stage in later.stages.values())
+
     def state_now(self) -> str:
         """Return the state, or `interrupted` where the process of a running run is gone."""
         return INTERRUPTED if self.state == "running" and self.process.is_gone else self.state
@@ -106,7 +115,13 @@ class Recorder:
 
     @classmethod
     def start(
-        cls, flow: str, recipe: Mapping[str, Any], crawl: str, settings: RunSettings, plans: Mapping[str, StagePlan]
+        cls,
+        flow: str,
+        recipe: Mapping[str, Any],
+        crawl: str,
+        settings: RunSettings,
+        plans: Mapping[str, StagePlan],
+        flow_run: str | None = None,
     ) -> Recorder:
         """Begin a new record, with every stage planned."""
         now, store = datetime.now(UTC), Store(settings.store)
@@ -118,6 +133,7 @@ class Recorder:
             settings=settings.model_dump(mode="json"),
             versions=installed_versions(),
             process=this_process(),
+            flow_run=flow_run,
             started=now.isoformat(timespec="seconds"),
             stages={name: StageRecord(plan=plan) for name, plan in plans.items()},
         )
@@ -139,7 +155,7 @@ class Recorder:
         """Write how the run ended."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         state = state_after(error) if error else "completed"
-        self._save(state=state, error=redacted(_in_words(error)) if error else None, finished=finished)
+        self._save(state=state, error=redacted(in_words(error)) if error else None, finished=finished)
 
     def _save(self, **changes: Any) -> None:
         """Change fields of the record and write the whole of it."""
@@ -163,7 +179,8 @@ def state_after(error: BaseException) -> str:
     return "failed" if isinstance(error, Exception) else "cancelled"
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
+    """Return why a run ended, for a person."""
     if isinstance(error, Exception):
         return str(error)
     number = getattr(error, "signal", None)
@@ -199,12 +216,14 @@ def _read_run(store: Store, path: str) -> RunRecord:
         raise PermanentError(f"The run record {store.url}/{path} is damaged: {error}") from error
 
 
-def mark_interrupted(store: Store, run: str) -> None:
-    """Write into a run's record that its process ended without a word, if the record still says that it runs."""
+def mark_interrupted(store: Store, run: str) -> bool:
+    """Write into a run's record that its process ended without a word; False where it says already how it ended."""
     path = f"runs/{run}.json"
-    if store.exists(path) and (record := _read_run(store, path)).state == "running":
-        ended = record.model_copy(update={"state": INTERRUPTED})
-        store.write_bytes(path, ended.model_dump_json(indent=1).encode())
+    if not store.exists(path) or (record := _read_run(store, path)).state != "running":
+        return False
+    ended = record.model_copy(update={"state": INTERRUPTED})
+    store.write_bytes(path, ended.model_dump_json(indent=1).encode())
+    return True
 
 
 def latest_run(store: Store) -> RunRecord:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import ROOT, api_client, sluice_command, sluice_environment
+from tests.conftest import ROOT, api_client, run_sluice, sluice_command, sluice_environment
 from tests.flows.test_deployments import parameters, prefect
 
 DEPLOYMENT = "crawl-to-chat/default"
@@ -98,6 +98,36 @@ def test_cancelled_in_training_and_taken_up_again(
     until(lambda: len(list((tmp_path / "runs").glob("*.json"))) == 2)
     until(lambda: '"resume"' in next((tmp_path / "models").glob("*-pretrain-*/metrics.jsonl")).read_text())
     cancel(prefect_server)
+
+
+@pytest.mark.slow
+def test_interrupted_in_the_report(prefect_server: str, tiny_recipe: Path, tmp_path: Path) -> None:
+    """All data is there by then, so the run that takes it up again only writes the report."""
+    values = yaml.safe_load(tiny_recipe.read_text()) | {"pretrain": None, "sft": None}
+    del values["evaluate"]
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(values))
+    store = tmp_path / "store"
+    command = sluice_command("run", str(tmp_path / "data.yaml"), "--store", str(store))
+
+    def records() -> list[dict[str, Any]]:
+        return [json.loads(path.read_text()) for path in sorted((store / "runs").glob("*.json"))]
+
+    with subprocess.Popen(command, env=sluice_environment(prefect_server), stderr=subprocess.PIPE, text=True) as run:
+        until(lambda: [record["state"] for record in records()] == ["completed"])
+        run.send_signal(signal.SIGINT)
+        said = run.communicate()[1]
+    [record] = records()
+    assert run.returncode == 130
+    assert "What was finished is kept" in said and "Traceback" not in said
+    assert record["state"] == "cancelled" and "Cancelled by Ctrl-C" in record["error"]
+    assert not list((store / "reports").glob("*"))
+    with api_client(prefect_server) as client:
+        assert client.get(f"/flow_runs/{record['flow_run']}").json()["state"]["type"] == "CANCELLED"
+    run_sluice(prefect_server, *command[3:])
+    taken_up = records()[-1]
+    assert taken_up["state"] == "completed"
+    assert not any(stage["parts_built"] for stage in taken_up["stages"].values())
+    assert (store / "reports" / f"{taken_up['run']}.html").exists()
 
 
 @pytest.mark.slow

@@ -136,7 +136,7 @@ def test_a_run_shows_its_funnel_reasons_and_report_as_artifacts(
     artifacts = found(deployed, "artifacts", artifacts={"flow_run_id": {"any_": [run["id"]]}})
     shown = {artifact["key"]: artifact["data"] for artifact in artifacts if artifact["type"] != "progress"}
     assert shown.keys() == {"funnel-shown", "reasons-shown", "report-shown", "samples-shown", "signals-filter-shown"}
-    assert shown["signals-filter-shown"].startswith("data:image/svg+xml;base64,")
+    assert shown["signals-filter-shown"].startswith("![signals-filter](data:image/svg+xml;base64,")
     [report] = (tmp_path / "store" / "reports").iterdir()
     assert shown["report-shown"] == f"`{report}`, completed"
     stages = json.loads(shown["funnel-shown"])

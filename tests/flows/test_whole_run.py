@@ -104,6 +104,9 @@ def test_a_second_run_finds_everything_done(sluice: Sluice, finished_store: Path
     done = sluice("run", str(tiny_recipe), "--store", str(finished_store), "--json")
     record = json.loads(done.stdout)
     assert record["state"] == "completed"
+    reports = sorted((finished_store / "reports").glob("*.html"))
+    assert reports[-1].stem == record["run"]
+    assert reports[-1].read_bytes() == reports[-2].read_bytes(), "nothing new is told anew"
     assert {path: path.stat().st_mtime_ns for path in (finished_store / "datasets").rglob("*.parquet")} == before
 
 

@@ -124,12 +124,9 @@ def _run_flow(
     """
     with working_on(f"Planning {recipe_name} in {given['store']}"):
         recipe, settings = _planned(name, recipe_name, overrides, given)
-        _quieten_prefect()
-        from prefect.settings import PREFECT_API_URL
-
         from flows.prepare.planned_run import is_done_already
 
-        is_done = not PREFECT_API_URL.value() and is_done_already(name, recipe, settings)
+        is_done = not _has_server() and is_done_already(name, recipe, settings)
     if is_done:
         messages.print("Nothing to do: all that this recipe makes is there.")
     else:
@@ -158,6 +155,7 @@ def _planned(
 
 def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None:
     """Run a flow against a Prefect server, ours where there is none; an interrupt ends this command."""
+    _quieten_prefect()
     from prefect.exceptions import Abort
 
     from flows.display.console import showing_progress
@@ -179,6 +177,17 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
+
+
+def _has_server() -> bool:
+    """Return whether a Prefect server is configured; asks Prefect, which takes a second, only where it may be."""
+    files = ("prefect.toml", "pyproject.toml", ".env", Path.home() / ".prefect" / "profiles.toml")
+    if not any(name.startswith("PREFECT_") for name in os.environ) and not any(Path(file).exists() for file in files):
+        return False
+    _quieten_prefect()
+    from prefect.settings import PREFECT_API_URL
+
+    return bool(PREFECT_API_URL.value())
 
 
 def _quieten_prefect() -> None:

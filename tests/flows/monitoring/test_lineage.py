@@ -14,6 +14,7 @@ import pytest
 from flows.monitoring.lineage import lineage_observers
 from flows.monitoring.observer import Observer
 from flows.store.run_record import RunRecord
+from tests.conftest import run_sluice
 from tests.flows.run_records import a_manifest, a_record, with_stage
 
 pytest.importorskip("openlineage.client")
@@ -135,3 +136,30 @@ def test_a_receiver_that_is_away_holds_nothing_up(monkeypatch: pytest.MonkeyPatc
 
 def test_without_configuration_there_is_none() -> None:
     assert lineage_observers() == []
+
+
+@pytest.mark.slow
+def test_a_receiver_gets_a_real_run(
+    prefect_server: str, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stage reads what those before it wrote: the same places, and the same digests."""
+    with receiver() as (url, received):
+        monkeypatch.setenv("OPENLINEAGE_URL", url)
+        run_sluice(prefect_server, "corpus", str(tiny_recipe), "--store", str(tmp_path / "store"))
+    events = [parsed(event) for event in received]
+    ended = [event for event in received if event["eventType"] == "COMPLETE"]
+    assert events[0].job.name == ended[-1]["job"]["name"] == "tiny.corpus"
+    assert len(events) == 2 * len(ended), "each job that started is complete"
+    record = json.loads(next((tmp_path / "store" / "runs").iterdir()).read_text())
+    assert {event["job"]["name"] for event in ended[:-1]} == {
+        f"tiny.corpus.{name}" for name, stage in record["stages"].items() if stage["state"] == "done"
+    }
+    written = {one["name"]: one["facets"]["version"] for event in ended for one in event["outputs"]}
+    for name, stage in record["stages"].items():
+        if stage["state"] == "done":
+            folder = tmp_path / "store" / "datasets" / name / stage["plan"]["fingerprint"]
+            digest = json.loads((folder / "manifest.json").read_text())["digest"]
+            assert written[str(folder)]["datasetVersion"] == digest
+    read = [one for event in ended for one in event["inputs"] if "version" in one.get("facets", {})]
+    assert len(read) > len(written)
+    assert all(one["facets"]["version"] == written[one["name"]] for one in read)

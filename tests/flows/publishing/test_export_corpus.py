@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from flows.publishing.export_corpus import export_corpus
+from flows.publishing.markdown import escaped
 from flows.store.datasets import part_tables
 from flows.store.run_record import RunRecord
 from tasks.base.errors import PermanentError, UsageError
@@ -55,6 +56,18 @@ def test_repeated_values_are_not_unpacked_without_end(crawled: tuple[Store, RunR
     with pytest.raises(PermanentError, match="unpack to more than 1 GiB"):
         list(part_tables(store, f"{folder}/part-00001.parquet", ["text"]))
     assert not (tmp_path / "corpus").exists()
+
+
+def test_a_corpus_of_an_earlier_version_is_told_as_such(crawled: tuple[Store, RunRecord], tmp_path: Path) -> None:
+    store = Store(str(shutil.copytree(crawled[0].url, tmp_path / "store")))
+    for part in store.local(crawled[1].stages["corpus"].plan.folder).iterdir():
+        pq.write_table(pq.read_table(part).drop_columns(["domain"]), part)
+    with pytest.raises(PermanentError, match="an earlier version, and its documents have no domain: run"):
+        export_corpus(store, tmp_path / "corpus")
+
+
+def test_words_of_pages_are_read_as_they_are() -> None:
+    assert escaped("snake_case*.example|<b>\n") == r"snake\_case\*.example\|\<b\>"
 
 
 def test_the_card_says_what_it_is(exported: Path) -> None:

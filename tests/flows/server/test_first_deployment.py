@@ -2,12 +2,15 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -21,6 +24,14 @@ pytestmark = [
     pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql"),
     pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
 ]
+BLOCK = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+url = f"http://127.0.0.1:{sys.argv[1]}/failed"
+webhook = CustomWebhookNotificationBlock(name="failed", url=url, json_data={"text": "{{subject}}: {{body}}"})
+print(webhook.save("failed"))
+"""
 COMMANDS = (
     (ROOT / "README.md").read_text().partition("## Deployed")[2].split("```")[1].removeprefix("sh\n").splitlines()
 )
@@ -50,14 +61,48 @@ def test_the_commands_of_a_first_deployment(folder: Path, tiny_recipe: Path) -> 
         wait_until(lambda: "started!" in log.read_text(), folder)
         started = psutil.Process(server.pid).children(recursive=True)
         assert (folder / "server" / "environment").stat().st_mode & 0o777 == 0o600
-        done = subprocess.run(
-            ["sh", "-e", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr + log.read_text()
+
+        def shell(commands: str) -> str:
+            done = subprocess.run(
+                ["sh", "-e", "-c", commands], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr + log.read_text()
+            return done.stdout
+
+        shell(script)
+        notifies_of_failures(lambda commands: shell(f". {folder / 'server' / 'environment'}; {commands}"), folder)
         server.send_signal(signal.SIGTERM)
         server.wait(60)
     assert not [process for process in started if process.is_running()]
     assert stage_statuses("", folder / "store")["export"]["state"] == "done"
+
+
+def notifies_of_failures(shell: Callable[[str], str], folder: Path) -> None:
+    """The example automation, as its file says it is made, calls a webhook when a run has failed, and only then."""
+    heard: list[str] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as webhook:
+        threading.Thread(target=webhook.serve_forever, daemon=True).start()
+        block = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(BLOCK)} {webhook.server_port}").strip()
+        example = (ROOT / "infra" / "prefect" / "notify-on-failure.yaml").read_text()
+        (folder / "automation.yaml").write_text(example.replace("BLOCK_ID", block))
+        shell(f"prefect automation create --from-file {folder / 'automation.yaml'}")
+        shell('prefect deployment run corpus/corpus --param \'recipe={"recipe": "demo", "set": {"pretrain": null}}\'')
+        wait_until(lambda: heard, folder)
+        webhook.shutdown()
+    [message] = heard
+    assert "Sluice: " in message and "Failed" in message
+    assert "sft needs a pretrain section" in message
+    assert "/runs/flow-run/" in message and "None" not in message
 
 
 def test_a_server_that_cannot_start_says_why(folder: Path) -> None:

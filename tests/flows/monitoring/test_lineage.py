@@ -14,6 +14,8 @@ import pytest
 from flows.monitoring.lineage import lineage_observers
 from flows.monitoring.observer import Observer
 from flows.store.run_record import RunRecord
+from tasks.dataset.manifest import read_manifest
+from tasks.dataset.store import Store
 from tests.conftest import run_sluice
 from tests.flows.run_records import a_manifest, a_record, with_stage
 
@@ -158,8 +160,8 @@ def test_a_receiver_gets_a_real_run(
     for name, stage in record["stages"].items():
         if stage["state"] == "done":
             folder = tmp_path / "store" / "datasets" / name / stage["plan"]["fingerprint"]
-            digest = json.loads((folder / "manifest.json").read_text())["digest"]
-            assert written[str(folder)]["datasetVersion"] == digest
+            manifest = read_manifest(Store(str(tmp_path / "store")), name, stage["plan"]["fingerprint"])
+            assert manifest and written[str(folder)]["datasetVersion"] == manifest.digest
     read = [one for event in ended for one in event["inputs"] if "version" in one.get("facets", {})]
     assert len(read) > len(written)
     assert all(one["facets"]["version"] == written[one["name"]] for one in read)

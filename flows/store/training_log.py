@@ -125,7 +125,7 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
     events = _events(text)
     steps = _whole(events["step"], _STEP)
     if not steps:
-        return Missing(f"{path} has no step yet.")
+        return Missing(f"{path} has no whole step yet.")
     data = next(iter(events["data"]), {})
     return Training(
         stage=stage,

@@ -47,18 +47,18 @@ def test_every_size_is_trained_on_every_number_of_tokens(section: PretrainSectio
 
 
 def test_the_recipes_own_size_learns_as_in_the_recipe(section: PretrainSection) -> None:
-    config = LadderConfig(sizes=(1.0,), tokens_per_parameter=(0.5,))
+    config = LadderConfig(sizes=(1.0,), tokens_per_parameter=(0.25,))
     (planned_model,), _ = ladder_models(section, config, TARGETS, SEQUENCES)
     assert planned_model.shape == section.shape
     assert planned_model.config["loop"]["global_batch_size"] == section.loop.global_batch_size
-    assert planned_model.config["optimizer"]["lr"] == section.optimizer.lr
+    assert planned_model.config["optimizer"]["muon_lr"] == section.optimizer.muon_lr
 
 
 def test_what_the_corpus_is_too_small_for_is_left_out(section: PretrainSection) -> None:
     config = LadderConfig(sizes=(0.5, 1.0), tokens_per_parameter=(1.0, 20.0), max_epochs=4)
     planned, left_out = ladder_models(section, config, TARGETS, SEQUENCES)
     assert [(planned_model.shape.layers, planned_model.tokens_per_parameter) for planned_model in planned] == [(2, 1.0)]
-    assert left_out[-1] == "1.92M parameters, 20 tokens each: 144.1 times over the corpus"
+    assert left_out[-1] == "2.21M parameters, 20 tokens each: 166.2 times over the corpus"
 
 
 def test_equal_sizes_are_trained_once(section: PretrainSection) -> None:

@@ -252,7 +252,7 @@ def _lose_parts_of_the_corpus(store: Store, record: RunRecord) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (_break_metrics, "Pretraining cannot be shown"),
+        (_break_metrics, "metrics.jsonl has no whole step yet."),
         (_break_manifest, "The counts do not add up."),
         (_break_part, "Removed texts cannot be shown"),
         (_break_part, "part-00000.parquet cannot be read"),

@@ -103,7 +103,9 @@ def test_other_sizes_are_named(corpus: TinyCorpus, qwen3: Any, tmp_path: Path) -
     qwen3.save_pretrained(tmp_path / "theirs")
     path = corpus.pretrain_config(tmp_path / "model", 1)
     values = json.loads(path.read_text())
-    write_json(path, {**values, "init": str(tmp_path / "theirs"), "shape": {**SHAPE, "layers": 3, "tied_embeddings": True}})
+    write_json(
+        path, {**values, "init": str(tmp_path / "theirs"), "shape": {**SHAPE, "layers": 3, "tied_embeddings": True}}
+    )
     with pytest.raises(BadInput, match=r"layers is 2 there and 3 in pretrain\.shape; tied_embeddings is False there"):
         pretrain(path)
     shape = load_export(tmp_path / "theirs", torch.float32).shape

@@ -17,4 +17,6 @@ def create_app() -> Any:
     from prefect.server.api.server import create_app as create_prefect_app
 
     os.umask(0o077)
+    # Prefect's migrations put the current folder on the path, whatever the environment says.
+    os.chdir(os.environ["PREFECT_HOME"])
     return TrustedHostMiddleware(create_prefect_app(), allowed_hosts=_HOSTS, www_redirect=False)

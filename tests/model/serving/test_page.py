@@ -122,6 +122,14 @@ def ask(page: Any, text: str, wait: bool = True) -> None:
         page.wait_for_selector("#send", state="visible")
 
 
+def until(page: Any, expression: str) -> None:
+    """Wait until JavaScript is true; Playwright's own wait evaluates in the page, whose policy forbids it."""
+    give_up = time.monotonic() + 60
+    while not page.evaluate(expression):
+        assert time.monotonic() < give_up, expression
+        page.wait_for_timeout(50)
+
+
 def test_a_conversation_with_its_sources_is_kept_and_deleted(page: Any, indexed: Running) -> None:
     ask(page, "Hi")
     answer = page.locator(".turn.assistant")
@@ -143,7 +151,7 @@ def test_a_conversation_with_its_sources_is_kept_and_deleted(page: Any, indexed:
 def test_an_answer_can_be_stopped_and_asked_for_again(page: Any) -> None:
     page.evaluate("settings.max_tokens = 400")
     ask(page, "Hi", wait=False)
-    page.wait_for_function("document.querySelector('.turn.assistant .text').textContent.length > 5")
+    until(page, "document.querySelector('.turn.assistant .text').textContent.length > 5")
     page.click("#stop")
     page.wait_for_selector("#send", state="visible")
     stopped = page.locator(".turn.assistant .text").inner_text()
@@ -157,7 +165,7 @@ def test_an_answer_can_be_stopped_and_asked_for_again(page: Any) -> None:
 def test_an_answer_that_a_closed_tab_left_can_be_asked_for_again(page: Any, context: Any) -> None:
     page.evaluate("settings.max_tokens = 400")
     ask(page, "Hi", wait=False)
-    page.wait_for_function("document.querySelector('.turn.assistant .text').textContent.length > 5")
+    until(page, "document.querySelector('.turn.assistant .text').textContent.length > 5")
     page.reload()
     page.locator("#list .open").click()
     assert "broke off before the answer ended" in page.locator(".failure").inner_text()
@@ -203,13 +211,13 @@ def test_a_conversation_that_no_longer_fits_says_so(page: Any, indexed: Running)
 
 def test_dark_follows_the_system_and_the_choice(page: Any) -> None:
     brightness = "Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g))"
-    page.wait_for_function(f"{brightness} > 230")
+    until(page, f"{brightness} > 230")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"{brightness} < 50")
+    until(page, f"{brightness} < 50")
     page.click("#sliders")
     page.get_by_role("button", name="Light").click()
     page.reload()
-    page.wait_for_function(f"{brightness} > 230")
+    until(page, f"{brightness} > 230")
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(page: Any) -> None:

@@ -8,10 +8,11 @@ Notable:
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from model.base.field_checks import require, require_finite
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
@@ -21,17 +22,6 @@ OptimizerName = Literal["muon", "adamw"]
 """How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
 MAX_SEED = 2**64 - 1
 """Largest seed of torch's generators."""
-
-
-def _require(right: bool, message: str) -> None:
-    if not right:
-        raise ValueError(message)
-
-
-def _require_finite(config: object) -> None:
-    """Raise ValueError if a number of a config is infinite or NaN, as YAML and Python's JSON can spell them."""
-    for name, value in vars(config).items():
-        _require(not isinstance(value, float) or math.isfinite(value), f"{name} must be a finite number, not {value}")
 
 
 @dataclass(frozen=True)
@@ -61,8 +51,7 @@ class ModelShape:
     tied_embeddings: bool = False
     """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
     rope_scaling: Literal["none", "linear", "yarn"] = "none"
-    """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
-    slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
+    """How frequencies of a shorter context are stretched: all (arXiv:2306.15595), slow ones (YaRN, 2309.00071)."""
     rope_factor: float = 1.0
     """This context divided by the one that the frequencies were made for; above 1 with `rope_scaling`."""
     sliding_window: int = 0
@@ -74,18 +63,18 @@ class ModelShape:
         if self.head_dim == 0 and self.heads > 0:
             object.__setattr__(self, "head_dim", self.hidden_size // self.heads)
         for name in ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        _require_finite(self)
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require_finite(self)
         for name in ("rope_base", "norm_epsilon"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        _require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
-        _require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
+        require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
         scaled = self.rope_scaling != "none"
         right = self.rope_factor > 1 if scaled else self.rope_factor == 1
-        _require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
-        _require(self.sliding_window >= 0, "sliding_window must not be negative")
+        require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
+        require(self.sliding_window >= 0, "sliding_window must not be negative")
         letters = set(self.window_pattern)
-        _require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
+        require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
 
     @property
     def original_context(self) -> int:
@@ -122,27 +111,26 @@ class OptimizerConfig:
     beta2: float = 0.95
     """AdamW's decay of the squared gradient's mean, per step, for matrices and norms."""
     table_beta1: float = 0.8
-    """The same as `beta1` for embedding and head."""
+    """`beta1` of embedding and head."""
     table_beta2: float = 0.995
-    """The same as `beta2` for embedding and head: slow, since most tokens are in few batches."""
+    """`beta2` of embedding and head: slow, since most tokens are in few batches."""
     epsilon: float = 1e-10
     """Added to the root of AdamW's mean squared gradient."""
     momentum: float = 0.95
     """Muon's Nesterov momentum, per step."""
     weight_decay: float = 0.5
-    """Decoupled decay of the blocks' matrices per step, as a fraction of their learning rate; with Muon, of the weights
-    alone whose update goes the same way (cautious decay, arXiv:2510.12402)."""
+    """Decoupled decay of the blocks' matrices per step, as a fraction of their rate; cautious with Muon."""
     gradient_clip: float = 1.0
     """Largest norm of the whole gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
-        _require_finite(self)
+        require_finite(self)
         for name in ("lr_scale", "muon_lr", "lr", "norm_lr", "embedding_lr", "head_lr", "epsilon"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
+            require(getattr(self, name) > 0, f"{name} must be positive")
         for name in ("beta1", "beta2", "table_beta1", "table_beta2", "momentum"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+            require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("weight_decay", "gradient_clip"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
 
     @property
     def matrix_lr(self) -> float:
@@ -164,19 +152,19 @@ class ScheduleConfig:
     """Learning rate at the last step, as a fraction of the peak."""
 
     def __post_init__(self) -> None:
-        _require(self.warmup_steps >= 0, "warmup_steps must not be negative")
+        require(self.warmup_steps >= 0, "warmup_steps must not be negative")
         for name in ("decay_fraction", "final_fraction"):
-            _require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
+            require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
 
     def check_steps(self, steps: int) -> None:
         """Raise ValueError unless warmup and decay fit into a run of `steps`, so that the rate reaches its peak."""
-        _require(
+        require(
             self.warmup_steps < steps,
             f"schedule.warmup_steps must be less than loop.steps: after {self.warmup_steps} steps of warmup a run of "
             f"{steps} would end before its peak learning rate",
         )
         decay = self.decay_fraction * steps if self.name == "warmup_stable_decay" else 0.0
-        _require(
+        require(
             self.warmup_steps + decay < steps + 1,  # as many steps as there are, after rounding
             f"schedule.warmup_steps ({self.warmup_steps}) and schedule.decay_fraction ({self.decay_fraction:g}, "
             f"{decay:g} steps) must fit into loop.steps ({steps}): the decay would begin before the warmup ends; lower "
@@ -204,11 +192,9 @@ class LoopConfig:
     document_mask: bool = True
     """Whether attention stops at document boundaries inside a packed sequence."""
     compile: bool = False
-    """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU the operations between the matrix
-    products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step."""
+    """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU all but matrix products."""
     parallelism: Literal["ddp", "fsdp"] = "ddp"
-    """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
-    optimizer state (FSDP2), for models that do not fit into one GPU's memory."""
+    """What each process holds: `ddp` the whole model, `fsdp` a shard of it and of its optimizer state (FSDP2)."""
     float8: bool = False
     """Whether the blocks' linear layers multiply in float8 while training (model/network/float8.py): faster for large
     models on GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of
@@ -227,8 +213,7 @@ class LoopConfig:
     checkpoint_every: int = 500
     """Steps between two checkpoints; the last step is always one."""
     checkpoint_minutes: float = 0.0
-    """Minutes after a checkpoint at which there is another, whatever the step, so that a kill costs no more where steps
-    are slow; 0 goes by steps alone."""
+    """Minutes after a checkpoint at which there is another, whatever the step; 0 goes by steps alone."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
     background_checkpoint_mib: int = 64
@@ -240,26 +225,24 @@ class LoopConfig:
     finite."""
     max_hours: float = 0.0
     """Hours of training, over all resumes, after which the run ends with a checkpoint; 0 sets no limit. The learning
-    rate follows `steps` alone, so a run that ends here misses its decay. Two runs under a limit may differ, since
-    machines differ in how far they come."""
+    rate follows `steps` alone, so a run that ends here misses its decay, and where it ends depends on the machine."""
     patience: int = 0
-    """Evaluations on held-out documents without a new best loss after which the run ends, with its newest weights, not
-    its best ones; 0 never does. Needs `evaluate_every`."""
+    """Held-out evaluations without a new best after which the run ends, with its newest weights; 0 never does."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Where metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
     folder. W&B reads its own environment variables, such as WANDB_MODE=offline."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "global_batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
         counts = ("threads", "evaluate_every", "evaluation_documents", "background_checkpoint_mib")
         for name in (*counts, "seed", "checkpoint_minutes", "spike_sigma", "max_hours", "patience"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require_finite(self)
-        _require(self.seed <= MAX_SEED, f"seed must be at most {MAX_SEED}")
-        _require(self.micro_batch >= -1, "micro_batch must be at least -1")
-        _require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
-        _require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require_finite(self)
+        require(self.seed <= MAX_SEED, f"seed must be at most {MAX_SEED}")
+        require(self.micro_batch >= -1, "micro_batch must be at least -1")
+        require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
+        require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,12 +272,12 @@ class PretrainSection:
 
     def __post_init__(self) -> None:
         self.schedule.check_steps(self.loop.steps)
-        _require(
+        require(
             self.objective == "causal" or self.loop.document_mask,
             "loop.document_mask must be true where the objective is not causal: gaps are filled from their own "
             "document",
         )
-        _require(self.init is None or self.objective == "causal", "init needs the objective causal")
+        require(self.init is None or self.objective == "causal", "init needs the objective causal")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,8 +339,8 @@ class EvaluateSection:
     """Longest reply, in tokens."""
 
     def __post_init__(self) -> None:
-        _require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
-        _require(self.validation_documents >= 0, "validation_documents must not be negative")
+        require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
+        require(self.validation_documents >= 0, "validation_documents must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,10 +370,10 @@ class EvaluateConfig(EvaluateSection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.batch >= 1, "batch must be at least 1")
-        _require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        require(self.batch >= 1, "batch must be at least 1")
+        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
         for name in ("tokenizer", "replies"):
-            _require(self.questions is None or getattr(self, name) is not None, f"{name} is needed with questions")
+            require(self.questions is None or getattr(self, name) is not None, f"{name} is needed with questions")
 
 
 @dataclass(frozen=True, kw_only=True)

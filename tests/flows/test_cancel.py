@@ -75,7 +75,7 @@ def test_cancelled_in_a_long_part(
     [record] = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")]
     assert record["state"] == record["stages"]["extract"]["state"] == "cancelled"
     assert "Cancelled by SIGTERM" in record["error"]
-    assert not worker.children(recursive=True)
+    until(lambda: not worker.children(recursive=True), SECONDS_TO_CANCEL)
     with api_client(prefect_server) as client:
         tasks = client.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": [run]}}}).raise_for_status().json()
     assert tasks and {task["state"]["type"] for task in tasks} <= {"COMPLETED", "CANCELLED"}
@@ -93,7 +93,7 @@ def test_cancelled_in_training_and_taken_up_again(
     [record] = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")]
     assert record["state"] == record["stages"]["pretrain"]["state"] == "cancelled"
     assert record["stages"]["packing"]["state"] == "done"
-    assert not worker.children(recursive=True)
+    until(lambda: not worker.children(recursive=True), SECONDS_TO_CANCEL)
     prefect(prefect_server, "flow-run", "retry", run)
     until(lambda: len(list((tmp_path / "runs").glob("*.json"))) == 2)
     until(lambda: '"resume"' in next((tmp_path / "models").glob("*-pretrain-*/metrics.jsonl")).read_text())

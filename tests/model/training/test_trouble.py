@@ -123,7 +123,7 @@ def test_what_cannot_be_trained_on_leaves_the_run_as_it_was(
 def test_a_disk_that_fills_up_during_a_checkpoint(corpus: TinyCorpus, straight: Path, tmp_path: Path) -> None:
     folder, disk = half_done(straight, tmp_path / "base"), tmp_path / "disk"
     disk.mkdir()
-    room = sum(len(content) for content in contents(folder).values()) // 1024 + 150
+    room = sum(len(content) for content in contents(folder).values()) // 1024 + 220
     config = corpus.pretrain_config(disk, STEPS, checkpoint_every=4)
     on_a_small_disk = (
         f"mount -t tmpfs -o size={room}k none {disk} || exit 77; cp -a {folder}/. {disk}; "

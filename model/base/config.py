@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from model.base.field_checks import require, require_finite
+from model.base.learning_config import OptimizerConfig, ScheduleConfig
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
 GgufPrecision = Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"]
 """What the weights of a GGUF file can be (model/gguf_export.py)."""
-OptimizerName = Literal["muon", "adamw"]
-"""How weights are updated (model/training/optimizer.py builds each, flows/planning/memory.py has what it keeps)."""
 MAX_SEED = 2**64 - 1
 """Largest seed of torch's generators."""
 
@@ -51,7 +50,8 @@ class ModelShape:
     tied_embeddings: bool = False
     """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
     rope_scaling: Literal["none", "linear", "yarn"] = "none"
-    """How frequencies of a shorter context are stretched: all (arXiv:2306.15595), slow ones (YaRN, 2309.00071)."""
+    """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
+    slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
     rope_factor: float = 1.0
     """This context divided by the one that the frequencies were made for; above 1 with `rope_scaling`."""
     sliding_window: int = 0
@@ -89,90 +89,6 @@ class ModelShape:
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """Which optimizer, and its constants (model/training/optimizer.py)."""
-
-    name: OptimizerName = "muon"
-    """`muon`: Muon for the blocks' matrices, AdamW for the rest. `adamw`: AdamW for everything."""
-    lr_scale: float = 1.0
-    """Factor of all the peak learning rates below: one number for a gentler run, such as finetuning."""
-    muon_lr: float = 0.03
-    """Muon's, for the blocks' matrices: the size of its update, relative to a matrix of orthonormal rows."""
-    lr: float = 4e-3
-    """AdamW's, for the blocks' matrices with `adamw`: about the step of each weight."""
-    norm_lr: float = 0.03
-    """AdamW's, for the scales of the norms, which begin at 1."""
-    embedding_lr: float = 0.4
-    """AdamW's, for an embedding that is not the head too."""
-    head_lr: float = 0.01
-    """AdamW's, for the output head, tied or not."""
-    beta1: float = 0.9
-    """AdamW's decay of the gradient's mean, per step, for matrices and norms."""
-    beta2: float = 0.95
-    """AdamW's decay of the squared gradient's mean, per step, for matrices and norms."""
-    table_beta1: float = 0.8
-    """`beta1` of embedding and head."""
-    table_beta2: float = 0.995
-    """`beta2` of embedding and head: slow, since most tokens are in few batches."""
-    epsilon: float = 1e-10
-    """Added to the root of AdamW's mean squared gradient."""
-    momentum: float = 0.95
-    """Muon's Nesterov momentum, per step."""
-    weight_decay: float = 0.5
-    """Decoupled decay of the blocks' matrices per step, as a fraction of their rate; cautious with Muon."""
-    gradient_clip: float = 1.0
-    """Largest norm of the whole gradient; 0 does not clip."""
-
-    def __post_init__(self) -> None:
-        require_finite(self)
-        for name in ("lr_scale", "muon_lr", "lr", "norm_lr", "embedding_lr", "head_lr", "epsilon"):
-            require(getattr(self, name) > 0, f"{name} must be positive")
-        for name in ("beta1", "beta2", "table_beta1", "table_beta2", "momentum"):
-            require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
-        for name in ("weight_decay", "gradient_clip"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative")
-
-    @property
-    def matrix_lr(self) -> float:
-        """Peak learning rate of the blocks' matrices."""
-        return self.lr_scale * (self.muon_lr if self.name == "muon" else self.lr)
-
-
-@dataclass(frozen=True)
-class ScheduleConfig:
-    """How the learning rate moves over the run (model/training/schedule.py)."""
-
-    name: Literal["warmup_stable_decay", "cosine", "linear"] = "warmup_stable_decay"
-    """Constant with a linear decay at the end; or a half cosine; or a straight line from the peak to the end."""
-    warmup_steps: int = 0
-    """Steps of linear warmup from 0."""
-    decay_fraction: float = 0.4
-    """Share of all steps, at the end, over which warmup_stable_decay falls; the others fall over all steps."""
-    final_fraction: float = 0.0
-    """Learning rate at the last step, as a fraction of the peak."""
-
-    def __post_init__(self) -> None:
-        require(self.warmup_steps >= 0, "warmup_steps must not be negative")
-        for name in ("decay_fraction", "final_fraction"):
-            require(0 <= getattr(self, name) <= 1, f"{name} must be between 0 and 1")
-
-    def check_steps(self, steps: int) -> None:
-        """Raise ValueError unless warmup and decay fit into a run of `steps`, so that the rate reaches its peak."""
-        require(
-            self.warmup_steps < steps,
-            f"schedule.warmup_steps must be less than loop.steps: after {self.warmup_steps} steps of warmup a run of "
-            f"{steps} would end before its peak learning rate",
-        )
-        decay = self.decay_fraction * steps if self.name == "warmup_stable_decay" else 0.0
-        require(
-            self.warmup_steps + decay < steps + 1,  # as many steps as there are, after rounding
-            f"schedule.warmup_steps ({self.warmup_steps}) and schedule.decay_fraction ({self.decay_fraction:g}, "
-            f"{decay:g} steps) must fit into loop.steps ({steps}): the decay would begin before the warmup ends; lower "
-            "one of them",
-        )
-
-
-@dataclass(frozen=True)
 class LoopConfig:
     """The training loop shared by pretraining and finetuning (model/training/training_loop.py)."""
 
@@ -192,9 +108,11 @@ class LoopConfig:
     document_mask: bool = True
     """Whether attention stops at document boundaries inside a packed sequence."""
     compile: bool = False
-    """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU all but matrix products."""
+    """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU the operations between the matrix
+    products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step."""
     parallelism: Literal["ddp", "fsdp"] = "ddp"
-    """What each process holds: `ddp` the whole model, `fsdp` a shard of it and of its optimizer state (FSDP2)."""
+    """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
+    optimizer state (FSDP2), for models that do not fit into one GPU's memory."""
     float8: bool = False
     """Whether the blocks' linear layers multiply in float8 while training (model/network/float8.py): faster for large
     models on GPUs that have it, together with `compile`; needs bfloat16 precision and sizes that are multiples of
@@ -213,7 +131,8 @@ class LoopConfig:
     checkpoint_every: int = 500
     """Steps between two checkpoints; the last step is always one."""
     checkpoint_minutes: float = 0.0
-    """Minutes after a checkpoint at which there is another, whatever the step; 0 goes by steps alone."""
+    """Minutes after a checkpoint at which there is another, whatever the step, so that a kill costs no more where steps
+    are slow; 0 goes by steps alone."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
     background_checkpoint_mib: int = 64
@@ -225,9 +144,11 @@ class LoopConfig:
     finite."""
     max_hours: float = 0.0
     """Hours of training, over all resumes, after which the run ends with a checkpoint; 0 sets no limit. The learning
-    rate follows `steps` alone, so a run that ends here misses its decay, and where it ends depends on the machine."""
+    rate follows `steps` alone, so a run that ends here misses its decay. Two runs under a limit may differ, since
+    machines differ in how far they come."""
     patience: int = 0
-    """Held-out evaluations without a new best after which the run ends, with its newest weights; 0 never does."""
+    """Evaluations on held-out documents without a new best loss after which the run ends, with its newest weights, not
+    its best ones; 0 never does. Needs `evaluate_every`."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Where metrics go besides metrics.jsonl: `tensorboard` and `wandb`, each in a folder of that name in the model
     folder. W&B reads its own environment variables, such as WANDB_MODE=offline."""

@@ -40,7 +40,7 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def read_small(path: Path) -> bytes:
-    """Return the bytes of a file, of one that `json_value` refuses for its size no more than tell so."""
+    """Return the bytes of a file; of one that is too large for `json_value` only so many that it refuses them."""
     with path.open("rb") as file:
         return file.read(_MAX_BYTES + 1)
 

@@ -1,7 +1,7 @@
 """The optimizers that a config can name: AdamW (torch's fused one), or Muon for the matrices inside the blocks.
 
-Notable: to add one, write its builder, add it to `BUILDERS` and to `OptimizerName` (model/base/config.py), and state
-what it keeps for each weight (flows/planning/memory.py).
+Notable: to add one, write its builder, add it to `BUILDERS` and to `OptimizerName` (model/base/learning_config.py), and
+state what it keeps for each weight (flows/planning/memory.py).
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from model.base.config import OptimizerConfig, OptimizerName
+from model.base.learning_config import OptimizerConfig, OptimizerName
 from model.objectives.objectives import LanguageModel
 from model.training.muon import Muon
 
@@ -26,7 +26,7 @@ class Weights:
     scales: list[nn.Parameter] = field(default_factory=list)
     """Of the norms."""
     embedding: list[nn.Parameter] = field(default_factory=list)
-    """None where it is the head too."""
+    """Empty where it is the head too."""
     head: list[nn.Parameter] = field(default_factory=list)
 
 

@@ -7,7 +7,7 @@ step: a finished decay is left, and the new one comes at the new end.
 
 import math
 
-from model.base.config import ScheduleConfig
+from model.base.learning_config import ScheduleConfig
 
 
 def learning_rate_factor(config: ScheduleConfig, step: int, steps: int) -> float:

@@ -14,7 +14,8 @@ from accelerate import Accelerator
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from model.base.config import LoopConfig, ModelShape, OptimizerConfig, ScheduleConfig
+from model.base.config import LoopConfig, ModelShape
+from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.checkpoints.writer import CheckpointWriter
 from model.metrics.device_peak import peak_flop_per_second
 from model.metrics.flops import flop_per_token

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from accelerate import Accelerator
 
-from model.base.config import LoopConfig, OptimizerConfig, ScheduleConfig
+from model.base.config import LoopConfig
+from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.network.transformer import initialise
 from model.training.training_loop import Run, start_accelerator, train
 from tests.bench.packed_corpus import TWO_MILLION, Sizes, open_packed_corpus

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from model.base.config import LoopConfig, OptimizerConfig, ScheduleConfig
+from model.base.config import LoopConfig
+from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from tests.bench.held_out_training import held_out_loss, rival_held_out_loss
 from tests.bench.packed_corpus import TWO_MILLION
 from tests.bench.rival_training import nanogpt_style, transformers_style

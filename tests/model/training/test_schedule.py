@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.base.config import ScheduleConfig
+from model.base.learning_config import ScheduleConfig
 from model.training.schedule import learning_rate_factor
 
 

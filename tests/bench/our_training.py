@@ -3,9 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 from accelerate import Accelerator
@@ -15,6 +13,7 @@ from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.network.transformer import initialise
 from model.training.training_loop import Run, start_accelerator, train
 from tests.bench.packed_corpus import TWO_MILLION, Sizes, open_packed_corpus
+from tests.bench.side_by_side import median_rate
 
 
 def trained(accelerator: Accelerator, run: Run, event: str) -> list[dict[str, Any]]:
@@ -58,6 +57,6 @@ def our_training(
         )
         seconds = [line["seconds"] for line in trained(accelerator, run, "step")]
         assert len(seconds) == warmup + steps
-        return sizes.tokens_per_step / median(after - before for before, after in pairwise(seconds[warmup - 1 :]))
+        return median_rate(seconds[warmup - 1 :], sizes.tokens_per_step)
 
     return work

@@ -7,8 +7,6 @@ Notable: both get what ours gets: bfloat16, torch's fused AdamW, gradient clippi
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from model.base.config import ModelShape
 from model.base.device import activation_dtype
 from tests.bench.packed_corpus import Sizes
+from tests.bench.side_by_side import median_rate
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 CPU = torch.device("cpu")
@@ -126,7 +125,7 @@ def rival_speed(
         for _ in range(steps):
             assert next(trained).isfinite()
             times.append(time.perf_counter())
-        return sizes.tokens_per_step / median(after - before for before, after in pairwise(times))
+        return median_rate(times, sizes.tokens_per_step)
 
     return work
 

@@ -3,7 +3,8 @@
 Notable: only ratios leave this module. Seconds of one machine say nothing on another, nor on the same one tomorrow.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from statistics import median
 
 
@@ -19,6 +20,11 @@ def rates_in_turn(workers: Mapping[str, Callable[[], float]], rounds: int) -> di
 def median_ratio(above: list[float], below: list[float]) -> float:
     """The median over the rounds of one worker's rate over another's."""
     return median(one / other for one, other in zip(above, below, strict=True))
+
+
+def median_rate(times: Sequence[float], amount: float) -> float:
+    """The rate of the median step of `amount`: a step that the machine held up counts as one. `times` in seconds."""
+    return amount / median(after - before for before, after in pairwise(times))
 
 
 def show(title: str, ratios: Mapping[str, float]) -> None:

@@ -2,7 +2,7 @@
 
 Notable:
 - Prefect leaves ending a run to the worker that started its process. A run that `sluice` started has none, and that of
-  a worker that is gone has none either: its process looks itself, every few seconds, whether it is to end.
+  a worker that is gone has none either: its process looks itself, every second, whether it is to end.
 - Prefect calls a flow that a signal ends crashed, unless its worker asked for it. So the state is set here, and the
   flow is left with `Abort`, by which Prefect takes it as set.
 - It goes on from the first moment of a run to the last: planning lists a crawl, and a report reads a store.

@@ -34,7 +34,6 @@ from flows.store.run_record import Recorder, RunRecord, mark_interrupted, newest
 from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
-from tasks.workers.process_name import this_process
 
 
 @contextmanager
@@ -53,8 +52,7 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
             for line in what_changed(before, planned.plans):
                 logger.info("since run %s %s", before.run, line)
             if before.process.is_gone:
-                killed = Holder(run=before.run, process=before.process, flow_run=before.flow_run)
-                _mark_killed(planned.store, logger, killed)
+                _mark_killed(planned.store, logger, before.holder)
         _remove_abandoned(planned.store)
         _name_flow_run(recipe.source.crawl, planned.crawl)
         recorder = Recorder.start(
@@ -66,10 +64,9 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
             flow_run.get_id(),
         )
         logger.info("run %s in %s", recorder.record.run, planned.store.url)
-        holder = Holder(run=recorder.record.run, process=this_process(), flow_run=flow_run.get_id())
         with (
             part_submission(settings) as submit,
-            Leases(planned.store, holder, partial(_mark_killed, planned.store, logger)) as leases,
+            Leases(planned.store, recorder.record.holder, partial(_mark_killed, planned.store, logger)) as leases,
         ):
             observers = Observers(_observers(settings), logger)
             run = Run(**vars(planned), recorder=recorder, leases=leases, submit=submit, observers=observers)

@@ -7,6 +7,7 @@ the same bytes. The workers report to the flow's Prefect server: without its add
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -39,13 +40,14 @@ def part_submission(settings: RunSettings) -> Iterator[Submit]:
     if find_spec(f"prefect_{settings.runner}") is None:
         raise UsageError(f"settings.runner {settings.runner} needs a package: pip install 'sluice[{settings.runner}]'.")
     make = _dask if settings.runner == "dask" else _ray
-    started: list[TaskRunner[Any]] = []
     with ExitStack() as running:
 
+        @cache
+        def cluster() -> TaskRunner[Any]:
+            return running.enter_context(make(settings))
+
         def to_cluster(task: Any, *arguments: Any) -> PrefectFuture[Any]:
-            if not started:
-                started.append(running.enter_context(make(settings)))
-            return started[0].submit(task, get_call_parameters(task.fn, arguments, {}))
+            return cluster().submit(task, get_call_parameters(task.fn, arguments, {}))
 
         yield to_cluster
 

@@ -14,14 +14,15 @@ from flows.publishing.markdown import counts_table, escaped
 from flows.store.datasets import REMOVED
 from flows.store.run_record import RunRecord
 from tasks.base.config import Config
+from tasks.corpus.harm import CATEGORIES
 from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.store import Store
+from tasks.extract.url_rules import URL_REASONS
 
 _TO_FILL = "*to be filled in by the provider*"
 _LARGE_SHARE, _SMALL_SHARE, _SMALL_MOST = 0.10, 0.05, 1000
 _TEXT_SIZES = ((10**9, "less than 1 billion tokens"), (10**13, "1 billion to 10 trillion tokens"))
 _LANGUAGES = 30
-_URL_REASONS = ("url_domain", "url_host", "url_address", "url_hard_word", "url_soft_words", "url_subword")
 
 
 class Figure(Config):
@@ -155,7 +156,7 @@ def _processing(read: _Read) -> Iterator[Figure]:
         left = f"{sum(read.facts.opt_outs.values()):,} directives on kept documents"
         place = f"datasets/corpus/{read.corpus.fingerprint}: robots"
         yield Figure(section="3.1", what="Other restrictions that pages state", value=left, source=place)
-        refused = f"{read.removed('extract', _URL_REASONS):,} pages"
+        refused = f"{read.removed('extract', URL_REASONS):,} pages"
         what = "Removed by lists of domains, addresses and words"
         yield Figure(section="3.2", what=what, value=refused, source=read.place("extract"))
     harm = "a lexicon of harmful content" if recipe.get("harm") else "none beyond the lists"
@@ -163,8 +164,10 @@ def _processing(read: _Read) -> Iterator[Figure]:
         section="3.2", what="Checks for illegal and harmful content", value=harm, source=f"{record}: recipe.harm"
     )
     if recipe.get("harm"):
-        harmful = f"{read.removed('corpus', ('harmful',)):,} documents"
-        yield Figure(section="3.2", what="Removed as harmful", value=harmful, source=read.place("corpus"))
+        removed = {category: read.corpus.counters.get(f"{REMOVED}harm_{category}", 0) for category in CATEGORIES}
+        harmful = ", ".join(f"{category} {count:,}" for category, count in removed.items() if count) or "none"
+        what = "Documents removed as harmful, by category"
+        yield Figure(section="3.2", what=what, value=harmful, source=read.place("corpus"))
     data = recipe.get("personal_data") or {}
     replaced = ", ".join(data.get("replace") or ()) or "not replaced"
     yield Figure(section="3.3", what="Personal data", value=replaced, source=f"{record}: recipe.personal_data")

@@ -44,30 +44,19 @@ def chat_files(recipe: Recipe) -> dict[str, str]:
 def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a recipe's plain values with its relative paths as absolute ones, from the folder of its file."""
 
-    def absolute(field: str, value: str) -> str:
-        return str(folder / value) if _is_local(field, value) else value
-
-    def absolute_code(field: str, value: str) -> str:
-        return str(folder / value) if _is_code_path(value) else value
-
-    return dict(_replaced(values, Recipe, "", None, _Ways(absolute, absolute_code)))
+    return dict(_replaced(values, Recipe, "", None, _of_this_machine(lambda _, path: str(folder / path))))
 
 
 def relative_path(values: dict[str, Any]) -> str | None:
     """Return `field: path` for a relative path among a recipe's plain values; None where there is none."""
     found: list[str] = []
 
-    def note(field: str, value: str) -> str:
-        if _is_local(field, value) and not Path(value.removeprefix("file://")).is_absolute():
-            found.append(f"{field}: {value}")
-        return value
+    def note(field: str, path: str) -> str:
+        if not Path(path).is_absolute():
+            found.append(f"{field}: {path}")
+        return path
 
-    def note_code(field: str, value: str) -> str:
-        if _is_code_path(value) and not Path(value).is_absolute():
-            found.append(f"{field}: {value}")
-        return value
-
-    _replaced(values, Recipe, "", None, _Ways(note, note_code))
+    _replaced(values, Recipe, "", None, _of_this_machine(note))
     return next(iter(found), None)
 
 
@@ -105,6 +94,14 @@ def require_named_files(recipe: Recipe, settings: RunSettings) -> None:
 def is_model_of_store(init: str) -> bool:
     """Return whether `pretrain.init` is a model folder's name below the store."""
     return bool(_MODEL_OF_STORE.fullmatch(init))
+
+
+def _of_this_machine(replace: Replace) -> _Ways:
+    """Replace every path on this machine, be it of a file, of a folder or of code."""
+    return _Ways(
+        path=lambda field, value: replace(field, value) if _is_local(field, value) else value,
+        code=lambda field, value: replace(field, value) if _is_code_path(value) else value,
+    )
 
 
 def _is_local(field: str, value: str) -> bool:

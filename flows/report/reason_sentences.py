@@ -8,6 +8,8 @@ import re
 from types import MappingProxyType
 from typing import Final
 
+from tasks.corpus.harm import CATEGORIES
+
 _FAMILIES = re.compile(r"(prose_)?(?:(?:gopher|dclm|c4|fineweb2|fineweb|datatrove)_)?(.+)")
 _N_GRAM = re.compile(r"(top|duplicate)_(\d+)_gram")
 _IN_PROSE = " Counted in the running text, without lists, tables and code."
@@ -86,7 +88,7 @@ _SENTENCES: Final = MappingProxyType(
         "exact_duplicate": "Another document has the same text.",
         "near_duplicate": "Another document has almost the same text.",
         "personal_data": "It holds too much personal data.",
-        "harmful": "The lexicon of harm scores it too high.",
+        **{f"harm_{category}": "The lexicon of harm scores it too high." for category in CATEGORIES},
     }
 )
 
@@ -98,8 +100,8 @@ def reason_sentence(reason: str) -> str:
     if not (family := _FAMILIES.fullmatch(reason)):
         return ""
     if n_gram := _N_GRAM.fullmatch(family[2]):
-        what = "its most frequent" if n_gram[1] == "top" else "repeated"
-        sentence = f"Too much of the text is {what} sequence{'s' * (n_gram[1] != 'top')} of {n_gram[2]} words."
+        what = "its most frequent sequence" if n_gram[1] == "top" else "repeated sequences"
+        sentence = f"Too much of the text is {what} of {n_gram[2]} words."
     else:
         sentence = _SENTENCES.get(family[2], "")
     return sentence + (_IN_PROSE if family[1] and sentence else "")

@@ -21,6 +21,7 @@ from flows.recipe.stage_plan import PlainName, StagePlan
 from tasks.addresses.secrets_in_addresses import redacted
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
+from tasks.dataset.leases import Holder
 from tasks.dataset.store import Store
 from tasks.workers.process_name import ProcessName, this_process
 
@@ -75,6 +76,11 @@ class RunRecord(Config):
     """running | completed | failed | cancelled | interrupted"""
     error: str | None = None
     stages: dict[PlainName, StageRecord] = Field(default_factory=dict)
+
+    @property
+    def holder(self) -> Holder:
+        """What its leases say of it."""
+        return Holder(run=self.run, process=self.process, flow_run=self.flow_run)
 
     @property
     def scratch(self) -> str:

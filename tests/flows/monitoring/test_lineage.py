@@ -2,10 +2,6 @@
 
 import json
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +14,10 @@ from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
 from tests.conftest import run_sluice
 from tests.flows.run_records import a_manifest, a_record, with_stage
+from tests.flows.running_programs import json_receiver
 
 pytest.importorskip("openlineage.client")
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
-
-
-@contextmanager
-def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of an OpenLineage receiver on loopback, and what it has received."""
-    events: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(201)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", events
-        server.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +60,7 @@ def parsed(event: dict[str, Any]) -> RunEvent:
 
 @pytest.mark.parametrize(("state", "last"), [("completed", "COMPLETE"), ("failed", "FAIL"), ("cancelled", "ABORT")])
 def test_a_receiver_gets_a_run_and_its_stages(monkeypatch: pytest.MonkeyPatch, state: str, last: str) -> None:
-    with receiver() as (url, received):
+    with json_receiver() as (url, received):
         monkeypatch.setenv("OPENLINEAGE_URL", url)
         [observer] = lineage_observers()
         tell(observer, state, "it broke" if state == "failed" else None)
@@ -120,7 +97,7 @@ def test_a_file_can_take_the_events(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_crawl_is_what_the_first_stage_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with receiver() as (url, received):
+    with json_receiver() as (url, received):
         monkeypatch.setenv("OPENLINEAGE_URL", url)
         [observer] = lineage_observers()
         record = a_record("tiny", "fetch")
@@ -145,7 +122,7 @@ def test_a_receiver_gets_a_real_run(
     prefect_server: str, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each stage reads what those before it wrote: the same places, and the same digests."""
-    with receiver() as (url, received):
+    with json_receiver() as (url, received):
         monkeypatch.setenv("OPENLINEAGE_URL", url)
         run_sluice(prefect_server, "corpus", str(tiny_recipe), "--store", str(tmp_path / "store"))
     events = [parsed(event) for event in received]

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from flows.publishing.eu_summary import eu_summary
 from flows.report.page import render
 from flows.report.readers.quality import read_corpus_checks
 from flows.report.sections import Report
@@ -67,6 +68,8 @@ def test_personal_data_and_harm_are_counted(checked: tuple[Store, RunRecord]) ->
         assert harm.removed == sum(f"harm_{harm.category}" in row["reasons"] for row in rows)
     violence = next(harm for harm in checks.harm if harm.category == "violence")
     assert violence.removed > 0 and violence.threshold == 1.0
+    figures = {figure.what: figure.value for figure in eu_summary(checked[0]).figures}
+    assert figures["Documents removed as harmful, by category"] == f"violence {violence.removed:,}"
 
 
 def test_the_page_shows_them(checked: tuple[Store, RunRecord]) -> None:

@@ -3,10 +3,13 @@
 import typing
 
 from flows.report.reason_sentences import reason_sentence
+from tasks.corpus.corpus import CorpusConfig, corpus_rules
+from tasks.corpus.harm import CATEGORIES, HarmConfig
 from tasks.dedup.cluster_decisions import EXACT, NEAR
 from tasks.extract.page_to_document import REASONS
 from tasks.filter.config import FilterConfig, filter_rules
 from tasks.filter.profiles import PROFILES
+from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.warc.gzip_members import Damage
 
 
@@ -14,6 +17,8 @@ def test_every_reason_has_a_sentence() -> None:
     rules = [
         rule for profile in PROFILES for rule in filter_rules(FilterConfig(profiles=(profile,), languages=("en",)))
     ]
+    harm = HarmConfig(thresholds=dict.fromkeys(CATEGORIES, 1.0))
+    rules += corpus_rules(CorpusConfig(harm=harm, personal_data=PersonalDataConfig(max_per_document=1)))
     names = {rule.name for rule in rules} | {*REASONS, *typing.get_args(Damage), EXACT, NEAR}
     assert len(names) > 100
     assert {name for name in names if not reason_sentence(name).endswith(".")} == set()

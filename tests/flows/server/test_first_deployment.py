@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -18,7 +16,7 @@ import pytest
 
 from flows.server.postgres import postgres_programs
 from tests.conftest import ROOT, stage_statuses
-from tests.flows.running_programs import free_port, running, wait_until
+from tests.flows.running_programs import free_port, json_receiver, running, wait_until
 
 pytestmark = [
     pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql"),
@@ -28,8 +26,7 @@ BLOCK = """
 import sys
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
-url = f"http://127.0.0.1:{sys.argv[1]}/failed"
-webhook = CustomWebhookNotificationBlock(name="failed", url=url, json_data={"text": "{{subject}}: {{body}}"})
+webhook = CustomWebhookNotificationBlock(name="failed", url=sys.argv[1], json_data={"text": "{{subject}}: {{body}}"})
 print(webhook.save("failed"))
 """
 COMMANDS = (
@@ -79,27 +76,14 @@ def test_the_commands_of_a_first_deployment(folder: Path, tiny_recipe: Path) -> 
 
 def notifies_of_failures(shell: Callable[[str], str], folder: Path) -> None:
     """The example automation, as its file says it is made, calls a webhook when a run has failed, and only then."""
-    heard: list[str] = []
-
-    class Webhook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as webhook:
-        threading.Thread(target=webhook.serve_forever, daemon=True).start()
-        block = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(BLOCK)} {webhook.server_port}").strip()
+    with json_receiver() as (url, heard):
+        block = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(BLOCK)} {url}/failed").strip()
         example = (ROOT / "infra" / "prefect" / "notify-on-failure.yaml").read_text()
         (folder / "automation.yaml").write_text(example.replace("BLOCK_ID", block))
         shell(f"prefect automation create --from-file {folder / 'automation.yaml'}")
         shell('prefect deployment run corpus/corpus --param \'recipe={"recipe": "demo", "set": {"pretrain": null}}\'')
         wait_until(lambda: heard, folder)
-        webhook.shutdown()
-    [message] = heard
+    [message] = (said["text"] for said in heard)
     assert "Sluice: " in message and "Failed" in message
     assert "sft needs a pretrain section" in message
     assert "/runs/flow-run/" in message and "None" not in message

@@ -184,12 +184,12 @@ def open_part(store: Store, path: str) -> Iterator[pq.ParquetFile]:
 
 
 def read_part_where(
-    store: Store, path: str, column: str, low: int, high: int, columns: Sequence[str] | None = None
+    store: Store, path: str, column: str, low: int, high: int, columns: Sequence[str]
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a part whose `column` is from `low` to `high`, one table a row group, perhaps empty.
+    """Yield the rows of a part whose `column` is from `low` to `high`: tables, the first of which is empty.
 
-    The part is ordered by that column. Only row groups that may hold such rows are read, found by their statistics, and
-    of those at least one, so that the columns are known. Raises as `open_part` does.
+    The part is ordered by that column. Only row groups that may hold such rows are read, found by their statistics.
+    Raises as `open_part` does.
     """
     with open_part(store, path) as parquet:
         place = parquet.schema_arrow.names.index(column)
@@ -198,13 +198,13 @@ def read_part_where(
         def known(group: int) -> Any:
             return parquet.metadata.row_group(group).column(place).statistics
 
-        yield parquet.schema_arrow.empty_table().select(list(columns) if columns else parquet.schema_arrow.names)
+        yield parquet.schema_arrow.empty_table().select(columns)
         for group in groups[bisect_left(groups, low, key=lambda group: known(group).max) :]:
             if known(group).min > high:
                 break
-            table = parquet.read_row_group(group, columns=sorted({column, *columns}) if columns else None)
+            table = parquet.read_row_group(group, columns=[column, *columns])
             here = pc.and_(pc.greater_equal(table[column], low), pc.less_equal(table[column], high))
-            yield table.filter(here).select(list(columns)) if columns else table.filter(here)
+            yield table.filter(here).select(columns)
 
 
 def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -99,7 +99,7 @@ def cluster_decisions(members: pa.Table) -> pa.Table:
     repeated = np.zeros(len(label), dtype=bool)
     repeated[by_text[1:]] = np.all(words[1:] == words[:-1], axis=1)
     reason = pc.if_else(pa.array(kept), None, pc.if_else(pa.array(repeated), EXACT, NEAR))
-    size = pc.if_else(pa.array(kept), pa.array(np.bincount(cluster)[cluster]) if len(kept) else None, None)
+    size = pc.if_else(pa.array(kept), pa.array(np.bincount(cluster)[cluster]), None)
     columns = [members["place"], members["id"], pa.array(kept), members["id"].take(pa.array(keeper)), reason, size]
     return pa.table(columns, names=CLUSTERS.names).filter(members["own"]).cast(CLUSTERS)
 

@@ -20,7 +20,7 @@ from tasks.dedup.earlier_signatures import signed_crawls
 from tasks.dedup.edges import Int64s, part_of, row_of
 
 ROWS_PER_GROUP = 16_384
-"""A part of `duplicates` reads one group at least, however few of its rows are its own."""
+"""A part of `duplicates` reads whole groups, however few of their rows are its own."""
 
 
 def run(context: PartContext) -> Iterator[Output]:

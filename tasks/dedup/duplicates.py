@@ -22,7 +22,7 @@ def run(context: PartContext) -> Iterator[Output]:
     part = int(context.job.read_from)
     first, last = int(place_of(part)), int(place_of(part + 1)) - 1
     path = part_path("clusters", context.job.upstream["clusters"], 0)
-    found = pa.concat_tables(read_part_where(context.store, path, "place", first, last)).select(DUPLICATES.names)
+    found = pa.concat_tables(read_part_where(context.store, path, "place", first, last, DUPLICATES.names))
     reasons = Counter(reason for reason in found["reason"].to_pylist() if reason)
     kept = found.num_rows - reasons.total()
     yield Output(found, counters={"clusters": kept, **{f"removed.{reason}": n for reason, n in reasons.items()}})

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.base.fingerprint import digest
-from tasks.base.hashing import text_hash_words
+from tasks.base.hashing import UInt64s, text_hash_words
 from tasks.dataset.manifest import ManifestPart, part_path
 from tasks.dataset.parts import read_part
 from tasks.dataset.schemas import PARTITIONED
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
 from tasks.dedup.earlier_signatures import signed_crawls
-from tasks.dedup.edges import DuplicatesConfig, partition_of, place_of
+from tasks.dedup.edges import DuplicatesConfig, Int64s, partition_of, place_of
 from tasks.dedup.minhash import NO_KEY
 
 ROWS_PER_PART = 500_000
@@ -31,45 +31,49 @@ def run(context: PartContext) -> Iterator[Output]:
     documents = pa.concat_tables(_signatures(context))
     if not documents.num_rows:
         return
-    band_partition = _band_partitions(documents["bands"], count)
-    text_partition = partition_of(text_hash_words(documents["text_hash"])[:, 0], count)
-    for partition in range(count):
-        here = _in_partition(documents, band_partition == partition, text_partition == partition)
+    bands = documents["bands"].combine_chunks()
+    documents = documents.drop_columns("bands")
+    owners = np.repeat(np.arange(len(bands)), pc.fill_null(pc.list_value_length(bands), 0))
+    keys = bands.flatten().to_numpy()
+    owners, keys = owners[keys != NO_KEY], keys[keys != NO_KEY]
+    by_band = _by_partition(keys, count)
+    by_text = _by_partition(text_hash_words(documents["text_hash"])[:, 0], count)
+    for partition, (bands_here, texts_here) in enumerate(zip(by_band, by_text, strict=True)):
+        here = _rows(documents, owners[bands_here], keys[bands_here], texts_here)
         if here.num_rows:
             number = pa.array(np.full(here.num_rows, partition, dtype=np.int32))
-            yield Output(pa.table({"partition": number, **{name: here[name] for name in PARTITIONED.names[1:]}}))
+            yield Output(here.append_column("partition", number).select(PARTITIONED.names))
 
 
 def _signatures(context: PartContext) -> Iterator[pa.Table]:
-    """Yield the signatures of the parts that this one is made from, with their places."""
+    """Yield the signatures of the parts that this one is made from, with their places in the ids' stead."""
     fingerprint, *numbers = context.job.read_from.split("/")
     first, count, first_of_all = map(int, numbers)
     for index in range(first, first + count):
         row = 0
-        for table in read_part(context.store, part_path("signatures", fingerprint, index)):
+        path = part_path("signatures", fingerprint, index)
+        for table in read_part(context.store, path, ["text_hash", "n_chars", "bands", "sketch"]):
             places = place_of(first_of_all + index - first, np.arange(row, row + table.num_rows))
             yield table.append_column("place", pa.array(places)).combine_chunks()
             row += table.num_rows
 
 
-def _band_partitions(bands: pa.ChunkedArray, count: int) -> np.ndarray:
-    """Return the partition of each band key of all documents one after another; -1 where there is no signature."""
-    keys = bands.combine_chunks().flatten().to_numpy()
-    return np.where(keys == NO_KEY, -1, partition_of(keys, count))
+def _by_partition(keys: UInt64s, count: int) -> list[Int64s]:
+    """Return which of the keys are in each partition, ascending."""
+    partitions = partition_of(keys, count)
+    order = np.argsort(partitions, kind="stable")
+    return np.split(order, np.searchsorted(partitions[order], np.arange(1, count)))
 
 
-def _in_partition(documents: pa.Table, bands_here: np.ndarray, texts_here: np.ndarray) -> pa.Table:
-    """Return the documents of which some band or the text is here, with the bands that are."""
-    bands = documents["bands"].combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(bands), 0).to_numpy()
-    owners = np.repeat(np.arange(len(lengths)), lengths)[bands_here]
-    counts = np.bincount(owners, minlength=len(lengths))
-    chosen = np.flatnonzero((counts > 0) | texts_here)
-    offsets = np.concatenate([[0], np.cumsum(counts[chosen])]).astype(np.int32)
-    keys = bands.flatten().filter(pa.array(bands_here))
-    table = documents.take(pa.array(chosen))
-    column = table.schema.get_field_index("bands")
-    return table.set_column(column, "bands", pa.ListArray.from_arrays(pa.array(offsets), keys))
+def _rows(documents: pa.Table, owners: Int64s, keys: UInt64s, texts: Int64s) -> pa.Table:
+    """Return the documents of which some band or the text is in a partition, with the bands that are.
+
+    `owners` (ascending) are the documents of the band keys, `texts` those of the texts.
+    """
+    chosen = np.union1d(owners, texts)
+    offsets = np.append(np.searchsorted(owners, chosen), len(owners)).astype(np.int32)
+    bands = pa.ListArray.from_arrays(pa.array(offsets), pa.array(keys))
+    return documents.take(pa.array(chosen)).append_column("bands", bands)
 
 
 def _parts(context: DatasetContext) -> list[PartInput]:

@@ -6,9 +6,10 @@ all that is read for it is joined by id, a part at a time.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -84,14 +85,13 @@ def run(context: PartContext) -> Iterator[Output]:
 def _training_documents(context: PartContext, mixing: _Mixing | None) -> _Documents:
     parts, rows, lengths = ([np.empty(0, dtype=np.int32)] for _ in range(3))
     times, keys = [np.empty(0)], [np.empty(0, dtype=np.uint64)]
-    first_row: Counter[int] = Counter()
     columns = ["n_tokens", "split", *(["id"] if mixing else [])]
-    for index, table in context.all_inputs("tokens", columns):
+    for index, of_part in groupby(context.all_inputs("tokens", columns), itemgetter(0)):
+        table = pa.concat_tables(table for _, table in of_part)
         training = np.flatnonzero(pc.equal(table["split"], TRAIN).to_numpy(zero_copy_only=False))
-        rows.append((first_row[index] + training).astype(np.int32))
+        rows.append(training.astype(np.int32))
         parts.append(np.full(len(training), index, dtype=np.int32))
         lengths.append(table["n_tokens"].to_numpy()[training])
-        first_row[index] += table.num_rows
         if mixing:
             ids = table["id"].take(pa.array(training))
             times.append(mixing.times(index, ids))
@@ -108,7 +108,6 @@ class _Mixing:
         self.config = config.mixture
         own = finished_corpus(OWN, context.store, context.manifest("tokens").upstream["corpus"])
         self._corpora: Sequence[FinishedCorpus] = [own, *other_corpora(config.others, config.stores)]
-        self._scores: tuple[int, pa.Table] | None = None
 
     def times(self, part: int, ids: pa.ChunkedArray) -> npt.NDArray[np.float64]:
         """Return how often documents `ids` of a tokens part count, [n]."""
@@ -117,7 +116,7 @@ class _Mixing:
         if self.config.by_duplicates:
             found *= times_of(cluster_sizes(ids, _duplicates_of(corpus, index)), self.config.by_duplicates)
         if self.config.by_quality:
-            scores = self._scores_of(corpus, index, part)
+            scores = _scores_of(corpus, index, self.config)
             places = pc.index_in(ids, value_set=scores["id"])
             for name, steps in self.config.by_quality.items():
                 values = scores[signal_name(name)].take(places).to_numpy().astype(np.float64)
@@ -140,33 +139,31 @@ class _Mixing:
             counters[f"drawn_documents.{name}"] = int(counts[source == number].sum())
         return repeated(counts), counters
 
-    def _scores_of(self, corpus: FinishedCorpus, index: int, part: int) -> pa.Table:
-        """Return the scores of the documents of one part of a corpus."""
-        if self._scores is None or self._scores[0] != part:
-            fingerprint = corpus.manifest.upstream.get("scores")
-            if fingerprint is None:
-                raise PermanentError(
-                    f"mixture.by_quality needs scores, but the corpus of {corpus.name} was made without classifiers: "
-                    "make it with them, or leave it out of the mixture."
-                )
-            tables = list(read_part(corpus.store, part_path("scores", fingerprint, index)))
-            known = tables[0].column_names if tables else scores_schema(self.config.by_quality).names
-            if missing := sorted(name for name in self.config.by_quality if signal_name(name) not in known):
-                raise PermanentError(
-                    f"mixture.by_quality names {', '.join(missing)}, but the corpus of {corpus.name} has no such "
-                    f"classifier; it has {', '.join(name.removeprefix('score_') for name in known[1:])}."
-                )
-            empty = scores_schema(self.config.by_quality).empty_table()
-            wanted = [table.select(empty.column_names) for table in tables]
-            self._scores = (part, pa.concat_tables([empty, *wanted]))
-        return self._scores[1]
-
 
 def _duplicates_of(corpus: FinishedCorpus, index: int) -> pa.Table:
     """Return the documents that have a duplicate among those of one part of a corpus."""
     path = part_path("duplicates", corpus.manifest.upstream["duplicates"], index)
     columns = ["id", "size"]
     return pa.concat_tables([DUPLICATES.empty_table().select(columns), *read_part(corpus.store, path, columns)])
+
+
+def _scores_of(corpus: FinishedCorpus, index: int, mixture: MixtureConfig) -> pa.Table:
+    """Return the scores of the documents of one part of a corpus."""
+    fingerprint = corpus.manifest.upstream.get("scores")
+    if fingerprint is None:
+        raise PermanentError(
+            f"mixture.by_quality needs scores, but the corpus of {corpus.name} was made without classifiers: "
+            "make it with them, or leave it out of the mixture."
+        )
+    tables = list(read_part(corpus.store, part_path("scores", fingerprint, index)))
+    empty = scores_schema(mixture.by_quality).empty_table()
+    known = tables[0].column_names if tables else empty.column_names
+    if missing := sorted(name for name in mixture.by_quality if signal_name(name) not in known):
+        raise PermanentError(
+            f"mixture.by_quality names {', '.join(missing)}, but the corpus of {corpus.name} has no such "
+            f"classifier; it has {', '.join(name.removeprefix('score_') for name in known[1:])}."
+        )
+    return pa.concat_tables([empty, *(table.select(empty.column_names) for table in tables)])
 
 
 def _config(recipe: Any) -> dict[str, Any]:

@@ -32,9 +32,8 @@ from tasks.registry import STAGES
 SAMPLED = 200
 CONFIG = MinHashConfig()
 PARTITIONS = 16
-_JOIN = {"partitions": PARTITIONS, "earlier": []}
 CONFIGS: dict[str, dict[str, Any]] = {
-    "partitions": _JOIN,
+    "partitions": {"partitions": PARTITIONS, "earlier": []},
     "candidates": {"partitions": PARTITIONS, "minimum_similarity": 0.7},
     "clusters": {"earlier": []},
     "duplicates": {"earlier": []},

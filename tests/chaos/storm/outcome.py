@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flows.store.run_record import newest_runs
+from flows.store.run_record import RunRecord, newest_runs
 from tasks.base.errors import SluiceError
 from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
@@ -45,9 +45,16 @@ def leftovers(store: Path, temporary: Path) -> list[str]:
     return [f"left over: {path}" for path in found]
 
 
+def newest_run(store: Path) -> RunRecord | None:
+    """The record of the newest run, if there is one that can be read."""
+    with suppress(OSError, SluiceError):
+        return next(newest_runs(Store(str(store))), None)
+    return None
+
+
 def stage_of(store: Path) -> str:
     """The stages that the newest run's record calls running."""
-    with suppress(OSError, SluiceError, StopIteration):
-        stages = next(newest_runs(Store(str(store)))).stages
-        return ", ".join(name for name, stage in stages.items() if stage.state == "running") or "between stages"
-    return "before the first stage"
+    run = newest_run(store)
+    if run is None:
+        return "before the first stage"
+    return ", ".join(name for name, stage in run.stages.items() if stage.state == "running") or "between stages"

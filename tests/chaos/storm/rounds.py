@@ -5,12 +5,11 @@ server, worker) is started again when one of its parts has ended, as a service m
 the runs.
 """
 
-import json
 import random
+import shlex
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ import httpx
 
 from tests.chaos.storm.faults import Kind, Scene, Strike, kinds
 from tests.chaos.storm.machine import Machine, Running
-from tests.chaos.storm.outcome import stage_of
+from tests.chaos.storm.outcome import newest_run, stage_of
 from tests.conftest import ROOT, sluice_command
-from tests.flows.running_programs import free_port
+from tests.flows.running_programs import free_port, wait_until
 from tests.tasks import crawl_mirror
 
 _GONE_SECONDS = 45.0
@@ -155,7 +154,7 @@ def deployed(round_: Round, recipe: Path) -> None:
             if time.monotonic() > due:
                 round_.strike(scene, is_stack=True)
                 due = round_.next_pause()
-        elif _is_exported(round_.store):
+        elif (run := newest_run(round_.store)) and run.state == "completed":
             break
     stack.process.terminate()
     stack.process.wait(timeout=_GONE_SECONDS)
@@ -164,35 +163,15 @@ def deployed(round_: Round, recipe: Path) -> None:
 
 def _deploy(round_: Round, folder: Path, port: int, parameters: dict[str, Any]) -> None:
     """Register the deployments, and give crawl-to-chat/default a schedule of its own."""
-    environment = folder / "environment"
-    _until(lambda: environment.exists() and _answers(port))
-    words = dict(line.removeprefix("export ").split("=", 1) for line in environment.read_text().splitlines())
-    words = {name: value.strip("'") for name, value in words.items()}
+    machine, environment = round_.machine, folder / "environment"
+    health = f"http://127.0.0.1:{port}/api/health"
+    wait_until(lambda: environment.exists() and httpx.get(health, trust_env=False).is_success, machine.folder)
+    words = dict(word.split("=", 1) for word in shlex.split(environment.read_text()) if word != "export")
     command = [sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"]
-    done = round_.machine.start(f"{round_.name}-deploy", command, words)
+    done = machine.start(f"{round_.name}-deploy", command, words)
     assert done.process.wait(timeout=240) == 0, done.said()
     user, _, password = words["PREFECT_API_AUTH_STRING"].partition(":")
     with httpx.Client(base_url=words["PREFECT_API_URL"], auth=(user, password), trust_env=False, timeout=60) as client:
         deployment = client.get("/deployments/name/crawl-to-chat/default").raise_for_status().json()["id"]
         schedule = {"active": True, "schedule": {"interval": _INTERVAL_SECONDS}, "parameters": parameters}
         client.post(f"/deployments/{deployment}/schedules", json=[schedule]).raise_for_status()
-
-
-def _answers(port: int) -> bool:
-    with suppress(httpx.HTTPError):
-        return httpx.get(f"http://127.0.0.1:{port}/api/health", trust_env=False).status_code == 200
-    return False
-
-
-def _until(look: Callable[[], bool], seconds: float = 240.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, "the stack did not start"
-        time.sleep(0.5)
-
-
-def _is_exported(store: Path) -> bool:
-    """Whether the newest run has ended, and did all."""
-    with suppress(OSError, ValueError):
-        return json.loads(max((store / "runs").glob("*.json")).read_text())["state"] == "completed"
-    return False

@@ -19,15 +19,20 @@ class Mirror(BaseHTTPRequestHandler):
     """Redirects to what the path says; `/words` is a file."""
 
     def do_GET(self) -> None:
-        targets = {"/moved": "/words", "/http": "http://127.0.0.1:1/words", "/file": "file:///etc/passwd"}
-        target = targets.get(self.path, "/round" if self.path == "/round" else None)
-        self.send_response(302 if target else 200 if self.path == "/words" else 404)
-        for name, value in {"Location": target, "Content-Length": "4" if self.path == "/words" else "0"}.items():
-            if value:
-                self.send_header(name, value)
+        targets = {
+            "/moved": "/words",
+            "/round": "/round",
+            "/http": "http://127.0.0.1:1/words",
+            "/file": "file:///etc/passwd",
+        }
+        body = b"one\n" if self.path == "/words" else b""
+        target = targets.get(self.path)
+        self.send_response(302 if target else 200 if body else 404)
+        if target:
+            self.send_header("Location", target)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.path == "/words":
-            self.wfile.write(b"one\n")
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -37,19 +42,8 @@ class Mirror(BaseHTTPRequestHandler):
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of `Mirror`, by https with a certificate that is trusted here."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     try:
         subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
     except FileNotFoundError:

@@ -14,7 +14,14 @@ from tasks.dataset.store import Store
 
 transformers = pytest.importorskip("transformers")
 
-SHAPE = {"layers": 1, "hidden_size": 16, "heads": 2, "kv_heads": 1, "intermediate_size": 32}
+SHAPE = {
+    "layers": 1,
+    "hidden_size": 16,
+    "heads": 2,
+    "kv_heads": 1,
+    "intermediate_size": 32,
+    "tied_embeddings": True,
+}
 
 
 @pytest.fixture

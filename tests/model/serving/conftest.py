@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from openai import OpenAI
 from tokenizers import AddedToken
 
@@ -34,9 +35,14 @@ CALL = f'\n{{"name": "river_of", "arguments":{ARGUMENTS}'
 
 @pytest.fixture(scope="session")
 def babbling(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of random weights, whose texts are as long as they may be."""
+    """An export of random weights that never ends a text, so that texts are as long as they may be."""
     model = Transformer(SHAPE)
     initialise(model, 0)
+    with torch.no_grad():
+        # One coordinate is above zero at every token, and speaks against the ends alone.
+        model.embed_tokens.weight[:, 0] = 4
+        model.lm_head.weight[:, 0] = 0
+        model.lm_head.weight[sorted(load_chat_format(corpus.tokenizer).stop_tokens), 0] = -100
     return write_export(tmp_path_factory.mktemp("babbling") / "export", model, corpus.tokenizer)
 
 

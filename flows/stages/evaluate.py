@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage
+from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
 
@@ -38,7 +39,7 @@ STAGE = ProgramStage(
         Upstream("tokens", all_parts=True),
         Upstream("tokenizer"),
         Upstream("pretrain"),
-        Upstream("sft", when=lambda recipe: recipe.sft is not None),
+        *newest_model("evaluate"),
     ),
     config_of=lambda recipe: recipe.evaluate if recipe.pretrain else None,
     module="model.evaluate",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import xxhash
 import yaml
 
 from model.base.config_loading import parse_config, read_small
@@ -26,6 +27,12 @@ _DESCRIPTIVE = ("tag", "metadata", "dataset_name", "should_decontaminate", "doc_
 _LARGEST_YAML = 1 << 20
 LIKELIHOOD_METRICS = ("acc", "acc_norm", "acc_bytes", "perplexity", "bits_per_byte")
 TEXT_METRICS = ("exact_match", "numeric_match", "contains", "bleu", "chrf", "chrf++", "bypass")
+_SUITING = {
+    "multiple_choice": ("acc", "acc_norm"),
+    "loglikelihood": ("acc", "perplexity"),
+    "loglikelihood_rolling": ("bits_per_byte",),
+    "generate_until": ("exact_match",),
+}
 OutputType = Literal["multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until"]
 Item = dict[str, Any]
 
@@ -139,9 +146,7 @@ class TaskSpec:
     @property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """What is measured."""
-        suiting: dict[str, tuple[str, ...]] = {"multiple_choice": ("acc", "acc_norm"), "loglikelihood": ("acc", "perplexity")}
-        suiting |= {"loglikelihood_rolling": ("bits_per_byte",), "generate_until": ("exact_match",)}
-        return self.metric_list or tuple(MetricSpec(metric=name) for name in suiting[self.output_type])
+        return self.metric_list or tuple(MetricSpec(metric=name) for name in _SUITING[self.output_type])
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,11 @@ class Task:
     def name(self) -> str:
         """The task's name."""
         return self.spec.task
+
+    @property
+    def digest(self) -> str:
+        """xxh3-128 of all that it says, items and examples included."""
+        return xxhash.xxh3_128_hexdigest(repr((self.spec, self.items, self.examples)).encode(errors="replace"))
 
     @property
     def examples_are_items(self) -> bool:

@@ -24,8 +24,9 @@ COMPARED = {"acc", "acc_norm", "perplexity", "exact_match"}
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("shots", [0, 2])
-@pytest.mark.parametrize("is_ours", [True, False], ids=["our export", "a GPT-2"])
+@pytest.mark.parametrize(
+    ("is_ours", "shots"), [(True, 0), (True, 2), (False, 0)], ids=["our export", "our export, two-shot", "a GPT-2"]
+)
 def test_the_harness_measures_our_numbers(is_ours: bool, shots: int, corpus: TinyCorpus, tmp_path: Path) -> None:
     python = environment_with("harness", ["lm_eval==0.4.13"], with_ours=True)
     if is_ours:

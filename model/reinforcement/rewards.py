@@ -51,7 +51,7 @@ def last_number(reply: Reply, prompt: Mapping[str, Any]) -> float:
 
 
 def thinking_format(reply: Reply, prompt: Mapping[str, Any]) -> float:
-    """1 for a reply that thinks once, between the marks of the chat format, and then answers (arXiv:2501.12948, 2.2.2)."""
+    """1 for a reply that thinks once, between the chat format's marks, and then answers (arXiv:2501.12948, 2.2.2)."""
     before, opened, rest = reply.text.partition(THINKING)
     thought, closed, said = rest.partition(END_OF_THINKING)
     marks = THINKING, END_OF_THINKING

@@ -8,6 +8,7 @@ Notable:
 - A reply whose reward fails is not learnt from, and counted. If no reply of a step has a reward, the run ends.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +33,8 @@ from model.reinforcement.rewards import Reply
 
 _SLOTS = 64
 """Replies that a process draws at the same time."""
-_FAULTS_IN_A_ROW = 8
-"""Replies of a process without a reward after which it scores no more in this step."""
+_MOST_LOST = 8
+"""Times `reward_seconds` that a process spends in a step on replies that get no reward; then it scores no more."""
 _SAMPLES = 3
 """Replies to held-out prompts that are logged."""
 _HELD_OUT = "held out"
@@ -85,7 +86,9 @@ class Rollouts:
         drawn = self._drawn(asked, str(step), rank, world_size)
         rewards = self._totals(drawn.scores).reshape(len(prompts), self._config.group_size)
         if np.isnan(rewards).all():
-            raise BadInput(f"no reply of step {step + 1} has a reward: {self._first_fault or 'see the other processes'}")
+            raise BadInput(
+                f"no reply of step {step + 1} has a reward: {self._first_fault or 'see the other processes'}"
+            )
         advantages = group_advantages(rewards, self._config.scale_by_deviation)
         inputs, targets = self._rows(drawn, advantages.size)
         columns = [np.zeros(len(inputs), dtype=np.float32)]
@@ -96,7 +99,10 @@ class Rollouts:
         facts = self._facts(drawn.scores) | {"no_signal": float((advantages == 0).all(1).mean())}
         if self._first_fault:
             facts |= {"fault": self._first_fault}
-        counts = int(drawn.scores[has_reward, 0].sum()), int(sum(len(one.ids) for one in asked) + drawn.scores[:, 0].sum())
+        counts = (
+            int(drawn.scores[has_reward, 0].sum()),
+            int(sum(len(one.ids) for one in asked) + drawn.scores[:, 0].sum()),
+        )
         return Batch(inputs, targets, None, *counts, columns=tuple(columns), facts=facts)
 
     def evaluate(self, rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -145,17 +151,16 @@ class Rollouts:
     def _scores(self, replies: Sequence[Reply], prompts: Sequence[Prompt]) -> Iterator[list[float]]:
         """Yield a row of `_Drawn.scores` for each reply."""
         names = list(self._config.rewards)
-        self._first_fault, in_a_row = "", 0
+        self._first_fault, lost = "", 0.0
         for reply, prompt in zip(replies, prompts, strict=True):
-            found: dict[str, float] | str = "not tried, after others without a reward"
-            if in_a_row < _FAULTS_IN_A_ROW:
-                found = self._rewards.score(reply, prompt.line)
+            began = time.monotonic()
+            is_tried = lost < _MOST_LOST * self._config.reward_seconds
+            found = self._rewards.score(reply, prompt.line) if is_tried else "not tried"
             if isinstance(found, str):
-                in_a_row += 1
+                lost += time.monotonic() - began
                 self._first_fault = self._first_fault or found
                 yield [reply.tokens, not reply.finished, 0.0, *(0.0 for _ in names)]
             else:
-                in_a_row = 0
                 yield [reply.tokens, not reply.finished, 1.0, *(found[name] for name in names)]
 
     def _totals(self, scores: FloatArray) -> FloatArray:
@@ -191,7 +196,9 @@ class Rollouts:
     def _nats_of_reference(self, reference: Transformer, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         rows = self._config.loop.micro_batch or len(inputs)
         found = [
-            reference(*(torch.from_numpy(part[at : at + rows]).to(self._device) for part in (inputs, targets)), each=True)
+            reference(
+                *(torch.from_numpy(part[at : at + rows]).to(self._device) for part in (inputs, targets)), each=True
+            )
             for at in range(0, len(inputs), rows)
         ]
         nats: np.ndarray = torch.cat(found).cpu().numpy()

@@ -25,6 +25,8 @@ def test_equal_rewards_teach_nothing(scale: bool) -> None:
 
 @pytest.mark.parametrize("scale", [True, False])
 def test_a_reply_without_a_reward_is_no_member_of_its_group(scale: bool) -> None:
-    found = group_advantages(np.array([[1.0, math.nan, 0, 0.5], [math.nan] * 4, [math.nan, 1, math.nan, math.nan]]), scale)
+    found = group_advantages(
+        np.array([[1.0, math.nan, 0, 0.5], [math.nan] * 4, [math.nan, 1, math.nan, math.nan]]), scale
+    )
     assert found[0, [0, 2, 3]] == pytest.approx(group_advantages(np.array([[1.0, 0, 0.5]]), scale)[0])
     assert found[0, 1] == 0 and (found[1:] == 0).all()

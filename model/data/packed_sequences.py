@@ -86,15 +86,15 @@ class Packing:
         return running[self.offsets[1:]] - running[self.offsets[:-1]]
 
 
-class EpochOrder:
-    """An endless stream of numbers below a count, reshuffled in each epoch, cut into steps of equal size."""
+class ShuffledOrder:
+    """Which of some examples each step takes: all of them once an epoch, in an order drawn anew for each."""
 
     def __init__(self, count: int, per_step: int, seed: int) -> None:
         self._count, self._per_step, self._seed = count, per_step, seed
         self._order = lru_cache(maxsize=2)(self._order_of_epoch)
 
     def of_step(self, step: int) -> IntArray:
-        """Return the numbers of step number `step`, from 0, in order."""
+        """Return the numbers of the examples in step number `step`, in order."""
         positions = np.arange(step * self._per_step, (step + 1) * self._per_step)
         epochs = positions // self._count
         chosen = np.empty(len(positions), dtype=np.int64)
@@ -125,10 +125,9 @@ class PackedSequences:
         `trained` says for each token whether predicting it counts; None counts all.
         """
         self._tokens, self._packing, self._context = tokens, packing, context
-        self._trained, self._pad_token = trained, pad_token
+        self._trained, self._pad_token, self._seed = trained, pad_token, seed
         self._filled, self._targets = packing.filled, packing.sums(self._targets_of_segments())
-        self.sequences_of_step = EpochOrder(packing.sequences, global_batch_size, seed).of_step
-        """The numbers of the sequences in a step, in order."""
+        self._order = ShuffledOrder(packing.sequences, global_batch_size, seed)
         self._touched = 0
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
@@ -140,6 +139,10 @@ class PackedSequences:
         chosen = self.sequences_of_step(step)
         inputs, targets, segments = self._rows(chosen[share(len(chosen), rank, world_size)])
         return Batch(inputs, targets, segments, int(self._targets[chosen].sum()), int(self._filled[chosen].sum()))
+
+    def sequences_of_step(self, step: int) -> IntArray:
+        """Return the numbers of the sequences in step number `step`, in order."""
+        return self._order.of_step(step)
 
     def segments_of(self, sequence: int) -> list[IntArray]:
         """Return the tokens of each segment of a sequence, in order."""

@@ -14,8 +14,9 @@ class RlSection:
     """Reinforcement learning: GRPO (arXiv:2402.03300, section 4.1) on prompts whose replies a program can check."""
 
     prompts: str
-    """Path of a JSONL file, one prompt a line: {"id": ..., "prompt": "..."}, or `messages` that end with the user's, or
-    an evaluation's `question`; and beside them whatever the rewards read, such as `answer`."""
+    """Path of a JSONL file, one prompt a line: {"id": ..., "prompt": "..."}, or an evaluation's `question`, or
+    `messages`, of which an assistant's at the end is the `answer`; and beside them whatever the rewards read. In a
+    recipe also `synthetic_web`, the conversations that go with the synthetic web."""
     rewards: dict[str, float]
     """Weight of each reward, by name (model/reinforcement/rewards.py, or one of the recipe's own); a reply's reward is
     their weighted sum."""

@@ -18,7 +18,7 @@ from model.base.json_lines import json_lines, read_json_lines
 from model.data.chat_data import conversation_of
 from model.data.chat_format import ChatFormat
 
-_EXPECTED = 'a prompt looks like {"prompt": "...", "answer": "..."}, or has "messages" that end with the user\'s'
+_EXPECTED = 'a prompt looks like {"prompt": "...", "answer": "..."}, or has "messages"'
 _HELD_OUT_DRAW = 1
 """Beside the seed, so that this draw has nothing to do with the order of the prompts."""
 
@@ -30,7 +30,7 @@ class Prompt:
     ids: tuple[int, ...]
     """The tokens after which the reply begins."""
     line: Mapping[str, Any]
-    """Its object in the file."""
+    """Its object in the file; the last message of a whole conversation is its `answer`, unless it has another."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def _prompt(values: Any, where: str, chat: ChatFormat) -> Prompt:
     except AttributeError as error:
         raise BadInput(f"{where}: {_EXPECTED}") from error
     asked = values if text is None else {"messages": [{"role": "user", "content": text}]}
-    messages = conversation_of(asked, where)
+    messages, line = conversation_of(asked, where), values
+    if messages and messages[-1].role == "assistant":
+        line = {"answer": messages.pop().content, **values}
     if not messages or messages[-1].role not in ("user", "tool"):
-        raise BadInput(f"{where}: {_EXPECTED}; the last message must not be the assistant's")
-    return Prompt(tuple(chat.prompt(messages)), values)
+        raise BadInput(f"{where}: {_EXPECTED}; the last message before a reply must be the user's, or a tool's")
+    return Prompt(tuple(chat.prompt(messages)), line)

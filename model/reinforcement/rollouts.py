@@ -5,7 +5,7 @@ Notable:
   what an uninterrupted one would, and nothing of a rollout is kept in a checkpoint.
 - Each process draws its share of a step's replies and scores them; the rewards are then exchanged, so that groups may
   lie across processes.
-- A reply whose reward fails is not learnt from, and counted. If no reply of a step has a reward, the run ends.
+- A reply whose reward fails is not learnt from, and counted. If no reply of several steps has one, the run ends.
 """
 
 import time
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from model.base.errors import BadInput
 from model.data.chat_format import ChatFormat
-from model.data.packed_sequences import IGNORED, Batch, EpochOrder, row_width, share
+from model.data.packed_sequences import IGNORED, Batch, ShuffledOrder, row_width, share
 from model.inference.engine import EngineLimits, engine_of
 from model.inference.requests import Generation, GenerationRequest, SamplingOptions
 from model.network.transformer import Transformer
@@ -35,6 +35,8 @@ _SLOTS = 64
 """Replies that a process draws at the same time."""
 _MOST_LOST = 8
 """Times `reward_seconds` that a process spends in a step on replies that get no reward; then it scores no more."""
+_MOST_IN_VAIN = 3
+"""Steps in a row without any reward after which the run ends."""
 _SAMPLES = 3
 """Replies to held-out prompts that are logged."""
 _HELD_OUT = "held out"
@@ -73,37 +75,35 @@ class Rollouts:
         self._config, self._prompts, self._chat, self._policy = config, prompts, chat, policy
         self._rewards, self._reference = rewards, reference
         groups = config.loop.global_batch_size // config.group_size
-        self._order = EpochOrder(len(prompts.trained), groups, config.loop.seed)
-        self._first_fault = ""
+        self._order = ShuffledOrder(len(prompts.trained), groups, config.loop.seed)
+        self._first_fault, self._steps_in_vain = "", 0
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """Draw and score the replies of step number `step`, from 0; every process calls this.
 
-        Raises BadInput if no reply has a reward.
+        Raises BadInput if no reply has had a reward for some steps.
         """
         prompts = [self._prompts.trained[number] for number in self._order.of_step(step)]
         asked = [prompt for prompt in prompts for _ in range(self._config.group_size)]
         drawn = self._drawn(asked, str(step), rank, world_size)
         rewards = self._totals(drawn.scores).reshape(len(prompts), self._config.group_size)
-        if np.isnan(rewards).all():
-            raise BadInput(
-                f"no reply of step {step + 1} has a reward: {self._first_fault or 'see the other processes'}"
-            )
+        self._steps_in_vain = self._steps_in_vain + 1 if np.isnan(rewards).all() else 0
+        if self._steps_in_vain == _MOST_IN_VAIN:
+            why = self._first_fault or "see what the other processes say"
+            raise BadInput(f"no reply of the last {_MOST_IN_VAIN} steps, up to step {step + 1}, has a reward: {why}")
         advantages = group_advantages(rewards, self._config.scale_by_deviation)
         inputs, targets = self._rows(drawn, advantages.size)
         columns = [np.zeros(len(inputs), dtype=np.float32)]
         columns[0][: len(drawn.replies)] = advantages.reshape(-1)[drawn.rows]
         if self._reference is not None:
             columns.append(self._nats_of_reference(self._reference, inputs, targets))
-        has_reward = drawn.scores[:, 2] > 0
         facts = self._facts(drawn.scores) | {"no_signal": float((advantages == 0).all(1).mean())}
         if self._first_fault:
             facts |= {"fault": self._first_fault}
-        counts = (
-            int(drawn.scores[has_reward, 0].sum()),
-            int(sum(len(one.ids) for one in asked) + drawn.scores[:, 0].sum()),
-        )
-        return Batch(inputs, targets, None, *counts, columns=tuple(columns), facts=facts)
+        reply_tokens, has_reward = drawn.scores[:, 0], drawn.scores[:, 2] > 0
+        tokens = sum(len(prompt.ids) for prompt in asked) + int(reply_tokens.sum())
+        targets_in_step = int(reply_tokens[has_reward].sum())
+        return Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
 
     def evaluate(self, rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events for the log: the mean reward of one reply to each held-out prompt, and some of the replies."""
@@ -195,12 +195,8 @@ class Rollouts:
     @torch.no_grad()
     def _nats_of_reference(self, reference: Transformer, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         rows = self._config.loop.micro_batch or len(inputs)
-        found = [
-            reference(
-                *(torch.from_numpy(part[at : at + rows]).to(self._device) for part in (inputs, targets)), each=True
-            )
-            for at in range(0, len(inputs), rows)
-        ]
+        tensors = [torch.from_numpy(part).to(self._device).split(rows) for part in (inputs, targets)]
+        found = [reference(*part, each=True) for part in zip(*tensors, strict=True)]
         nats: np.ndarray = torch.cat(found).cpu().numpy()
         return nats
 

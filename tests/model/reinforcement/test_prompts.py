@@ -28,6 +28,14 @@ def test_a_prompt_is_a_text_a_question_or_a_conversation(corpus: TinyCorpus, tmp
     assert found.trained[0].line == {"prompt": "a", "answer": 7}
 
 
+def test_the_last_message_of_a_whole_conversation_is_its_answer(corpus: TinyCorpus, tmp_path: Path) -> None:
+    asked = {"role": "user", "content": "a"}
+    whole = {"messages": [asked, {"role": "assistant", "content": "b"}]}
+    found = opened(corpus, tmp_path, [whole, whole | {"answer": "c"}, {"messages": [asked]}])
+    assert len({prompt.ids for prompt in found.trained}) == 1
+    assert [prompt.line.get("answer") for prompt in found.trained] == ["b", "c", None]
+
+
 def test_repeated_and_long_prompts_are_counted_and_held_out_ones_are_not_trained_on(
     corpus: TinyCorpus, tmp_path: Path
 ) -> None:
@@ -47,7 +55,7 @@ def test_repeated_and_long_prompts_are_counted_and_held_out_ones_are_not_trained
         ({"prompt": 7}, "line 1"),
         ({"answer": "x"}, "line 1"),
         ({"messages": []}, "line 1"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "must not be"),
+        ({"messages": [{"role": "assistant", "content": "b"}]}, "must be the user's"),
         ({"messages": [{"role": "boss", "content": "a"}]}, "role must be one of"),
     ],
 )
@@ -61,5 +69,5 @@ def test_a_malformed_prompt_is_refused_with_its_line(
 def test_there_must_be_prompts_to_train_on(corpus: TinyCorpus, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no prompt of at most 3 tokens, which is what max_new_tokens leaves"):
         opened(corpus, tmp_path, [{"prompt": "a"}], longest=3)
-    with pytest.raises(BadInput, match="held_out_prompts is 2, and .* has 2 different prompts that fit"):
+    with pytest.raises(BadInput, match=r"held_out_prompts is 2, and .* has 2 different prompts that fit"):
         opened(corpus, tmp_path, [{"prompt": "a"}, {"prompt": "b"}, {"prompt": "b"}], held_out=2)

@@ -129,15 +129,18 @@ def moody(reply, prompt):
         raise ValueError("no opinion on " + prompt["prompt"])
     return float("nan") if prompt["prompt"][0] == "e" else reply.tokens + len(reply.text)
 """
-    loop = {"global_batch_size": 32}
-    config = config_of(places, folder, 2, loop, rewards={"moody": 1}, own_rewards=[f"mine.py:moody\n{source}"])
+    loop = {"global_batch_size": 64}  # all prompts in each step
+    own = [f"mine.py:moody\n{source}"]
+    config = config_of(places, folder, 2, loop, rewards={"moody": 1}, own_rewards=own, group_size=4)
     assert reinforce(config) == 0
     failed, faults = told(folder, "step", "failed"), told(folder, "step", "fault")
     assert all(0 < share < 1 for share in failed) and all(fault.startswith("moody: ") for fault in faults)
     everything = config_of(
-        places, tmp_path / "none", 2, loop, rewards={"exact": 1}, prompts=str(_without_answers(places, tmp_path))
+        places, tmp_path / "none", 4, loop, rewards={"exact": 1}, prompts=str(_without_answers(places, tmp_path))
     )
-    with pytest.raises(BadInput, match="no reply of step 1 has a reward: exact: KeyError: 'answer'"):
+    with pytest.raises(
+        BadInput, match="no reply of the last 3 steps, up to step 3, has a reward: exact: KeyError: 'answer'"
+    ):
         reinforce(everything)
 
 

@@ -193,7 +193,7 @@ def _evaluation_tasks(recipe: Recipe) -> dict[str, tuple[Path, str]]:
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
     """Return the local paths of the conversations and the questions that the recipe names."""
-    made_by_the_web = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
+    made_by_the_web = {"conversations": TRAIN_FILE, "prompts": TRAIN_FILE, "questions": QUESTIONS_FILE}
     files: dict[str, Path] = {}
     for where, name in chat_files(recipe).items():
         kind = where.rpartition(".")[2]

@@ -22,7 +22,7 @@ from tasks.own_code.named_code import load, pinned
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
     """Return the plan of every stage that `recipe` asks for, in order; `crawl` is what `source.crawl` resolved to.
 
-    `chat_digests`: digests of the files `conversations`, `prompts` and `questions`, and of the evaluation tasks by their
+    `chat_digests`: digests of the files `conversations`, `prompts` and `questions`, and of evaluation tasks by their
     place as `tasks.0`, where the recipe has them.
     """
     recipe = _resolved(recipe, crawl, chat_digests)

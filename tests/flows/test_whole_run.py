@@ -13,9 +13,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from flows.stages.registry import STAGES
 from flows.store.exported_model import exporting_run
+from flows.stages.search_index import search_index
 from flows.store.span_index import span_index
 from model.data.chat_format import load_chat_format
 from model.span_index.search import SpanIndex
+from model.tools.search import SearchIndex
 from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import Sluice, dataset_bytes, stage_statuses
@@ -147,3 +149,14 @@ def test_each_run_has_a_report_that_asks_for_nothing_else(finished_store: Path) 
     text = (finished_store / "reports" / f"{min(runs)}.html").read_text()
     assert "All counts add up" in text or "nothing disappeared" in text.lower()
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+
+
+def test_a_document_is_found_by_its_words(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
+    store, told = Store(str(finished_store)), list[str]()
+    corpus = exporting_run(store)[0].stages["corpus"].plan.fingerprint
+    index = SearchIndex(search_index(store, finished_store, corpus, told.append))
+    document = rows(stages, "corpus")[0]
+    found = index.search(document["text"][:200], 3)
+    assert document["id"] in [passage.document for passage in found]
+    assert all(passage.text.split(". ")[0] in document["text"] for passage in found if passage.document == document["id"])
+    assert search_index(store, finished_store, corpus, told.append) and len(told) == 1, "built once"

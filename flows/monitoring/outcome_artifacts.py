@@ -67,7 +67,7 @@ def _reasons(funnel: Funnel) -> list[dict[str, str | int]]:
 
 def _plots(report: Report) -> Iterator[tuple[str, str, str]]:
     """Yield what each plot shows, a caption, and its image."""
-    for training in (report.pretraining, report.finetuning):
+    for training in report.trainings.values():
         if isinstance(training, Training):
             yield (
                 f"loss-{training.stage}",

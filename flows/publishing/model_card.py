@@ -14,7 +14,7 @@ from flows.report.readers.evaluation import Evaluation, read_evaluation
 from flows.store.datasets import count_dataset
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
-from flows.store.training_log import stage_summary
+from flows.store.training_log import TRAINING_NAMES, stage_summary, training_stages
 from tasks.dataset.store import Store
 
 OTHER_LICENSE = "other"
@@ -91,10 +91,10 @@ def _data_facts(store: Store, record: RunRecord, card: dict[str, Any] | Missing)
 
 
 def _training_facts(store: Store, record: RunRecord) -> Iterator[tuple[str, str]]:
-    for stage, what in (("pretrain", "pretraining"), ("sft", "finetuning")):
+    for stage in training_stages(record):
         summary = attempt(stage, stage_summary, store, record, stage)
         if not isinstance(summary, Missing) and summary:
-            yield what, f"{summary['tokens']:,} tokens in {summary['steps']:,} steps"
+            yield TRAINING_NAMES.get(stage, stage), f"{summary['tokens']:,} tokens in {summary['steps']:,} steps"
     yield "run", record.run
 
 

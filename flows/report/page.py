@@ -22,6 +22,7 @@ from flows.report.sections import SECTIONS, Report
 from flows.store.deciding_stages import outcome_words
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
+from flows.store.training_log import TRAINING_NAMES
 from tasks.dataset.store import Store
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -60,5 +61,6 @@ def render(report: Report) -> str:
     for name, draw in _PLOTS.items():
         environment.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
     environment.globals["outcome_words"] = outcome_words
+    environment.globals["training_names"] = TRAINING_NAMES
     environment.globals["reason_sentence"] = reason_sentence
     return environment.get_template("report.html.j2").render(report=report, sections=SECTIONS)

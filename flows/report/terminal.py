@@ -99,7 +99,7 @@ def _check_of_counts(discrepancies: list[str] | Missing, funnel: Funnel | Missin
 
 def _training_rows(report: Report) -> Iterator[tuple[str, RenderableType]]:
     """Yield a line for each training stage of the recipe."""
-    for stage, training in (("pretrain", report.pretraining), ("sft", report.finetuning)):
+    for stage, training in report.trainings.items():
         if stage in report.record.stages:
             yield stage, _missing(training) if isinstance(training, Missing) else _losses(training)
 

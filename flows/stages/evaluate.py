@@ -6,6 +6,7 @@ from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.search_index import search_index
+from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
 
@@ -42,7 +43,7 @@ STAGE = ProgramStage(
         Upstream("tokens", all_parts=True),
         Upstream("tokenizer"),
         Upstream("pretrain"),
-        Upstream("sft", when=lambda recipe: recipe.sft is not None),
+        *newest_model("evaluate"),
     ),
     config_of=lambda recipe: recipe.evaluate if recipe.pretrain else None,
     module="model.evaluate",

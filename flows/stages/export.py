@@ -3,6 +3,7 @@
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage
+from flows.stages.trained_models import newest_model
 from tasks.base.plain_data import parse_json
 from tasks.dataset.stage import Upstream
 
@@ -33,11 +34,7 @@ def _is_there(context: ProgramContext) -> bool:
 STAGE = ProgramStage(
     name="export",
     version=2,
-    upstream=(
-        Upstream("tokenizer"),
-        Upstream("pretrain", when=lambda recipe: recipe.sft is None),
-        Upstream("sft", when=lambda recipe: recipe.sft is not None),
-    ),
+    upstream=(Upstream("tokenizer"), *newest_model("export")),
     config_of=lambda recipe: recipe.export if recipe.pretrain and recipe.pretrain.objective == "causal" else None,
     module="model.export",
     program_config=_program_config,

@@ -51,8 +51,12 @@ class ProgramContext:
     @property
     def trained(self) -> str:
         """The stage whose model this one is about: itself where it trains, else the one that it builds on."""
-        trains = [name for name in (*self.plan.upstream, self.plan.name) if self._plan(name).is_training]
-        return trains[-1]
+        return self.plan.name if self.plan.is_training else self._trained_before
+
+    @property
+    def starting_model(self) -> Path:
+        """The folder of the model that a training stage starts from: the newest that it builds on."""
+        return self.model_folder(self._trained_before)
 
     @property
     def cache(self) -> Path:
@@ -80,6 +84,10 @@ class ProgramContext:
         """Return the path of tokenizer.json on this machine's disk."""
         path = tokenizer_path(self.plans["tokenizer"].fingerprint)
         return str(self._local(path.rsplit("/", 1)[0]) / "tokenizer.json")
+
+    @property
+    def _trained_before(self) -> str:
+        return [name for name in self.plan.upstream if self._plan(name).is_training][-1]
 
     def _plan(self, stage: str) -> StagePlan:
         return self.plan if stage == self.plan.name else self.plans[stage]

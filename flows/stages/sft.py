@@ -3,13 +3,14 @@
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
+from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
 
 def _program_config(context: ProgramContext) -> dict[str, Any]:
     return context.plan.job_config | {
         "folder": str(context.model_folder("sft")),
-        "base": str(context.model_folder("pretrain")),
+        "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
         "conversations": str(context.chat["conversations"]),
     }
@@ -18,7 +19,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 STAGE = ProgramStage(
     name="sft",
     version=2,
-    upstream=(Upstream("tokenizer"), Upstream("pretrain")),
+    upstream=(Upstream("tokenizer"), *newest_model("sft")),
     config_of=lambda recipe: recipe.sft,
     module="model.sft",
     is_training=True,

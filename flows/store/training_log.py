@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import FiniteFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from flows.store.datasets import summary_of_part
-from flows.store.missing import Missing
+from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
 from flows.store.working_folder import working_folder
 from model.base.json_lines import logged_objects
@@ -21,6 +21,8 @@ from tasks.dataset.store import Store
 
 _T = TypeVar("_T")
 
+TRAINING_NAMES = {"pretrain": "pretraining", "sft": "finetuning"}
+"""What a training stage is called in text."""
 NAMED_DIGITS = 8
 """Digits of a stage's fingerprint in the names of the folders that its program writes."""
 
@@ -138,6 +140,17 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         rewinds=len(events["rewind"]),
         ended_early=next((str(event["reason"]) for event in events["done"] if "reason" in event), None),
     )
+
+
+def read_trainings(store: Store, record: RunRecord) -> dict[str, Training | Missing]:
+    """Return the log of each training stage of a run, in order; that of pretraining alone where it trains nothing."""
+    stages = training_stages(record) or ["pretrain"]
+    return {stage: attempt(TRAINING_NAMES.get(stage, stage), read_training, store, record, stage) for stage in stages}
+
+
+def training_stages(record: RunRecord) -> list[str]:
+    """Return the stages of a run that train its model, in order."""
+    return [name for name, stage in record.stages.items() if stage.plan.is_training]
 
 
 def stage_summary(store: Store, record: RunRecord, stage: str) -> dict[str, Any]:

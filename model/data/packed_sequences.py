@@ -14,7 +14,7 @@ Notable:
 import mmap
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +42,19 @@ class Batch:
     segments: IntArray | None
     """(R, T) number of the segment within its sequence, `PADDING_SEGMENT` at the end; None: one segment each."""
     targets_in_step: int
-    """Predicted tokens of the whole step, over all processes: what the loss is divided by."""
+    """Predicted tokens of the whole step, over all processes: what the loss is divided by. For a loss that counts
+    something else, the number of those."""
     tokens_in_step: int
     """Tokens of the whole step without padding, over all processes."""
+    columns: tuple[npt.NDArray[np.float32], ...] = ()
+    """Numbers that a loss needs beside the tokens, each array with an entry for each row."""
+
+
+class Batches(Protocol):
+    """An endless stream of batches, which a loop takes a step at a time."""
+
+    def batch(self, step: int, rank: int, world_size: int) -> Batch:
+        """Return the share of process `rank` of `world_size` in step number `step`, from 0."""
 
 
 @dataclass(frozen=True)

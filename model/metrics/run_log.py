@@ -33,10 +33,12 @@ class RunLog:
         self._log.write(event, step, **values)
         self._trackers.write(event, step, values)
 
-    def write_step(self, step: int, tokens: int, loss: float, lr: float, norm: float) -> None:
-        """Append a step: loss in nats per token, learning rate of AdamW, gradient norm before clipping."""
-        speed = self._speed.line(loss)
-        self.write("step", step, tokens=tokens, loss=loss, lr=lr, grad_norm=norm, seconds=self._seconds(), **speed)
+    def write_step(
+        self, step: int, tokens: int, loss: float, lr: float, norm: float, metrics: Mapping[str, float]
+    ) -> None:
+        """Append a step: loss, learning rate of the matrices, gradient norm before clipping, metrics of the loss."""
+        more = {"seconds": self._seconds(), **self._speed.line(loss), **metrics}
+        self.write("step", step, tokens=tokens, loss=loss, lr=lr, grad_norm=norm, **more)
 
     def rewind(self, step: int, **values: Any) -> None:
         """Remove what came after `step`, and write why."""

@@ -11,7 +11,9 @@ Notable:
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from model.base.sizes import LEAST_ROWS_PER_CHUNK, LOGITS_PER_GPU_CHUNK
 from model.network.operations import compiled
@@ -98,3 +100,27 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, fused:
     needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, fused, needs_gradient)
     return loss
+
+
+def nats_of_each(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each position, in nats: float32 (positions), 0 where there is no target.
+
+    Takes what `linear_cross_entropy` does. Chunks of logits are made again in the backward pass instead of being kept,
+    since each position's factor is known only then.
+    """
+    counted = targets >= 0
+    chosen = counted.nonzero().squeeze(1)
+    if not len(chosen):
+        chosen = chosen.new_zeros(1)  # so that the loss depends on every weight, as DDP expects
+    parts, wanted = hidden.index_select(0, chosen), targets[chosen].clamp(min=0)
+    rows = _rows_of_a_chunk(len(chosen), weight.shape[0], hidden.is_cuda)
+    nats = [
+        checkpoint(_nats_of_rows, parts[at : at + rows], weight, wanted[at : at + rows], use_reentrant=False)
+        for at in range(0, len(chosen), rows)
+    ]
+    found = torch.zeros(len(targets), device=hidden.device).index_put((chosen,), torch.cat(nats))
+    return found * counted
+
+
+def _nats_of_rows(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy((hidden @ weight.to(hidden.dtype).t()).float(), targets, reduction="none")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from model.base.config import ModelShape
 from model.network.attention import Attention, Rotary
 from model.network.attention_mask import AttentionMask, self_attention_mask
-from model.network.cross_entropy import linear_cross_entropy
+from model.network.cross_entropy import linear_cross_entropy, nats_of_each
 from model.network.layers import Linear, RMSNorm
 from model.network.operations import swiglu
 from model.network.rope import rotary_tables
@@ -64,10 +64,15 @@ class Head(nn.Module):
         self.weight = nn.Parameter(torch.empty(shape.vocab_size, shape.hidden_size))
         self.fused = False
 
-    def forward(self, hidden: Tensor, targets: Tensor | None) -> Tensor:
-        """Map (B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats."""
+    def forward(self, hidden: Tensor, targets: Tensor | None, each: bool = False) -> Tensor:
+        """Map (B, T, width) to float32 logits (B, T, vocabulary), or with targets (B, T) to the summed loss in nats.
+
+        `each`: return the nats of each position, (B, T), instead of their sum.
+        """
         if targets is None:
             return F.linear(hidden, self.weight.to(hidden.dtype)).float()
+        if each:
+            return nats_of_each(hidden.flatten(0, 1), self.weight, targets.flatten()).view(targets.shape)
         return linear_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), self.weight, targets.reshape(-1), self.fused)
 
 
@@ -104,13 +109,16 @@ class Transformer(WholeModel):
         self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
         self.add_head()
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, targets: Tensor | None = None, segments: Tensor | None = None, each: bool = False
+    ) -> Tensor:
         """Return float32 logits (B, T, vocabulary), or with targets the summed cross-entropy in nats.
 
         Args:
             tokens: (B, T) token ids; T must fit the context.
             targets: (B, T) token ids to predict, negative where none is.
             segments: (B, T) numbers; a position attends only to those with its own number.
+            each: return the nats of each target, (B, T), 0 where there is none, instead of their sum.
         """
         masks = {
             window: self_attention_mask(tokens, segments, self.causal, window, self.dtype)
@@ -121,7 +129,7 @@ class Transformer(WholeModel):
         stream = self.embed_tokens(tokens).to(self.dtype)
         for block, window in zip(self.layers, self.shape.windows, strict=True):
             stream = block(stream, rotary, masks[window])
-        logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets)
+        logits_or_loss: Tensor = self.lm_head(self.norm(stream), targets, each)
         return logits_or_loss
 
     def compile_for(self, device: torch.device) -> None:

@@ -22,9 +22,10 @@ _SEARCHED = -1
 class MicroBatch:
     """The rows of one pass on one process, the same on all of them."""
 
-    def __init__(self, loop: LoopConfig, processes: int) -> None:
+    def __init__(self, loop: LoopConfig, processes: int, texts_of_row: int = 1) -> None:
+        """Cut for so many processes; `texts_of_row` is how many texts a loss gives the model for each row."""
         self._share = -(-loop.global_batch_size // processes)
-        self._document_mask = loop.document_mask
+        self._document_mask, self._texts_of_row = loop.document_mask, texts_of_row
         self.searching = loop.micro_batch == _SEARCHED
         """Whether `search` is to be called before the next step."""
         self.rows = self._share if loop.micro_batch in (0, _SEARCHED) else loop.micro_batch
@@ -54,8 +55,8 @@ class MicroBatch:
         self.searching = not has_state
         return self.rows
 
-    def cut(self, batch: Batch, number: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return inputs, targets and segments of pass `number` of a process's share of a step."""
+    def cut(self, batch: Batch, number: int) -> tuple[Tensor | None, ...]:
+        """Return inputs, targets, segments and columns of pass `number` of a process's share of a step."""
         rows = slice(number * self.rows, (number + 1) * self.rows)
         targets = batch.targets[rows]
         if not len(targets):
@@ -67,6 +68,7 @@ class MicroBatch:
             torch.from_numpy(batch.inputs[rows]),
             torch.from_numpy(targets),
             None if segments is None else torch.from_numpy(segments[rows]),
+            *(torch.from_numpy(column[rows]) for column in batch.columns),
         )
 
     def _fits(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape) -> bool:
@@ -77,7 +79,7 @@ class MicroBatch:
 
     def _try_pass(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape) -> bool:
         columns = accelerator.unwrap_model(model).parts_of_row * shape.context
-        tokens = torch.zeros(self.rows, columns, dtype=torch.int64, device=accelerator.device)
+        tokens = torch.zeros(self.rows * self._texts_of_row, columns, dtype=torch.int64, device=accelerator.device)
         segments = torch.zeros_like(tokens) if self._document_mask else None
         try:
             with accelerator.no_sync(model):

@@ -44,11 +44,12 @@ from model.checkpoints.checkpointing import (
 )
 from model.checkpoints.progress import Progress
 from model.checkpoints.writer import CheckpointWriter
-from model.data.packed_sequences import Batch, PackedSequences
+from model.data.packed_sequences import Batch, Batches
 from model.data.token_cache import TokenCache
 from model.metrics.run_log import RunLog, SilentLog
 from model.metrics.step_speed import StepSpeed
 from model.objectives.held_out import HeldOut, held_out_documents, score_shared
+from model.objectives.loss import LIKELIHOOD, Loss
 from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, Objective
 from model.training.early_stopping import EarlyStopping
 from model.training.loss_spikes import IN_A_ROW, REWINDS, LossSpikes
@@ -73,7 +74,7 @@ class Run:
     loop: LoopConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
-    data: PackedSequences
+    data: Batches
     data_digest: str
     """Equal digests mean equal batches."""
     initialise: Callable[[nn.Module], object]
@@ -86,6 +87,10 @@ class Run:
     """Which model is built, and how held-out documents are scored; `data` has its batches."""
     data_facts: dict[str, int] = field(default_factory=dict)
     """Counts to log once, such as how many conversations were cut or left out."""
+    loss: Loss = LIKELIHOOD
+    """What a step makes smaller."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Further settings that decide the result, by their names in the config."""
 
 
 def start_accelerator(loop: LoopConfig) -> Accelerator:
@@ -132,7 +137,7 @@ def decisive_settings(run: Run) -> dict[str, Any]:
         for name, value in config_as_json(config).items()
         if section != "loop" or name not in PACE_FIELDS | RESUME_FIELDS
     }
-    return settings | {OBJECTIVE_SETTING: run.objective.name, "the digest of the data": run.data_digest}
+    return settings | run.settings | {OBJECTIVE_SETTING: run.objective.name, "the digest of the data": run.data_digest}
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ class _StepOutcome:
 
     loss: float
     """Nats per predicted token."""
+    metrics: dict[str, float]
+    """What the loss measures beside itself, in the mean."""
     norm: float
     """Norm of the gradient before clipping."""
     fault: str | None
@@ -173,7 +180,7 @@ class _Trainer:
         self._seconds_before = progress.early_stopping.seconds
         self._end = EarlyStopping(run.loop, progress.early_stopping)
         self._out_of_time = self._end.out_of_time(self._seconds_before)
-        self._micro_batch = MicroBatch(run.loop, accelerator.num_processes)
+        self._micro_batch = MicroBatch(run.loop, accelerator.num_processes, run.loss.texts_of_row)
         self._has_optimizer_state = checkpoint is not None
         self._checkpoint_due, self._saved_at = False, time.perf_counter()
         self._reader = ThreadPoolExecutor(max_workers=1)
@@ -243,15 +250,16 @@ class _Trainer:
 
     def _optimizer_step(self, batch: Batch, factor: float, stop: StopSignal) -> _StepOutcome:
         accelerator = self._accelerator
-        total = self._gradient(batch)
+        sums = self._gradient(batch)
         norm = clip_gradient(accelerator, self._model, self._run.optimizer.gradient_clip or math.inf)
         # Clocks differ between processes: the main one's counts.
         late = accelerator.is_main_process and self._end.out_of_time(self._trained_seconds())
         due = accelerator.is_main_process and self._checkpoint_is_old()
-        flags = torch.tensor([float(stop.raised), float(late), float(due)], device=total.device)
-        shared = torch.cat([total.reshape(1), norm.reshape(1) / accelerator.num_processes, flags])
-        summed, norm_value, stopping, out_of_time, due_by_time = accelerator.reduce(shared).tolist()
-        loss = summed / max(1, batch.targets_in_step)
+        flags = torch.tensor([float(stop.raised), float(late), float(due)], device=sums.device)
+        shared = torch.cat([norm.reshape(1) / accelerator.num_processes, flags, sums])
+        norm_value, stopping, out_of_time, due_by_time, *summed = accelerator.reduce(shared).tolist()
+        loss, *means = (value / max(1, batch.targets_in_step) for value in summed)
+        metrics = dict(zip(self._run.loss.metrics, means, strict=True))
         fault = self._loss_spikes.check(loss, norm_value)
         if fault is None:
             set_learning_rates(self._optimizers, factor)
@@ -260,21 +268,21 @@ class _Trainer:
             self._has_optimizer_state = True
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return _StepOutcome(loss, norm_value, fault, stopping > 0, out_of_time > 0, due_by_time > 0)
+        return _StepOutcome(loss, metrics, norm_value, fault, stopping > 0, out_of_time > 0, due_by_time > 0)
 
     def _gradient(self, batch: Batch) -> Tensor:
-        """Leave the step's gradient in the parameters; return this process's summed loss, in nats."""
+        """Leave the step's gradient in the parameters; return this process's sums of the loss and its metrics."""
         accelerator, passes = self._accelerator, self._micro_batch.passes
-        total = torch.zeros((), device=accelerator.device)
+        total = torch.zeros(1 + len(self._run.loss.metrics), device=accelerator.device)
         # DDP averages over processes; the loss is divided by the tokens of all of them.
         scale = accelerator.num_processes / max(1, batch.targets_in_step)
         for number in range(passes):
             tensors = self._micro_batch.cut(batch, number)
             moved = [None if tensor is None else _moved(tensor, accelerator.device) for tensor in tensors]
             with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
-                loss = self._model(*moved)
-                (loss * scale).backward()
-            total += loss.detach()
+                sums = self._run.loss.sums(self._model, *moved)
+                (sums[0] * scale).backward()
+            total += sums.detach()
         return total
 
     def _log_step(self, outcome: _StepOutcome, factor: float) -> None:
@@ -282,7 +290,8 @@ class _Trainer:
         if outcome.fault is not None:
             self._log.write("skipped", self._step, loss=str(loss), grad_norm=str(norm), reason=outcome.fault)
         elif self._step % self._run.loop.log_every == 0 or self._step == self._run.loop.steps:
-            self._log.write_step(self._step, self._tokens, loss, self._run.optimizer.matrix_lr * factor, norm)
+            lr = self._run.optimizer.matrix_lr * factor
+            self._log.write_step(self._step, self._tokens, loss, lr, norm, outcome.metrics)
 
     def _rewind(self, outcome: _StepOutcome) -> None:
         """Go back to the newest checkpoint saved between good steps, and skip all batches seen since."""

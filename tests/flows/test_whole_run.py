@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from flows.stages.registry import STAGES
-from flows.store.exported_model import exporting_run
 from flows.stages.search_index import search_index
+from flows.store.exported_model import exporting_run
 from flows.store.span_index import span_index
 from model.data.chat_format import load_chat_format
 from model.span_index.search import SpanIndex
@@ -158,5 +158,7 @@ def test_a_document_is_found_by_its_words(finished_store: Path, stages: dict[str
     document = rows(stages, "corpus")[0]
     found = index.search(document["text"][:200], 3)
     assert document["id"] in [passage.document for passage in found]
-    assert all(passage.text.split(". ")[0] in document["text"] for passage in found if passage.document == document["id"])
+    assert all(
+        passage.text.split(". ")[0] in document["text"] for passage in found if passage.document == document["id"]
+    )
     assert search_index(store, finished_store, corpus, told.append) and len(told) == 1, "built once"

@@ -24,7 +24,7 @@ def read_model_card(store: Store, record: RunRecord) -> dict[str, Any] | Missing
         "shape": {name.replace("_", " "): _size(value) for name, value in shape.items() if value is not None},
         "languages": ", ".join(filtering["languages"]) or "all",
         "profiles": ", ".join(filtering["profiles"]) or "none",
-        "is_finetuned": stage == "sft",
+        "is_finetuned": stage != "pretrain",
     }
 
 

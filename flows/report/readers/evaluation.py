@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
-from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary
+from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary, training_stages
 from model.base.json_lines import logged_objects
 from model.evaluation.results import Reply, TextSample, Validation
 from tasks.dataset.store import Store
@@ -57,7 +57,7 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
     if not result:
         return Missing("The model has not been evaluated.")
     validation, questions = result.get("validation"), result.get("questions") or {}
-    finetuned = evaluated_stage(record) == "sft"
+    finetuned = evaluated_stage(record) != "pretrain"
     return Evaluation(
         parameters=result.get("parameters"),
         validation=Validation(**validation) if validation else None,
@@ -70,7 +70,7 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
 
 def evaluated_stage(record: RunRecord) -> str:
     """Return the stage whose model is evaluated and exported."""
-    return "sft" if "sft" in record.stages else "pretrain"
+    return training_stages(record)[-1]
 
 
 def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:

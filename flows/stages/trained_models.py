@@ -1,0 +1,21 @@
+"""The stages that train a model one after the other: each starts from the model of the newest one before it.
+
+Notable: to add one, put its name, which is its recipe section's too, in its place in `TRAINING`.
+"""
+
+from functools import partial
+from typing import Any
+
+from tasks.dataset.stage import Upstream
+
+TRAINING = ("pretrain", "sft")
+
+
+def newest_model(stage: str) -> tuple[Upstream, ...]:
+    """Return what `stage` builds on to get a model: the last training before it that the recipe asks for."""
+    before = TRAINING[: TRAINING.index(stage)] if stage in TRAINING else TRAINING
+    return tuple(Upstream(name, when=partial(_is_last, name, before)) for name in before)
+
+
+def _is_last(name: str, stages: tuple[str, ...], recipe: Any) -> bool:
+    return name == next((one for one in reversed(stages) if getattr(recipe, one) is not None), None)

@@ -24,7 +24,8 @@ class AssistantConfig(Config):
     limits: str = Field(default="I can be wrong, so please check what I say.", min_length=1, max_length=400)
     """What it says about its mistakes."""
     tools: tuple[ToolName, ...] = ()
-    """Tools whose use it is taught: `calculator`, and `search` over the run's own corpus. They need `tokenizer.tools`."""
+    """Tools whose use it is taught: `calculator`, and `search` over the run's own corpus. The tokenizer gets tokens for
+    them, and the evaluation asks with them."""
     examples: int = Field(default=200, ge=0, le=100_000)
     """Conversations for each tool, and for system prompts."""
     seed: int = Field(default=1, ge=0, lt=1 << 64)

@@ -61,7 +61,7 @@ def test_a_question_may_have_a_system_prompt_and_tools(tmp_path: Path) -> None:
     assert scene.role == "system" and scene.content.startswith("Be short.\n\n") and "calculator" in scene.content
     assert plain.messages([CALCULATOR.definition]) == [asked]
     path.write_text('{"id": 1, "question": "?", "answer": 4, "group": "g", "tools": "calculator"}\n')
-    with pytest.raises(BadInput, match="line 1: .*tools true or false"):
+    with pytest.raises(BadInput, match=r"line 1: .*tools true or false"):
         read_questions(path)
 
 

@@ -4,7 +4,8 @@ Notable:
 - The parameter becomes a `Recipe` where the flow starts, so every check of a recipe is made before any work.
 - Its JSON schema has two halves. What a form draws is a text field or an object as JSON, not a label for each of two
   hundred fields. What the server checks, under `if` and `then`, which forms do not draw, is every field of the recipe.
-- The server stores the parameter before a flow sees it, so passwords in addresses are refused by the schema already.
+- The server stores the parameter before a flow sees it, so passwords in addresses are refused by the schema already,
+  in whatever field.
 """
 
 import functools
@@ -31,6 +32,8 @@ _CHECKS = {
     *("properties", "patternProperties", "additionalProperties", "propertyNames"),
 }
 """Keywords of JSON schema that say what a value may be, but for `required`."""
+_DEEPEST = 5
+"""Levels at which secrets are looked for: `{"set": {"mixture": {"others": {NAME: {"store": ...}}}}}` has five."""
 _WORDS = (
     "A shipped recipe's name ({names}), the path on the worker or the URL of a YAML file, a whole recipe as an object,"
     ' or changes to one: {{"recipe": "first-crawl", "set": {{"source": {{"warcs": 2}}}}}}.'
@@ -86,6 +89,7 @@ class _ForFormAndServer:
             "if": {"type": "string"},
             "then": {"pattern": _name_pattern()},
             "else": {
+                **_no_secrets(_DEEPEST),
                 "if": {"anyOf": [{"required": [name]} for name in sorted(_CHANGES)]},
                 "then": {
                     "type": "object",
@@ -112,7 +116,15 @@ def _name_pattern() -> str:
 def _partial_schema() -> JsonSchemaValue:
     """Return the recipe's schema with no field required, `section.field` as a name too, and no words."""
     whole = Recipe.model_json_schema()
-    return {**_without_required(whole, whole["$defs"]), "patternProperties": {r"^\w+\.": NO_SECRET}}
+    return {**_without_required(whole, whole["$defs"]), "patternProperties": {r"^\w+\.": {}}}
+
+
+def _no_secrets(depth: int) -> JsonSchemaValue:
+    """Return a schema that lets any value pass but one with a secret in an address, `depth` levels down."""
+    if not depth:
+        return dict(NO_SECRET)
+    deeper = _no_secrets(depth - 1)
+    return {**NO_SECRET, "additionalProperties": deeper, "items": deeper}
 
 
 def _without_required(schema: Mapping[str, Any], models: Mapping[str, Any]) -> JsonSchemaValue:

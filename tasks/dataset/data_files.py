@@ -14,10 +14,8 @@ from typing import Annotated
 
 import fsspec
 import xxhash
-from pydantic import Field
 
 from tasks.addresses.https_files import read_https
-from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.errors import UsageError
 from tasks.dataset.marked_fields import M, with_marked_replaced
 from tasks.dataset.store import Store
@@ -33,7 +31,7 @@ class NamesFile:
     """Marks a field whose value names a file."""
 
 
-DataFile = Annotated[str, Field(json_schema_extra=NO_SECRET), NamesFile()]
+DataFile = Annotated[str, NamesFile()]
 """A file's path, a URL of https, s3 or gs, or `builtin:NAME` for one that comes with Sluice."""
 
 

@@ -19,7 +19,6 @@ from typing import Annotated, Literal, Protocol, Self
 import xxhash
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.base.messages import first_words, is_markup
@@ -69,7 +68,7 @@ Warcs = int | str | tuple[int, ...] | WarcSample | None
 class SourceConfig(Config):
     """Where pages come from."""
 
-    base: str = Field(default=OFFICIAL_BASE, min_length=1, json_schema_extra=NO_SECRET)
+    base: str = Field(default=OFFICIAL_BASE, min_length=1)
     """A crawl in Common Crawl's layout (https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder), or a
     file, a folder or a glob of WARC, WET, JSON lines or Parquet files."""
     kind: SourceKind | None = None

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from tasks.addresses.secrets_in_addresses import NO_SECRET
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.hashing import UInt64s, hash_strings, mix64
@@ -49,7 +48,7 @@ class Share(Config):
 class OtherCorpus(Share):
     """A corpus that another run has finished, here or in another store."""
 
-    store: Annotated[str, Field(json_schema_extra=NO_SECRET)] | None = None
+    store: str | None = None
     """Folder or URL of its store; this run's own unless given."""
     crawl: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+$")
     """The crawl it was made of: the newest finished corpus of that crawl in the store."""

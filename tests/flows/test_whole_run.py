@@ -17,7 +17,7 @@ from flows.store.exported_model import exporting_run
 from flows.store.span_index import span_index
 from model.data.chat_format import load_chat_format
 from model.span_index.search import SpanIndex
-from model.tools.search import SearchIndex
+from model.tools.search import SearchIndex, passages
 from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import Sluice, dataset_bytes, stage_statuses
@@ -155,10 +155,10 @@ def test_a_document_is_found_by_its_words(finished_store: Path, stages: dict[str
     store, told = Store(str(finished_store)), list[str]()
     corpus = exporting_run(store)[0].stages["corpus"].plan.fingerprint
     index = SearchIndex(search_index(store, finished_store, corpus, told.append))
-    document = rows(stages, "corpus")[0]
-    found = index.search(document["text"][:200], 3)
-    assert document["id"] in [passage.document for passage in found]
-    assert all(
-        passage.text.split(". ")[0] in document["text"] for passage in found if passage.document == document["id"]
-    )
+    texts = {row["id"]: row["text"] for row in rows(stages, "corpus")}
+    document, text = next(iter(texts.items()))
+    passage = next(passages(document, "", text)).text
+    found = index.search(passage, 3)
+    assert passage in [one.text for one in found]
+    assert all(one.document in texts for one in found)
     assert search_index(store, finished_store, corpus, told.append) and len(told) == 1, "built once"

@@ -181,7 +181,7 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
     """Return the local paths of the conversations and the questions that the recipe names."""
-    made_by_the_web = {"conversations": TRAIN_FILE, "questions": QUESTIONS_FILE}
+    made_by_the_web = {"conversations": TRAIN_FILE, "prompts": TRAIN_FILE, "questions": QUESTIONS_FILE}
     files: dict[str, Path] = {}
     for where, name in chat_files(recipe).items():
         kind = where.rpartition(".")[2]

@@ -19,7 +19,11 @@ from tasks.dataset.marked_fields import Replace, marked_fields
 from tasks.fetch.source_files import is_glob
 from tasks.own_code.named_code import NamesCode
 
-MADE_BY_THE_RUN = {"sft.conversations": ("synthetic_web", "starter"), "evaluate.questions": ("synthetic_web",)}
+MADE_BY_THE_RUN = {
+    "sft.conversations": ("synthetic_web", "starter"),
+    "rl.prompts": ("synthetic_web",),
+    "evaluate.questions": ("synthetic_web",),
+}
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
 _MODEL_OF_STORE = re.compile(r"models/[A-Za-z0-9_.-]+")
@@ -36,6 +40,7 @@ def chat_files(recipe: Recipe) -> dict[str, str]:
     """Return what the fields of `MADE_BY_THE_RUN` say, for those that the recipe has."""
     said = {
         "sft.conversations": recipe.sft.conversations if recipe.sft else None,
+        "rl.prompts": recipe.rl.prompts if recipe.rl else None,
         "evaluate.questions": recipe.evaluate.questions if recipe.pretrain else None,
     }
     return {field: name for field, name in said.items() if name is not None}

@@ -17,6 +17,7 @@ from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
+from model.reinforcement.config import RlSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
@@ -27,7 +28,7 @@ from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
-from tasks.own_code.named_code import OwnCode
+from tasks.own_code.named_code import OwnCode, code_name
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
@@ -105,6 +106,10 @@ class Recipe(Config):
     other words are asked in the evaluation. Without it only what `sft.conversations` holds is learnt."""
     sft: SftSection | None = None
     """Finetuning; without it the base model is evaluated and exported."""
+    rl: RlSection | None = None
+    """Reinforcement learning of the newest model before it; without it there is none."""
+    own_rewards: tuple[OwnCode, ...] = ()
+    """Reward functions of your own, which `rl.rewards` may name: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     evaluate: EvaluateSection = EvaluateSection()
     """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
@@ -181,8 +186,11 @@ class Recipe(Config):
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
             self._objective_agrees(self.pretrain)
-        elif self.sft:
-            raise ValueError("sft needs a pretrain section: there is no model to finetune")
+        elif self.sft or self.rl:
+            name = "sft" if self.sft else "rl"
+            raise ValueError(f"{name} needs a pretrain section: there is no model to finetune")
+        if self.rl:
+            self._rewards_are_known(self.rl)
         if self.assistant and not self.sft:
             raise ValueError("assistant needs a sft section: its conversations are learnt in finetuning")
         if self.assistant and self.assistant.tools and not (self.tokenizer and self.tokenizer.tools):
@@ -195,7 +203,8 @@ class Recipe(Config):
             self._mixture_agrees(self.mixture)
         if self.synthetic_web and self.source.select:
             raise ValueError("source.select needs a columnar index: the synthetic web has none")
-        if not self.synthetic_web and "synthetic_web" in (self.evaluate.questions, self.sft and self.sft.conversations):
+        chat = (self.evaluate.questions, self.sft and self.sft.conversations, self.rl and self.rl.prompts)
+        if not self.synthetic_web and "synthetic_web" in chat:
             raise ValueError("`synthetic_web` chat data needs a synthetic_web section")
         return self
 
@@ -207,11 +216,19 @@ class Recipe(Config):
                 f"pretrain.objective {pretrain.objective} needs {reserved} ids beside the tokenizer's, and "
                 f"pretrain.shape.vocab_size is {pretrain.shape.vocab_size}; leave it out and it follows"
             )
-        if pretrain.objective != "causal" and (self.sft or self.evaluate.questions):
+        if pretrain.objective != "causal" and (self.sft or self.rl or self.evaluate.questions):
             raise ValueError(
                 f"a model of pretrain.objective {pretrain.objective} cannot be finetuned to chat or asked questions; "
                 "leave sft and evaluate.questions out, or set pretrain.objective to causal"
             )
+
+    def _rewards_are_known(self, rl: RlSection) -> None:
+        from model.reinforcement.rewards import REWARDS  # tokenizers too, which few recipes need
+
+        known = [*REWARDS, *map(code_name, self.own_rewards)]
+        for name in rl.rewards:
+            if name not in known:
+                raise ValueError(f"rl.rewards: there is no reward {name!r}; there are: {', '.join(known)}")
 
     def _mixture_agrees(self, mixture: MixtureConfig) -> None:
         if unknown := sorted(mixture.by_quality.keys() - self.classifiers.keys()):

@@ -22,7 +22,7 @@ from tasks.own_code.named_code import load, pinned
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
     """Return the plan of every stage that `recipe` asks for, in order; `crawl` is what `source.crawl` resolved to.
 
-    `chat_digests`: digests of the files `conversations` and `questions`, where the recipe has them.
+    `chat_digests`: digests of the files `conversations`, `prompts` and `questions`, where the recipe has them.
     """
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}
@@ -61,5 +61,7 @@ def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Re
     update: dict[str, Any] = {"source": recipe.source.model_copy(update={"crawl": crawl})}
     if recipe.sft:
         update["sft"] = dataclasses.replace(recipe.sft, conversations=chat_digests.get("conversations", ""))
+    if recipe.rl:
+        update["rl"] = dataclasses.replace(recipe.rl, prompts=chat_digests.get("prompts", ""))
     update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"))
     return recipe.model_copy(update=update)

@@ -132,15 +132,16 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
     """Return what a training came to, from its metrics log."""
     log = context.model_folder(context.plan.name) / "metrics.jsonl"
     events = list(logged_objects(log.read_text(encoding="utf-8")))
-    of = {
-        kind: [event for event in events if event.get("event") == kind] for kind in ("step", "eval", "skipped", "done")
-    }
+    kinds = ("step", "eval", "held_out", "skipped", "done")
+    of = {kind: [event for event in events if event.get("event") == kind] for kind in kinds}
     end = of["done"][-1]
     found = {"model": context.model_path(context.plan.name), "steps": end["step"], "tokens": end["tokens"]}
     if of["step"]:
         found["last_loss"] = of["step"][-1]["loss"]
     if of["eval"]:
         found |= {"held_out_loss": of["eval"][-1]["loss"], "bits_per_byte": of["eval"][-1].get("bits_per_byte")}
+    if of["held_out"]:
+        found["held_out_reward"] = of["held_out"][-1].get("reward")
     if of["skipped"]:
         found["skipped_steps"] = len(of["skipped"])
     if "reason" in end:

@@ -21,7 +21,7 @@ from tasks.dataset.store import Store
 
 _T = TypeVar("_T")
 
-TRAINING_NAMES = {"pretrain": "pretraining", "sft": "finetuning"}
+TRAINING_NAMES = {"pretrain": "pretraining", "sft": "finetuning", "rl": "reinforcement learning"}
 """What a training stage is called in text."""
 NAMED_DIGITS = 8
 """Digits of a stage's fingerprint in the names of the folders that its program writes."""

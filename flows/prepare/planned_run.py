@@ -11,6 +11,7 @@ from pathlib import Path
 
 import xxhash
 
+from flows.prepare.assistant_chat import with_assistant
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.init_model import pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
@@ -147,7 +148,8 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
     source = source.model_copy(update={"kind": kind_of(source)})
     source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
-    chat = _chat_files(recipe, store, settings)
+    folder = working_folder(store, settings.scratch) / "chat"
+    chat = with_assistant(recipe, _chat_files(recipe, store, settings), folder / recipe.name)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     tasks = _evaluation_tasks(recipe)
     chat |= {name: path for name, (path, _) in tasks.items()}

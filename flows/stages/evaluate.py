@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage
+from flows.stages.search_index import search_index
 from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
@@ -24,6 +25,9 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "tokenizer": context.tokenizer_file(),
         "base": str(context.model_folder("pretrain")),
     }
+    if "search" in config["tools"]:
+        index = search_index(context.store, context.folder, context.plans["corpus"].fingerprint, print)
+        config["tools"] = [f"search={index}" if tool == "search" else tool for tool in config["tools"]]
     if "questions" in context.chat:
         config |= {
             "questions": str(context.chat["questions"]),

@@ -252,8 +252,12 @@ class EvaluateSection:
     """Evaluation of the finished model."""
 
     questions: str | None = None
-    """Path of a JSONL file of questions with their answers (id, question, answer, group); in a recipe also
-    `synthetic_web`, the questions that go with the synthetic web. Without it no questions are asked."""
+    """Path of a JSONL file of questions with their answers (id, question, answer, group; `system`, a system prompt, and
+    `tools`, true where the model may call them, are optional); in a recipe also `synthetic_web`, the questions that go
+    with the synthetic web. Without it no questions are asked."""
+    tools: tuple[str, ...] = ()
+    """Tools that the model may call where a question says so: `calculator`, `search=FOLDER` with the folder of an
+    index, or MODULE:NAME for one of your own; in a recipe also `search`, over the run's own corpus."""
     validation_documents: int = 0
     """Held-out documents to score, the first ones in the dataset; 0 takes all."""
     max_new_tokens: int = 48

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import JsonOption, StoreOption, open_store, print_json, print_text
+from flows.cli.terminal import JsonOption, StoreOption, messages, open_store, print_json, print_text
 from flows.cli.terminal import output as terminal
 from flows.launch.packages import require_packages
 from model.base.config import GgufPrecision
@@ -31,6 +31,10 @@ def chat(
     message: Annotated[str | None, typer.Argument(help="One message to answer; without it, a conversation.")] = None,
     store: StoreOption = "./store",
     system: Annotated[str | None, typer.Option(help="What the model should know or be.")] = None,
+    tool: Annotated[
+        list[str] | None,
+        typer.Option(help="A tool that the model may call: calculator, search (its corpus), or MODULE:NAME."),
+    ] = None,
     temperature: TemperatureOption = 0.0,
     top_k: TopKOption = 0,
     top_p: TopPOption = 1.0,
@@ -43,7 +47,8 @@ def chat(
     sampling = _sampling(temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
     said = {"message": message, "system": system}
     given = [f"--{name}={value}" for name, value in said.items() if value is not None]
-    _run_model_program("model.chat", store, [*sampling, *given])
+    tools = [f"--tool={name}" for name in _tools_of(store, tool or [])]
+    _run_model_program("model.chat", store, [*sampling, *given, *tools])
 
 
 @verbs.command()
@@ -147,6 +152,22 @@ def export(
             if code := run_on_model("model.gguf_export", folder, options):
                 sys.exit(code)
     print_text(str(destination))
+
+
+def _tools_of(store: str, names: list[str]) -> list[str]:
+    """Return the names of tools with the index of the newest model's corpus for `search`."""
+    if "search" not in names:
+        return names
+    from flows.stages.search_index import search_index
+    from flows.store.exported_model import exporting_run
+    from flows.store.working_folder import working_folder
+
+    require_packages("bm25s")
+    place = open_store(store)
+    run = exporting_run(place)[0]
+    corpus = run.stages["corpus"].plan.fingerprint
+    index = search_index(place, working_folder(place, run.scratch), corpus, lambda text: messages.print(text))
+    return [f"search={index}" if name == "search" else name for name in names]
 
 
 def _run_model_program(module: str, store: str, arguments: list[str]) -> None:

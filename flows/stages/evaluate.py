@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from flows.stages.contaminated_items import contaminated_items
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.search_index import search_index
 from flows.stages.trained_models import newest_model
-from flows.store.contaminated_items import contaminated_items
 from tasks.dataset.stage import Upstream
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from flows.prepare.contamination_items import pin_contamination
 from flows.recipe.recipe import Recipe
-from flows.store.contaminated_items import contaminated_items
+from flows.stages.contaminated_items import contaminated_items
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
 from tests.flows.report_stores import RECIPE, crawl

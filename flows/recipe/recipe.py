@@ -21,6 +21,7 @@ from model.reinforcement.config import RlSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
+from tasks.conversations.config import AssistantConfig
 from tasks.corpus.harm import HarmConfig
 from tasks.dedup.edges import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
@@ -100,6 +101,9 @@ class Recipe(Config):
     """Stages of your own, which the run builds with the data: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     pretrain: Annotated[PretrainSection, _SizesFollow()] | None = None
     """Pretraining; without it the run ends with packed tokens."""
+    assistant: AssistantConfig | None = None
+    """Who the assistant is and what tools it has: conversations made from it are learnt in finetuning, and questions in
+    other words are asked in the evaluation. Without it only what `sft.conversations` holds is learnt."""
     sft: SftSection | None = None
     """Finetuning; without it the base model is evaluated and exported."""
     rl: RlSection | None = None
@@ -144,6 +148,19 @@ class Recipe(Config):
         is_markdown = _given(values, "extract", "format", ExtractionConfig()) == "markdown"
         return values | {"filter": filtering | {"profiles": ["structured"]}} if is_markdown else values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tools_follow_the_assistant(cls, values: Any) -> Any:
+        """Give the tokenizer tokens for the assistant's tools, and the evaluation the tools, unless the recipe does."""
+        assistant = values.get("assistant") if isinstance(values, dict) else None
+        tools = assistant.get("tools") if isinstance(assistant, dict) else None
+        if not tools:
+            return values
+        tokenizer, evaluate = values.get("tokenizer", {}), values.get("evaluate", {})
+        if isinstance(tokenizer, dict):
+            values = values | {"tokenizer": {"tools": True} | tokenizer}
+        return values | {"evaluate": {"tools": tools} | evaluate} if isinstance(evaluate, dict) else values
+
     @model_validator(mode="after")
     def _addresses_are_plain(self) -> Self:
         for field, value in _texts("", self.model_dump(mode="json")):
@@ -174,6 +191,10 @@ class Recipe(Config):
             raise ValueError(f"{name} needs a pretrain section: there is no model to finetune")
         if self.rl:
             self._rewards_are_known(self.rl)
+        if self.assistant and not self.sft:
+            raise ValueError("assistant needs a sft section: its conversations are learnt in finetuning")
+        if self.assistant and self.assistant.tools and not (self.tokenizer and self.tokenizer.tools):
+            raise ValueError("assistant.tools needs tokenizer.tools to be true: a model calls them by tokens")
         if self.source.select and not self.source.select.may_be_in(self.filter.languages):
             raise ValueError(
                 "source.select.languages and filter.languages have no language in common, so nothing would be kept"

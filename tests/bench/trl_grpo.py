@@ -26,7 +26,7 @@ def main() -> None:
     def brevity(completion_ids: list[list[int]], **rest: Any) -> list[float]:
         return [1.0 - len(ids) / said["limit"] for ids in completion_ids]
 
-    def replies(prompts: list[Any], trainer: GRPOTrainer) -> dict[str, list[Any]]:
+    def replies(prompts: list[Any], trainer: GRPOTrainer) -> dict[str, Any]:
         chosen = [next(given) for _ in prompts]
         return {
             "prompt_ids": [one[0] for one in chosen],

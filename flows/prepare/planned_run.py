@@ -13,7 +13,7 @@ import xxhash
 
 from flows.prepare.assistant_chat import with_assistant
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
-from flows.prepare.init_model import pin_init
+from flows.prepare.init_model import pin_generator, pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
 from flows.recipe.own_code import pin_own_code
@@ -150,7 +150,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     chat = with_assistant(recipe, _chat_files(recipe, store, settings), folder / recipe.name)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
-    pinned = pin_init(pinned, store)
+    pinned = pin_generator(pin_init(pinned, store), store)
     _check_tokenizer(pinned, store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)

@@ -40,7 +40,7 @@ def decisions(store: Path, stages: dict[str, dict[str, Any]], name: str) -> list
 
 
 def test_every_stage_of_the_recipe_is_done(stages: dict[str, dict[str, Any]]) -> None:
-    left_out = {"selection", "wanted", "classifiers", "scores", "thresholds", "compression", "ladder"}
+    left_out = {"selection", "wanted", "classifiers", "scores", "thresholds", "compression", "ladder", "rl"}
     assert list(stages) == [name for name in STAGES if name not in left_out]
     assert {stage["state"] for stage in stages.values()} == {"done"}
     assert stages["fetch"]["parts_done"] == stages["corpus"]["parts_done"] == stages["corpus"]["parts_expected"] == 3
@@ -85,6 +85,10 @@ def test_the_losses_fall_and_the_held_out_text_is_scored(
     evaluation = json.loads(rows(stages, "evaluate")[0]["summary"])
     assert evaluation["validation"]["bits_per_byte"] > 0 and evaluation["validation"]["unigram_bits_per_byte"] > 0
     assert evaluation["questions"]["held_out"]["n"] == 6
+    assert [(task["task"], task["shots"]) for task in evaluation["tasks"]] == [
+        *(("completion", 0), ("completion", 1), ("writing", 0), ("writing", 1))
+    ]
+    assert len(list(finished_store.glob("models/*/evaluation-*/items.parquet"))) == 1
 
 
 def test_transformers_loads_the_export_and_agrees(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:

@@ -53,7 +53,7 @@ class RequestsConfig(Config):
     price_per_million_prompt_tokens: float = Field(default=0.0, ge=0)
     """For the dry run, in any currency."""
     price_per_million_reply_tokens: float = Field(default=0.0, ge=0)
-    """Likewise."""
+    """For the dry run, in the same currency."""
 
 
 class OutputConfig(Config):

@@ -54,7 +54,8 @@ def _formats(section: RephraseConfig, number: int) -> tuple[Format, ...]:
 def _written(document: dict[str, Any], text: str, name: Format) -> dict[str, Any]:
     """Return a document's row with another text."""
     own = {column: value for column, value in document.items() if column not in ("id", "extraction_score")}
-    return own | {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode()), "format": name}
+    own |= {"source_text_hash": document["text_hash"], "format": name}
+    return own | {"text": text, "text_hash": xxhash.xxh3_128_hexdigest(text.encode())}
 
 
 STAGE = Stage(

@@ -20,7 +20,8 @@ PROVENANCE = [
     pa.field("prompt_version", pa.string()),  # what was asked: names with digests (`prompts.prompt_version`)
     pa.field("seed", pa.int64()),
 ]
-REPHRASED = pa.schema([*DOCUMENTS, pa.field("format", pa.string()), *PROVENANCE])
+_SOURCE_HASH = pa.field("source_text_hash", pa.string())  # text_hash of the document
+REPHRASED = pa.schema([*DOCUMENTS, pa.field("format", pa.string()), _SOURCE_HASH, *PROVENANCE])
 CONVERSATIONS = pa.schema(
     [
         pa.field("id", pa.string()),

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from tasks.base.fingerprint import digest
-from tasks.dataset.manifest import decisions_folder, part_name, part_path, write_manifest
-from tasks.dataset.parts import PartFooter, PartWriter
+from tasks.dataset.manifest import decisions_folder, part_path, write_manifest
+from tasks.dataset.parts import PartFooter, PartWriter, part_name
 from tasks.dataset.schemas import DOCUMENTS
 from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store

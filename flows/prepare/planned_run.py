@@ -25,6 +25,8 @@ from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.registry import STAGES
 from flows.store.run_record import newest_run_of, newest_runs
 from flows.store.working_folder import synthetic_web_folder, working_folder
+from model.base.errors import BadInput
+from model.evaluation.tasks.task import load_task, task_path
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files, read_data_file
@@ -54,7 +56,7 @@ class PlannedRun:
     """The source as resolved: the crawl's name, and the synthetic web's folder as base where there is one."""
     plans: dict[str, StagePlan]
     chat: dict[str, Path]
-    """Local files of the conversations and the questions, where the recipe has them."""
+    """Local files of the conversations, the questions and the evaluation tasks, where the recipe has them."""
     logger: Logger
     manifests: dict[str, Manifest] = field(default_factory=dict, kw_only=True)
     """Finished datasets by stage, filled as the run goes."""
@@ -149,6 +151,9 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     folder = working_folder(store, settings.scratch) / "chat"
     chat = with_assistant(recipe, _chat_files(recipe, store, settings), folder / recipe.name)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
+    tasks = _evaluation_tasks(recipe)
+    chat |= {name: path for name, (path, _) in tasks.items()}
+    digests |= {name: digest for name, (_, digest) in tasks.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
     pinned = pin_init(pinned, store)
     _check_tokenizer(pinned, store)
@@ -177,6 +182,15 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
     if before and before.crawl != crawl:
         logger.warning("latest is %s now; the newest run of %s was on %s", crawl, recipe.name, before.crawl)
     return crawl
+
+
+def _evaluation_tasks(recipe: Recipe) -> dict[str, tuple[Path, str]]:
+    """Return the path and the digest of each evaluation task, by its place; `UsageError` for one that is wrong."""
+    try:
+        paths = [task_path(name) for name in (recipe.evaluate.tasks if recipe.pretrain else ())]
+        return {f"tasks.{place}": (path.resolve(), load_task(path).digest) for place, path in enumerate(paths)}
+    except BadInput as error:
+        raise UsageError(f"evaluate.tasks: {error}") from error
 
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:

@@ -26,6 +26,8 @@ MADE_BY_THE_RUN = {
 }
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
+_TASKS = re.compile(r"evaluate\.tasks\.\d+")
+_TASK_ENDINGS = (".yaml", ".yml")
 _MODEL_OF_STORE = re.compile(r"models/[A-Za-z0-9_.-]+")
 
 
@@ -112,6 +114,8 @@ def _of_this_machine(replace: Replace) -> _Ways:
 def _is_local(field: str, value: str) -> bool:
     if field == "pretrain.init" and is_model_of_store(value):
         return False
+    if _TASKS.fullmatch(field):
+        return value.endswith(_TASK_ENDINGS)
     return value not in MADE_BY_THE_RUN.get(field, ()) and is_local(value)
 
 
@@ -122,7 +126,7 @@ def _is_code_path(value: str) -> bool:
 def _replaced(value: Any, annotation: Any, field: str, replace: Replace | None, ways: _Ways) -> Any:
     """Return plain values of a type with `replace(field, value)` for every path and all code, at any depth."""
     if isinstance(value, str):
-        if field in MADE_BY_THE_RUN or _FOLDERS.fullmatch(field):
+        if field in MADE_BY_THE_RUN or _FOLDERS.fullmatch(field) or _TASKS.fullmatch(field):
             replace = ways.path
         return replace(field, value) if replace else value
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""evaluate: the finished model's bits per byte on held-out documents, and its answers to questions."""
+"""evaluate: the finished model's bits per byte on held-out documents, its answers to questions, evaluation tasks."""
 
 import json
 from pathlib import Path
@@ -33,12 +33,14 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
             "questions": str(context.chat["questions"]),
             "replies": str(folder / "replies.jsonl"),
         }
+    if tasks := [str(path) for name, path in context.chat.items() if name.startswith("tasks.")]:
+        config |= {"tasks": tasks, "items": str(folder / "items.parquet")}
     return config
 
 
 STAGE = ProgramStage(
     name="evaluate",
-    version=3,
+    version=4,
     upstream=(
         Upstream("tokens", all_parts=True),
         Upstream("tokenizer"),

@@ -22,7 +22,8 @@ from tasks.own_code.named_code import load, pinned
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
     """Return the plan of every stage that `recipe` asks for, in order; `crawl` is what `source.crawl` resolved to.
 
-    `chat_digests`: digests of the files `conversations`, `prompts` and `questions`, where the recipe has them.
+    `chat_digests`: digests of the files `conversations`, `prompts` and `questions`, and of evaluation tasks by their
+    place as `tasks.0`, where the recipe has them.
     """
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}
@@ -63,5 +64,6 @@ def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Re
         update["sft"] = dataclasses.replace(recipe.sft, conversations=chat_digests.get("conversations", ""))
     if recipe.rl:
         update["rl"] = dataclasses.replace(recipe.rl, prompts=chat_digests.get("prompts", ""))
-    update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"))
+    tasks = tuple(chat_digests.get(f"tasks.{place}", name) for place, name in enumerate(recipe.evaluate.tasks))
+    update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"), tasks=tasks)
     return recipe.model_copy(update=update)

@@ -38,7 +38,7 @@ class ProgramContext:
     folder: Path
     """A folder on this machine's disk with the store's layout: the store itself where that is local."""
     chat: Mapping[str, Path]
-    """Local files of the conversations and the questions, where the recipe has them."""
+    """Local files of the conversations, the questions and the evaluation tasks, where the recipe has them."""
 
     def model_path(self, stage: str) -> str:
         """Return the folder, below the store, of the model that a training stage makes."""

@@ -85,6 +85,10 @@ def test_the_losses_fall_and_the_held_out_text_is_scored(
     evaluation = json.loads(rows(stages, "evaluate")[0]["summary"])
     assert evaluation["validation"]["bits_per_byte"] > 0 and evaluation["validation"]["unigram_bits_per_byte"] > 0
     assert evaluation["questions"]["held_out"]["n"] == 6
+    assert [(task["task"], task["shots"]) for task in evaluation["tasks"]] == [
+        *(("completion", 0), ("completion", 1), ("writing", 0), ("writing", 1))
+    ]
+    assert len(list(finished_store.glob("models/*/evaluation-*/items.parquet"))) == 1
 
 
 def test_transformers_loads_the_export_and_agrees(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:

@@ -158,7 +158,7 @@ def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
     """Return every weight under GGUF's name; a tied head is left out."""
     found = [("token_embd.weight", model.embed_tokens.weight)]
     for number, block in enumerate(model.layers):
-        weights = {name.removesuffix(".weight"): weight for name, weight in block.named_parameters()}
+        weights = {name.removesuffix(".weight"): weight.data for name, weight in block.named_parameters()}
         if not model.shape.head_norms:
             for name in ("self_attn.q_proj", "self_attn.k_proj"):
                 weights[name] = _neighbours_paired(weights[name], model.shape.head_dim)

@@ -15,6 +15,8 @@ import pytest
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.manifest import write_manifest
 from tasks.dataset.store import Store
+from tasks.tokenize.mixture import OtherCorpus
+from tasks.tokenize.other_corpora import corpus_name, finished_corpus
 from tests.conftest import ROOT
 from tests.tasks.synthesis.endpoint_server import Endpoint, endpoint
 from tests.tasks.synthesis.synthesis_jobs import built, job, text_of, write_corpus, write_prompts
@@ -170,3 +172,17 @@ def test_a_budget_is_kept_to_and_raising_it_goes_on(
     for index in range(2):
         built(store, job(store, "rephrased", REPHRASE, index))
     assert server.asked == 24 and set(server.paid.values()) == {1}
+
+
+def test_a_mixture_takes_rephrased_documents_which_are_held_out_with_theirs(server: Endpoint, tmp_path: Path) -> None:
+    store = write_corpus(tmp_path, parts=1)
+    part = job(store, "rephrased", REPHRASE)
+    rows, _, footer = built(store, part)
+    write_manifest(store, "rephrased", part.fingerprint, 1, {}, {"corpus": "c" * 16}, [footer])
+    other = OtherCorpus(corpus="c" * 16, dataset="rephrased").model_copy(update={"corpus": part.fingerprint})
+    corpus = finished_corpus("new", store, str(corpus_name(other)))
+    read = [row for table in corpus.read(0, ["id", "text", "text_hash"]) for row in table.to_pylist()]
+    assert [(row["id"], row["text"]) for row in read] == [(row["id"], row["text"]) for row in rows]
+    assert {row["text_hash"] for row in read} == {"0" * 32}, "that of the document, by which the split is made"
+    with pytest.raises(PermanentError, match="no finished corpus rephrased/"):
+        finished_corpus("new", store, "rephrased/" + "d" * 16)

@@ -17,6 +17,7 @@ from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
+from model.dpo.config import PreferenceSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
@@ -101,6 +102,8 @@ class Recipe(Config):
     """Pretraining; without it the run ends with packed tokens."""
     sft: SftSection | None = None
     """Finetuning; without it the base model is evaluated and exported."""
+    preference: PreferenceSection | None = None
+    """Preference finetuning of the newest model before it; without it the finetuned model is the last."""
     evaluate: EvaluateSection = EvaluateSection()
     """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
@@ -164,8 +167,9 @@ class Recipe(Config):
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
             self._objective_agrees(self.pretrain)
-        elif self.sft:
-            raise ValueError("sft needs a pretrain section: there is no model to finetune")
+        elif self.sft or self.preference:
+            name = "sft" if self.sft else "preference"
+            raise ValueError(f"{name} needs a pretrain section: there is no model to finetune")
         if self.source.select and not self.source.select.may_be_in(self.filter.languages):
             raise ValueError(
                 "source.select.languages and filter.languages have no language in common, so nothing would be kept"
@@ -174,7 +178,10 @@ class Recipe(Config):
             self._mixture_agrees(self.mixture)
         if self.synthetic_web and self.source.select:
             raise ValueError("source.select needs a columnar index: the synthetic web has none")
-        if not self.synthetic_web and "synthetic_web" in (self.evaluate.questions, self.sft and self.sft.conversations):
+        chat = [self.evaluate.questions, self.preference and self.preference.pairs]
+        if self.sft:
+            chat += [self.sft.conversations, *(one.conversations for one in self.sft.mixture)]
+        if not self.synthetic_web and "synthetic_web" in chat:
             raise ValueError("`synthetic_web` chat data needs a synthetic_web section")
         return self
 
@@ -186,7 +193,7 @@ class Recipe(Config):
                 f"pretrain.objective {pretrain.objective} needs {reserved} ids beside the tokenizer's, and "
                 f"pretrain.shape.vocab_size is {pretrain.shape.vocab_size}; leave it out and it follows"
             )
-        if pretrain.objective != "causal" and (self.sft or self.evaluate.questions):
+        if pretrain.objective != "causal" and (self.sft or self.preference or self.evaluate.questions):
             raise ValueError(
                 f"a model of pretrain.objective {pretrain.objective} cannot be finetuned to chat or asked questions; "
                 "leave sft and evaluate.questions out, or set pretrain.objective to causal"

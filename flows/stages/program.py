@@ -38,7 +38,7 @@ class ProgramContext:
     folder: Path
     """A folder on this machine's disk with the store's layout: the store itself where that is local."""
     chat: Mapping[str, Path]
-    """Local files of the conversations and the questions, where the recipe has them."""
+    """Local files of the conversations, the pairs and the questions, where the recipe has them."""
 
     def model_path(self, stage: str) -> str:
         """Return the folder, below the store, of the model that a training stage makes."""
@@ -140,7 +140,9 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
     if of["step"]:
         found["last_loss"] = of["step"][-1]["loss"]
     if of["eval"]:
-        found |= {"held_out_loss": of["eval"][-1]["loss"], "bits_per_byte": of["eval"][-1].get("bits_per_byte")}
+        last = of["eval"][-1]
+        found |= {"held_out_loss": last["loss"], "bits_per_byte": last.get("bits_per_byte")}
+        found |= {f"held_out_{name}": last[name] for name in ("margin", "accuracy") if name in last}
     if of["skipped"]:
         found["skipped_steps"] = len(of["skipped"])
     if "reason" in end:

@@ -84,6 +84,27 @@ class Packing:
         return running[self.offsets[1:]] - running[self.offsets[:-1]]
 
 
+class ShuffledOrder:
+    """Which of some examples each step takes: all of them once an epoch, in an order drawn anew for each."""
+
+    def __init__(self, count: int, per_step: int, seed: int) -> None:
+        self._count, self._per_step, self._seed = count, per_step, seed
+        self._order = lru_cache(maxsize=2)(self._order_of_epoch)
+
+    def of_step(self, step: int) -> IntArray:
+        """Return the numbers of the examples in step number `step`, in order."""
+        positions = np.arange(step * self._per_step, (step + 1) * self._per_step)
+        epochs = positions // self._count
+        chosen = np.empty(len(positions), dtype=np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            chosen[here] = self._order(int(epoch))[positions[here] % self._count]
+        return chosen
+
+    def _order_of_epoch(self, epoch: int) -> IntArray:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._count)
+
+
 class PackedSequences:
     """An endless stream of sequences, reshuffled in each epoch, cut into optimizer steps."""
 
@@ -102,11 +123,15 @@ class PackedSequences:
         `trained` says for each token whether predicting it counts; None counts all.
         """
         self._tokens, self._packing, self._context = tokens, packing, context
-        self._sequences_per_step, self._seed = global_batch_size, seed
         self._trained, self._pad_token = trained, pad_token
         self._filled, self._targets = packing.filled, packing.sums(self._targets_of_segments())
-        self._order = lru_cache(maxsize=2)(self._order_of_epoch)
+        self._order = ShuffledOrder(packing.sequences, global_batch_size, seed)
         self._touched = 0
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences."""
+        return self._packing.sequences
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """Return the share of process `rank` of `world_size` in step number `step`, from 0.
@@ -120,14 +145,7 @@ class PackedSequences:
 
     def sequences_of_step(self, step: int) -> IntArray:
         """Return the numbers of the sequences in step number `step`, in order."""
-        count = self._packing.sequences
-        positions = np.arange(step * self._sequences_per_step, (step + 1) * self._sequences_per_step)
-        epochs = positions // count
-        chosen = np.empty(len(positions), dtype=np.int64)
-        for epoch in np.unique(epochs):
-            here = epochs == epoch
-            chosen[here] = self._order(int(epoch))[positions[here] % count]
-        return chosen
+        return self._order.of_step(step)
 
     def segments_of(self, sequence: int) -> list[IntArray]:
         """Return the tokens of each segment of a sequence, in order."""
@@ -136,9 +154,6 @@ class PackedSequences:
         found = [self._tokens[start : start + length].astype(np.int64) for start, length in ends]
         self._let_pages_go(len(found))
         return [tokens for tokens in found if len(tokens)]
-
-    def _order_of_epoch(self, epoch: int) -> IntArray:
-        return np.random.default_rng([self._seed, epoch]).permutation(self._packing.sequences)
 
     def _rows(self, chosen: IntArray) -> tuple[IntArray, IntArray, IntArray | None]:
         packing = self._packing

@@ -9,7 +9,7 @@ Notable:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from model.base.config import ModelShape
 from model.data.corrupted_sequences import corrupted_rows
 from model.data.corruption import Corrupted, Corruption, corruption_of
 from model.metrics.flops import encoder_decoder_flop_per_token, flop_per_token
+from model.network.low_rank import add_adapters
 from model.network.transformer import Transformer
 from model.objectives.encoder_decoder import Encoder, EncoderDecoder
 from model.objectives.held_out import HeldOut, Score, ScoreDocuments, score_documents, sum_over_passes
@@ -46,6 +47,21 @@ class Objective:
 
 CAUSAL = Objective("causal", Transformer, score_documents, flop_per_token)
 """The next token; the objective of every model that generates text."""
+
+
+LORA_SETTING = "lora.rank", "lora.scale"
+"""Where a checkpoint's settings name the rank and the scale of adapters, where it has any."""
+
+
+def with_adapters(objective: Objective, rank: int, scale: float) -> Objective:
+    """Return the objective of a model that trains low-rank adapters."""
+
+    def build(shape: ModelShape, dtype: torch.dtype) -> LanguageModel:
+        model = objective.build(shape, dtype)
+        add_adapters(model, rank, scale)
+        return model
+
+    return replace(objective, build=build)
 
 
 def objective_of(name: str, shape: ModelShape) -> Objective:

@@ -15,6 +15,8 @@ from model.conversation.conversation import Conversation
 from model.inference.requests import SamplingOptions
 from model.inference.sampling_options import run_on_text_model
 from model.inference.text_model import Reply, TextModel
+from model.tools.registry import TOOL_HELP
+from model.tools.runner import ToolRunner
 
 
 def chat(arguments: list[str]) -> int:
@@ -22,11 +24,19 @@ def chat(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.chat", description="Chat with an exported model.")
     parser.add_argument("--message", help="answer this one message and exit")
     parser.add_argument("--system", help="a message that sets the scene")
+    parser.add_argument("--tool", action="append", default=[], help=TOOL_HELP)
     return run_on_text_model(parser, arguments, _chat)
 
 
 def _chat(model: TextModel, sampling: SamplingOptions, options: argparse.Namespace) -> None:
-    conversation = Conversation(model, sampling, options.system)
+    if not options.tool:
+        _converse(Conversation(model, sampling, options.system), options)
+        return
+    with ToolRunner(options.tool) as tools:
+        _converse(Conversation(TextModel(model.engine, model.chat, tools), sampling, options.system), options)
+
+
+def _converse(conversation: Conversation, options: argparse.Namespace) -> None:
     if options.message is not None:
         _print(conversation.ask(options.message))
     elif sys.stdin.isatty() and sys.stdout.isatty():

@@ -56,9 +56,9 @@ class CancellationWatch:
         self._watching.join()
         if error is None or isinstance(error, Exception):
             return
-        if has_worker() and not self._asked:
-            _confirm_cancelled(self._root, in_words(error))
-        elif not flow_run.get_parent_flow_run_id():
+        # What a worker ends it also sets to Cancelled, some seconds later: a run that is Cancelled before that could be
+        # taken up again, and be cancelled once more.
+        if (self._asked or not has_worker()) and not flow_run.get_parent_flow_run_id():
             raise _end_as_cancelled(in_words(error)) from error
 
     def _watch(self) -> None:
@@ -81,14 +81,6 @@ def _is_cancelled(state: State[Any] | None) -> bool:
 def has_worker() -> bool:
     """Return whether a worker, or `serve`, started this process and answers for its run's last state."""
     return os.environ.get("PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS", "true").lower() == "false"
-
-
-def _confirm_cancelled(run: UUID, words: str) -> None:
-    """Set a run that its worker cancels to Cancelled: the worker does so only when it has loaded the flow for hooks."""
-    with suppress(Exception), get_client(sync_client=True) as client:  # then the worker does it
-        state = client.read_flow_run(run).state
-        if state and state.is_cancelling():
-            client.set_flow_run_state(run, Cancelled(message=words))
 
 
 def _end_as_cancelled(words: str) -> Abort:

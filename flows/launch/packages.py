@@ -8,9 +8,9 @@ from tasks.base.errors import PermanentError
 
 _EXTRAS: Final = MappingProxyType(
     {
-        **dict.fromkeys(("torch", "accelerate", "transformers"), "train"),
+        **dict.fromkeys(("torch", "accelerate", "transformers", "bm25s"), "train"),
         **dict.fromkeys(("fastapi", "uvicorn", "pydivsufsort"), "serve"),
-        **{"gguf": "gguf", "s3fs": "s3", "kubernetes": "kubernetes"},
+        **{"gguf": "gguf", "s3fs": "s3", "kubernetes": "kubernetes", "lm_eval": "harness"},
     }
 )
 """The extra that has a package; all others are in `data`."""

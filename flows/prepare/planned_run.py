@@ -11,6 +11,7 @@ from pathlib import Path
 
 import xxhash
 
+from flows.prepare.assistant_chat import with_assistant
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.init_model import pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
@@ -24,6 +25,8 @@ from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.registry import STAGES
 from flows.store.run_record import newest_run_of, newest_runs
 from flows.store.working_folder import synthetic_web_folder, working_folder
+from model.base.errors import BadInput
+from model.evaluation.tasks.task import load_task, task_path
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import digest
 from tasks.dataset.data_files import pin_data_files, read_data_file
@@ -53,7 +56,7 @@ class PlannedRun:
     """The source as resolved: the crawl's name, and the synthetic web's folder as base where there is one."""
     plans: dict[str, StagePlan]
     chat: dict[str, Path]
-    """Local files of the conversations, the pairs and the questions, where the recipe has them."""
+    """Local files of conversations, pairs, prompts, questions and evaluation tasks, where the recipe has them."""
     logger: Logger
     manifests: dict[str, Manifest] = field(default_factory=dict, kw_only=True)
     """Finished datasets by stage, filled as the run goes."""
@@ -145,8 +148,12 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
     source = source.model_copy(update={"kind": kind_of(source)})
     source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
-    chat = _chat_files(recipe, store, settings)
+    folder = working_folder(store, settings.scratch) / "chat"
+    chat = with_assistant(recipe, _chat_files(recipe, store, settings), folder / recipe.name)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}
+    tasks = _evaluation_tasks(recipe)
+    chat |= {name: path for name, (path, _) in tasks.items()}
+    digests |= {name: digest for name, (_, digest) in tasks.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
     pinned = pin_init(pinned, store)
     _check_tokenizer(pinned, store)
@@ -177,9 +184,21 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
     return crawl
 
 
+def _evaluation_tasks(recipe: Recipe) -> dict[str, tuple[Path, str]]:
+    """Return the path and the digest of each evaluation task, by its place; `UsageError` for one that is wrong."""
+    try:
+        paths = [task_path(name) for name in (recipe.evaluate.tasks if recipe.pretrain else ())]
+        return {f"tasks.{place}": (path.resolve(), load_task(path).digest) for place, path in enumerate(paths)}
+    except BadInput as error:
+        raise UsageError(f"evaluate.tasks: {error}") from error
+
+
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
-    """Return the local paths of the conversations, the pairs and the questions that the recipe names."""
-    made_by_the_web = {"conversations": TRAIN_FILE, "pairs": PAIRS_FILE, "questions": QUESTIONS_FILE}
+    """Return the local paths of the conversations, pairs, prompts and questions that the recipe names."""
+    made_by_the_web = {
+        **{"conversations": TRAIN_FILE, "prompts": TRAIN_FILE},
+        **{"pairs": PAIRS_FILE, "questions": QUESTIONS_FILE},
+    }
     files: dict[str, Path] = {}
     for where, name in chat_files(recipe).items():
         kind = where.partition(".")[2]

@@ -24,11 +24,14 @@ MADE_BY_THE_RUN = {
     "sft.conversations": _CONVERSATIONS,
     "sft.mixture.*.conversations": _CONVERSATIONS,
     "preference.pairs": ("synthetic_web",),
+    "rl.prompts": ("synthetic_web",),
     "evaluate.questions": ("synthetic_web",),
 }
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
 _PLACE = re.compile(r"\.\d+(?=\.)")
+_TASKS = re.compile(r"evaluate\.tasks\.\d+")
+_TASK_ENDINGS = (".yaml", ".yml")
 _MODEL_OF_STORE = re.compile(r"models/[A-Za-z0-9_.-]+")
 
 
@@ -46,6 +49,7 @@ def chat_files(recipe: Recipe) -> dict[str, str]:
         "sft.conversations": recipe.sft.conversations if recipe.sft else None,
         **{f"sft.mixture.{number}.conversations": one.conversations for number, one in enumerate(mixture)},
         "preference.pairs": recipe.preference.pairs if recipe.preference else None,
+        "rl.prompts": recipe.rl.prompts if recipe.rl else None,
         "evaluate.questions": recipe.evaluate.questions if recipe.pretrain else None,
     }
     return {field: name for field, name in said.items() if name is not None}
@@ -122,6 +126,8 @@ def _of_this_machine(replace: Replace) -> _Ways:
 def _is_local(field: str, value: str) -> bool:
     if field == "pretrain.init" and is_model_of_store(value):
         return False
+    if _TASKS.fullmatch(field):
+        return value.endswith(_TASK_ENDINGS)
     return value not in names_made_by_the_run(field) and is_local(value)
 
 
@@ -132,7 +138,7 @@ def _is_code_path(value: str) -> bool:
 def _replaced(value: Any, annotation: Any, field: str, replace: Replace | None, ways: _Ways) -> Any:
     """Return plain values of a type with `replace(field, value)` for every path and all code, at any depth."""
     if isinstance(value, str):
-        if names_made_by_the_run(field) or _FOLDERS.fullmatch(field):
+        if names_made_by_the_run(field) or _FOLDERS.fullmatch(field) or _TASKS.fullmatch(field):
             replace = ways.path
         return replace(field, value) if replace else value
     if isinstance(value, list | tuple):

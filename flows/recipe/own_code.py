@@ -85,6 +85,9 @@ def _check(recipe: Recipe) -> None:
         raise UsageError("extract.extractor must be a function that takes a page's HTML and its address.")
     if recipe.source.reader and not callable(load(recipe.source.reader)):
         raise UsageError("source.reader must be a function that takes an open file and its name, and yields documents.")
+    for value in recipe.own_rewards:
+        if not callable(load(value)):
+            raise UsageError(f"own_rewards: {value.partition(chr(10))[0]} must be a function (reply, prompt).")
     for value in recipe.stages:
         _check_stage(value.partition("\n")[0], load(value))
 

@@ -18,16 +18,18 @@ from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from model.dpo.config import PreferenceSection
+from model.reinforcement.config import RlSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
+from tasks.conversations.config import AssistantConfig
 from tasks.corpus.harm import HarmConfig
 from tasks.dedup.edges import DuplicatesConfig
 from tasks.dedup.minhash import MinHashConfig
 from tasks.extract.config import ExtractionConfig
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
-from tasks.own_code.named_code import OwnCode
+from tasks.own_code.named_code import OwnCode, code_name
 from tasks.personal_data.replacing import PersonalDataConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
@@ -100,10 +102,17 @@ class Recipe(Config):
     """Stages of your own, which the run builds with the data: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     pretrain: Annotated[PretrainSection, _SizesFollow()] | None = None
     """Pretraining; without it the run ends with packed tokens."""
+    assistant: AssistantConfig | None = None
+    """Who the assistant is and what tools it has: conversations made from it are learnt in finetuning, and questions in
+    other words are asked in the evaluation. Without it only what `sft.conversations` holds is learnt."""
     sft: SftSection | None = None
     """Finetuning; without it the base model is evaluated and exported."""
     preference: PreferenceSection | None = None
     """Preference finetuning of the newest model before it; without it the finetuned model is the last."""
+    rl: RlSection | None = None
+    """Reinforcement learning of the newest model before it; without it there is none."""
+    own_rewards: tuple[OwnCode, ...] = ()
+    """Reward functions of your own, which `rl.rewards` may name: FILE.py:NAME or MODULE:NAME; see docs/extending.md."""
     evaluate: EvaluateSection = EvaluateSection()
     """Evaluation of the finished model."""
     export: ExportSection = ExportSection()
@@ -142,6 +151,19 @@ class Recipe(Config):
         is_markdown = _given(values, "extract", "format", ExtractionConfig()) == "markdown"
         return values | {"filter": filtering | {"profiles": ["structured"]}} if is_markdown else values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tools_follow_the_assistant(cls, values: Any) -> Any:
+        """Give the tokenizer tokens for the assistant's tools, and the evaluation the tools, unless the recipe does."""
+        assistant = values.get("assistant") if isinstance(values, dict) else None
+        tools = assistant.get("tools") if isinstance(assistant, dict) else None
+        if not tools:
+            return values
+        tokenizer, evaluate = values.get("tokenizer", {}), values.get("evaluate", {})
+        if isinstance(tokenizer, dict):
+            values = values | {"tokenizer": {"tools": True} | tokenizer}
+        return values | {"evaluate": {"tools": tools} | evaluate} if isinstance(evaluate, dict) else values
+
     @model_validator(mode="after")
     def _addresses_are_plain(self) -> Self:
         for field, value in _texts("", self.model_dump(mode="json")):
@@ -167,9 +189,14 @@ class Recipe(Config):
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
             self._objective_agrees(self.pretrain)
-        elif self.sft or self.preference:
-            name = "sft" if self.sft else "preference"
-            raise ValueError(f"{name} needs a pretrain section: there is no model to finetune")
+        elif missing := [name for name in ("sft", "preference", "rl") if getattr(self, name)]:
+            raise ValueError(f"{missing[0]} needs a pretrain section: there is no model to finetune")
+        if self.rl:
+            self._rewards_are_known(self.rl)
+        if self.assistant and not self.sft:
+            raise ValueError("assistant needs a sft section: its conversations are learnt in finetuning")
+        if self.assistant and self.assistant.tools and not (self.tokenizer and self.tokenizer.tools):
+            raise ValueError("assistant.tools needs tokenizer.tools to be true: a model calls them by tokens")
         if self.source.select and not self.source.select.may_be_in(self.filter.languages):
             raise ValueError(
                 "source.select.languages and filter.languages have no language in common, so nothing would be kept"
@@ -178,7 +205,7 @@ class Recipe(Config):
             self._mixture_agrees(self.mixture)
         if self.synthetic_web and self.source.select:
             raise ValueError("source.select needs a columnar index: the synthetic web has none")
-        chat = [self.evaluate.questions, self.preference and self.preference.pairs]
+        chat = [self.evaluate.questions, self.preference and self.preference.pairs, self.rl and self.rl.prompts]
         if self.sft:
             chat += [self.sft.conversations, *(one.conversations for one in self.sft.mixture)]
         if not self.synthetic_web and "synthetic_web" in chat:
@@ -193,11 +220,20 @@ class Recipe(Config):
                 f"pretrain.objective {pretrain.objective} needs {reserved} ids beside the tokenizer's, and "
                 f"pretrain.shape.vocab_size is {pretrain.shape.vocab_size}; leave it out and it follows"
             )
-        if pretrain.objective != "causal" and (self.sft or self.preference or self.evaluate.questions):
+        chats = self.sft or self.preference or self.rl or self.evaluate.questions
+        if pretrain.objective != "causal" and chats:
             raise ValueError(
                 f"a model of pretrain.objective {pretrain.objective} cannot be finetuned to chat or asked questions; "
                 "leave sft and evaluate.questions out, or set pretrain.objective to causal"
             )
+
+    def _rewards_are_known(self, rl: RlSection) -> None:
+        from model.reinforcement.rewards import REWARDS  # tokenizers too, which few recipes need
+
+        known = [*REWARDS, *map(code_name, self.own_rewards)]
+        for name in rl.rewards:
+            if name not in known:
+                raise ValueError(f"rl.rewards: there is no reward {name!r}; there are: {', '.join(known)}")
 
     def _mixture_agrees(self, mixture: MixtureConfig) -> None:
         if unknown := sorted(mixture.by_quality.keys() - self.classifiers.keys()):

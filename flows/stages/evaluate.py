@@ -1,10 +1,11 @@
-"""evaluate: the finished model's bits per byte on held-out documents, and its answers to questions."""
+"""evaluate: the finished model's bits per byte on held-out documents, its answers to questions, evaluation tasks."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage
+from flows.stages.search_index import search_index
 from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
@@ -24,17 +25,22 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "tokenizer": context.tokenizer_file(),
         "base": str(context.model_folder("pretrain")),
     }
+    if "search" in config["tools"]:
+        index = search_index(context.store, context.folder, context.plans["corpus"].fingerprint, print)
+        config["tools"] = [f"search={index}" if tool == "search" else tool for tool in config["tools"]]
     if "questions" in context.chat:
         config |= {
             "questions": str(context.chat["questions"]),
             "replies": str(folder / "replies.jsonl"),
         }
+    if tasks := [str(path) for name, path in context.chat.items() if name.startswith("tasks.")]:
+        config |= {"tasks": tasks, "items": str(folder / "items.parquet")}
     return config
 
 
 STAGE = ProgramStage(
     name="evaluate",
-    version=3,
+    version=4,
     upstream=(
         Upstream("tokens", all_parts=True),
         Upstream("tokenizer"),

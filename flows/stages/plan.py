@@ -22,8 +22,8 @@ from tasks.own_code.named_code import load, pinned
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
     """Return the plan of every stage that `recipe` asks for, in order; `crawl` is what `source.crawl` resolved to.
 
-    `chat_digests`: digests of the files `conversations`, `mixture.N.conversations`, `pairs` and `questions`, where the
-    recipe has them.
+    `chat_digests`: digests of the files `conversations`, `mixture.N.conversations`, `pairs`, `prompts` and `questions`,
+    and of evaluation tasks by their place as `tasks.0`, where the recipe has them.
     """
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}
@@ -69,5 +69,8 @@ def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Re
         update["sft"] = dataclasses.replace(recipe.sft, conversations=first, mixture=mixture)
     if recipe.preference:
         update["preference"] = dataclasses.replace(recipe.preference, pairs=chat_digests.get("pairs", ""))
-    update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"))
+    if recipe.rl:
+        update["rl"] = dataclasses.replace(recipe.rl, prompts=chat_digests.get("prompts", ""))
+    tasks = tuple(chat_digests.get(f"tasks.{place}", name) for place, name in enumerate(recipe.evaluate.tasks))
+    update["evaluate"] = dataclasses.replace(recipe.evaluate, questions=chat_digests.get("questions"), tasks=tasks)
     return recipe.model_copy(update=update)

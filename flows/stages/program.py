@@ -38,7 +38,7 @@ class ProgramContext:
     folder: Path
     """A folder on this machine's disk with the store's layout: the store itself where that is local."""
     chat: Mapping[str, Path]
-    """Local files of the conversations, the pairs and the questions, where the recipe has them."""
+    """Local files of conversations, pairs, prompts, questions and evaluation tasks, where the recipe has them."""
 
     def model_path(self, stage: str) -> str:
         """Return the folder, below the store, of the model that a training stage makes."""
@@ -132,9 +132,8 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
     """Return what a training came to, from its metrics log."""
     log = context.model_folder(context.plan.name) / "metrics.jsonl"
     events = list(logged_objects(log.read_text(encoding="utf-8")))
-    of = {
-        kind: [event for event in events if event.get("event") == kind] for kind in ("step", "eval", "skipped", "done")
-    }
+    kinds = ("step", "eval", "held_out", "skipped", "done")
+    of = {kind: [event for event in events if event.get("event") == kind] for kind in kinds}
     end = of["done"][-1]
     found = {"model": context.model_path(context.plan.name), "steps": end["step"], "tokens": end["tokens"]}
     if of["step"]:
@@ -143,6 +142,8 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
         last = of["eval"][-1]
         found |= {"held_out_loss": last["loss"], "bits_per_byte": last.get("bits_per_byte")}
         found |= {f"held_out_{name}": last[name] for name in ("margin", "accuracy") if name in last}
+    if of["held_out"]:
+        found["held_out_reward"] = of["held_out"][-1].get("reward")
     if of["skipped"]:
         found["skipped_steps"] = len(of["skipped"])
     if "reason" in end:

@@ -23,7 +23,12 @@ from tasks.dataset.store import Store
 
 _T = TypeVar("_T")
 
-TRAINING_NAMES = {"pretrain": "pretraining", "sft": "finetuning", "preference": "preference finetuning"}
+TRAINING_NAMES = {
+    "pretrain": "pretraining",
+    "sft": "finetuning",
+    "preference": "preference finetuning",
+    "rl": "reinforcement learning",
+}
 """What a training stage is called in text."""
 CURVES = {
     "margin": "margin of the implicit rewards",

@@ -303,15 +303,31 @@ class EvaluateSection:
     """Evaluation of the finished model."""
 
     questions: str | None = None
-    """Path of a JSONL file of questions with their answers (id, question, answer, group); in a recipe also
-    `synthetic_web`, the questions that go with the synthetic web. Without it no questions are asked."""
+    """Path of a JSONL file of questions with their answers (id, question, answer, group; `system`, a system prompt, and
+    `tools`, true where the model may call them, are optional); in a recipe also `synthetic_web`, the questions that go
+    with the synthetic web. Without it no questions are asked."""
+    tools: tuple[str, ...] = ()
+    """Tools that the model may call where a question says so: `calculator`, `search=FOLDER` with the folder of an
+    index, or MODULE:NAME for one of your own; in a recipe also `search`, over the run's own corpus."""
     validation_documents: int = 0
     """Held-out documents to score, the first ones in the dataset; 0 takes all."""
     max_new_tokens: int = 48
     """Longest reply, in tokens."""
+    tasks: tuple[str, ...] = ()
+    """Evaluation tasks: names of shipped ones, such as `arithmetic`, or paths of YAML files in lm-evaluation-harness's
+    format (docs/evaluation.md)."""
+    shots: tuple[int, ...] = ()
+    """Examples that are shown before each item of a task, such as [0, 1, 5]: the task is asked with each number; empty:
+    with the number that it says itself."""
+    task_items: int = 0
+    """Items of each task, the first ones; 0 takes all."""
+    task_seed: int = 1234
+    """Seeds the draws of examples; 1234 is lm-evaluation-harness's."""
 
     def __post_init__(self) -> None:
         require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
+        require(self.task_items >= 0, "task_items must not be negative")
+        require(all(number >= 0 for number in self.shots), "shots must not be negative")
         require(self.validation_documents >= 0, "validation_documents must not be negative")
 
 
@@ -333,6 +349,8 @@ class EvaluateConfig(EvaluateSection):
     """The pretrained model whose text is sampled where no questions are asked; without it the one to evaluate."""
     replies: Path | None = None
     """JSONL file to write, with the reply to every question; needed with `questions`."""
+    items: Path | None = None
+    """Parquet file to write, with a row for each item of the tasks."""
     batch: int = 64
     """Sequences or questions of one forward pass."""
     precision: Literal["bfloat16", "float32"] = "float32"

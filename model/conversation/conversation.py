@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from model.base.config import MAX_SEED
 from model.base.errors import BadInput
@@ -43,11 +44,12 @@ class Conversation:
 
     def heard(self, answer: str) -> None:
         """Take the answer to what was last asked into the conversation."""
-        self.messages = [*self._asked, Message("assistant", answer)]
+        answer = answer[self._reply_heard.said_before :]
+        self.messages = [*self._asked, *self._reply_heard.turns, Message("assistant", answer)]
 
     def save(self, path: Path) -> None:
         """Write the conversation to a new file, as a line that finetuning reads; raises BadInput if it cannot."""
-        turns = [{"role": message.role, "content": message.content} for message in (*self._scene, *self.messages)]
+        turns = [_line(message) for message in (*self._scene, *self.messages)]
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(json_lines([{"messages": turns}]))
@@ -62,5 +64,11 @@ class Conversation:
 
     def _reply(self, messages: list[Message]) -> Reply:
         reply = self._model.reply([*self._scene, *messages], self._options)
-        self._asked = messages
+        self._asked, self._reply_heard = messages, reply
         return reply
+
+
+def _line(message: Message) -> dict[str, Any]:
+    """Return a message as finetuning reads it."""
+    calls = [{"name": call.name, "arguments": call.arguments} for call in message.calls]
+    return {"role": message.role, "content": message.content} | ({"tool_calls": calls} if calls else {})

@@ -90,10 +90,20 @@ def _show(reply: Reply, console: Console) -> str:
                 live.update(_Tail(_Answer(text), console.height - 1), refresh=True)
                 shown_at = time.monotonic()
     seconds = time.monotonic() - begun
+    for line in _calls(reply):
+        console.print(Text(harmless(line)), style="dim")
     console.print(_Answer(text))
     stopped = ", stopped" if reply.stopped else ""
     console.print(f"{reply.tokens} tokens, {reply.tokens / max(seconds, 1e-9):.0f} a second{stopped}", style="dim")
     return text
+
+
+def _calls(reply: Reply) -> Iterator[str]:
+    """Yield a line for each call of a tool, and its result."""
+    for message in reply.turns:
+        yield from (call.text for call in message.calls)
+        if message.role == "tool":
+            yield f"  {message.content}"
 
 
 @contextlib.contextmanager

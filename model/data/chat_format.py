@@ -57,6 +57,18 @@ class ToolCall:
         """The call as JSON."""
         return f'{{"name": {json.dumps(self.name, ensure_ascii=False)}, "arguments": {self.arguments}}}'
 
+    @classmethod
+    def parse(cls, text: str) -> "ToolCall | None":
+        """Return the call in what a model wrote between the markers; None if it is not what a call must be."""
+        try:
+            value = json.loads(text)
+            name, arguments = value["name"], value.get("arguments", {})
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+            return None
+        if not isinstance(name, str) or not isinstance(arguments, dict):
+            return None
+        return cls(name, json.dumps(arguments, ensure_ascii=False))
+
 
 @dataclass(frozen=True)
 class Message:
@@ -195,6 +207,26 @@ class ChatFormat:
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids after which the assistant's next content begins."""
         return [*self.conversation(messages)[0], self.start_of_turn, *self.encode("assistant\n")]
+
+    def calls_in(self, ids: Sequence[int]) -> tuple[str, list[ToolCall | None]]:
+        """Return what an assistant wrote before its calls, and each call; None for one that is not what a call must be.
+
+        Only the tokens of calls count: a text that looks like them is text.
+        """
+        calls: list[ToolCall | None] = []
+        before, rest = ids, list(ids)
+        while self.has_tools and self._tools[CALL] in rest:
+            start = rest.index(self._tools[CALL])
+            before = before if calls else rest[:start]
+            rest = rest[start + 1 :]
+            end = rest.index(self._tools[END_OF_CALL]) if self._tools[END_OF_CALL] in rest else len(rest)
+            calls.append(ToolCall.parse(self.decode(rest[:end])))
+            rest = rest[end + 1 :]
+        return self.decode(before).strip(), calls
+
+    def after_calls(self, results: Sequence[str]) -> list[int]:
+        """Return the ids that follow an assistant's calls: the end of its turn, their results, the next turn's head."""
+        return [self.end_of_turn, *self.encode("\n"), *self.prompt([Message("tool", result) for result in results])]
 
     def document(self, text: str) -> list[int]:
         """Return the ids of a document that begins with `text`."""

@@ -43,7 +43,7 @@ class CorruptedSequences(PackedSequences):
         corruption: Corruption,
     ) -> None:
         """Take what `PackedSequences` takes; `seed` also seeds what `corruption` hides."""
-        self._corruption, self._seed = corruption, seed
+        self._corruption = corruption
         super().__init__(tokens, _cut(packing, context), context, global_batch_size, seed)
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:

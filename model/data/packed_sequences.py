@@ -12,7 +12,7 @@ Notable:
 """
 
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -48,6 +48,8 @@ class Batch:
     """Tokens of the whole step without padding, over all processes."""
     columns: tuple[npt.NDArray[np.float32], ...] = ()
     """Numbers that a loss needs beside the tokens, each array with an entry for each row."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the log says of the step beside its loss, the same on every process."""
 
 
 class Batches(Protocol):
@@ -123,7 +125,7 @@ class PackedSequences:
         `trained` says for each token whether predicting it counts; None counts all.
         """
         self._tokens, self._packing, self._context = tokens, packing, context
-        self._trained, self._pad_token = trained, pad_token
+        self._trained, self._pad_token, self._seed = trained, pad_token, seed
         self._filled, self._targets = packing.filled, packing.sums(self._targets_of_segments())
         self._order = ShuffledOrder(packing.sequences, global_batch_size, seed)
         self._touched = 0

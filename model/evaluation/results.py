@@ -50,3 +50,39 @@ class Reply:
     reply: str
     """What the model said."""
     right: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric over a task, with its 95% interval."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TaskSample:
+    """An item with what the model said."""
+
+    prompt: str
+    said: str
+    right: str
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a model came to on one task after a number of examples."""
+
+    task: str
+    shots: int
+    """Examples shown before each item."""
+    items: int
+    metrics: tuple[Measured, ...]
+    contaminated: int = 0
+    """Items that the corpus holds, in part or whole."""
+    clean_metrics: tuple[Measured, ...] = ()
+    """The same over the other items, where some are contaminated."""
+    samples: tuple[TaskSample, ...] = ()
+    """The first items with what the model said."""

@@ -34,7 +34,7 @@ class RunLog:
         self._trackers.write(event, step, values)
 
     def write_step(
-        self, step: int, tokens: int, loss: float, lr: float, norm: float, metrics: Mapping[str, float]
+        self, step: int, tokens: int, loss: float, lr: float, norm: float, metrics: Mapping[str, Any]
     ) -> None:
         """Append a step: loss, learning rate of the matrices, gradient norm before clipping, metrics of the loss."""
         more = {"seconds": self._seconds(), **self._speed.line(loss), **metrics}

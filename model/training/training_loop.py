@@ -14,7 +14,7 @@ Notable:
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -94,6 +94,11 @@ class Run:
     """Further settings that decide the result, by their names in the config."""
     examples: HeldOutExamples | None = None
     """Examples like those of `data`, scored during training; their loss is the held-out loss then."""
+    on_policy: bool = False
+    """Whether `data` makes a batch of the model as the last step left it; then none is made ahead."""
+    measure: Callable[[int, int], Iterator[tuple[str, dict[str, Any]]]] | None = None
+    """Yields events for the log at every evaluation, and before the first step; called by every process with its
+    number and that of all."""
 
 
 def start_accelerator(loop: LoopConfig) -> Accelerator:
@@ -150,8 +155,8 @@ class _StepOutcome:
 
     loss: float
     """Nats per predicted token."""
-    metrics: dict[str, float]
-    """What the loss measures beside itself, in the mean."""
+    metrics: dict[str, Any]
+    """What the loss measures beside itself, in the mean, and the facts of the batch."""
     norm: float
     """Norm of the gradient before clipping."""
     fault: str | None
@@ -205,14 +210,15 @@ class _Trainer:
     def train(self, stop: StopSignal) -> int:
         accelerator, loop = self._accelerator, self._run.loop
         self._read_ahead(self._step)
+        if self._step == 0:
+            self._measure()
         while self._reason_to_end() is None:
             if self._micro_batch.searching:
                 rows = self._micro_batch.search(accelerator, self._model, self._run.shape, self._has_optimizer_state)
                 self._log.write("micro_batch", self._step, rows=rows)
             began = time.perf_counter()
-            batch = self._upcoming.result()
+            batch = self._next_batch()
             waited = time.perf_counter() - began
-            self._read_ahead(self._step + 1)
             factor = learning_rate_factor(self._run.schedule, self._step, loop.steps)
             outcome = self._optimizer_step(batch, factor, stop)
             self._step += 1
@@ -245,12 +251,20 @@ class _Trainer:
             return f"the held-out loss has not fallen for {self._run.loop.patience} evaluations (loop.patience)"
         return None
 
+    def _next_batch(self) -> Batch:
+        if self._run.on_policy:
+            return self._batch(self._step)
+        batch = self._upcoming.result()
+        self._read_ahead(self._step + 1)
+        return batch
+
     def _read_ahead(self, step: int) -> None:
-        if step < self._run.loop.steps:
-            number, processes = step + self._loss_spikes.state.batches_passed, self._accelerator.num_processes
-            self._upcoming = self._reader.submit(
-                self._run.data.batch, number, self._accelerator.process_index, processes
-            )
+        if step < self._run.loop.steps and not self._run.on_policy:
+            self._upcoming = self._reader.submit(self._batch, step)
+
+    def _batch(self, step: int) -> Batch:
+        number = step + self._loss_spikes.state.batches_passed
+        return self._run.data.batch(number, self._accelerator.process_index, self._accelerator.num_processes)
 
     def _optimizer_step(self, batch: Batch, factor: float, stop: StopSignal) -> _StepOutcome:
         accelerator = self._accelerator
@@ -263,9 +277,10 @@ class _Trainer:
         shared = torch.cat([norm.reshape(1) / accelerator.num_processes, flags, sums])
         norm_value, stopping, out_of_time, due_by_time, *summed = accelerator.reduce(shared).tolist()
         loss, *means = (value / max(1, batch.targets_in_step) for value in summed)
-        metrics = dict(zip(self._run.loss.metrics, means, strict=True))
+        metrics = batch.facts | dict(zip(self._run.loss.metrics, means, strict=True))
         fault = self._loss_spikes.check(loss, norm_value)
-        if fault is None:
+        # Without any gradient there is nothing to learn, and momentum would go on moving the weights.
+        if fault is None and norm_value > 0:
             set_learning_rates(self._optimizers, factor)
             for optimizer in self._optimizers:
                 optimizer.step()
@@ -323,8 +338,14 @@ class _Trainer:
             f"optimizer.lr_scale or raise schedule.warmup_steps{or_else}"
         )
 
+    def _measure(self) -> None:
+        if self._run.measure is not None:
+            for event, values in self._run.measure(self._accelerator.process_index, self._accelerator.num_processes):
+                self._log.write(event, self._step, **values)
+
     def _evaluate(self) -> None:
         run, accelerator = self._run, self._accelerator
+        self._measure()
         model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
         found = self._score_documents(model, rows)
         if run.examples is not None:

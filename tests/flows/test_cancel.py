@@ -19,8 +19,9 @@ from tests.flows.test_deployments import parameters, prefect
 
 DEPLOYMENT = "crawl-to-chat/default"
 LONGEST_WAIT = 240.0
-SECONDS_TO_CANCEL = 25.0
-"""Prefect kills after 30; 10 are the aim on a machine that does nothing else."""
+SECONDS_TO_CANCEL = 40.0
+"""10 are the aim on a machine that does nothing else. Of these the run takes 1 to 3; then the worker imports the flow in
+a process of its own, to look for hooks, which on busy cores takes several times as long."""
 
 
 @pytest.fixture(scope="module")

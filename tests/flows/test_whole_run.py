@@ -12,10 +12,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from flows.stages.registry import STAGES
+from flows.stages.search_index import search_index
 from flows.store.exported_model import exporting_run
 from flows.store.span_index import span_index
 from model.data.chat_format import load_chat_format
 from model.span_index.search import SpanIndex
+from model.tools.search import SearchIndex, passages
 from tasks.dataset.store import Store
 from tasks.registry import STAGES as DATA_STAGES
 from tests.conftest import Sluice, dataset_bytes, stage_statuses
@@ -83,6 +85,10 @@ def test_the_losses_fall_and_the_held_out_text_is_scored(
     evaluation = json.loads(rows(stages, "evaluate")[0]["summary"])
     assert evaluation["validation"]["bits_per_byte"] > 0 and evaluation["validation"]["unigram_bits_per_byte"] > 0
     assert evaluation["questions"]["held_out"]["n"] == 6
+    assert [(task["task"], task["shots"]) for task in evaluation["tasks"]] == [
+        *(("completion", 0), ("completion", 1), ("writing", 0), ("writing", 1))
+    ]
+    assert len(list(finished_store.glob("models/*/evaluation-*/items.parquet"))) == 1
 
 
 def test_transformers_loads_the_export_and_agrees(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
@@ -147,3 +153,16 @@ def test_each_run_has_a_report_that_asks_for_nothing_else(finished_store: Path) 
     text = (finished_store / "reports" / f"{min(runs)}.html").read_text()
     assert "All counts add up" in text or "nothing disappeared" in text.lower()
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+
+
+def test_a_document_is_found_by_its_words(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:
+    store, told = Store(str(finished_store)), list[str]()
+    corpus = exporting_run(store)[0].stages["corpus"].plan.fingerprint
+    index = SearchIndex(search_index(store, finished_store, corpus, told.append))
+    texts = {row["id"]: row["text"] for row in rows(stages, "corpus")}
+    document, text = next(iter(texts.items()))
+    passage = next(passages(document, "", text)).text
+    found = index.search(passage, 3)
+    assert passage in [one.text for one in found]
+    assert all(one.document in texts for one in found)
+    assert search_index(store, finished_store, corpus, told.append) and len(told) == 1, "built once"

@@ -1,4 +1,4 @@
-"""The verbs that read a store: status, why, evaluate, report."""
+"""The verbs that read a store: status, why, datasets, report."""
 
 from typing import Annotated
 
@@ -8,7 +8,6 @@ from rich.text import Text
 
 from flows.cli.terminal import JsonOption, StoreOption, open_store, output, print_json, print_text
 from model.base.safe_text import harmless
-from tasks.base.errors import PermanentError
 
 verbs = typer.Typer()
 
@@ -46,20 +45,6 @@ def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False)
         print_json(explanation.model_dump(mode="json"))
     else:
         print_text(explanation.words)
-
-
-@verbs.command()
-def evaluate(store: StoreOption = "./store") -> None:
-    """The newest evaluation: bits per byte beside a unigram model, and answers by group, as JSON."""
-    from flows.store.run_record import newest_runs
-
-    place = open_store(store)
-    for record in newest_runs(place):
-        stage = record.stages.get("evaluate")
-        if stage and stage.summary:
-            print_json(stage.summary)
-            return
-    raise PermanentError(f"The store {store} holds no evaluation yet: `sluice run` makes one.")
 
 
 @verbs.command()

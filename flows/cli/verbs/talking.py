@@ -1,12 +1,16 @@
-"""The verbs that use the exported model: chat, generate, export."""
+"""The verbs that use the exported model: chat, generate, evaluate, export."""
 
+import dataclasses
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import StoreOption, open_store, print_text
+from flows.cli.terminal import JsonOption, StoreOption, messages, open_store, print_json, print_text
+from flows.cli.terminal import output as terminal
 from flows.launch.packages import require_packages
 from model.base.config import GgufPrecision
 from tasks.base.errors import UsageError
@@ -27,6 +31,10 @@ def chat(
     message: Annotated[str | None, typer.Argument(help="One message to answer; without it, a conversation.")] = None,
     store: StoreOption = "./store",
     system: Annotated[str | None, typer.Option(help="What the model should know or be.")] = None,
+    tool: Annotated[
+        list[str] | None,
+        typer.Option(help="A tool that the model may call: calculator, search (its corpus), or MODULE:NAME."),
+    ] = None,
     temperature: TemperatureOption = 0.0,
     top_k: TopKOption = 0,
     top_p: TopPOption = 1.0,
@@ -39,7 +47,8 @@ def chat(
     sampling = _sampling(temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
     said = {"message": message, "system": system}
     given = [f"--{name}={value}" for name, value in said.items() if value is not None]
-    _run_model_program("model.chat", store, [*sampling, *given])
+    tools = [f"--tool={name}" for name in _tools_of(store, tool or [])]
+    _run_model_program("model.chat", store, [*sampling, *given, *tools])
 
 
 @verbs.command()
@@ -66,6 +75,51 @@ def generate(
     else:
         given = [f"--file={file}"] if file else [f"--batch={batch}", f"--output={output}"]
     _run_model_program("model.generate", store, [*sampling, *given])
+
+
+@verbs.command()
+def evaluate(
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="A folder that transformers loads; default: the store's newest model."),
+    ] = None,
+    store: StoreOption = "./store",
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks, by commas: names of shipped ones and .yaml files; default: all shipped.")
+    ] = None,
+    shots: Annotated[str, typer.Option(help="Examples before each item, such as 0,1,5; default: the task's.")] = "",
+    items: Annotated[int, typer.Option(min=0, help="Items of each task, the first ones; 0: all.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Folder for result.json and items.parquet.")] = None,
+    harness: Annotated[
+        str | None, typer.Option(help="Tasks of lm-evaluation-harness instead, by commas, such as arc_easy.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --harness: folder of its datasets, each under its name on the Hub.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a model evaluation tasks: values with 95% intervals, and what it said to every item."""
+    from flows.evaluation import evaluate_folder, print_results, run_harness
+    from flows.store.exported_model import exported_model, local_model
+    from model.evaluation.tasks.task import shipped_tasks
+
+    if not all(number.strip().isdecimal() for number in shots.split(",")) and shots:
+        raise typer.BadParameter(f"--shots {shots}: give numbers by commas, such as 0,1,5.")
+    numbers = [int(number) for number in shots.split(",")] if shots else []
+    names = [name for name in (tasks or ",".join(shipped_tasks())).split(",") if name]
+    with ExitStack() as stack:
+        folder = model
+        if folder is None:
+            place = open_store(store)
+            folder = stack.enter_context(local_model(place, exported_model(place)))
+        if harness:
+            sys.exit(run_harness(folder, harness, data, numbers, items))
+        target = output or Path(stack.enter_context(TemporaryDirectory(prefix="sluice-evaluation-")))
+        results = evaluate_folder(folder, names, numbers, items, target)
+    if as_json:
+        print_json([dataclasses.asdict(result) for result in results])
+    else:
+        print_results(terminal, results)
 
 
 @verbs.command()
@@ -98,6 +152,22 @@ def export(
             if code := run_on_model("model.gguf_export", folder, options):
                 sys.exit(code)
     print_text(str(destination))
+
+
+def _tools_of(store: str, names: list[str]) -> list[str]:
+    """Return the names of tools with the index of the newest model's corpus for `search`."""
+    if "search" not in names:
+        return names
+    from flows.stages.search_index import search_index
+    from flows.store.exported_model import exporting_run
+    from flows.store.working_folder import working_folder
+
+    require_packages("bm25s")
+    place = open_store(store)
+    run = exporting_run(place)[0]
+    corpus = run.stages["corpus"].plan.fingerprint
+    index = search_index(place, working_folder(place, run.scratch), corpus, lambda text: messages.print(text))
+    return [f"search={index}" if name == "search" else name for name in names]
 
 
 def _run_model_program(module: str, store: str, arguments: list[str]) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from model.data.chat_format import ChatFormat, ToolCall
 from model.inference.requests import TokenEvent
 from model.inference.text_stream import TextStream
+from model.inference.tool_calls import ToolCallReader
 from model.serving.openai_api.prompts import Asked
-from model.serving.openai_api.tool_calls import ToolCallReader
 
 _LEAST_LOGPROB = -9999.0
 """In place of minus infinity, which JSON cannot hold."""

@@ -124,3 +124,11 @@ def test_code_is_relative_to_the_recipes_file() -> None:
         "stages": ["/recipes/below/mine.py:S"],
     }
     assert anchored({"extract": {"extractor": "balanced"}}, Path("/recipes")) == {"extract": {"extractor": "balanced"}}
+
+
+def test_evaluation_tasks_are_shipped_names_or_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\nevaluate: {tasks: [arithmetic, capitals.yaml]}\n")
+    recipe = load_recipe(str(tmp_path / "mine.yaml"))
+    assert recipe.evaluate.tasks == ("arithmetic", str(tmp_path / "capitals.yaml"))
+    with pytest.raises(UsageError, match=r"evaluate\.tasks\.1: there is no file"):
+        require_named_files(recipe, RunSettings(store=str(tmp_path)))

@@ -83,3 +83,13 @@ def test_the_chat_files_count_by_content() -> None:
     other = plan_stages(recipe, "CC-MAIN-2026-45", CHAT | {"conversations": "d"})
     assert other["sft"].fingerprint != fingerprints()["sft"]
     assert other["pretrain"].fingerprint == fingerprints()["pretrain"]
+
+
+def test_an_evaluation_tasks_content_counts() -> None:
+    def with_task(digest: str) -> dict[str, str]:
+        recipe = load_recipe("demo", ["evaluate.tasks=[capitals.yaml]"])
+        plans = plan_stages(recipe, "CC-MAIN-2026-45", {**CHAT, "tasks.0": digest})
+        return {name: plan.fingerprint for name, plan in plans.items()}
+
+    before, after = with_task("a"), with_task("b")
+    assert [name for name in before if before[name] != after[name]] == ["evaluate"]

@@ -8,6 +8,7 @@ from model.base.errors import BadInput
 from model.evaluation.answer_check import answers
 from model.evaluation.questions import accuracy_by_group, read_questions
 from model.evaluation.results import Reply
+from model.tools.calculator import CALCULATOR
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,21 @@ def test_a_question_without_an_answer_is_named(tmp_path: Path) -> None:
         read_questions(path)
     path.write_text("\n")
     with pytest.raises(BadInput, match="holds no questions"):
+        read_questions(path)
+
+
+def test_a_question_may_have_a_system_prompt_and_tools(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(
+        '{"id": 1, "question": "2+2?", "answer": 4, "group": "g", "system": "Be short.", "tools": true}\n'
+        '{"id": 2, "question": "2+2?", "answer": 4, "group": "g"}\n'
+    )
+    with_all, plain = read_questions(path)
+    scene, asked = with_all.messages([CALCULATOR.definition])
+    assert scene.role == "system" and scene.content.startswith("Be short.\n\n") and "calculator" in scene.content
+    assert plain.messages([CALCULATOR.definition]) == [asked]
+    path.write_text('{"id": 1, "question": "?", "answer": 4, "group": "g", "tools": "calculator"}\n')
+    with pytest.raises(BadInput, match=r"line 1: .*tools true or false"):
         read_questions(path)
 
 

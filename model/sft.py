@@ -18,7 +18,7 @@ from model.data.chat_format import load_chat_format
 from model.data.token_cache import open_token_cache
 from model.inference.loading import load_trained
 from model.network.low_rank import initialise_adapters
-from model.objectives.objectives import CAUSAL, LORA_SETTING, with_adapters
+from model.objectives.objectives import CAUSAL, LORA_RANK, LORA_SCALE, with_adapters
 from model.training.held_out_examples import HeldOutExamples
 from model.training.training_loop import Run, start_accelerator, train
 
@@ -39,13 +39,11 @@ def finetune(config_path: Path) -> int:
             "left out, since no reply does or there is none",
             flush=True,
         )
-    objective, settings = CAUSAL, {}
-    if config.lora:
-        settings = dict(zip(LORA_SETTING, (config.lora.rank, config.lora.alpha / config.lora.rank), strict=True))
-        objective = with_adapters(CAUSAL, *settings.values())
+    lora = config.lora
+    settings = {LORA_RANK: lora.rank, LORA_SCALE: lora.alpha / lora.rank} if lora else {}
 
     def initialise(model: nn.Module) -> None:
-        model.load_state_dict(base.state_dict(), strict=config.lora is None)
+        model.load_state_dict(base.state_dict(), strict=lora is None)
         initialise_adapters(model, config.loop.seed)
 
     run = Run(
@@ -58,7 +56,7 @@ def finetune(config_path: Path) -> int:
         data_digest=data.digest,
         initialise=initialise,
         held_out=cache,
-        objective=objective,
+        objective=with_adapters(CAUSAL, settings),
         data_facts=data.facts,
         settings=settings,
         examples=HeldOutExamples(data.held_out, data.held_out.sequences) if data.held_out else None,

@@ -35,6 +35,9 @@ CURVES = {
     "accuracy": "share of pairs with the better reply ahead",
     "chosen_reward": "reward of the better reply",
     "rejected_reward": "reward of the worse reply",
+    "reward": "reward of a reply",
+    "reply_tokens": "length of a reply in tokens",
+    "entropy": "entropy of the next token in nats",
 }
 """Numbers of a metrics log that are drawn beside the loss, by their names there: what they are."""
 NAMED_DIGITS = 8
@@ -108,7 +111,7 @@ class Training:
     @property
     def loss_unit(self) -> str:
         """What its loss is measured in."""
-        return {"preference": "nats per pair"}.get(self.stage, "nats per token")
+        return {"preference": "nats per pair", "rl": "loss of the policy"}.get(self.stage, "nats per token")
 
     @property
     def last(self) -> TrainingStep:
@@ -236,7 +239,7 @@ def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
 
 def _curves(events: Mapping[str, list[dict[str, Any]]]) -> Iterator[Curve]:
     for name in CURVES:
-        trained, held_out = (_points(events[kind], name) for kind in ("step", "eval"))
+        trained, held_out = (_points(found, name) for found in (events["step"], events["eval"] + events["held_out"]))
         if trained or held_out:
             yield Curve(name, trained, held_out)
 

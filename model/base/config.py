@@ -234,11 +234,13 @@ class ConversationShare:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConversationSet(ConversationShare):
+class ConversationSet:
     """A further set of conversations."""
 
     conversations: str
     """Path of a JSONL file, as in `sft.conversations`."""
+    share: ConversationShare = ConversationShare()
+    """How much of them is trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +275,7 @@ class SftSection:
         require_finite(self)
         require(0 <= self.held_out_fraction < 1, "held_out_fraction must be at least 0 and below 1")
         require(self.replay >= 0, "replay must not be negative")
-        weighted = {one.weight is not None for one in (self.share, *self.mixture)}
+        weighted = {share.weight is not None for share in (self.share, *(one.share for one in self.mixture))}
         require(len(weighted) == 1, "either every set of conversations has a weight, or none")
 
 

@@ -14,7 +14,6 @@ from model.network.low_rank import merge_adapters
 from model.network.transformer import Transformer
 from model.objectives.objectives import (
     CAUSAL,
-    LORA_SETTING,
     OBJECTIVE_SETTING,
     LanguageModel,
     Objective,
@@ -55,9 +54,7 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
         )
     shape = checkpoint.progress.shape
     objective = objective_of(checkpoint.progress.settings[OBJECTIVE_SETTING], shape)
-    rank, scale = map(checkpoint.progress.settings.get, LORA_SETTING)
-    trained = objective if rank is None else with_adapters(objective, rank, scale)
-    model = trained.build(shape, dtype)
+    model = with_adapters(objective, checkpoint.progress.settings).build(shape, dtype)
     load_model(checkpoint, model)
     merge_adapters(model)
     return model.eval(), objective

@@ -8,9 +8,10 @@ Notable:
   predict, so their loss is not the probability of a text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,16 +50,18 @@ CAUSAL = Objective("causal", Transformer, score_documents, flop_per_token)
 """The next token; the objective of every model that generates text."""
 
 
-LORA_SETTING = "lora.rank", "lora.scale"
+LORA_RANK, LORA_SCALE = "lora.rank", "lora.scale"
 """Where a checkpoint's settings name the rank and the scale of adapters, where it has any."""
 
 
-def with_adapters(objective: Objective, rank: int, scale: float) -> Objective:
-    """Return the objective of a model that trains low-rank adapters."""
+def with_adapters(objective: Objective, settings: Mapping[str, Any]) -> Objective:
+    """Return the objective of a model with the low-rank adapters that a run's settings name, if any."""
+    if LORA_RANK not in settings:
+        return objective
 
     def build(shape: ModelShape, dtype: torch.dtype) -> LanguageModel:
         model = objective.build(shape, dtype)
-        add_adapters(model, rank, scale)
+        add_adapters(model, settings[LORA_RANK], settings[LORA_SCALE])
         return model
 
     return replace(objective, build=build)

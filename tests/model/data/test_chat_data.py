@@ -240,7 +240,7 @@ def test_sets_are_mixed_by_epochs_or_weights(
         for reply in ("First.", "Second.")
     ]
     first, second = shares
-    mixture = (ConversationSet(conversations=str(paths[1]), **second),)
+    mixture = (ConversationSet(conversations=str(paths[1]), share=ConversationShare(**second)),)
     config = section(paths[0], share=ConversationShare(**first), mixture=mixture)
     config = replace(config, loop=LoopConfig(steps=1, global_batch_size=1))
     data = open_chat_data(config, chat, context=32)
@@ -283,6 +283,6 @@ def test_replayed_text_is_pretraining_text_that_is_not_held_out(
 
 def test_a_mixture_has_weights_throughout_or_not_at_all() -> None:
     with pytest.raises(ValueError, match="either every set of conversations has a weight, or none"):
-        section(Path("a"), mixture=(ConversationSet(conversations="b", weight=1.0),))
+        section(Path("a"), mixture=(ConversationSet(conversations="b", share=ConversationShare(weight=1.0)),))
     with pytest.raises(ValueError, match="a weight or epochs, not both"):
         ConversationShare(weight=1.0, epochs=1.0)

@@ -57,7 +57,7 @@ def test_the_export_of_a_finetuned_adapter_has_its_logits(corpus: TinyCorpus, tm
     for name, weight in start.state_dict().items():
         assert torch.equal(adapted.state_dict()[name], weight), "the model's own weights are as they were"
     assert not torch.allclose(adapted(TOKENS), start(TOKENS), atol=1e-2)
-    config = {"model": str(folder), "tokenizer": str(corpus.tokenizer), "output": str(tmp_path / "export")}
-    assert export(write_json(tmp_path / "export.json", config)) == 0
+    handed = {"model": str(folder), "tokenizer": str(corpus.tokenizer), "output": str(tmp_path / "export")}
+    assert export(write_json(tmp_path / "export.json", handed)) == 0
     for merged in (load_trained(folder, torch.float32), load_export(tmp_path / "export", torch.float32)):
         torch.testing.assert_close(merged(TOKENS), adapted(TOKENS), atol=1e-4, rtol=1e-4)

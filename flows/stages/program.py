@@ -132,18 +132,18 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
     """Return what a training came to, from its metrics log."""
     log = context.model_folder(context.plan.name) / "metrics.jsonl"
     events = list(logged_objects(log.read_text(encoding="utf-8")))
-    kinds = ("step", "eval", "held_out", "skipped", "done")
-    of = {kind: [event for event in events if event.get("event") == kind] for kind in kinds}
+    of = {
+        kind: [event for event in events if event.get("event") == kind] for kind in ("step", "eval", "skipped", "done")
+    }
     end = of["done"][-1]
     found = {"model": context.model_path(context.plan.name), "steps": end["step"], "tokens": end["tokens"]}
     if of["step"]:
         found["last_loss"] = of["step"][-1]["loss"]
     if of["eval"]:
         last = of["eval"][-1]
-        found |= {"held_out_loss": last["loss"], "bits_per_byte": last.get("bits_per_byte")}
-        found |= {f"held_out_{name}": last[name] for name in ("margin", "accuracy") if name in last}
-    if of["held_out"]:
-        found["held_out_reward"] = of["held_out"][-1].get("reward")
+        measured = ("loss", "margin", "accuracy", "reward")
+        found |= {f"held_out_{name}": last[name] for name in measured if name in last}
+        found |= {"bits_per_byte": last.get("bits_per_byte")}
     if of["skipped"]:
         found["skipped_steps"] = len(of["skipped"])
     if "reason" in end:

@@ -264,7 +264,7 @@ class SftSection:
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
     lora: LoraConfig | None = None
-    """Trains low-rank adapters instead of the weights: less memory, and less is forgotten; null trains all weights."""
+    """Trains low-rank adapters instead of the weights: their optimizer takes less memory; null trains all weights."""
     optimizer: OptimizerConfig = OptimizerConfig(lr_scale=0.0625)
     """Optimizer and its constants; by default a sixteenth of pretraining's learning rates."""
     schedule: ScheduleConfig = ScheduleConfig()

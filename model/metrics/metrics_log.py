@@ -12,6 +12,11 @@ Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_pe
 "step": 0, ...} with what finetuning cut or left out, {"event": "done", "step", "tokens", "seconds", "reason"}, with a
 reason only if the run ends before its last step.
 
+Reinforcement learning adds to "step" the means over the step's replies: "reward", "reward_NAME" of each of its parts,
+"reply_tokens", the shares "cut" by the limit and "failed" to get a reward, "no_signal", the share of groups whose
+rewards are all equal, "fault", the first failure in words, "entropy", the mean of -log p of the tokens drawn, and "kl".
+"eval" has the same of the replies to held-out prompts, {"event": "sample", "step", "prompt", "reply", "reward"} a few.
+
 Losses are in nats per token, seconds since the program started; `step` counts finished optimizer steps. `data_wait` is
 the share of time spent waiting for batches. `mfu` is the share of the devices' peak (model/metrics/device_peak.py),
 left out where that is unknown. `bits_per_byte` of a step is its loss over the mean bytes of the dataset's tokens,

@@ -110,7 +110,7 @@ class Rollouts:
         if not self._prompts.held_out:
             return
         drawn = self._drawn(self._prompts.held_out, _HELD_OUT, rank, world_size)
-        yield "held_out", self._facts(drawn.scores)
+        yield "eval", self._facts(drawn.scores)
         totals = self._totals(drawn.scores)[drawn.rows]
         for prompt, reply, reward in list(zip(drawn.prompts, drawn.replies, totals, strict=True))[:_SAMPLES]:
             shown = None if np.isnan(reward) else float(reward)

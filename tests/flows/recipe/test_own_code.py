@@ -14,6 +14,7 @@ from flows.recipe.parameter import chosen_recipe
 from flows.recipe.recipe_file import RecipeError
 from flows.stages.plan import plan_stages
 from flows.what_if.what_if import what_if
+from model.reinforcement.rewards import Reply
 from tasks.base.errors import PermanentError
 from tasks.dataset.schemas import DOCUMENTS
 from tasks.dataset.store import Store
@@ -163,3 +164,23 @@ def test_an_extractor(folder: Path) -> None:
     recipe = load_recipe(str(folder / "my-recipe.yaml"), [f"extract.extractor={folder}/my_extractor.py:paragraphs"])
     extract = load(pinned(recipe.extract.extractor))
     assert extract("<html><body><p>One</p><div>not</div><p>two</p></body></html>", "") == "One\ntwo"
+
+
+def test_a_reward_is_known_by_its_name_and_fingerprinted_by_its_code(folder: Path) -> None:
+    (folder / "prompts.jsonl").write_text('{"prompt": "a"}\n')
+    chosen = [
+        f"own_rewards=[{folder}/my_rewards.py:one_sentence]",
+        f"rl={{prompts: {folder}/prompts.jsonl, rewards: {{one_sentence: 1}}, "
+        "loop: {steps: 2, global_batch_size: 8}}",
+    ]
+    before = fingerprints(load_recipe("demo", chosen))
+    reward = load(pin_own_code(load_recipe("demo", chosen)).own_rewards[0])
+    assert reward(Reply("It is so.", 5, finished=True, limit=8), {}) == 1.0
+    (folder / "my_rewards.py").write_text((folder / "my_rewards.py").read_text().replace("== 1", "== 2"))
+    after = fingerprints(load_recipe("demo", chosen))
+    assert [name for name in before if before[name] != after[name]] == ["rl", "evaluate", "export"]
+    with pytest.raises(RecipeError, match="there is no reward 'one_sentence'; there are: answer, exact"):
+        load_recipe("demo", chosen[1:])
+    (folder / "my_rewards.py").write_text("one_sentence = 1")
+    with pytest.raises(RecipeError, match="must be a function"):
+        load_recipe("demo", chosen)

@@ -58,7 +58,7 @@ def straight(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 def test_the_reward_rises_on_held_out_prompts_too(straight: Path) -> None:
     assert told(straight, "data", "prompts", "held_out") == [(16, 8)]
-    held_out = dict(told(straight, "held_out", "step", "reward"))
+    held_out = dict(told(straight, "eval", "step", "reward"))
     assert sorted(held_out) == [0, 9, STEPS] and held_out[0] < 0.1 and held_out[STEPS] > 0.5
     rewards = told(straight, "step", "reward")
     assert len(rewards) == STEPS and rewards[-1] > 0.5 > rewards[0]
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert code == 0, output
     assert told(folder, "resume", "step") in ([6], [12])
     assert told(folder, "step", *CURVES) == told(straight, "step", *CURVES)
-    assert told(folder, "held_out", "step", "reward") == told(straight, "held_out", "step", "reward")
+    assert told(folder, "eval", "step", "reward") == told(straight, "eval", "step", "reward")
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_two_processes_draw_and_learn_what_one_does(places: dict[str, str], tmp_
         assert told(together, "step", name) == told(alone, "step", name)
     for name in ("loss", "grad_norm", "entropy", "kl"):
         assert told(together, "step", name) == pytest.approx(told(alone, "step", name), abs=1e-4)
-    assert told(together, "held_out", "reward") == told(alone, "held_out", "reward")
+    assert told(together, "eval", "reward") == told(alone, "eval", "reward")
 
 
 def test_groups_of_equal_rewards_move_nothing(places: dict[str, str], tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def open_chat_data(config: SftSection, chat: ChatFormat, context: int, cache: To
 
     Raises BadInput if a line is malformed, or no assistant says anything.
     """
-    sets = [(one.conversations, one.share) for one in (config, *config.mixture)]
+    further = ((one.conversations, one.share) for one in config.mixture)
+    sets = [(config.conversations, config.share), *further]
     read = [_open_set(Path(path), chat, context, config.held_out_fraction) for path, _ in sets]
     epochs = _epochs([share for _, share in sets], [one.learnt for one in read])
     seed = config.loop.seed

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import xxhash
 
-from model.base.config import ConversationShare, SftSection
+from model.base.config import SftSection
 from model.base.errors import BadInput
 from model.base.json_lines import read_json_lines
+from model.base.learning_config import ConversationShare
 from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
 from model.data.packed_sequences import PackedSequences, Packing
 from model.data.replay import replayed_pieces

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from model.base.field_checks import require, require_finite
-from model.base.learning_config import OptimizerConfig, ScheduleConfig
+from model.base.learning_config import LoraConfig, OptimizerConfig, ScheduleConfig
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
@@ -216,6 +216,34 @@ class PretrainConfig(PretrainSection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConversationShare:
+    """How much of a set of conversations is trained on; `weight` for every set of a mixture, or for none."""
+
+    weight: float | None = None
+    """Its part of the tokens learnt, relative to the other sets' weights; as many as there can be without repeating any
+    set."""
+    epochs: float | None = None
+    """How often its conversations are in a pass over the mixture; 0.5 takes half of them. Without weights it is 1
+    unless given."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.weight is None or self.epochs is None, "a set has a weight or epochs, not both")
+        require(self.weight is None or self.weight > 0, "weight must be positive")
+        require(self.epochs is None or 0 <= self.epochs <= 1000, "epochs must be at least 0 and at most 1000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationSet:
+    """A further set of conversations."""
+
+    conversations: str
+    """Path of a JSONL file, as in `sft.conversations`."""
+    share: ConversationShare = ConversationShare()
+    """How much of them is trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SftSection:
     """Finetuning on conversations."""
 
@@ -224,15 +252,31 @@ class SftSection:
     chat APIs have it: content may be parts of text, and an assistant's message may have `tool_calls` and
     `reasoning_content`, which, as in Qwen3, is learnt after the last question only. In a recipe also `starter`, the
     small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the synthetic web."""
+    share: ConversationShare = ConversationShare()
+    """How much of them is trained on."""
+    mixture: tuple[ConversationSet, ...] = ()
+    """Further sets that are mixed in."""
+    held_out_fraction: float = 0.02
+    """Share of the conversations that are not trained on but scored with every evaluation."""
+    replay: float = 0.0
+    """Tokens of pretraining text that are trained on beside the conversations, for each token that is learnt of these:
+    what keeps a model from forgetting. As many documents are drawn as have so many, each at most once."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimizer and its constants."""
+    lora: LoraConfig | None = None
+    """Trains low-rank adapters instead of the weights: their optimizer takes less memory; null trains all weights."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr_scale=0.0625)
+    """Optimizer and its constants; by default a sixteenth of pretraining's learning rates."""
     schedule: ScheduleConfig = ScheduleConfig()
     """Learning rate over the run."""
 
     def __post_init__(self) -> None:
         self.schedule.check_steps(self.loop.steps)
+        require_finite(self)
+        require(0 <= self.held_out_fraction < 1, "held_out_fraction must be at least 0 and below 1")
+        require(self.replay >= 0, "replay must not be negative")
+        weighted = {share.weight is not None for share in (self.share, *(one.share for one in self.mixture))}
+        require(len(weighted) == 1, "either every set of conversations has a weight, or none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +289,15 @@ class SftConfig(SftSection):
     """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
     tokenizer: Path
     """The base model's tokenizer.json."""
+    tokens: str | None = None
+    """The tokens dataset, a folder or a URL, whose held-out documents are scored and whose others are replayed."""
+    cache: Path | None = None
+    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        require(not self.replay or self.tokens is not None, "tokens are needed with replay")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,22 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters in place of the weights themselves (model/network/low_rank.py), on every linear layer of the
+    blocks; the export has them merged."""
+
+    rank: int = 16
+    """Rows of an adapter's first matrix: how much it can learn."""
+    alpha: float = 32.0
+    """The adapters' product counts alpha / rank times."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.rank >= 1, "rank must be at least 1")
+        require(self.alpha > 0, "alpha must be positive")
+
+
+@dataclass(frozen=True)
 class ScheduleConfig:
     """How the learning rate moves over the run (model/training/schedule.py)."""
 

@@ -130,6 +130,11 @@ class PackedSequences:
         self._order = ShuffledOrder(packing.sequences, global_batch_size, seed)
         self._touched = 0
 
+    @property
+    def sequences(self) -> int:
+        """Number of sequences."""
+        return self._packing.sequences
+
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """Return the share of process `rank` of `world_size` in step number `step`, from 0.
 

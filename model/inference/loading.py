@@ -10,8 +10,16 @@ from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
 from model.inference.qwen3_config import shape_of
 from model.inference.weight_files import fitting_weights, holds_weights, read_weights
+from model.network.low_rank import merge_adapters
 from model.network.transformer import Transformer
-from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, LanguageModel, Objective, objective_of
+from model.objectives.objectives import (
+    CAUSAL,
+    OBJECTIVE_SETTING,
+    LanguageModel,
+    Objective,
+    objective_of,
+    with_adapters,
+)
 
 _PREFIX = "model."
 _HEAD = "lm_head.weight"
@@ -46,8 +54,9 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
         )
     shape = checkpoint.progress.shape
     objective = objective_of(checkpoint.progress.settings[OBJECTIVE_SETTING], shape)
-    model = objective.build(shape, dtype)
+    model = with_adapters(objective, checkpoint.progress.settings).build(shape, dtype)
     load_model(checkpoint, model)
+    merge_adapters(model)
     return model.eval(), objective
 
 

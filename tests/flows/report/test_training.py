@@ -93,3 +93,30 @@ def test_an_uneventful_training_has_nothing_to_tell(tmp_path: Path) -> None:
     add_training(recorder, store, "pretrain", 60)
     training = read_training(store, recorder.record, "pretrain")
     assert isinstance(training, Training) and training.incidents == [] and training.note.startswith("step 60, loss 1.")
+
+
+def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> None:
+    recorder, store = synthetic_web_run(tmp_path), Store(str(tmp_path))
+    stages = dict(recorder.record.stages)
+    plan = stages["sft"].plan.model_copy(update={"name": "preference", "fingerprint": "0123456789abcdef"})
+    stages["preference"] = stages["sft"].model_copy(update={"plan": plan})
+    record = recorder.record.model_copy(update={"stages": stages})
+    lines = [
+        {"event": "step", "step": step, "tokens": 9 * step, "loss": 0.7 - 0.01 * step, "tokens_per_second": 900}
+        | {"margin": 0.02 * step, "accuracy": min(1.0, 0.5 + 0.03 * step)}
+        for step in range(1, 21)
+    ]
+    lines += [{"event": "eval", "step": 20, "loss": 0.5, "margin": 0.36, "accuracy": 0.875}]
+    lines += [{"event": "step", "step": 21, "margin": None}, {"event": "eval", "step": "x", "accuracy": 1}]
+    path = f"models/tiny-preference-{plan.fingerprint[:8]}/metrics.jsonl"
+    store.write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    training = read_training(store, record, "preference")
+    assert isinstance(training, Training)
+    assert [(curve.name, len(curve.trained), curve.held_out) for curve in training.curves] == [
+        ("margin", 20, ((20, 0.36),)),
+        ("accuracy", 20, ((20, 0.875),)),
+    ]
+    page = store.read_bytes(write_report(store, record)).decode()
+    assert "<h3>Preference finetuning</h3>" in page and "0.50 nats per pair in 20" in page
+    assert "share of pairs with the better reply ahead, held out: 0.875" in page
+    assert "curves-preference" in page

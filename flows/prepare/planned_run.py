@@ -12,6 +12,7 @@ from pathlib import Path
 import xxhash
 
 from flows.prepare.assistant_chat import with_assistant
+from flows.prepare.contamination_items import pin_contamination
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.init_model import pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
@@ -140,7 +141,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
-    recipe_of_store = pin_own_code(pin_data_files(recipe, store))
+    recipe_of_store = pin_contamination(pin_own_code(pin_data_files(recipe, store)), store)
     source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings.scratch)

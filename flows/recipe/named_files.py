@@ -30,7 +30,7 @@ MADE_BY_THE_RUN = {
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
 _FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
 _PLACE = re.compile(r"\.\d+(?=\.)")
-_TASKS = re.compile(r"evaluate\.tasks\.\d+")
+_TASKS = re.compile(r"(evaluate|contamination)\.tasks\.\d+")
 _TASK_ENDINGS = (".yaml", ".yml")
 _MODEL_OF_STORE = re.compile(r"models/[A-Za-z0-9_.-]+")
 

@@ -22,6 +22,7 @@ from model.reinforcement.config import RlSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
+from tasks.contamination.check import ContaminationConfig
 from tasks.conversations.config import AssistantConfig
 from tasks.corpus.harm import HarmConfig
 from tasks.dedup.edges import DuplicatesConfig
@@ -83,6 +84,8 @@ class Recipe(Config):
     harm: HarmConfig | None = None
     """Scores for harmful content and bias by a lexicon, for the documents that passed the filter; without it there are
     none. A classifier in `classifiers` is the other way."""
+    contamination: ContaminationConfig | None = None
+    """Evaluation items in the documents: named, and removed if so wished; without it nothing is looked for."""
     personal_data: PersonalDataConfig | None = None
     """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
     tokenizer: TokenizerConfig | None = TokenizerConfig()

@@ -46,6 +46,7 @@ _SENTENCES: Final = MappingProxyType(
         "short_lines": "Too many lines are short, as in menus.",
         "newlines": "There are too many line breaks for so few words.",
         "removed_words": "Cleaning its lines removed too many of its words.",
+        "contaminated": "It holds an item that the model is evaluated with.",
         # of the extraction
         "http_status": "The server answered with an error or a redirect.",
         "not_html": "It is no HTML page.",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from flows.stages.contaminated_items import contaminated_items
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.search_index import search_index
 from flows.stages.trained_models import newest_model
@@ -35,6 +36,11 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         }
     if tasks := [str(path) for name, path in context.chat.items() if name.startswith("tasks.")]:
         config |= {"tasks": tasks, "items": str(folder / "items.parquet")}
+        if context.plans["corpus"].config.get("contamination"):
+            found = contaminated_items(context.store, context.plans["corpus"].fingerprint)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "contaminated.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+            config["contaminated"] = str(folder / "contaminated.json")
     return config
 
 

@@ -353,6 +353,9 @@ class EvaluateConfig(EvaluateSection):
     """JSONL file to write, with the reply to every question; needed with `questions`."""
     items: Path | None = None
     """Parquet file to write, with a row for each item of the tasks."""
+    contaminated: Path | None = None
+    """JSON file with the addresses of the pages that hold each item, by `task/number`, counted from 0: such items are
+    marked, and a task's values are also given without them."""
     batch: int = 64
     """Sequences or questions of one forward pass."""
     precision: Literal["bfloat16", "float32"] = "float32"

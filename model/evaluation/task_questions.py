@@ -1,10 +1,13 @@
 """The evaluation task that asks the tasks of the config, written as YAML (model/evaluation/tasks)."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from model.base.config import EvaluateConfig
+from model.base.config_loading import json_object
 from model.base.device import activation_dtype, best_device
+from model.base.errors import BadInput
 from model.data.chat_format import load_chat_format
 from model.evaluation.subject import Subject
 from model.evaluation.tasks.asked_model import AskedModel, OwnModel, TransformersModel
@@ -29,5 +32,13 @@ def ask_model_from_elsewhere(config: EvaluateConfig) -> list[dict[str, Any]]:
 
 
 def _asked(config: EvaluateConfig, model: AskedModel) -> list[dict[str, Any]]:
-    asking = Asking(config.tasks, config.shots, config.task_items, config.task_seed, config.batch)
+    contaminated = _contaminated(config.contaminated) if config.contaminated else frozenset()
+    asking = Asking(config.tasks, config.shots, config.task_items, config.task_seed, config.batch, contaminated)
     return [asdict(result) for result in run_tasks(model, asking, config.items)]
+
+
+def _contaminated(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(json_object(path))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read the contaminated items in {path}: {error}") from error

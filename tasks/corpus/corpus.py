@@ -4,21 +4,26 @@ Notable: duplicates are always removed, and their decisions name the document ke
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Protocol
 
 import pyarrow as pa
 from pydantic import Field
 
 from tasks.base.config import Config
+from tasks.base.errors import PermanentError
 from tasks.classify.lowest_kept import read_lowest_kept
 from tasks.classify.score_rules import ClassifierCheck, score_rules, scores_schema
 from tasks.classify.training import ClassifierConfig, ScoreRuleConfig
+from tasks.contamination.check import ContaminationCheck, ContaminationConfig
+from tasks.contamination.items import ItemIndex, read_items
 from tasks.corpus.harm import HarmCheck, HarmConfig, harm_rules, read_lexicon
 from tasks.dataset.data_files import read_data_file
 from tasks.dataset.document_check import DocumentCheck, check_all
 from tasks.dataset.rules import Rule, reasons_column
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
+from tasks.dataset.store import Store
 from tasks.dedup.duplicates_check import DuplicatesCheck
 from tasks.personal_data.check import PersonalDataCheck, personal_data_rules
 from tasks.personal_data.replacing import PersonalDataConfig
@@ -31,6 +36,8 @@ class CorpusConfig(Config):
     """What each classifier's scores decide, by its name."""
     harm: HarmConfig | None = None
     """Harmful content and bias."""
+    contamination: ContaminationConfig | None = None
+    """Evaluation items."""
     personal_data: PersonalDataConfig | None = None
     """Personal data, which is also replaced."""
 
@@ -68,6 +75,8 @@ def _checks(context: PartContext) -> list[DocumentCheck]:
     if config.harm:
         lexicon = read_lexicon(read_data_file(context.store, config.harm.lexicon), "harm.lexicon")
         checks.append(HarmCheck(config.harm, lexicon))
+    if config.contamination:
+        checks.append(ContaminationCheck(config.contamination, _item_index(context.store, config.contamination)))
     if config.personal_data:
         checks.append(PersonalDataCheck(config.personal_data))  # the last: no other check need see what it writes
     return checks
@@ -81,6 +90,17 @@ def _classifier_check(context: PartContext, config: CorpusConfig) -> ClassifierC
     return ClassifierCheck(rules, pa.concat_tables([columns.empty_table(), *context.input("scores")]))
 
 
+def _item_index(store: Store, config: ContaminationConfig) -> ItemIndex:
+    if config.items is None:
+        raise PermanentError("contamination.items is not there: the run that plans this stage writes them.")
+    return _read_index(store.read_bytes(config.items), config.items)
+
+
+@lru_cache(maxsize=2)
+def _read_index(content: bytes, where: str) -> ItemIndex:
+    return ItemIndex(read_items(content, where))
+
+
 def decisions(context: PartContext) -> pa.Schema:
     """Return the columns of its decisions: the signals of all checks that the recipe asks for."""
     return decisions_schema([column for check in _checks(context) for column in check.signals])
@@ -89,6 +109,7 @@ def decisions(context: PartContext) -> pa.Schema:
 class _Recipe(Protocol):
     classifiers: dict[str, ClassifierConfig]
     harm: HarmConfig | None
+    contamination: ContaminationConfig | None
     personal_data: PersonalDataConfig | None
 
 
@@ -98,7 +119,9 @@ def _config(recipe: _Recipe) -> CorpusConfig:
         name: ScoreRuleConfig.model_validate(rule.model_dump(include=set(ScoreRuleConfig.model_fields)))
         for name, rule in sorted(recipe.classifiers.items())
     }
-    return CorpusConfig(classifiers=rules, harm=recipe.harm, personal_data=recipe.personal_data)
+    return CorpusConfig(
+        classifiers=rules, harm=recipe.harm, contamination=recipe.contamination, personal_data=recipe.personal_data
+    )
 
 
 def _keeps_shares(recipe: _Recipe) -> bool:

@@ -48,8 +48,8 @@ class Asking:
     """Of the draws of examples."""
     batch: int = 64
     """Texts of a pass, at most."""
-    contaminated: Collection[tuple[str, int]] = ()
-    """(task, item) of the items that the corpus holds."""
+    contaminated: Collection[str] = ()
+    """The items that the corpus holds, as `task/number`."""
 
 
 def run_tasks(model: AskedModel, asking: Asking, rows: Path | None) -> list[TaskResult]:
@@ -63,7 +63,7 @@ def run_tasks(model: AskedModel, asking: Asking, rows: Path | None) -> list[Task
         for shots in asking.shots or (task.spec.num_fewshot,):
             asked = list(questions(task, shots, asking.limit, asking.seed))
             items = list(_answered(model, task, asked, asking.batch))
-            flags = [(task.name, number) in asking.contaminated for number in range(len(asked))]
+            flags = [f"{task.name}/{number}" in asking.contaminated for number in range(len(asked))]
             results.append(_result(task, shots, asked, items, flags))
             tables.append(_rows(task, shots, asked, items, flags))
     if rows is not None:

@@ -186,3 +186,14 @@ def test_a_task_with_code_is_refused(tmp_path: Path) -> None:
         load_task(tmp_path / "code.yaml")
     with pytest.raises(BadInput, match="did you mean 'arithmetic'"):
         task_path("arithmetics")
+
+
+def test_contaminated_items_are_marked_and_left_out(corpus: TinyCorpus, exported: Path, tmp_path: Path) -> None:
+    task = shared_tasks(corpus, tmp_path / "tasks")[0]
+    (tmp_path / "found.json").write_text(json.dumps({"town_choice/2": ["https://a.example"], "other/1": []}))
+    assert evaluate(evaluation(tmp_path, exported, [task], contaminated=str(tmp_path / "found.json"))) == 0
+    (result,) = results(tmp_path)
+    rows = pq.read_table(tmp_path / "items.parquet").to_pylist()
+    assert [row["item"] for row in rows if row["contaminated"]] == [2] and result["contaminated"] == 1
+    right = [dict(row["scores"])["acc"] for row in rows if not row["contaminated"]]
+    assert result["clean_metrics"][0]["value"] == pytest.approx(sum(right) / 11)

@@ -1,5 +1,6 @@
 """The corpus stage: duplicates go, texts are rewritten, the signals of every check are in the decisions."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,16 @@ def test_a_lexicon_of_the_user_s_own(tmp_path: Path) -> None:
     lexicon.write_text("hate harbour\n")
     with pytest.raises(UsageError, match=r"harm\.lexicon, line 1"):
         built(tmp_path / "bad", {"harm": {"lexicon": str(lexicon)}})
+
+
+@pytest.mark.parametrize("remove", [False, True])
+def test_evaluation_items_are_named_and_removed_if_so_wished(remove: bool, tmp_path: Path) -> None:
+    item = {"task": "threats", "item": 3, "question": "I will kill you, and then what?", "answer": ""}
+    items = [item | {"question": "I will kill you, and then kill you"}, item | {"item": 4}]
+    lines = "".join(json.dumps(one) + "\n" for one in items)
+    Store(str(tmp_path)).write_bytes("files/items.jsonl", lines.encode())
+    kept, decided, footer = built(tmp_path, {"contamination": {"items": "files/items.jsonl", "remove": remove}})
+    assert ("W:4" in kept) != remove
+    assert decided["W:4"]["reasons"] == (["contaminated"] if remove else [])
+    assert decided["W:4"]["contaminated_by"] == "threats/3" and decided["W:4"]["contamination"] == 1
+    assert decided["W:1"]["contaminated_by"] is None and footer.counters["contamination.documents"] == 1

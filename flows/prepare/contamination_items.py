@@ -1,0 +1,35 @@
+"""The evaluation items that documents are searched for: written to the store when a run opens, by their content."""
+
+import json
+
+import xxhash
+
+from flows.recipe.recipe import Recipe
+from model.base.errors import BadInput
+from model.evaluation.tasks.item_texts import item_texts
+from model.evaluation.tasks.task import load_task, task_path
+from tasks.base.errors import UsageError
+from tasks.dataset.store import Store
+
+
+def pin_contamination(recipe: Recipe, store: Store) -> Recipe:
+    """Return `recipe` with the items of its tasks in place of their names, so that a fingerprint follows their content.
+
+    Raises `UsageError` for a task that is wrong, or where there is none.
+    """
+    config = recipe.contamination
+    if config is None:
+        return recipe
+    names = config.tasks or recipe.evaluate.tasks
+    if not names:
+        raise UsageError("contamination: name the tasks, here or in evaluate.tasks.")
+    try:
+        items = [item for name in names for item in item_texts(load_task(task_path(name)))]
+    except BadInput as error:
+        raise UsageError(f"contamination.tasks: {error}") from error
+    content = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode(errors="replace")
+    address = f"files/{xxhash.xxh3_128_hexdigest(content)}.jsonl"
+    if not store.exists(address):
+        store.write_bytes(address, content)
+    pinned = config.model_copy(update={"tasks": (), "items": address})
+    return recipe.model_copy(update={"contamination": pinned})

@@ -1,0 +1,1 @@
+"""Evaluation items that stand in the documents: found, named, removed."""

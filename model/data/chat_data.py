@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import xxhash
 
-from model.base.config import ConversationShare, SftSection
+from model.base.config import ConversationSet, ConversationShare, SftSection
 from model.base.errors import BadInput
 from model.base.json_lines import read_json_lines
 from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
@@ -70,7 +70,8 @@ def open_chat_data(config: SftSection, chat: ChatFormat, context: int, cache: To
 
     Raises BadInput if a line is malformed, or no assistant says anything.
     """
-    sets = [(one.conversations, one.share) for one in (config, *config.mixture)]
+    named: list[SftSection | ConversationSet] = [config, *config.mixture]
+    sets = [(one.conversations, one.share) for one in named]
     read = [_open_set(Path(path), chat, context, config.held_out_fraction) for path, _ in sets]
     epochs = _epochs([share for _, share in sets], [one.learnt for one in read])
     seed = config.loop.seed

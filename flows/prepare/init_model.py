@@ -16,7 +16,7 @@ from model.base.errors import BadInput
 from model.base.sizes import differing_sizes
 from model.checkpoints.folders import DIGESTS, PROGRESS, checkpoint_folders_of
 from model.checkpoints.progress import Progress
-from model.inference.qwen3_config import shape_of
+from model.inference.transformers_config import shape_of
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
 

@@ -254,7 +254,7 @@ def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
 
 def _curves(events: Mapping[str, list[dict[str, Any]]]) -> Iterator[Curve]:
     for name in CURVES:
-        trained, held_out = (_points(events[kind], name) for kind in ("step", "eval"))
+        trained, held_out = (_points(found, name) for found in (events["step"], events["eval"]))
         if trained or held_out:
             yield Curve(name, trained, held_out)
 

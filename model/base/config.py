@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from model.base.field_checks import require, require_finite
-from model.base.learning_config import LoraConfig, OptimizerConfig, ScheduleConfig
+from model.base.learning_config import ConversationSet, ConversationShare, LoraConfig, OptimizerConfig, ScheduleConfig
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
@@ -25,7 +25,7 @@ MAX_SEED = 2**64 - 1
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2)."""
+    """The sizes of a decoder as Qwen3 has it (Qwen3 technical report, arXiv:2505.09388, section 2), or Llama."""
 
     vocab_size: int
     """Rows of the embedding: at least as many as the tokenizer has tokens."""
@@ -47,6 +47,9 @@ class ModelShape:
     """Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.4.3)."""
     norm_epsilon: float = 1e-6
     """Added to the mean square inside each RMSNorm."""
+    head_norms: bool = True
+    """Whether the queries and keys of each head are normed, as in Qwen3. Without, the decoder is Llama's, for going on
+    with a model of that kind, and what is exported is a Llama."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
     rope_scaling: Literal["none", "linear", "yarn"] = "none"
@@ -199,6 +202,10 @@ class PretrainSection:
             "document",
         )
         require(self.init is None or self.objective == "causal", "init needs the objective causal")
+        require(
+            self.shape.head_norms or not self.shape.sliding_window,
+            "shape.sliding_window needs shape.head_norms: without them the export is a Llama, which has no windows",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,34 +220,6 @@ class PretrainConfig(PretrainSection):
     """The packing plan, likewise."""
     cache: Path
     """Folder for the memory-mapped copy of the tokens, on a local disk; runs may share it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConversationShare:
-    """How much of a set of conversations is trained on; `weight` for every set of a mixture, or for none."""
-
-    weight: float | None = None
-    """Its part of the tokens learnt, relative to the other sets' weights; as many as there can be without repeating any
-    set."""
-    epochs: float | None = None
-    """How often its conversations are in a pass over the mixture; 0.5 takes half of them. Without weights it is 1
-    unless given."""
-
-    def __post_init__(self) -> None:
-        require_finite(self)
-        require(self.weight is None or self.epochs is None, "a set has a weight or epochs, not both")
-        require(self.weight is None or self.weight > 0, "weight must be positive")
-        require(self.epochs is None or 0 <= self.epochs <= 1000, "epochs must be at least 0 and at most 1000")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConversationSet:
-    """A further set of conversations."""
-
-    conversations: str
-    """Path of a JSONL file, as in `sft.conversations`."""
-    share: ConversationShare = ConversationShare()
-    """How much of them is trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import xxhash
 
-from model.base.config import ConversationSet, ConversationShare, SftSection
+from model.base.config import SftSection
 from model.base.errors import BadInput
 from model.base.json_lines import read_json_lines
+from model.base.learning_config import ConversationShare
 from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
 from model.data.packed_sequences import PackedSequences, Packing
 from model.data.replay import replayed_pieces
@@ -70,8 +71,8 @@ def open_chat_data(config: SftSection, chat: ChatFormat, context: int, cache: To
 
     Raises BadInput if a line is malformed, or no assistant says anything.
     """
-    named: list[SftSection | ConversationSet] = [config, *config.mixture]
-    sets = [(one.conversations, one.share) for one in named]
+    further = ((one.conversations, one.share) for one in config.mixture)
+    sets = [(config.conversations, config.share), *further]
     read = [_open_set(Path(path), chat, context, config.held_out_fraction) for path, _ in sets]
     epochs = _epochs([share for _, share in sets], [one.learnt for one in read])
     seed = config.loop.seed

@@ -8,7 +8,7 @@ from torch import nn
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
-from model.inference.qwen3_config import shape_of
+from model.inference.transformers_config import shape_of
 from model.inference.weight_files import fitting_weights, holds_weights, read_weights
 from model.network.low_rank import merge_adapters
 from model.network.transformer import Transformer

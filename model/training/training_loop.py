@@ -124,7 +124,7 @@ def train(accelerator: Accelerator, run: Run) -> int:
     if run.loop.patience and not has_held_out:
         raise BadInput(
             "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
-            "tokens.validation_fraction"
+            "tokens.validation_fraction, or the stage's held_out_fraction"
         )
     lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
     with StopSignal() as stop, lock:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.base.config import ConversationSet, ConversationShare, LoopConfig, SftSection
+from model.base.config import LoopConfig, SftSection
 from model.base.errors import BadInput
+from model.base.learning_config import ConversationSet, ConversationShare
 from model.data.chat_data import ChatData, open_chat_data, pack, read_conversations
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.data.packed_sequences import IGNORED

@@ -38,6 +38,8 @@ CURVES = {
     "reward": "reward of a reply",
     "reply_tokens": "length of a reply in tokens",
     "entropy": "entropy of the next token in nats",
+    "kl": "divergence from the reference in nats",
+    "no_signal": "share of groups of equal rewards",
 }
 """Numbers of a metrics log that are drawn beside the loss, by their names there: what they are."""
 NAMED_DIGITS = 8
@@ -88,6 +90,16 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class ReplySample:
+    """A reply to a held-out prompt during reinforcement learning."""
+
+    step: int
+    prompt: str
+    reply: str
+    reward: FiniteFloat | None
+
+
+@dataclass(frozen=True)
 class Training:
     """One training stage's log."""
 
@@ -107,6 +119,8 @@ class Training:
     """Why it ended before its last step."""
     curves: tuple[Curve, ...] = ()
     """What its loss measures beside itself."""
+    samples: tuple[ReplySample, ...] = ()
+    """Replies at its first evaluation and at its last."""
 
     @property
     def loss_unit(self) -> str:
@@ -144,7 +158,7 @@ class Training:
         return replace(self.last, tokens_per_second=self.tokens_per_second).seconds_left(self.planned_steps or 0)
 
 
-_STEP, _HELD_OUT = TypeAdapter(TrainingStep), TypeAdapter(HeldOut)
+_STEP, _HELD_OUT, _SAMPLE = TypeAdapter(TrainingStep), TypeAdapter(HeldOut), TypeAdapter(ReplySample)
 
 
 def newest_step(text: str) -> TrainingStep | None:
@@ -178,6 +192,7 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         skipped=len(events["skipped"]),
         rewinds=len(events["rewind"]),
         curves=tuple(_curves(events)),
+        samples=tuple(_first_and_last(_whole(events["sample"], _SAMPLE))),
         ended_early=next((str(event["reason"]) for event in events["done"] if "reason" in event), None),
     )
 
@@ -242,6 +257,11 @@ def _curves(events: Mapping[str, list[dict[str, Any]]]) -> Iterator[Curve]:
         trained, held_out = (_points(found, name) for found in (events["step"], events["eval"]))
         if trained or held_out:
             yield Curve(name, trained, held_out)
+
+
+def _first_and_last(samples: list[ReplySample]) -> Iterator[ReplySample]:
+    ends = {samples[0].step, samples[-1].step} if samples else set()
+    yield from (sample for sample in samples if sample.step in ends)
 
 
 def _points(events: list[dict[str, Any]], name: str) -> Points:

@@ -1,8 +1,8 @@
 """Export: `python -m model.export CONFIG.json` (model/base/config.py, ExportConfig).
 
 Notable:
-- The folder is a transformers model (Qwen3ForCausalLM): safetensors, config, generation config, tokenizer, chat
-  template. Writing it does not need transformers.
+- The folder is a transformers model (Qwen3ForCausalLM, or LlamaForCausalLM without norms of heads): safetensors,
+  config, generation config, tokenizer, chat template. Writing it does not need transformers.
 - It is verified. The weights are read back with our own code and must give the logits of the checkpoint; if
   transformers is installed, its logits are compared in float32 too. `export_report.json` holds the largest differences.
 - It is written aside and renamed, and an older one is first renamed out of the way, so a folder under the final name
@@ -32,7 +32,7 @@ from model.base.full_disk import system_error_in, writing
 from model.base.program import EXIT_DONE, run_program
 from model.data.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, ChatFormat, load_chat_format
 from model.inference.loading import exported_weights, load_export, load_trained
-from model.inference.qwen3_config import qwen3_config
+from model.inference.transformers_config import transformers_config
 from model.network.transformer import Transformer
 
 REPORT = "export_report.json"
@@ -92,9 +92,7 @@ def _write_model(folder: Path, model: Transformer, chat: ChatFormat, tokenizer: 
 
 def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str, Any]:
     return {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
-        **qwen3_config(shape),
+        **transformers_config(shape),
         "hidden_act": "silu",
         "attention_bias": False,
         "attention_dropout": 0.0,

@@ -4,7 +4,8 @@ Notable:
 - The file is made from an export folder, so llama.cpp runs what transformers runs. It is complete: weights, sizes,
   tokenizer and chat template are all inside.
 - llama.cpp knows the architecture as `qwen3` and the tokenizer's split pattern as `qwen2`. Its rotation pairs channel i
-  with i + D/2, as ours does, so no weight is permuted.
+  with i + D/2, as ours does, so no weight is permuted; that of its `llama`, which a model without norms of heads is,
+  pairs channel 2i with 2i + 1, so the rows of queries and keys are.
 - llama.cpp's `qwen3` has no sliding window, so a model with one is refused.
 - Norm scales stay float32 at every precision, as llama.cpp expects. q8_0 and q4_0 keep a matrix in blocks of 32 values
   with a scale; q4_0 leaves the embeddings and the head at q8_0, and a matrix whose rows are no whole blocks is float16.
@@ -79,7 +80,8 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template
     temporary = output.with_name(f"{output.name}.tmp")
-    writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
+    kind = gguf.MODEL_ARCH.QWEN3 if model.shape.head_norms else gguf.MODEL_ARCH.LLAMA
+    writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[kind])
     try:
         _add_sizes(writer, model.shape, gguf.LlamaFileType[_FILE_TYPES[precision][1]], gguf.RopeScalingType)
         _add_tokenizer(writer, gguf.TokenType, tokenizer, template, model.shape.vocab_size)
@@ -120,6 +122,8 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any, rope_kinds: Any) 
     writer.add_value_length(shape.head_dim)
     writer.add_layer_norm_rms_eps(shape.norm_epsilon)
     writer.add_vocab_size(shape.vocab_size)
+    if not shape.head_norms:
+        writer.add_rope_dimension_count(shape.head_dim)
     writer.add_rope_freq_base(shape.rope_base)
     if shape.rope_scaling != "none":
         writer.add_rope_scaling_type(getattr(rope_kinds, shape.rope_scaling.upper()))
@@ -154,12 +158,20 @@ def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
     """Return every weight under GGUF's name; a tied head is left out."""
     found = [("token_embd.weight", model.embed_tokens.weight)]
     for number, block in enumerate(model.layers):
-        parameters = dict(block.named_parameters())
-        found += [(f"blk.{number}.{theirs}.weight", parameters[f"{own}.weight"]) for own, theirs in _NAMES.items()]
+        weights = {name.removesuffix(".weight"): weight.data for name, weight in block.named_parameters()}
+        if not model.shape.head_norms:
+            for name in ("self_attn.q_proj", "self_attn.k_proj"):
+                weights[name] = _neighbours_paired(weights[name], model.shape.head_dim)
+        found += [(f"blk.{number}.{theirs}.weight", weights[own]) for own, theirs in _NAMES.items() if own in weights]
     found.append(("output_norm.weight", model.norm.weight))
     if not model.shape.tied_embeddings:
         found.append(("output.weight", model.lm_head.weight))
     return [(name, weight.detach()) for name, weight in found]
+
+
+def _neighbours_paired(weight: Tensor, head_dim: int) -> Tensor:
+    """Return a matrix (heads * D, channels) with row i + D/2 of each head after row i."""
+    return weight.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)
 
 
 def _tokenizer(folder: Path) -> dict[str, Any]:

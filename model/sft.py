@@ -1,20 +1,25 @@
 """Supervised finetuning: `accelerate launch -m model.sft CONFIG.json` (model/base/config.py, SftConfig).
 
-Notable: only what the assistant writes is in the loss, averaged over those tokens. Checkpoints, resume, signals and
-exit codes are those of pretraining, since the loop is the same.
+Notable: only what the assistant writes is in the loss, averaged over those tokens, and the text that is replayed.
+Checkpoints, resume, signals and exit codes are those of pretraining, since the loop is the same.
 """
 
 import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from model.base.config import SftConfig
 from model.base.config_loading import load_config
 from model.base.program import run_program
 from model.data.chat_data import open_chat_data
 from model.data.chat_format import load_chat_format
+from model.data.token_cache import open_token_cache
 from model.inference.loading import load_trained
+from model.network.low_rank import initialise_adapters
+from model.objectives.objectives import CAUSAL, LORA_RANK, LORA_SCALE, with_adapters
+from model.training.held_out_examples import HeldOutExamples
 from model.training.training_loop import Run, start_accelerator, train
 
 
@@ -25,9 +30,22 @@ def finetune(config_path: Path) -> int:
     chat = load_chat_format(config.tokenizer)
     base = load_trained(config.base, torch.float32)
     chat.check_vocabulary(base.shape.vocab_size)
-    data = open_chat_data(
-        Path(config.conversations), chat, base.shape.context, config.loop.global_batch_size, config.loop.seed
-    )
+    cache = open_token_cache(config.tokens, config.cache) if config.tokens and config.cache else None
+    data = open_chat_data(config, chat, base.shape.context, cache)
+    if accelerator.is_main_process and (data.facts["cut"] or data.facts["dropped"]):
+        print(
+            f"of {data.facts['conversations']:,} conversations {data.facts['cut']:,} are longer than the context of "
+            f"{base.shape.context:,} tokens and end after the last reply that fits, and {data.facts['dropped']:,} are "
+            "left out, since no reply does or there is none",
+            flush=True,
+        )
+    lora = config.lora
+    settings = {LORA_RANK: lora.rank, LORA_SCALE: lora.alpha / lora.rank} if lora else {}
+
+    def initialise(model: nn.Module) -> None:
+        model.load_state_dict(base.state_dict(), strict=lora is None)
+        initialise_adapters(model, config.loop.seed)
+
     run = Run(
         folder=config.folder,
         shape=base.shape,
@@ -36,8 +54,12 @@ def finetune(config_path: Path) -> int:
         schedule=config.schedule,
         data=data.sequences,
         data_digest=data.digest,
-        initialise=lambda model: model.load_state_dict(base.state_dict()),
+        initialise=initialise,
+        held_out=cache,
+        objective=with_adapters(CAUSAL, settings),
         data_facts=data.facts,
+        settings=settings,
+        examples=HeldOutExamples(data.held_out, data.held_out.sequences) if data.held_out else None,
     )
     return train(accelerator, run)
 

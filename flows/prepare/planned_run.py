@@ -14,9 +14,9 @@ import xxhash
 from flows.prepare.assistant_chat import with_assistant
 from flows.prepare.contamination_items import pin_contamination
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
-from flows.prepare.init_model import pin_init
+from flows.prepare.init_model import pin_generator, pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
-from flows.recipe.named_files import MADE_BY_THE_RUN, chat_files
+from flows.recipe.named_files import chat_files, names_made_by_the_run
 from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
@@ -38,7 +38,7 @@ from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
 from tasks.fetch.source_listing import kind_of, resolve_source
 from tasks.own_code.named_code import load
-from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE
+from tasks.synthetic_web.chat_data import PAIRS_FILE, QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
 from tasks.tokenize.tokenizer_training import completed
@@ -57,7 +57,7 @@ class PlannedRun:
     """The source as resolved: the crawl's name, and the synthetic web's folder as base where there is one."""
     plans: dict[str, StagePlan]
     chat: dict[str, Path]
-    """Local files of the conversations, the questions and the evaluation tasks, where the recipe has them."""
+    """Local files of conversations, pairs, prompts, questions and evaluation tasks, where the recipe has them."""
     logger: Logger
     manifests: dict[str, Manifest] = field(default_factory=dict, kw_only=True)
     """Finished datasets by stage, filled as the run goes."""
@@ -156,7 +156,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     chat |= {name: path for name, (path, _) in tasks.items()}
     digests |= {name: digest for name, (_, digest) in tasks.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
-    pinned = pin_init(pinned, store)
+    pinned = pin_generator(pin_init(pinned, store), store)
     _check_tokenizer(pinned, store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
@@ -195,14 +195,18 @@ def _evaluation_tasks(recipe: Recipe) -> dict[str, tuple[Path, str]]:
 
 
 def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str, Path]:
-    """Return the local paths of the conversations and the questions that the recipe names."""
-    made_by_the_web = {"conversations": TRAIN_FILE, "prompts": TRAIN_FILE, "questions": QUESTIONS_FILE}
+    """Return the local paths of the conversations, pairs, prompts and questions that the recipe names."""
+    made_by_the_web = {
+        **{"conversations": TRAIN_FILE, "prompts": TRAIN_FILE},
+        **{"pairs": PAIRS_FILE, "questions": QUESTIONS_FILE},
+    }
     files: dict[str, Path] = {}
     for where, name in chat_files(recipe).items():
-        kind = where.rpartition(".")[2]
+        kind = where.partition(".")[2]
         if name == "synthetic_web":
-            files[kind] = synthetic_web_folder(store, settings.scratch) / made_by_the_web[kind]
-        elif name in MADE_BY_THE_RUN[where]:
+            web = synthetic_web_folder(store, settings.scratch)
+            files[kind] = web / made_by_the_web[kind.rpartition(".")[2]]
+        elif name in names_made_by_the_run(where):
             files[kind] = working_folder(store, settings.scratch) / "chat" / "starter.jsonl"
             write_starter_chat(files[kind])
         else:

@@ -18,14 +18,19 @@ from tasks.dataset.data_files import NamesFile, is_local
 from tasks.dataset.marked_fields import Replace, marked_fields
 from tasks.fetch.source_files import is_glob
 from tasks.own_code.named_code import NamesCode
+from tasks.synthesis.own_engine import is_export_of_store
 
+_CONVERSATIONS = ("synthetic_web", "starter")
 MADE_BY_THE_RUN = {
-    "sft.conversations": ("synthetic_web", "starter"),
+    "sft.conversations": _CONVERSATIONS,
+    "sft.mixture.*.conversations": _CONVERSATIONS,
+    "preference.pairs": ("synthetic_web",),
     "rl.prompts": ("synthetic_web",),
     "evaluate.questions": ("synthetic_web",),
 }
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
-_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
+_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init|synthesis\.generator\.export")
+_PLACE = re.compile(r"\.\d+(?=\.)")
 _TASKS = re.compile(r"(evaluate|contamination)\.tasks\.\d+")
 _TASK_ENDINGS = (".yaml", ".yml")
 _MODEL_OF_STORE = re.compile(r"models/[A-Za-z0-9_.-]+")
@@ -40,12 +45,20 @@ class _Ways(NamedTuple):
 
 def chat_files(recipe: Recipe) -> dict[str, str]:
     """Return what the fields of `MADE_BY_THE_RUN` say, for those that the recipe has."""
+    mixture = recipe.sft.mixture if recipe.sft else ()
     said = {
         "sft.conversations": recipe.sft.conversations if recipe.sft else None,
+        **{f"sft.mixture.{number}.conversations": one.conversations for number, one in enumerate(mixture)},
+        "preference.pairs": recipe.preference.pairs if recipe.preference else None,
         "rl.prompts": recipe.rl.prompts if recipe.rl else None,
         "evaluate.questions": recipe.evaluate.questions if recipe.pretrain else None,
     }
     return {field: name for field, name in said.items() if name is not None}
+
+
+def names_made_by_the_run(field: str) -> tuple[str, ...]:
+    """Return the names that stand, in this field, for a file that the run writes itself."""
+    return MADE_BY_THE_RUN.get(_PLACE.sub(".*", field), ())
 
 
 def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -114,9 +127,11 @@ def _of_this_machine(replace: Replace) -> _Ways:
 def _is_local(field: str, value: str) -> bool:
     if field == "pretrain.init" and is_model_of_store(value):
         return False
+    if field == "synthesis.generator.export" and is_export_of_store(value):
+        return False
     if _TASKS.fullmatch(field):
         return value.endswith(_TASK_ENDINGS)
-    return value not in MADE_BY_THE_RUN.get(field, ()) and is_local(value)
+    return value not in names_made_by_the_run(field) and is_local(value)
 
 
 def _is_code_path(value: str) -> bool:
@@ -126,7 +141,7 @@ def _is_code_path(value: str) -> bool:
 def _replaced(value: Any, annotation: Any, field: str, replace: Replace | None, ways: _Ways) -> Any:
     """Return plain values of a type with `replace(field, value)` for every path and all code, at any depth."""
     if isinstance(value, str):
-        if field in MADE_BY_THE_RUN or _FOLDERS.fullmatch(field) or _TASKS.fullmatch(field):
+        if names_made_by_the_run(field) or _FOLDERS.fullmatch(field) or _TASKS.fullmatch(field):
             replace = ways.path
         return replace(field, value) if replace else value
     if isinstance(value, list | tuple):

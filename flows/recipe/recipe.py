@@ -17,6 +17,7 @@ from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
+from model.dpo.config import PreferenceSection
 from model.reinforcement.config import RlSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config
@@ -31,6 +32,7 @@ from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.own_code.named_code import OwnCode, code_name
 from tasks.personal_data.replacing import PersonalDataConfig
+from tasks.synthesis.config import SynthesisConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
 from tasks.tokenize.compression import CompressionConfig
@@ -87,6 +89,8 @@ class Recipe(Config):
     """Evaluation items in the documents: named, and removed if so wished; without it nothing is looked for."""
     personal_data: PersonalDataConfig | None = None
     """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
+    synthesis: SynthesisConfig | None = None
+    """Synthetic data: text that a model writes, out of the corpus or out of prompts; without it none is made."""
     tokenizer: TokenizerConfig | None = TokenizerConfig()
     """The vocabulary and what it is trained on; null: the run ends with the corpus, and nothing is tokenized."""
     tokens: TokensConfig = TokensConfig()
@@ -109,6 +113,8 @@ class Recipe(Config):
     other words are asked in the evaluation. Without it only what `sft.conversations` holds is learnt."""
     sft: SftSection | None = None
     """Finetuning; without it the base model is evaluated and exported."""
+    preference: PreferenceSection | None = None
+    """Preference finetuning of the newest model before it; without it the finetuned model is the last."""
     rl: RlSection | None = None
     """Reinforcement learning of the newest model before it; without it there is none."""
     own_rewards: tuple[OwnCode, ...] = ()
@@ -189,9 +195,8 @@ class Recipe(Config):
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
             self._objective_agrees(self.pretrain)
-        elif self.sft or self.rl:
-            name = "sft" if self.sft else "rl"
-            raise ValueError(f"{name} needs a pretrain section: there is no model to finetune")
+        elif missing := [name for name in ("sft", "preference", "rl") if getattr(self, name)]:
+            raise ValueError(f"{missing[0]} needs a pretrain section: there is no model to finetune")
         if self.rl:
             self._rewards_are_known(self.rl)
         if self.assistant and not self.sft:
@@ -206,7 +211,9 @@ class Recipe(Config):
             self._mixture_agrees(self.mixture)
         if self.synthetic_web and self.source.select:
             raise ValueError("source.select needs a columnar index: the synthetic web has none")
-        chat = (self.evaluate.questions, self.sft and self.sft.conversations, self.rl and self.rl.prompts)
+        chat = [self.evaluate.questions, self.preference and self.preference.pairs, self.rl and self.rl.prompts]
+        if self.sft:
+            chat += [self.sft.conversations, *(one.conversations for one in self.sft.mixture)]
         if not self.synthetic_web and "synthetic_web" in chat:
             raise ValueError("`synthetic_web` chat data needs a synthetic_web section")
         return self
@@ -219,7 +226,8 @@ class Recipe(Config):
                 f"pretrain.objective {pretrain.objective} needs {reserved} ids beside the tokenizer's, and "
                 f"pretrain.shape.vocab_size is {pretrain.shape.vocab_size}; leave it out and it follows"
             )
-        if pretrain.objective != "causal" and (self.sft or self.rl or self.evaluate.questions):
+        chats = self.sft or self.preference or self.rl or self.evaluate.questions
+        if pretrain.objective != "causal" and chats:
             raise ValueError(
                 f"a model of pretrain.objective {pretrain.objective} cannot be finetuned to chat or asked questions; "
                 "leave sft and evaluate.questions out, or set pretrain.objective to causal"

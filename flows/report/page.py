@@ -16,19 +16,20 @@ from markupsafe import Markup
 from flows.display import numbers
 from flows.display.safe_text import harmless_value
 from flows.report.ladder_plot import ladder_plot
-from flows.report.plots import length_plot, loss_plot, signals_plot
+from flows.report.plots import curves_plot, length_plot, loss_plot, signals_plot
 from flows.report.reason_sentences import reason_sentence
 from flows.report.sections import SECTIONS, Report
 from flows.store.deciding_stages import outcome_words
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import RunRecord
-from flows.store.training_log import TRAINING_NAMES
+from flows.store.training_log import CURVES, TRAINING_NAMES
 from tasks.dataset.store import Store
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILTERS = (numbers.grouped, numbers.short, numbers.share, numbers.decimal, numbers.size, numbers.duration)
 _PLOTS: dict[str, Callable[..., Markup]] = {
     "losses": loss_plot,
+    "measured curves": curves_plot,
     "lengths": length_plot,
     "signals": signals_plot,
     "scaling law": ladder_plot,
@@ -69,6 +70,6 @@ def render(report: Report) -> str:
     for name, draw in _PLOTS.items():
         own.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
     own.globals["outcome_words"] = outcome_words
-    own.globals["training_names"] = TRAINING_NAMES
+    own.globals |= {"training_names": TRAINING_NAMES, "training_curves": CURVES}
     own.globals["reason_sentence"] = reason_sentence
     return own.get_template("report.html.j2").render(report=report, sections=SECTIONS)

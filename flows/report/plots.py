@@ -15,7 +15,7 @@ from flows.display.numbers import short
 from flows.report.drawing import ACCENT, INK, KEPT, NARROW, REMOVED, WIDE, drawing, label_ends, log_ticks, scale
 from flows.report.readers.reasons import Distributions
 from flows.report.readers.signals import SignalHistogram
-from flows.store.training_log import Training
+from flows.store.training_log import CURVES, Training
 
 _ACROSS, _PANEL_HEIGHT = 4, 1.12
 _FLOOR = 0.7  # where bars on a logarithmic axis begin, so that a single document shows
@@ -43,12 +43,33 @@ def loss_plot(training: Training) -> Markup:
             axes.plot(at, scores, color=ACCENT, linewidth=1.4, marker="o", markersize=4)
             ends.append((scores[-1], f"held out {scores[-1]:.2f}", ACCENT))
         _steps_axis(axes, float(steps[0]), float(steps[-1]))
-        axes.set(xlabel="step", ylabel="nats per token")
+        axes.set(xlabel="step", ylabel=training.loss_unit)
         if smooth.min() > smooth.max() / _STEEP > 0:
             # The second half of pretraining is a flat line on a linear axis; a loss near 0 is all noise on this one.
             axes.set_yscale("log")
             scale(axes.yaxis, "{:g}".format, log_ticks())
         label_ends(axes, float(steps[-1]), ends)
+    return Markup(out[0])
+
+
+def curves_plot(training: Training) -> Markup:
+    """Draw what a training's loss measures beside itself, by step, a panel for each: in training, and held out."""
+    curves = training.curves
+    rows = -(-len(curves) // 2)
+    with drawing(f"curves-{training.stage}", (WIDE[0], 0.8 * WIDE[1] * rows)) as (figure, out):
+        panels = figure.subplots(rows, 2, sharex=True, squeeze=False).flat
+        for curve, axes in zip(curves, panels, strict=False):
+            if curve.trained:
+                steps, values = (np.array(column) for column in zip(*curve.trained, strict=True))
+                shown = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _MAX_POINTS)).astype(np.int64))
+                axes.plot(steps[shown], values[shown], color=KEPT, alpha=0.28, linewidth=0.8)
+                axes.plot(steps[shown], _running_mean(values)[shown], color=KEPT, linewidth=1.9, label="training")
+            if curve.held_out:
+                axes.plot(*zip(*curve.held_out, strict=True), color=ACCENT, marker="o", markersize=4, label="held out")
+            axes.set_title(CURVES[curve.name], fontsize=8.5, loc="left", color=INK)
+            axes.legend(frameon=False, labelcolor=INK, handlelength=1.0)
+        for axes in panels:
+            axes.set_axis_off()
     return Markup(out[0])
 
 

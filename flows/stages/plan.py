@@ -22,8 +22,8 @@ from tasks.own_code.named_code import load, pinned
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
     """Return the plan of every stage that `recipe` asks for, in order; `crawl` is what `source.crawl` resolved to.
 
-    `chat_digests`: digests of the files `conversations`, `prompts` and `questions`, and of evaluation tasks by their
-    place as `tasks.0`, where the recipe has them.
+    `chat_digests`: digests of the files `conversations`, `mixture.N.conversations`, `pairs`, `prompts` and `questions`,
+    and of evaluation tasks by their place as `tasks.0`, where the recipe has them.
     """
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}
@@ -61,7 +61,14 @@ def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Re
     """Return the recipe with the crawl by its name and the chat files by their content."""
     update: dict[str, Any] = {"source": recipe.source.model_copy(update={"crawl": crawl})}
     if recipe.sft:
-        update["sft"] = dataclasses.replace(recipe.sft, conversations=chat_digests.get("conversations", ""))
+        mixture = tuple(
+            dataclasses.replace(one, conversations=chat_digests.get(f"mixture.{number}.conversations", ""))
+            for number, one in enumerate(recipe.sft.mixture)
+        )
+        first = chat_digests.get("conversations", "")
+        update["sft"] = dataclasses.replace(recipe.sft, conversations=first, mixture=mixture)
+    if recipe.preference:
+        update["preference"] = dataclasses.replace(recipe.preference, pairs=chat_digests.get("pairs", ""))
     if recipe.rl:
         update["rl"] = dataclasses.replace(recipe.rl, prompts=chat_digests.get("prompts", ""))
     tasks = tuple(chat_digests.get(f"tasks.{place}", name) for place, name in enumerate(recipe.evaluate.tasks))

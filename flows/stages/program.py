@@ -38,7 +38,7 @@ class ProgramContext:
     folder: Path
     """A folder on this machine's disk with the store's layout: the store itself where that is local."""
     chat: Mapping[str, Path]
-    """Local files of the conversations, the questions and the evaluation tasks, where the recipe has them."""
+    """Local files of conversations, pairs, prompts, questions and evaluation tasks, where the recipe has them."""
 
     def model_path(self, stage: str) -> str:
         """Return the folder, below the store, of the model that a training stage makes."""
@@ -141,7 +141,8 @@ def training_summary(context: ProgramContext) -> dict[str, Any]:
         found["last_loss"] = of["step"][-1]["loss"]
     if of["eval"]:
         last = of["eval"][-1]
-        found |= {f"held_out_{name}": last[name] for name in ("loss", "reward") if name in last}
+        measured = ("loss", "margin", "accuracy", "reward")
+        found |= {f"held_out_{name}": last[name] for name in measured if name in last}
         found |= {"bits_per_byte": last.get("bits_per_byte")}
     if of["skipped"]:
         found["skipped_steps"] = len(of["skipped"])

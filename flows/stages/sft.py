@@ -13,13 +13,19 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
         "conversations": str(context.chat["conversations"]),
+        "mixture": [
+            one | {"conversations": str(context.chat[f"mixture.{number}.conversations"])}
+            for number, one in enumerate(context.plan.job_config["mixture"])
+        ],
+        "tokens": context.dataset("tokens"),
+        "cache": str(context.cache),
     }
 
 
 STAGE = ProgramStage(
     name="sft",
-    version=2,
-    upstream=(Upstream("tokenizer"), *newest_model("sft")),
+    version=3,
+    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("sft")),
     config_of=lambda recipe: recipe.sft,
     module="model.sft",
     is_training=True,

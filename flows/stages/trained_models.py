@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.dataset.stage import Upstream
 
-TRAINING = ("pretrain", "sft", "rl")
+TRAINING = ("pretrain", "sft", "preference", "rl")
 
 
 def newest_model(stage: str) -> tuple[Upstream, ...]:

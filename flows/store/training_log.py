@@ -5,8 +5,10 @@ up to the failure are in the report.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import isfinite
 from statistics import median_high
 from typing import Any, TypeVar
 
@@ -21,8 +23,25 @@ from tasks.dataset.store import Store
 
 _T = TypeVar("_T")
 
-TRAINING_NAMES = {"pretrain": "pretraining", "sft": "finetuning", "rl": "reinforcement learning"}
+TRAINING_NAMES = {
+    "pretrain": "pretraining",
+    "sft": "finetuning",
+    "preference": "preference finetuning",
+    "rl": "reinforcement learning",
+}
 """What a training stage is called in text."""
+CURVES = {
+    "margin": "margin of the implicit rewards",
+    "accuracy": "share of pairs with the better reply ahead",
+    "chosen_reward": "reward of the better reply",
+    "rejected_reward": "reward of the worse reply",
+    "reward": "reward of a reply",
+    "reply_tokens": "length of a reply in tokens",
+    "entropy": "entropy of the next token in nats",
+    "kl": "divergence from the reference in nats",
+    "no_signal": "share of groups of equal rewards",
+}
+"""Numbers of a metrics log that are drawn beside the loss, by their names there: what they are."""
 NAMED_DIGITS = 8
 """Digits of a stage's fingerprint in the names of the folders that its program writes."""
 
@@ -55,6 +74,31 @@ class HeldOut:
     bits_per_byte: FiniteFloat | None = None
 
 
+Points = tuple[tuple[int, float], ...]
+"""Steps and values."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A number by step."""
+
+    name: str
+    trained: Points
+    """On what is trained on."""
+    held_out: Points
+    """On held-out examples."""
+
+
+@dataclass(frozen=True)
+class ReplySample:
+    """A reply to a held-out prompt during reinforcement learning."""
+
+    step: int
+    prompt: str
+    reply: str
+    reward: FiniteFloat | None
+
+
 @dataclass(frozen=True)
 class Training:
     """One training stage's log."""
@@ -73,6 +117,15 @@ class Training:
     """Times it went back to a checkpoint and skipped the batches since."""
     ended_early: str | None
     """Why it ended before its last step."""
+    curves: tuple[Curve, ...] = ()
+    """What its loss measures beside itself."""
+    samples: tuple[ReplySample, ...] = ()
+    """Replies at its first evaluation and at its last."""
+
+    @property
+    def loss_unit(self) -> str:
+        """What its loss is measured in."""
+        return {"preference": "nats per pair", "rl": "loss of the policy"}.get(self.stage, "nats per token")
 
     @property
     def last(self) -> TrainingStep:
@@ -105,7 +158,7 @@ class Training:
         return replace(self.last, tokens_per_second=self.tokens_per_second).seconds_left(self.planned_steps or 0)
 
 
-_STEP, _HELD_OUT = TypeAdapter(TrainingStep), TypeAdapter(HeldOut)
+_STEP, _HELD_OUT, _SAMPLE = TypeAdapter(TrainingStep), TypeAdapter(HeldOut), TypeAdapter(ReplySample)
 
 
 def newest_step(text: str) -> TrainingStep | None:
@@ -138,6 +191,8 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         resumes=len(events["resume"]),
         skipped=len(events["skipped"]),
         rewinds=len(events["rewind"]),
+        curves=tuple(_curves(events)),
+        samples=tuple(_first_and_last(_whole(events["sample"], _SAMPLE))),
         ended_early=next((str(event["reason"]) for event in events["done"] if "reason" in event), None),
     )
 
@@ -195,6 +250,28 @@ def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
     for event in logged_objects(text):
         events[str(event.get("event"))].append(event)
     return events
+
+
+def _curves(events: Mapping[str, list[dict[str, Any]]]) -> Iterator[Curve]:
+    for name in CURVES:
+        trained, held_out = (_points(found, name) for found in (events["step"], events["eval"]))
+        if trained or held_out:
+            yield Curve(name, trained, held_out)
+
+
+def _first_and_last(samples: list[ReplySample]) -> Iterator[ReplySample]:
+    ends = {samples[0].step, samples[-1].step} if samples else set()
+    yield from (sample for sample in samples if sample.step in ends)
+
+
+def _points(events: list[dict[str, Any]], name: str) -> Points:
+    """Return the steps and values of the events that have a finite number of this name."""
+    there = [(event.get("step"), event.get(name)) for event in events]
+    return tuple(
+        (step, float(value))
+        for step, value in there
+        if type(step) is int and isinstance(value, int | float) and isfinite(value)
+    )
 
 
 def _whole(events: list[dict[str, Any]], kind: TypeAdapter[_T]) -> list[_T]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from model.base.field_checks import require, require_finite
-from model.base.learning_config import OptimizerConfig, ScheduleConfig
+from model.base.learning_config import ConversationSet, ConversationShare, LoraConfig, OptimizerConfig, ScheduleConfig
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
@@ -25,7 +25,7 @@ MAX_SEED = 2**64 - 1
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a Qwen3-shaped decoder (Qwen3 technical report, arXiv:2505.09388, section 2)."""
+    """The sizes of a decoder as Qwen3 has it (Qwen3 technical report, arXiv:2505.09388, section 2), or Llama."""
 
     vocab_size: int
     """Rows of the embedding: at least as many as the tokenizer has tokens."""
@@ -47,6 +47,9 @@ class ModelShape:
     """Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.4.3)."""
     norm_epsilon: float = 1e-6
     """Added to the mean square inside each RMSNorm."""
+    head_norms: bool = True
+    """Whether the queries and keys of each head are normed, as in Qwen3. Without, the decoder is Llama's, for going on
+    with a model of that kind, and what is exported is a Llama."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
     rope_scaling: Literal["none", "linear", "yarn"] = "none"
@@ -199,6 +202,10 @@ class PretrainSection:
             "document",
         )
         require(self.init is None or self.objective == "causal", "init needs the objective causal")
+        require(
+            self.shape.head_norms or not self.shape.sliding_window,
+            "shape.sliding_window needs shape.head_norms: without them the export is a Llama, which has no windows",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,15 +231,31 @@ class SftSection:
     chat APIs have it: content may be parts of text, and an assistant's message may have `tool_calls` and
     `reasoning_content`, which, as in Qwen3, is learnt after the last question only. In a recipe also `starter`, the
     small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the synthetic web."""
+    share: ConversationShare = ConversationShare()
+    """How much of them is trained on."""
+    mixture: tuple[ConversationSet, ...] = ()
+    """Further sets that are mixed in."""
+    held_out_fraction: float = 0.02
+    """Share of the conversations that are not trained on but scored with every evaluation."""
+    replay: float = 0.0
+    """Tokens of pretraining text that are trained on beside the conversations, for each token that is learnt of these:
+    what keeps a model from forgetting. As many documents are drawn as have so many, each at most once."""
     loop: LoopConfig
     """Steps, batch, precision, logging, checkpoints."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimizer and its constants."""
+    lora: LoraConfig | None = None
+    """Trains low-rank adapters instead of the weights: their optimizer takes less memory; null trains all weights."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr_scale=0.0625)
+    """Optimizer and its constants; by default a sixteenth of pretraining's learning rates."""
     schedule: ScheduleConfig = ScheduleConfig()
     """Learning rate over the run."""
 
     def __post_init__(self) -> None:
         self.schedule.check_steps(self.loop.steps)
+        require_finite(self)
+        require(0 <= self.held_out_fraction < 1, "held_out_fraction must be at least 0 and below 1")
+        require(self.replay >= 0, "replay must not be negative")
+        weighted = {share.weight is not None for share in (self.share, *(one.share for one in self.mixture))}
+        require(len(weighted) == 1, "either every set of conversations has a weight, or none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +268,15 @@ class SftConfig(SftSection):
     """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
     tokenizer: Path
     """The base model's tokenizer.json."""
+    tokens: str | None = None
+    """The tokens dataset, a folder or a URL, whose held-out documents are scored and whose others are replayed."""
+    cache: Path | None = None
+    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        require(not self.replay or self.tokens is not None, "tokens are needed with replay")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""How a model learns: the optimizer with its constants, and the course of the learning rate."""
+"""How a model learns: the optimizer with its constants, adapters, the course of the learning rate, and how much of each
+set of conversations."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -61,6 +62,22 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters in place of the weights themselves (model/network/low_rank.py), on every linear layer of the
+    blocks; the export has them merged."""
+
+    rank: int = 16
+    """Rows of an adapter's first matrix: how much it can learn."""
+    alpha: float = 32.0
+    """The adapters' product counts alpha / rank times."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.rank >= 1, "rank must be at least 1")
+        require(self.alpha > 0, "alpha must be positive")
+
+
+@dataclass(frozen=True)
 class ScheduleConfig:
     """How the learning rate moves over the run (model/training/schedule.py)."""
 
@@ -92,3 +109,31 @@ class ScheduleConfig:
             f"{decay:g} steps) must fit into loop.steps ({steps}): the decay would begin before the warmup ends; lower "
             "one of them",
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationShare:
+    """How much of a set of conversations is trained on; `weight` for every set of a mixture, or for none."""
+
+    weight: float | None = None
+    """Its part of the tokens learnt, relative to the other sets' weights; as many as there can be without repeating any
+    set."""
+    epochs: float | None = None
+    """How often its conversations are in a pass over the mixture; 0.5 takes half of them. Without weights it is 1
+    unless given."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.weight is None or self.epochs is None, "a set has a weight or epochs, not both")
+        require(self.weight is None or self.weight > 0, "weight must be positive")
+        require(self.epochs is None or 0 <= self.epochs <= 1000, "epochs must be at least 0 and at most 1000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationSet:
+    """A further set of conversations."""
+
+    conversations: str
+    """Path of a JSONL file, as in `sft.conversations`."""
+    share: ConversationShare = ConversationShare()
+    """How much of them is trained on."""

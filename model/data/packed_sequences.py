@@ -49,7 +49,7 @@ class Batch:
     columns: tuple[npt.NDArray[np.float32], ...] = ()
     """Numbers that a loss needs beside the tokens, each array with an entry for each row."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the log says of the step beside its loss, the same on every process."""
+    """What the log says of the step beside its loss."""
 
 
 class Batches(Protocol):
@@ -129,6 +129,11 @@ class PackedSequences:
         self._filled, self._targets = packing.filled, packing.sums(self._targets_of_segments())
         self._order = ShuffledOrder(packing.sequences, global_batch_size, seed)
         self._touched = 0
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences."""
+        return self._packing.sequences
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """Return the share of process `rank` of `world_size` in step number `step`, from 0.

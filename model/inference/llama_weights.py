@@ -19,13 +19,12 @@ from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.inference.decoders.decoder import DecoderWeights, decoder_weights
-from model.inference.qwen3_config import shape_of
+from model.inference.transformers_config import shape_of
 from model.inference.weight_files import fitting_weights, read_weights
 from model.network.rope import tables_of
 
 _KINDS = ("llama", "mistral", "qwen2")
 """Types of models besides our own, as config.json names them."""
-_LLAMA3 = "llama3"
 
 
 def load_decoder_weights(folder: Path) -> DecoderWeights:
@@ -36,10 +35,9 @@ def load_decoder_weights(folder: Path) -> DecoderWeights:
     config = _config(folder)
     _refuse_unknown(config, folder)
     rope = _rope_fields(config)
-    is_own = config.get("model_type") not in _KINDS
-    shape = shape_of(config if is_own else _as_qwen3(config, rope), folder)
-    weights = decoder_weights(shape, read_weights(fitting_weights(shape, folder, _biases(config), head_norms=is_own)))
-    if rope.get("rope_type", rope.get("type")) != _LLAMA3:
+    shape = shape_of(_as_own(config, rope) if config.get("model_type") in _KINDS else config, folder)
+    weights = decoder_weights(shape, read_weights(fitting_weights(shape, folder, _biases(config))))
+    if not _is_llama3(rope):
         return weights
     cosines, sines = _llama3_tables(shape, rope, folder)
     return replace(weights, cosines=cosines, sines=sines)
@@ -61,21 +59,14 @@ def _refuse_unknown(config: Mapping[str, Any], folder: Path) -> None:
         raise BadInput(f"{folder}/config.json has {', '.join(wrong)}, which the engine does not compute")
 
 
-def _as_qwen3(config: dict[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config with the fields that a Qwen3 names and the others imply."""
-    heads = config.get("num_attention_heads")
-    implied: dict[str, Any] = {
-        "num_key_value_heads": heads,
-        "rope_theta": rope.get("rope_theta", 10_000.0),
-        "tie_word_embeddings": False,
-    }
-    full = {**implied, **config, "model_type": "qwen3"}
-    if not full.get("head_dim") and isinstance(heads, int) and heads and isinstance(full.get("hidden_size"), int):
-        full["head_dim"] = full["hidden_size"] // heads
+def _as_own(config: dict[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config as that of a Llama that can be trained here; what it leaves out is seen to beside it."""
+    full = {**config, "model_type": "llama", "attention_bias": False}
     if config["model_type"] == "mistral":
         full |= {"use_sliding_window": bool(config.get("sliding_window")), "max_window_layers": 0}
-    if rope.get("rope_type", rope.get("type")) == _LLAMA3:
-        full |= {"rope_scaling": None, "rope_parameters": None}
+    if _is_llama3(rope):
+        base = rope.get("rope_theta", config.get("rope_theta", 10_000.0))
+        full |= {"rope_scaling": None, "rope_parameters": None, "rope_theta": base}
     return full
 
 
@@ -89,6 +80,10 @@ def _biases(config: Mapping[str, Any]) -> tuple[str, ...]:
 def _rope_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     fields = config.get("rope_parameters") or config.get("rope_scaling") or {}
     return dict(fields) if isinstance(fields, dict) else {}
+
+
+def _is_llama3(rope: Mapping[str, Any]) -> bool:
+    return rope.get("rope_type", rope.get("type")) == "llama3"
 
 
 def _llama3_tables(shape: ModelShape, rope: Mapping[str, Any], folder: Path) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,18 @@ from torch import nn
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
-from model.inference.qwen3_config import shape_of
+from model.inference.transformers_config import shape_of
 from model.inference.weight_files import fitting_weights, holds_weights, read_weights
+from model.network.low_rank import merge_adapters
 from model.network.transformer import Transformer
-from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, LanguageModel, Objective, objective_of
+from model.objectives.objectives import (
+    CAUSAL,
+    OBJECTIVE_SETTING,
+    LanguageModel,
+    Objective,
+    objective_of,
+    with_adapters,
+)
 
 _PREFIX = "model."
 _HEAD = "lm_head.weight"
@@ -49,10 +57,11 @@ def load_any(folder: Path, dtype: torch.dtype, averaged: int = 1) -> tuple[Langu
         )
     shape = checkpoint.progress.shape
     objective = objective_of(checkpoint.progress.settings[OBJECTIVE_SETTING], shape)
-    model = objective.build(shape, dtype)
+    model = with_adapters(objective, checkpoint.progress.settings).build(shape, dtype)
     load_model(checkpoint, model)
     if averaged > 1:
         _average(model, folder / "checkpoints", checkpoint.progress.step, averaged)
+    merge_adapters(model)
     return model.eval(), objective
 
 

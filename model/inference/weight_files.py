@@ -36,21 +36,18 @@ def holds_weights(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (_WEIGHTS, _INDEX))
 
 
-def fitting_weights(
-    shape: ModelShape, folder: Path, biases: Sequence[str] = (), head_norms: bool = True
-) -> dict[str, StoredWeight]:
+def fitting_weights(shape: ModelShape, folder: Path, biases: Sequence[str] = ()) -> dict[str, StoredWeight]:
     """Return the weights of an export folder, without a tied head, once their sizes are those of its config.
 
     Args:
         shape: What its config.json describes.
         folder: The export folder.
         biases: The matrices of attention that have a bias.
-        head_norms: Whether queries and keys have norms.
 
     Raises:
         BadInput: a file is missing or damaged, or a weight is missing, too many or of another size.
     """
-    stored, expected = stored_weights(folder), _sizes(shape, biases, head_norms)
+    stored, expected = stored_weights(folder), _sizes(shape, biases)
     if shape.tied_embeddings:
         stored.pop(_HEAD, None)
     for name in [*sorted(expected), *sorted(stored.keys() - expected.keys())]:
@@ -62,7 +59,7 @@ def fitting_weights(
     return stored
 
 
-def _sizes(shape: ModelShape, biases: Sequence[str], head_norms: bool) -> dict[str, tuple[int, ...]]:
+def _sizes(shape: ModelShape, biases: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Return the size of every weight of a model under transformers' name."""
     hidden, inner, head = shape.hidden_size, shape.intermediate_size, shape.head_dim
     queries, keys = shape.heads * head, shape.kv_heads * head
@@ -72,7 +69,7 @@ def _sizes(shape: ModelShape, biases: Sequence[str], head_norms: bool) -> dict[s
     layer |= {"self_attn.o_proj.weight": (hidden, queries), "mlp.down_proj.weight": (hidden, inner)}
     layer |= {f"mlp.{name}.weight": (inner, hidden) for name in ("gate_proj", "up_proj")}
     layer |= {f"{name}.weight": (hidden,) for name in ("input_layernorm", "post_attention_layernorm")}
-    if head_norms:
+    if shape.head_norms:
         layer |= {f"self_attn.{name}.weight": (head,) for name in ("q_norm", "k_norm")}
     sizes = {"model.embed_tokens.weight": (shape.vocab_size, hidden), "model.norm.weight": (hidden,)}
     if not shape.tied_embeddings:

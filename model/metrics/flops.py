@@ -39,7 +39,7 @@ def count_parameters(shape: ModelShape) -> Parameters:
         matrices=shape.layers * (attention + feed_forward),
         tables=head if shape.tied_embeddings else 2 * head,
         head=head,
-        scales=shape.layers * 2 * (shape.hidden_size + shape.head_dim) + shape.hidden_size,
+        scales=shape.layers * 2 * (shape.hidden_size + shape.head_dim * shape.head_norms) + shape.hidden_size,
     )
 
 

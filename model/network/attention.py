@@ -1,18 +1,18 @@
-"""Grouped-query attention with normed queries and keys."""
+"""Grouped-query attention, with normed queries and keys or without."""
 
 from torch import Tensor, nn
 
 from model.base.config import ModelShape
 from model.network.attention_mask import AttentionMask
 from model.network.layers import Linear, RMSNorm
-from model.network.operations import attention, normed_rotation
+from model.network.operations import attention, normed_rotation, rotation
 
 Rotary = tuple[Tensor, Tensor]
 """Cosines and sines, (B or 1, T, 1, D) each."""
 
 
 class AttentionWeights(nn.Module):
-    """The weights of grouped-query attention with normed queries and keys, to the same or to another sequence."""
+    """The weights of grouped-query attention to the same or to another sequence."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -21,8 +21,8 @@ class AttentionWeights(nn.Module):
         self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
         self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
         self.o_proj = Linear(shape.heads * shape.head_dim, shape.hidden_size)
-        self.q_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
-        self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon)
+        self.q_norm = RMSNorm(shape.head_dim, shape.norm_epsilon) if shape.head_norms else nn.Identity()
+        self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon) if shape.head_norms else nn.Identity()
         self.fused = False
 
     def heads_of(self, input: Tensor, memory: Tensor) -> list[Tensor]:
@@ -37,7 +37,11 @@ class Attention(AttentionWeights):
     def forward(self, input: Tensor, rotary: Rotary, mask: AttentionMask) -> Tensor:
         """Map (B, T, width) to the same shape; without a mask, attention is causal."""
         queries, keys, values = self.heads_of(input, input)
-        queries = normed_rotation(queries, self.q_norm.weight, self.q_norm.epsilon, *rotary, self.fused)
-        keys = normed_rotation(keys, self.k_norm.weight, self.k_norm.epsilon, *rotary, self.fused)
+        queries, keys = self._turned(queries, self.q_norm, rotary), self._turned(keys, self.k_norm, rotary)
         mixed = attention(queries, keys, values, mask, self.fused)
         return self.o_proj(mixed.flatten(-2))
+
+    def _turned(self, heads: Tensor, norm: nn.Module, rotary: Rotary) -> Tensor:
+        if isinstance(norm, RMSNorm):
+            return normed_rotation(heads, norm.weight, norm.epsilon, *rotary, self.fused)
+        return rotation(heads, *rotary, self.fused)

@@ -51,6 +51,11 @@ def normed_rotation(
     return _form(_plain_normed_rotation, heads, fused)(heads, weight, epsilon, cosines, sines)
 
 
+def rotation(heads: Tensor, cosines: Tensor, sines: Tensor, fused: bool = False) -> Tensor:
+    """Rotate as `normed_rotation` does, without the norm."""
+    return _form(_plain_rotation, heads, fused)(heads, cosines, sines)
+
+
 def swiglu(gate: Tensor, up: Tensor, fused: bool = False) -> Tensor:
     """Return silu(gate) * up (arXiv:2002.05202, equation 6)."""
     if _written_out(gate) and not fused:
@@ -105,7 +110,12 @@ def _plain_rms_norm(input: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 
 def _plain_normed_rotation(heads: Tensor, weight: Tensor, epsilon: float, cosines: Tensor, sines: Tensor) -> Tensor:
     wide = heads if heads.dtype == torch.float64 else heads.float()
-    left, right = (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon) * weight).chunk(2, -1)
+    normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon) * weight
+    return _plain_rotation(normed, cosines, sines).to(heads.dtype)
+
+
+def _plain_rotation(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    left, right = heads.chunk(2, -1)
     cosines, sines = cosines.chunk(2, -1)[0], sines.chunk(2, -1)[0]
     return torch.cat([left * cosines - right * sines, right * cosines + left * sines], -1).to(heads.dtype)
 

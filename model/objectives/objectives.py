@@ -8,9 +8,10 @@ Notable:
   predict, so their loss is not the probability of a text.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from model.base.config import ModelShape
 from model.data.corrupted_sequences import corrupted_rows
 from model.data.corruption import Corrupted, Corruption, corruption_of
 from model.metrics.flops import encoder_decoder_flop_per_token, flop_per_token
+from model.network.low_rank import add_adapters
 from model.network.transformer import Transformer
 from model.objectives.encoder_decoder import Encoder, EncoderDecoder
 from model.objectives.held_out import HeldOut, Score, ScoreDocuments, score_documents, sum_over_passes
@@ -46,6 +48,23 @@ class Objective:
 
 CAUSAL = Objective("causal", Transformer, score_documents, flop_per_token)
 """The next token; the objective of every model that generates text."""
+
+
+LORA_RANK, LORA_SCALE = "lora.rank", "lora.scale"
+"""Where a checkpoint's settings name the rank and the scale of adapters, where it has any."""
+
+
+def with_adapters(objective: Objective, settings: Mapping[str, Any]) -> Objective:
+    """Return the objective of a model with the low-rank adapters that a run's settings name, if any."""
+    if LORA_RANK not in settings:
+        return objective
+
+    def build(shape: ModelShape, dtype: torch.dtype) -> LanguageModel:
+        model = objective.build(shape, dtype)
+        add_adapters(model, settings[LORA_RANK], settings[LORA_SCALE])
+        return model
+
+    return replace(objective, build=build)
 
 
 def objective_of(name: str, shape: ModelShape) -> Objective:

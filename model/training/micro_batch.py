@@ -6,6 +6,8 @@ Notable:
   out of memory leaves no other one waiting. Then the processes compare, and all halve or none.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -55,6 +57,11 @@ class MicroBatch:
         self.searching = not has_state
         return self.rows
 
+    def passes_of(self, batch: Batch, device: torch.device) -> Iterator[tuple[Tensor | None, ...]]:
+        """Yield the passes of a process's share of a step, on its device."""
+        for number in range(self.passes):
+            yield tuple(None if tensor is None else _moved(tensor, device) for tensor in self.cut(batch, number))
+
     def cut(self, batch: Batch, number: int) -> tuple[Tensor | None, ...]:
         """Return inputs, targets, segments and columns of pass `number` of a process's share of a step."""
         rows = slice(number * self.rows, (number + 1) * self.rows)
@@ -91,3 +98,8 @@ class MicroBatch:
         finally:
             model.zero_grad(set_to_none=True)
         return True
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy the tensor to `device`. Only a copy from pinned memory does not wait for the GPU's queue."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

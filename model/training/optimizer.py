@@ -43,6 +43,8 @@ def build_optimizers(model: LanguageModel, config: OptimizerConfig, dtype: torch
 def _by_kind(model: LanguageModel) -> Weights:
     weights = Weights()
     for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue  # frozen under adapters
         if parameter is model.lm_head.weight:
             weights.head.append(parameter)
         elif parameter is model.embed_tokens.weight:
@@ -72,7 +74,8 @@ def _adamw(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> lis
 
 def _muon(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
     muon = Muon(weights.matrices, config.muon_lr, config.momentum, config.weight_decay, dtype)
-    return [*_adamw(dataclasses.replace(weights, matrices=[]), config, dtype), muon]
+    rest = dataclasses.replace(weights, matrices=[])
+    return [*(_adamw(rest, config, dtype) if rest != Weights() else ()), muon]
 
 
 BUILDERS: dict[OptimizerName, Callable[[Weights, OptimizerConfig, torch.dtype], list[Optimizer]]] = {

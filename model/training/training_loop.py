@@ -52,6 +52,7 @@ from model.objectives.held_out import HeldOut, held_out_documents, score_shared
 from model.objectives.loss import LIKELIHOOD, Loss
 from model.objectives.objectives import CAUSAL, OBJECTIVE_SETTING, Objective
 from model.training.early_stopping import EarlyStopping
+from model.training.held_out_examples import HeldOutExamples, score_examples
 from model.training.loss_spikes import IN_A_ROW, REWINDS, LossSpikes
 from model.training.micro_batch import MicroBatch
 from model.training.optimizer import build_optimizers, set_learning_rates
@@ -91,6 +92,8 @@ class Run:
     """What a step makes smaller."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Further settings that decide the result, by their names in the config."""
+    examples: HeldOutExamples | None = None
+    """Examples like those of `data`, scored during training; their loss is the held-out loss then."""
     on_policy: bool = False
     """Whether `data` makes a batch of the model as the last step left it; then none is made ahead."""
     measure: Callable[[int, int], Iterator[tuple[str, dict[str, Any]]]] | None = None
@@ -117,10 +120,11 @@ def train(accelerator: Accelerator, run: Run) -> int:
         BadInput: another run is training in the folder, the checkpoint belongs to another run, the config cannot be
             satisfied, the loss stays non-finite or far too high, or the disk is full.
     """
-    if run.loop.patience and (run.held_out is None or not len(held_out_documents(run.held_out, 1))):
+    has_held_out = run.examples is not None or (run.held_out and len(held_out_documents(run.held_out, 1)))
+    if run.loop.patience and not has_held_out:
         raise BadInput(
             "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
-            "tokens.validation_fraction"
+            "tokens.validation_fraction, or the stage's held_out_fraction"
         )
     lock = locked_folder(run.folder) if accelerator.is_main_process else nullcontext()
     with StopSignal() as stop, lock:
@@ -291,11 +295,9 @@ class _Trainer:
         total = torch.zeros(1 + len(self._run.loss.metrics), device=accelerator.device)
         # DDP averages over processes; the loss is divided by the tokens of all of them.
         scale = accelerator.num_processes / max(1, batch.targets_in_step)
-        for number in range(passes):
-            tensors = self._micro_batch.cut(batch, number)
-            moved = [None if tensor is None else _moved(tensor, accelerator.device) for tensor in tensors]
+        for number, tensors in enumerate(self._micro_batch.passes_of(batch, accelerator.device)):
             with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
-                sums = self._run.loss.sums(self._model, *moved)
+                sums = self._run.loss.sums(self._model, *tensors)
                 (sums[0] * scale).backward()
             total += sums.detach()
         return total
@@ -344,17 +346,26 @@ class _Trainer:
     def _evaluate(self) -> None:
         run, accelerator = self._run, self._accelerator
         self._measure()
+        model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
+        found = self._score_documents(model, rows)
+        if run.examples is not None:
+            found |= score_examples(accelerator, model, run.loss, run.loop, run.examples, rows)
+        if found:
+            self._end.saw_held_out_loss(found["loss"])
+            self._log.write("eval", self._step, **found)
+
+    def _score_documents(self, model: nn.Module, rows: int) -> dict[str, Any]:
+        """Return what is logged of held-out documents; nothing where there are none."""
+        run = self._run
         if run.held_out is None:
-            return
+            return {}
         documents = held_out_documents(run.held_out, run.loop.evaluation_documents)
         if not len(documents):
-            return
-        model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
-        held_out = HeldOut(run.held_out, documents, run.shape.context, rows, accelerator.device)
+            return {}
+        held_out = HeldOut(run.held_out, documents, run.shape.context, rows, self._accelerator.device)
         score = score_shared(model, held_out, run.objective.score)
-        self._end.saw_held_out_loss(score.loss)
         known = {"bits_per_byte": score.bits_per_byte} if score.text_bytes else {}
-        self._log.write("eval", self._step, loss=score.loss, **known, documents=score.documents)
+        return {"loss": score.loss, **known, "documents": score.documents}
 
     def _save(self, at_once: bool) -> None:
         run, stopping = self._run, self._end.state(self._trained_seconds())
@@ -369,11 +380,6 @@ class _Trainer:
 
     def _trained_seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
-
-
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy the tensor to `device`. Only a copy from pinned memory does not wait for the GPU's queue."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _shared_checkpoint(

@@ -4,6 +4,7 @@ Notable: the split is by fact. Every town has facts of both kinds and the same q
 way to answer a held-out question is to have read the fact on a page.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ QUESTIONS_FILE = "chat/questions.jsonl"
 """Questions for the evaluation, in the synthetic web's folder; the first is the showcase."""
 TRAIN_FILE = "chat/train.jsonl"
 """Conversations for finetuning, in the synthetic web's folder."""
+
+PAIRS_FILE = "chat/pairs.jsonl"
+"""Pairs of replies for preference finetuning, in the synthetic web's folder."""
 
 
 class Question(Config):
@@ -46,6 +50,19 @@ def conversations(country: Country, seed: int) -> list[dict[str, object]]:
     return [
         conversation(id, (("user", question), ("assistant", reply))) for id, question, reply in draws.shuffled(pairs)
     ]
+
+
+def pairs(country: Country, seed: int) -> list[dict[str, object]]:
+    """Return pairs of replies: to each question of `conversations` about a town, its fact and that of another town."""
+    draws = Draws(seed, "pairs")
+    known = [fact for town in country.towns for fact in town.facts if fact.id not in country.held_out]
+    found: list[dict[str, object]] = []
+    for fact in known:
+        others = [o for o in known if o.relation == fact.relation and o.value != fact.value]
+        for form in range(len(QUESTIONS[fact.relation]) if others else 0):
+            wrong = dataclasses.replace(fact, value=draws.choose(others).value)
+            found.append({"prompt": ask(fact, form), "chosen": answer(fact), "rejected": answer(wrong)})
+    return draws.shuffled(found)
 
 
 def conversation(id: str, turns: Iterable[tuple[str, str]]) -> dict[str, object]:

@@ -22,7 +22,15 @@ from pathlib import Path
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.base.fingerprint import digest
-from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE, conversations, json_lines, questions
+from tasks.synthetic_web.chat_data import (
+    PAIRS_FILE,
+    QUESTIONS_FILE,
+    TRAIN_FILE,
+    conversations,
+    json_lines,
+    pairs,
+    questions,
+)
 from tasks.synthetic_web.texts.config import VERSION, SyntheticWebConfig
 from tasks.synthetic_web.texts.country import Country, invent_country
 from tasks.synthetic_web.truth import TRUTH_FILE, truth_line
@@ -175,6 +183,8 @@ def _write_chat(folder: Path, country: Country, config: SyntheticWebConfig) -> t
     asked = questions(country, config.seed)
     (folder / "chat").mkdir()
     (folder / TRAIN_FILE).write_text("".join(json_lines(train)), encoding="utf-8", newline="\n")
+    preferred = "".join(json_lines(pairs(country, config.seed)))
+    (folder / PAIRS_FILE).write_text(preferred, encoding="utf-8", newline="\n")
     lines = "".join(json_lines(question.model_dump() for question in asked))
     (folder / QUESTIONS_FILE).write_text(lines, encoding="utf-8", newline="\n")
     return len(train), dict(sorted(Counter(question.group for question in asked).items()))

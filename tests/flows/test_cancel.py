@@ -20,8 +20,8 @@ from tests.flows.test_deployments import parameters, prefect
 DEPLOYMENT = "crawl-to-chat/default"
 LONGEST_WAIT = 240.0
 SECONDS_TO_CANCEL = 40.0
-"""10 are the aim on a machine that does nothing else. Of these the run takes 1 to 3; then the worker imports the flow in
-a process of its own, to look for hooks, which on busy cores takes several times as long."""
+"""10 are the aim on a machine that does nothing else. The run takes 1 to 3 of them; then the worker imports the flow in
+a process of its own, to look for hooks, which takes several times as long on busy cores."""
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from model.base.config import ModelShape
 from model.data.byte_letters import LETTERS
 from model.data.chat_format import load_chat_format
 from model.inference.loading import exported_weights
-from model.inference.qwen3_config import qwen3_config
+from model.inference.transformers_config import transformers_config
 from model.network.transformer import Transformer, initialise
 
 SHAPE = ModelShape(
@@ -32,7 +32,7 @@ def write_export(folder: Path, model: Transformer, tokenizer: Path) -> Path:
     """Write a model as an export folder, as far as our own programs read it, and return the folder."""
     folder.mkdir(parents=True)
     save_file(exported_weights(model, torch.float32), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3", **qwen3_config(model.shape)}))
+    (folder / "config.json").write_text(json.dumps(transformers_config(model.shape)))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     return folder
 

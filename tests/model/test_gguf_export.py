@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from model.base.errors import BadInput
 from model.data.chat_format import TOOL_TOKENS, Message, load_chat_format
@@ -17,7 +18,7 @@ from model.export import export
 from model.gguf_export import main, write_gguf
 from model.inference.engine import engine_of
 from model.inference.loading import load_export
-from model.inference.qwen3_config import qwen3_config, shape_of
+from model.inference.transformers_config import shape_of, transformers_config
 from model.network.transformer import Transformer
 from model.pretrain import pretrain
 from model.sft import finetune
@@ -69,7 +70,7 @@ def reshaped(exported: Path, folder: Path, **changes: Any) -> Path:
     shutil.copytree(exported, folder)
     config = json.loads((folder / "config.json").read_text())
     shape = dataclasses.replace(shape_of(config, folder), **changes)
-    write_json(folder / "config.json", config | qwen3_config(shape))
+    write_json(folder / "config.json", config | transformers_config(shape))
     return folder
 
 
@@ -196,6 +197,26 @@ def test_llama_cpp_has_the_same_logits_and_replies(corpus: TinyCorpus, exported:
     assert said["texts"] == [chat.encode(text) for text in TEXTS]
     write_gguf(exported, tmp_path / "q8.gguf", "q8_0")
     assert [answer["reply"] for answer in said_by_llama(python, tmp_path / "q8.gguf", prompts)["answers"]] == ours
+
+
+def without_head_norms(exported: Path, folder: Path) -> Path:
+    """The export as a Llama: its weights but the norms of queries and keys."""
+    reshaped(exported, folder, head_norms=False)
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: weight for name, weight in weights.items() if "_norm" not in name}, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_llama_cpp_has_the_logits_of_a_model_without_norms_of_heads(exported: Path, tmp_path: Path) -> None:
+    python = environment_with("llama", ["llama-cpp-python==0.3.36"])
+    folder = without_head_norms(exported, tmp_path / "export")
+    write_gguf(folder, tmp_path / "m.gguf", "float32")
+    assert field(gguf.GGUFReader(tmp_path / "m.gguf"), "general.architecture") == "llama"
+    prompts = [[5, 300, 41, 9] * 7, list(range(3, 30))]
+    said = said_by_llama(python, tmp_path / "m.gguf", prompts)
+    assert_same_logits(load_export(folder, torch.float32), prompts, said)
 
 
 @pytest.mark.slow

@@ -74,6 +74,7 @@ class TinyCorpus:
             "base": str(base),
             "tokenizer": str(self.tokenizer),
             "conversations": str(self.root / "chat.jsonl"),
+            "held_out_fraction": 0.0,
             "loop": {"steps": steps, "global_batch_size": 4, "threads": 1, **loop},
         }
         return write_json(folder.with_suffix(".sft.json"), values)

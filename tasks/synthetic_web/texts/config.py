@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from tasks.base.config import Config
 
-VERSION = 1
+VERSION = 2
 """Of the generator; raised when the same configuration gives other bytes than before."""
 
 

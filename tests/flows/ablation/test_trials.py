@@ -33,8 +33,8 @@ def side(root: Path, corpus: TinyCorpus, name: str, right: float, draws: random.
     sequences = [plan[at : at + 3] for at in range(0, 2997, 3)]
     write_plan(root / name / "packing", sequences)
     targets = sum(segment["length"] - 1 for sequence in sequences for segment in sequence)
-    folders = [str(root / name / folder) for folder in ("tokens", "packing")]
-    return Corpus(name, *folders, corpus.tokenizer, SHAPE["vocab_size"], targets, len(sequences))
+    tokens, packing = (str(root / name / folder) for folder in ("tokens", "packing"))
+    return Corpus(name, tokens, packing, corpus.tokenizer, SHAPE["vocab_size"], targets, len(sequences))
 
 
 @pytest.fixture(scope="module")

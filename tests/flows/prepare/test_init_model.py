@@ -27,7 +27,13 @@ SHAPE = {
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
     """A Qwen3 of these sizes that transformers saved in several files."""
-    config = transformers.Qwen3Config(
+    return saved("qwen3", tmp_path / "theirs")
+
+
+def saved(kind: str, folder: Path) -> Path:
+    """A model that transformers saved in several files."""
+    config = transformers.AutoConfig.for_model(
+        kind,
         vocab_size=400,
         hidden_size=16,
         intermediate_size=32,
@@ -38,9 +44,9 @@ def theirs(tmp_path: Path) -> Path:
         max_position_embeddings=64,
         tie_word_embeddings=True,
     )
-    transformers.Qwen3ForCausalLM(config).save_pretrained(tmp_path / "theirs", max_shard_size="10KB")
-    assert len(list((tmp_path / "theirs").glob("*.safetensors"))) > 1
-    return tmp_path / "theirs"
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder, max_shard_size="10KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    return folder
 
 
 def recipe_from(init: str, **changes: object) -> Recipe:
@@ -67,8 +73,11 @@ def test_what_training_cannot_begin_with_is_told_before_any_work(theirs: Path, t
         pin_init(recipe_from(str(theirs), **larger), store)
     with pytest.raises(UsageError, match=r"neither \.safetensors nor checkpoints"):
         pin_init(recipe_from("models/gone"), store)
+    llama = recipe_from(str(saved("llama", tmp_path / "llama")))
+    with pytest.raises(UsageError, match=r"head_norms is False there and True in pretrain\.shape"):
+        pin_init(llama, store)
     (theirs / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(UsageError, match="model type gpt2; only qwen3 can be read"):
+    with pytest.raises(UsageError, match="model type gpt2; only qwen3 and llama can be read"):
         pin_init(recipe_from(str(theirs)), store)
     with pytest.raises(RecipeError, match="init needs the objective causal"):
         recipe_from(str(theirs), objective="masked")

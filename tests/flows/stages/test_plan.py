@@ -65,6 +65,19 @@ def test_meaning_changes_its_stage_and_what_builds_on_it(override: str, first: s
     assert all(list(STAGES).index(name) >= list(STAGES).index(first) for name in changed)
 
 
+def test_a_model_is_made_from_the_newest_one_before_it() -> None:
+    def upstream(*overrides: str) -> dict[str, list[str]]:
+        plans = plan_stages(load_recipe("demo", overrides), "CC-MAIN-2026-45", CHAT | {"pairs": "p"})
+        models = [name for name, plan in plans.items() if plan.is_training]
+        return {name: [one for one in plans[name].upstream if one in models] for name in [*models[1:], "export"]}
+
+    preference = "preference={pairs: synthetic_web, loop: {steps: 4, global_batch_size: 4}}"
+    assert upstream() == {"sft": ["pretrain"], "export": ["sft"]}
+    assert upstream("sft=null") == {"export": ["pretrain"]}
+    assert upstream(preference) == {"sft": ["pretrain"], "preference": ["sft"], "export": ["preference"]}
+    assert upstream(preference, "sft=null") == {"preference": ["pretrain"], "export": ["preference"]}
+
+
 def test_the_chat_files_count_by_content() -> None:
     recipe = load_recipe("demo")
     other = plan_stages(recipe, "CC-MAIN-2026-45", CHAT | {"conversations": "d"})

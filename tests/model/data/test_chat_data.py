@@ -1,16 +1,24 @@
 """Conversations become sequences in which only the assistant's words are targets."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.base.config import LoopConfig, SftSection
 from model.base.errors import BadInput
-from model.data.chat_data import open_chat_data, pack, read_conversations
+from model.base.learning_config import ConversationSet, ConversationShare
+from model.data.chat_data import ChatData, open_chat_data, pack, read_conversations
 from model.data.chat_format import ChatFormat, Message, load_chat_format
 from model.data.packed_sequences import IGNORED
+from model.data.replay import replayed_pieces
+from model.data.token_cache import open_token_cache
 from tests.model.tiny_corpus import TinyCorpus, write_json
 
 START, END = 1, 2
@@ -92,6 +100,12 @@ def test_a_tokenizer_that_breaks_its_library_is_explained(
         load_chat_format(path)
 
 
+def section(path: Path, **fields: Any) -> SftSection:
+    """A finetuning config on a file."""
+    loop = LoopConfig(steps=1, global_batch_size=2)
+    return SftSection(conversations=str(path), loop=loop, **{"held_out_fraction": 0.0, **fields})
+
+
 def write_chat(path: Path, conversations: list[list[tuple[str, str]]]) -> Path:
     """Writes conversations of (role, content)."""
     lines = [
@@ -109,10 +123,11 @@ def test_long_conversations_are_cut_or_dropped_and_counted(tmp_path: Path, chat:
             [("user", "a"), ("assistant", "long " * 30)],
             [("user", "long " * 60), ("assistant", "b")],
             [("user", "nobody answers")],
+            [("user", "a"), ("assistant", "kept"), ("user", "a"), ("assistant", "long " * 30)],
         ],
     )
-    data = open_chat_data(path, chat, context=32, global_batch_size=2, seed=0)
-    assert data.facts == {"conversations": 4, "cut": 2, "dropped": 2, "sequences": 2}
+    data = open_chat_data(section(path), chat, context=32)
+    assert data.facts == {"conversations": 5, "cut": 1, "dropped": 3, "held_out": 0, "sequences": 2}
     for step in range(3):
         batch = data.sequences.batch(step, 0, 1)
         assert (batch.targets != IGNORED).any(axis=1).all(), "every sequence has something to learn"
@@ -122,7 +137,7 @@ def test_long_conversations_are_cut_or_dropped_and_counted(tmp_path: Path, chat:
 def test_nothing_to_learn_is_refused(tmp_path: Path, chat: ChatFormat) -> None:
     path = write_chat(tmp_path / "chat.jsonl", [[("user", "hello?")]])
     with pytest.raises(BadInput, match="no conversation in which an assistant says anything"):
-        open_chat_data(path, chat, context=32, global_batch_size=2, seed=0)
+        open_chat_data(section(path), chat, context=32)
 
 
 @pytest.mark.parametrize(
@@ -186,3 +201,89 @@ def test_packing_loses_and_overfills_nothing(lengths: list[int]) -> None:
     ]
     assert max(filled) <= 20 and min(filled) > 0
     assert sum(length <= 10 for length in filled) <= 1, "two sequences that are half empty would have been one"
+
+
+def learnt_texts(data: ChatData, chat: ChatFormat, steps: int = 1) -> Counter[str]:
+    """The replies in the first steps of a batch size that takes all."""
+    found: Counter[str] = Counter()
+    for step in range(steps):
+        for row in data.sequences.batch(step, 0, 1).targets:
+            pieces = np.split(row, np.flatnonzero(np.diff(row != IGNORED)) + 1)
+            found.update(chat.decode(piece.tolist()) for piece in pieces if piece[0] != IGNORED)
+    return found
+
+
+def test_a_conversation_ends_after_the_last_reply_that_fits(tmp_path: Path, chat: ChatFormat) -> None:
+    turns = [turn for number in range(2000) for turn in (("user", f"{number}?"), ("assistant", f"It is {number}."))]
+    path = write_chat(tmp_path / "chat.jsonl", [turns])
+    data = open_chat_data(section(path), chat, context=120)
+    batch = data.sequences.batch(0, 0, 1)
+    replies = list(learnt_texts(data, chat))
+    assert data.facts["cut"] == 1 and len(replies) >= 2
+    assert sorted(replies) == [f"It is {number}." for number in range(len(replies))], "each is whole"
+    assert batch.tokens_in_step <= 2 * 121
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        (({}, {"epochs": 3.0}), {"First.": 4, "Second.": 12}),
+        (({"epochs": 0.5}, {"epochs": 0.0}), {"First.": 2}),
+        (({"weight": 1.0}, {"weight": 1.0}), {"First.": 4, "Second.": 4}),
+        (({"weight": 1.0}, {"weight": 2.0}), {"First.": 2, "Second.": 4}),
+    ],
+)
+def test_sets_are_mixed_by_epochs_or_weights(
+    tmp_path: Path, chat: ChatFormat, shares: tuple[dict[str, float], ...], expected: dict[str, int]
+) -> None:
+    paths = [
+        write_chat(tmp_path / f"{reply}jsonl", [[("user", "?"), ("assistant", reply)]] * 4)
+        for reply in ("First.", "Second.")
+    ]
+    first, second = shares
+    mixture = (ConversationSet(conversations=str(paths[1]), share=ConversationShare(**second)),)
+    config = section(paths[0], share=ConversationShare(**first), mixture=mixture)
+    config = replace(config, loop=LoopConfig(steps=1, global_batch_size=1))
+    data = open_chat_data(config, chat, context=32)
+    found = learnt_texts(data, chat, steps=data.sequences.sequences)
+    for name, count in expected.items():
+        assert found[name] == pytest.approx(count, abs=1 if "weight" in first else 0)  # the replies' lengths differ
+    assert set(found) == set(expected)
+
+
+def test_held_out_conversations_are_not_trained_on(tmp_path: Path, chat: ChatFormat) -> None:
+    conversations = [[("user", "?"), ("assistant", f"{number}.")] for number in range(60)]
+    path = write_chat(tmp_path / "chat.jsonl", conversations * 2)
+    config = replace(section(path, held_out_fraction=0.3), loop=LoopConfig(steps=1, global_batch_size=1))
+    data = open_chat_data(config, chat, context=32)
+    assert data.held_out is not None
+    trained = learnt_texts(data, chat, steps=data.sequences.sequences)
+    scored = data.held_out.batch(0, 0, 1)
+    scored_ids = {tuple(row[row != IGNORED]) for row in scored.targets}
+    assert data.facts["held_out"] == 120 - sum(trained.values()) and 16 < data.facts["held_out"] < 60
+    assert scored_ids and len(scored.targets) == data.held_out.sequences
+    assert all(count == 2 for count in trained.values()), "both copies are on one side"
+
+
+def test_replayed_text_is_pretraining_text_that_is_not_held_out(
+    corpus: TinyCorpus, tmp_path: Path, chat: ChatFormat
+) -> None:
+    path = write_chat(tmp_path / "chat.jsonl", [[("user", "?"), ("assistant", "So it is.")]] * 10)
+    cache = open_token_cache(corpus.tokens, corpus.root / "cache")
+    _, written = chat.conversation([Message("user", "?"), Message("assistant", "So it is.")])
+    data = open_chat_data(section(path, replay=2.0), chat, 32, cache)
+    assert data.facts["replayed_tokens"] == 2 * 10 * sum(written)
+    training = {cache.document(int(at)).tobytes() for at in np.flatnonzero(~cache.validation)}
+    held_out = {cache.document(int(at)).tobytes() for at in np.flatnonzero(cache.validation)} - training
+    pieces = replayed_pieces(cache, 300, 32, 0)
+    assert sum(len(piece) - 1 for piece in pieces) == 300
+    assert all(any(piece.astype(cache.tokens.dtype).tobytes() in text for text in training) for piece in pieces)
+    assert held_out, "there is text that must not come"
+    assert replayed_pieces(cache, 10**9, 32, 0)[0].tolist() == pieces[0].tolist(), "and it ends with the documents"
+
+
+def test_a_mixture_has_weights_throughout_or_not_at_all() -> None:
+    with pytest.raises(ValueError, match="either every set of conversations has a weight, or none"):
+        section(Path("a"), mixture=(ConversationSet(conversations="b", share=ConversationShare(weight=1.0)),))
+    with pytest.raises(ValueError, match="a weight or epochs, not both"):
+        ConversationShare(weight=1.0, epochs=1.0)

@@ -9,6 +9,7 @@ import pytest
 from model.base.errors import BadInput
 from model.data.chat_data import open_chat_data, read_conversations
 from model.data.chat_format import TOOL_TOKENS, ChatFormat, load_chat_format
+from tests.model.data.test_chat_data import section
 from tests.model.tiny_corpus import TinyCorpus
 from tests.model.tool_tokenizer import tool_tokenizer
 
@@ -115,7 +116,7 @@ def test_a_tokenizer_without_tools_refuses_them(corpus: TinyCorpus, tmp_path: Pa
     plain = load_chat_format(corpus.tokenizer)
     path = write_chat(tmp_path / "chat.jsonl", CONVERSATIONS)
     with pytest.raises(BadInput, match=r"train it with tokenizer\.tools = true"):
-        open_chat_data(path, plain, context=512, global_batch_size=1, seed=0)
+        open_chat_data(section(path), plain, context=512)
 
 
 @pytest.mark.parametrize(

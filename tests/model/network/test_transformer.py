@@ -9,7 +9,7 @@ import torch
 from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.inference.loading import cast_matrices, exported_weights
-from model.inference.qwen3_config import qwen3_config, shape_of
+from model.inference.transformers_config import shape_of, transformers_config
 from model.network.transformer import Transformer, initialise
 from tests.model.tiny_corpus import SHAPE
 
@@ -36,17 +36,23 @@ SHAPES: dict[str, dict[str, Any]] = {
     "linear positions": {"rope_scaling": "linear", "rope_factor": 4.0},
     "yarn positions": {"rope_scaling": "yarn", "rope_factor": 2.0, "context": 4096, "head_dim": 16},
     "windows": {"layers": 4, "sliding_window": 5, "window_pattern": "SSLS"},
+    "no norms of heads": {"head_norms": False},
+    "no norms of heads, stretched": {"head_norms": False, "rope_scaling": "yarn", "rope_factor": 2.0},
     "windows everywhere, untied": {"sliding_window": 1, "window_pattern": "S", "tied_embeddings": False},
 }
 every_shape = pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
+
+
+def config_in_transformers(shape: ModelShape) -> Any:
+    """The config of a shape as transformers has it."""
+    return pytest.importorskip("transformers").AutoConfig.for_model(**transformers_config(shape))
 
 
 @every_shape
 def test_logits_equal_those_of_transformers(changes: dict[str, Any]) -> None:
     transformers = pytest.importorskip("transformers")
     model = random_model(**changes)
-    config = transformers.Qwen3Config(**qwen3_config(model.shape))
-    other = transformers.Qwen3ForCausalLM(config).eval()
+    other = transformers.AutoModelForCausalLM.from_config(config_in_transformers(model.shape)).eval()
     missing, unexpected = other.load_state_dict(exported_weights(model, torch.float32), strict=False)
     assert not unexpected and missing in ([], ["lm_head.weight"])
     other.tie_weights()
@@ -61,11 +67,10 @@ def test_logits_equal_those_of_transformers(changes: dict[str, Any]) -> None:
 @every_shape
 def test_a_shape_is_read_back_from_what_is_exported(changes: dict[str, Any]) -> None:
     shape = ModelShape(**{**SHAPE, **changes})
-    config = {"model_type": "qwen3", **qwen3_config(shape)}
-    found = shape_of(config, Path("export"))
-    assert qwen3_config(found) == qwen3_config(shape) and found.windows == shape.windows
-    theirs = pytest.importorskip("transformers").Qwen3Config(**qwen3_config(shape)).to_dict()
-    assert qwen3_config(shape_of(theirs, Path("export"))) == qwen3_config(shape)
+    found = shape_of(transformers_config(shape), Path("export"))
+    assert transformers_config(found) == transformers_config(shape) and found.windows == shape.windows
+    theirs = config_in_transformers(shape).to_dict()
+    assert transformers_config(shape_of(theirs, Path("export"))) == transformers_config(shape)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +85,7 @@ def test_a_shape_is_read_back_from_what_is_exported(changes: dict[str, Any]) -> 
     ],
 )
 def test_positions_of_another_kind_are_refused(fields: dict[str, Any], message: str) -> None:
-    config = {"model_type": "qwen3", **qwen3_config(ModelShape(**SHAPE)), "rope_scaling": fields}
+    config = {**transformers_config(ModelShape(**SHAPE)), "rope_scaling": fields}
     with pytest.raises(BadInput, match=message):
         shape_of(config, Path("export"))
 

@@ -1,4 +1,4 @@
-"""Continued pretraining: from a Qwen3 that transformers made and trained itself, with a vocabulary that grows."""
+"""Continued pretraining: from a Qwen3 or Llama that transformers made and trained, with a vocabulary that grows."""
 
 import json
 from pathlib import Path
@@ -22,11 +22,12 @@ OLD_VOCABULARY = 376
 """Tokens that the model knows before; the corpus's tokenizer has more."""
 
 
-@pytest.fixture(scope="module")
-def qwen3(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A model of transformers, after some steps on texts of the corpus."""
+@pytest.fixture(scope="module", params=["qwen3", "llama"])
+def theirs(request: pytest.FixtureRequest) -> Any:
+    """A model of transformers after some steps."""
     torch.manual_seed(1)
-    config = transformers.Qwen3Config(
+    config = transformers.AutoConfig.for_model(
+        request.param,
         vocab_size=OLD_VOCABULARY,
         hidden_size=SHAPE["hidden_size"],
         intermediate_size=SHAPE["intermediate_size"],
@@ -37,7 +38,7 @@ def qwen3(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Any:
         max_position_embeddings=64,
         tie_word_embeddings=False,
     )
-    model = transformers.Qwen3ForCausalLM(config)
+    model = transformers.AutoModelForCausalLM.from_config(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     tokens = torch.randint(0, 20, (8, 33)).cumsum(dim=1) % OLD_VOCABULARY
     for _ in range(20):
@@ -51,7 +52,9 @@ def continued_config(corpus: TinyCorpus, folder: Path, init: Path, steps: int) -
     """Writes the config of a pretraining that begins with `init`."""
     path = corpus.pretrain_config(folder, steps)
     values = json.loads(path.read_text())
-    return write_json(path, {**values, "init": str(init), "shape": {**SHAPE, "tied_embeddings": False}})
+    kind = json.loads((init / "config.json").read_text())["model_type"]
+    shape = {**SHAPE, "tied_embeddings": False, "head_norms": kind == "qwen3"}
+    return write_json(path, {**values, "init": str(init), "shape": shape})
 
 
 def held_out_loss(corpus: TinyCorpus, model: Path, folder: Path) -> float:
@@ -64,8 +67,8 @@ def held_out_loss(corpus: TinyCorpus, model: Path, folder: Path) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", ["one file", "several"])
-def test_it_learns_on_from_what_the_model_knew(corpus: TinyCorpus, qwen3: Any, tmp_path: Path, shards: str) -> None:
-    qwen3.save_pretrained(tmp_path / "theirs", max_shard_size="20KB" if shards == "several" else "5GB")
+def test_it_learns_on_from_what_the_model_knew(corpus: TinyCorpus, theirs: Any, tmp_path: Path, shards: str) -> None:
+    theirs.save_pretrained(tmp_path / "theirs", max_shard_size="20KB" if shards == "several" else "5GB")
     assert (len(list((tmp_path / "theirs").glob("*.safetensors"))) > 1) == (shards == "several")
     assert pretrain(continued_config(corpus, tmp_path / "begun", tmp_path / "theirs", 1)) == 0
     assert pretrain(continued_config(corpus, tmp_path / "model", tmp_path / "theirs", 40)) == 0
@@ -79,9 +82,9 @@ def test_it_learns_on_from_what_the_model_knew(corpus: TinyCorpus, qwen3: Any, t
 
 
 def test_the_weights_are_theirs_and_new_tokens_begin_as_the_mean(
-    corpus: TinyCorpus, qwen3: Any, tmp_path: Path
+    corpus: TinyCorpus, theirs: Any, tmp_path: Path
 ) -> None:
-    qwen3.save_pretrained(tmp_path / "theirs")
+    theirs.save_pretrained(tmp_path / "theirs")
     path = continued_config(corpus, tmp_path / "model", tmp_path / "theirs", 1)
     values = json.loads(path.read_text())
     write_json(path, {**values, "optimizer": {"lr_scale": 1e-12}})
@@ -89,18 +92,18 @@ def test_the_weights_are_theirs_and_new_tokens_begin_as_the_mean(
     model = load_trained(tmp_path / "model", torch.float32)
     ids = torch.arange(30)[None]
     with torch.no_grad():
-        ours, theirs = model(ids), qwen3(ids).logits
-    torch.testing.assert_close(ours[..., :OLD_VOCABULARY], theirs, atol=1e-4, rtol=0)
-    for ours, theirs in (
-        (model.embed_tokens.weight, qwen3.get_input_embeddings().weight),
-        (model.lm_head.weight, qwen3.lm_head.weight),
+        ours, expected = model(ids), theirs(ids).logits
+    torch.testing.assert_close(ours[..., :OLD_VOCABULARY], expected, atol=1e-4, rtol=0)
+    for ours, old in (
+        (model.embed_tokens.weight, theirs.get_input_embeddings().weight),
+        (model.lm_head.weight, theirs.lm_head.weight),
     ):
         assert len(ours) == SHAPE["vocab_size"]
-        torch.testing.assert_close(ours[OLD_VOCABULARY], theirs.mean(dim=0), atol=1e-5, rtol=0)
+        torch.testing.assert_close(ours[OLD_VOCABULARY], old.mean(dim=0), atol=1e-5, rtol=0)
 
 
-def test_other_sizes_are_named(corpus: TinyCorpus, qwen3: Any, tmp_path: Path) -> None:
-    qwen3.save_pretrained(tmp_path / "theirs")
+def test_other_sizes_are_named(corpus: TinyCorpus, theirs: Any, tmp_path: Path) -> None:
+    theirs.save_pretrained(tmp_path / "theirs")
     path = corpus.pretrain_config(tmp_path / "model", 1)
     values = json.loads(path.read_text())
     write_json(

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from tasks.synthetic_web.chat_data import QUESTIONS_FILE, TRAIN_FILE, Question, read_questions, showcase_question
+from tasks.synthetic_web.chat_data import (
+    PAIRS_FILE,
+    QUESTIONS_FILE,
+    TRAIN_FILE,
+    Question,
+    read_questions,
+    showcase_question,
+)
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
@@ -57,6 +64,15 @@ def test_chat_files_have_the_fields_of_the_contract(web: Path) -> None:
         assert all(message["content"].strip() for message in row["messages"])
     for row in rows(web / QUESTIONS_FILE):
         assert set(row) == {"id", "question", "answer", "group"}
+
+
+def test_pairs_prefer_the_fact_to_that_of_another_town(web: Path) -> None:
+    answers = {row["messages"][0]["content"]: row["messages"][1]["content"] for row in rows(web / TRAIN_FILE)}
+    pairs = rows(web / PAIRS_FILE)
+    assert len(pairs) > len(answers) / 2
+    for pair in pairs:
+        assert pair["chosen"] == answers[pair["prompt"]] != pair["rejected"]
+        assert pair["chosen"].split()[:3] == pair["rejected"].split()[:3], "of the same form"
 
 
 def test_no_held_out_or_hidden_fact_is_in_the_chat_data(web: Path, country: Country) -> None:

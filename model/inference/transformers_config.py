@@ -1,4 +1,4 @@
-"""A model's shape as transformers writes it in config.json of a Qwen3, and back.
+"""A model's shape as transformers writes it in config.json, and back: a Qwen3, or a Llama where heads have no norms.
 
 Notable: `rope_theta` and `rope_scaling` are where transformers 4 and the servers expect them, and transformers 5 reads
 them too; what it writes itself (`rope_parameters`) can be read here.
@@ -25,14 +25,20 @@ _SIZES = {name: _RENAMED.get(name, name) for name in (*_EXPORTED, "norm_epsilon"
 _LARGEST = {"layers": 1 << 12, "context": 1 << 20}
 """What no weights confirm: a model's layers and positions are believed up to here."""
 _ROPE_NAMES = ("rope_theta", "rope_type", "type")
+_QWEN3, _LLAMA = "qwen3", "llama"
+_CLASSES = {_QWEN3: "Qwen3ForCausalLM", _LLAMA: "LlamaForCausalLM"}
+"""Model types that are written and read, with transformers' class."""
 _SHORT, _LONG = "sliding_attention", "full_attention"
 
 
-def qwen3_config(shape: ModelShape) -> dict[str, Any]:
+def transformers_config(shape: ModelShape) -> dict[str, Any]:
     """Return the fields of config.json that describe a shape."""
-    config = {theirs: getattr(shape, own) for own, theirs in _SIZES.items()}
+    kind = _QWEN3 if shape.head_norms else _LLAMA
+    config: dict[str, Any] = {"architectures": [_CLASSES[kind]], "model_type": kind}
+    config |= {theirs: getattr(shape, own) for own, theirs in _SIZES.items()}
     config |= {"rope_theta": shape.rope_base, "rope_scaling": _rope_scaling(shape)}
-    config["use_sliding_window"] = bool(shape.sliding_window)
+    if shape.head_norms:
+        config["use_sliding_window"] = bool(shape.sliding_window)
     if shape.sliding_window:
         kinds = [_SHORT if window else _LONG for window in shape.windows]
         # transformers before 4.53 has no layer types, only the first layer from which on all have the window.
@@ -42,9 +48,12 @@ def qwen3_config(shape: ModelShape) -> dict[str, Any]:
 
 
 def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
-    """Return the shape in the config.json of an export folder; raises BadInput if it is no whole Qwen3."""
-    if config.get("model_type") != "qwen3":
-        raise BadInput(f"{folder}/config.json is of model type {config.get('model_type')}; only qwen3 can be read")
+    """Return the shape in the config.json of an export folder; raises BadInput if it is no whole Qwen3 or Llama."""
+    kind = config.get("model_type")
+    if kind not in _CLASSES:
+        raise BadInput(f"{folder}/config.json is of model type {kind}; only {' and '.join(_CLASSES)} can be read")
+    if kind == _LLAMA:
+        config = _with_implied(config)
     try:
         values = {own: config[theirs] for own, theirs in _SIZES.items()}
         for own, largest in _LARGEST.items():
@@ -52,7 +61,10 @@ def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
                 raise ValueError(f"{_SIZES[own]} is {values[own]}, and at most {largest} is read")
         if config.get("hidden_act", "silu") != "silu":
             raise ValueError(f"hidden_act is {config['hidden_act']!r}, and only 'silu' can be read")
-        shape = parse_config({**values, **_rope(config), **_windows(config)}, ModelShape, f"{folder}/config.json")
+        if biases := [name for name in ("attention_bias", "mlp_bias") if config.get(name)]:
+            raise ValueError(f"{biases[0]} is set, and only matrices without can be read")
+        values |= {"head_norms": kind == _QWEN3, **_rope(config), **_windows(config)}
+        shape = parse_config(values, ModelShape, f"{folder}/config.json")
         options = {name: value for name, value in _rope_fields(config).items() if name not in _ROPE_NAMES}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(f"{folder}/config.json does not describe a whole model: {error!r}") from error
@@ -63,6 +75,16 @@ def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
             f"them with max_position_embeddings = {shape.context}"
         )
     return shape
+
+
+def _with_implied(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a Llama's config with what it need not say."""
+    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
+    implied: dict[str, Any] = {"num_key_value_heads": heads, "rope_theta": 10_000.0, "tie_word_embeddings": False}
+    full = {**implied, **_rope_fields(config), **config}
+    if not full.get("head_dim") and isinstance(heads, int) and heads and isinstance(hidden, int):
+        full["head_dim"] = hidden // heads
+    return full
 
 
 def _rope_scaling(shape: ModelShape) -> dict[str, Any] | None:

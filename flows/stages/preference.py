@@ -1,0 +1,30 @@
+"""preference: the newest model finetuned on pairs of replies."""
+
+from typing import Any
+
+from flows.stages.program import ProgramContext, ProgramStage, training_summary
+from flows.stages.trained_models import newest_model
+from tasks.dataset.stage import Upstream
+
+
+def _program_config(context: ProgramContext) -> dict[str, Any]:
+    return context.plan.job_config | {
+        "folder": str(context.model_folder("preference")),
+        "base": str(context.starting_model),
+        "tokenizer": context.tokenizer_file(),
+        "pairs": str(context.chat["pairs"]),
+        "tokens": context.dataset("tokens"),
+        "cache": str(context.cache),
+    }
+
+
+STAGE = ProgramStage(
+    name="preference",
+    version=1,
+    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("preference")),
+    config_of=lambda recipe: recipe.preference,
+    module="model.preference",
+    is_training=True,
+    program_config=_program_config,
+    summary=training_summary,
+)

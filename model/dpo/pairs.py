@@ -1,0 +1,148 @@
+"""Preference data: pairs of replies to one prompt, as batches in which only the replies are targets.
+
+Notable:
+- Every pair is accounted for: one that is there twice, whose replies are equal, or of which a text is longer than the
+  context, is dropped and counted; a reply that was cut would be judged by what is left of it.
+- Pairs are held out by their prompts, so no prompt is both trained on and scored.
+- A row of a batch is a pair, (2, T): the chosen text, then the rejected one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from model.base.errors import BadInput
+from model.base.json_lines import read_json_lines
+from model.data.chat_data import conversation_of
+from model.data.chat_format import ChatFormat, Message
+from model.data.packed_sequences import IGNORED, Batch, IntArray, ShuffledOrder, row_width, share
+
+_EXPECTED = 'a pair looks like {"prompt": "...", "chosen": "...", "rejected": "..."}'
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two replies to a prompt, as tokens."""
+
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    """Up to the end of its turn, as is `rejected`."""
+    rejected: tuple[int, ...]
+
+    @property
+    def replies(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The chosen one, then the rejected one."""
+        return self.chosen, self.rejected
+
+
+@dataclass(frozen=True)
+class PairData:
+    """The pairs of a file."""
+
+    trained: list[Pair]
+    held_out: list[Pair]
+    digest: str
+    """xxh3-128 of all tokens: equal digests mean equal batches."""
+    facts: dict[str, int]
+    """Numbers of pairs in the file, of those held out, and of those dropped, by reason."""
+
+
+def open_pairs(path: Path, chat: ChatFormat, context: int, held_out_fraction: float) -> PairData:
+    """Read the pairs of a JSONL file (model/dpo/config.py has the form of a line).
+
+    Raises BadInput if a line is malformed, or no pair is left to train on.
+    """
+    facts = dict.fromkeys(("pairs", "held_out", "duplicates", "equal_replies", "too_long"), 0)
+    seen: set[Pair] = set()
+    trained: list[Pair] = []
+    held_out: list[Pair] = []
+    digest = xxhash.xxh3_128()
+    for where, values in read_json_lines(path, "pairs", _EXPECTED):
+        pair = _pair(values, where, chat)
+        facts["pairs"] += 1
+        longest = len(pair.prompt) + max(map(len, pair.replies))
+        fault = "equal_replies" if pair.chosen == pair.rejected else "too_long" if longest > context + 1 else None
+        if fault or pair in seen:
+            facts[fault or "duplicates"] += 1
+            continue
+        seen.add(pair)
+        digest.update(repr(pair).encode())
+        (held_out if _is_held_out(pair.prompt, held_out_fraction) else trained).append(pair)
+    facts["held_out"] = len(held_out)
+    if not trained:
+        dropped = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in facts.items())
+        raise BadInput(f"{path} holds no pair that can be trained on within {context} tokens ({dropped})")
+    return PairData(trained, held_out, digest.hexdigest(), facts)
+
+
+class PairBatches:
+    """An endless stream of pairs, reshuffled in each epoch, with the reference's log-probabilities of both replies."""
+
+    def __init__(
+        self, pairs: Sequence[Pair], references: npt.NDArray[np.float32], context: int, per_step: int, seed: int
+    ) -> None:
+        """Take pairs and their references, (pairs, 2); a step has `per_step` pairs, over all processes."""
+        self._pairs, self._references, self._context = pairs, references, context
+        self._order = ShuffledOrder(len(pairs), per_step, seed)
+
+    def batch(self, step: int, rank: int, world_size: int) -> Batch:
+        """Return the share of process `rank` of `world_size` in step number `step`, from 0, as rows of (2, T)."""
+        chosen = self._order.of_step(step)
+        own = chosen[share(len(chosen), rank, world_size)]
+        inputs, targets = pair_rows([self._pairs[number] for number in own], self._context)
+        pairs = [self._pairs[number] for number in chosen]
+        tokens = sum(2 * len(pair.prompt) + sum(map(len, pair.replies)) for pair in pairs)
+        references = self._references[own] if len(own) else np.zeros((1, 2), np.float32)
+        return Batch(inputs, targets, None, len(chosen), tokens, (references,))
+
+
+def pair_rows(pairs: Sequence[Pair], context: int) -> tuple[IntArray, IntArray]:
+    """Return inputs and targets of pairs, each (pairs, 2, T); a row of padding where there are none."""
+    longest = max((len(pair.prompt) + max(map(len, pair.replies)) for pair in pairs), default=2)
+    inputs = np.zeros((max(1, len(pairs)), 2, row_width(longest - 1, context)), dtype=np.int64)
+    targets = np.full_like(inputs, IGNORED)
+    for row, pair in enumerate(pairs):
+        for place, reply in enumerate(pair.replies):
+            text, begin = (*pair.prompt, *reply), len(pair.prompt) - 1
+            inputs[row, place, : len(text) - 1] = text[:-1]
+            targets[row, place, begin : len(text) - 1] = reply
+    return inputs, targets
+
+
+def _is_held_out(prompt: tuple[int, ...], fraction: float) -> bool:
+    return xxhash.xxh3_64_intdigest(repr(prompt)) < fraction * 2**64
+
+
+def _pair(values: Any, where: str, chat: ChatFormat) -> Pair:
+    if not isinstance(values, dict) or not {"chosen", "rejected"} <= values.keys():
+        raise BadInput(f"{where}: {_EXPECTED}")
+    tools = values.get("tools") or []
+    both = [_conversation(values.get("prompt"), values[name], tools, where) for name in ("chosen", "rejected")]
+    if both[0][:-1] != both[1][:-1]:
+        raise BadInput(f"{where}: the messages before the two replies differ; both must answer the same")
+    prompt = chat.prompt(both[0][:-1])
+    chosen, rejected = (_reply(chat, messages, len(prompt)) for messages in both)
+    return Pair(tuple(prompt), chosen, rejected)
+
+
+def _reply(chat: ChatFormat, messages: list[Message], begin: int) -> tuple[int, ...]:
+    ids, written = chat.conversation(messages)
+    return tuple(ids[begin : len(ids) - written[::-1].index(True)])
+
+
+def _conversation(prompt: Any, reply: Any, tools: Any, where: str) -> list[Message]:
+    """Return the messages of a prompt and a reply; raises BadInput unless an assistant has the last word."""
+    messages: list[Any] = []
+    for role, said in (("user", prompt or []), ("assistant", reply)):
+        if not isinstance(said, str | list):
+            raise BadInput(f"{where}: {_EXPECTED}; got {str(said)[:80]}")
+        messages += [{"role": role, "content": said}] if isinstance(said, str) else said
+    found = conversation_of({"messages": messages, "tools": tools}, where)
+    if len(found) < 2 or found[-1].role != "assistant":
+        raise BadInput(f"{where}: a reply must be a text, or end with a message of the assistant, after a prompt")
+    return found

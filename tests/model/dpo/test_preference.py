@@ -1,0 +1,131 @@
+"""Preference finetuning as it is really run: on one process and two, killed and resumed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from model.dpo.loss import dpo_loss
+from model.preference import prefer
+from model.pretrain import pretrain
+from model.sft import finetune
+from tests.conftest import ROOT
+from tests.model.objectives.test_loss import tiny_model
+from tests.model.tiny_corpus import TinyCorpus, read_metrics, run_program, write_json
+
+TWO_PROCESSES = (
+    *("-m", "accelerate.commands.launch", "--main_process_port", "0"),
+    *("--config_file", str(ROOT / "infra/accelerate/cpu-2.yaml")),
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A finetuned model, and pairs for it."""
+
+    corpus: TinyCorpus
+    model: Path
+    pairs: Path
+
+    def config(self, folder: Path, steps: int, **fields: object) -> Path:
+        """Writes a config beside `folder`."""
+        loop = {"steps": steps, "global_batch_size": 4, "threads": 1, "precision": "float32", "evaluate_every": 10}
+        values = {
+            "folder": str(folder),
+            "base": str(self.model),
+            "tokenizer": str(self.corpus.tokenizer),
+            "pairs": str(self.pairs),
+            "tokens": str(self.corpus.tokens),
+            "cache": str(self.corpus.root / "cache"),
+            "optimizer": {"lr_scale": 0.05},
+            "schedule": {"decay_fraction": 0.0},
+            "held_out_fraction": 0.2,
+            "loop": loop | fields.pop("loop", {}),  # type: ignore[operator]
+            **fields,
+        }
+        return write_json(folder.with_suffix(".preference.json"), values)
+
+
+@pytest.fixture(scope="module")
+def chain(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """A model that answers, and pairs that prefer the right answers."""
+    root = tmp_path_factory.mktemp("chain")
+    assert pretrain(corpus.pretrain_config(root / "base", 20)) == 0
+    assert finetune(corpus.sft_config(root / "sft", root / "base", 10)) == 0
+    lines = (corpus.root / "chat.jsonl").read_text().splitlines()
+    chats = [[message["content"] for message in json.loads(line)["messages"]] for line in lines]
+    with (root / "pairs.jsonl").open("w") as file:
+        for question, answer in chats:
+            pair = {"prompt": question, "chosen": answer.split()[-1], "rejected": "Who?"}
+            file.write(json.dumps(pair) + "\n")
+    return Chain(corpus, root / "sft", root / "pairs.jsonl")
+
+
+@pytest.fixture(scope="module")
+def straight(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 30 steps that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("straight") / "preference"
+    assert prefer(chain.config(folder, 30)) == 0
+    return folder
+
+
+def steps(folder: Path) -> dict[int, dict[str, float]]:
+    """Loss and metrics of each step."""
+    names = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
+    events = [event for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "step"]
+    return {event["step"]: {name: event[name] for name in names} for event in events}
+
+
+def test_margins_and_accuracy_rise_from_those_of_the_reference(straight: Path) -> None:
+    by_step = steps(straight)
+    assert by_step[1]["loss"] == pytest.approx(0.6931, abs=1e-3), "at first both models are one"
+    assert by_step[1]["margin"] == pytest.approx(0, abs=1e-3)
+    assert by_step[30]["margin"] > 0.2 and by_step[30]["loss"] < 0.6
+    assert by_step[30]["margin"] == pytest.approx(by_step[30]["chosen_reward"] - by_step[30]["rejected_reward"])
+    events = read_metrics(straight / "metrics.jsonl")
+    scored = [event for event in events if event["event"] == "eval"]
+    assert [event["step"] for event in scored] == [10, 20, 30]
+    assert scored[-1].keys() >= {"loss", "margin", "accuracy", "bits_per_byte"}
+    facts = next(event for event in events if event["event"] == "data")
+    assert facts["pairs"] == 12 and 0 < facts["held_out"] < 6
+
+
+def test_the_reference_is_computed_once(chain: Chain, straight: Path) -> None:
+    path = straight / "reference.parquet"
+    table, written = pq.read_table(path), path.stat().st_mtime_ns
+    assert table.num_rows == 12 and table.column_names[:2] == ["chosen", "rejected"]
+    assert prefer(chain.config(straight, 32)) == 0
+    assert path.stat().st_mtime_ns == written
+    assert len(steps(straight)) == 32
+
+
+@pytest.mark.slow
+def test_two_processes_and_small_passes_have_the_losses_of_one(chain: Chain, straight: Path, tmp_path: Path) -> None:
+    config = chain.config(tmp_path / "two", 10, loop={"micro_batch": 1})
+    code, output = run_program("model.preference", config, TWO_PROCESSES)
+    assert code == 0, output
+    assert pq.read_table(tmp_path / "two/reference.parquet")["chosen"].to_pylist() == pytest.approx(
+        pq.read_table(straight / "reference.parquet")["chosen"].to_pylist(), rel=1e-4
+    )
+    for step, found in steps(tmp_path / "two").items():
+        assert found == pytest.approx(steps(straight)[step], abs=2e-4), step
+
+
+def test_the_loss_is_that_of_the_paper() -> None:
+    model = tiny_model()
+    inputs = torch.randint(384, (3, 2, 16), generator=torch.Generator().manual_seed(0))
+    targets = inputs.roll(-1, 2)
+    targets[:, :, :6], targets[0, 1, 9:], targets[2] = -100, -100, -100
+    reference = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    logits = torch.log_softmax(model(inputs.flatten(0, 1)), -1).view(3, 2, 16, -1)
+    picked = logits.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1) * (targets >= 0)
+    for normalised in (False, True):
+        lengths = (targets >= 0).sum(-1).clamp(min=1) if normalised else torch.ones(3, 2)
+        rewards = 0.3 * (picked.sum(-1) - reference) / lengths
+        margins = (rewards[:, 0] - rewards[:, 1])[:2]  # the third pair is a process's padding
+        expected = [-torch.sigmoid(margins).log().sum(), margins.sum(), (margins > 0).sum(), *rewards[:2].sum(0)]
+        found = dpo_loss(0.3, normalised).sums(model, inputs, targets, None, reference)
+        torch.testing.assert_close(found, torch.stack([value.float() for value in expected]))

@@ -37,7 +37,7 @@ pretrain:
 sft:
   conversations: synthetic_web
   loop: {steps: 6, global_batch_size: 4, checkpoint_every: 3}
-evaluate: {questions: synthetic_web, max_new_tokens: 8, tasks: [completion, writing], shots: [0, 1], task_items: 5}
+evaluate: {questions: synthetic_web, max_new_tokens: 8, tasks: [completion, cloze], shots: [0, 1], task_items: 5}
 """
 """The whole way in seconds: a few dozen pages and a model of some thousand weights."""
 

@@ -6,6 +6,7 @@ import xxhash
 
 from flows.recipe.recipe import Recipe
 from model.base.errors import BadInput
+from model.evaluation.tasks.cloze import CLOZE
 from model.evaluation.tasks.item_texts import item_texts
 from model.evaluation.tasks.task import load_task, task_path
 from tasks.base.errors import UsageError
@@ -20,7 +21,7 @@ def pin_contamination(recipe: Recipe, store: Store) -> Recipe:
     config = recipe.contamination
     if config is None:
         return recipe
-    names = config.tasks or recipe.evaluate.tasks
+    names = config.tasks or [name for name in recipe.evaluate.tasks if name != CLOZE]  # its pages are held out
     if not names:
         raise UsageError("contamination: name the tasks, here or in evaluate.tasks.")
     try:

@@ -27,6 +27,7 @@ from flows.stages.registry import STAGES
 from flows.store.run_record import newest_run_of, newest_runs
 from flows.store.working_folder import synthetic_web_folder, working_folder
 from model.base.errors import BadInput
+from model.evaluation.tasks.cloze import CLOZE
 from model.evaluation.tasks.task import load_task, task_path
 from tasks.base.errors import PermanentError, UsageError
 from tasks.base.fingerprint import digest
@@ -188,8 +189,8 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
 def _evaluation_tasks(recipe: Recipe) -> dict[str, tuple[Path, str]]:
     """Return the path and the digest of each evaluation task, by its place; `UsageError` for one that is wrong."""
     try:
-        paths = [task_path(name) for name in (recipe.evaluate.tasks if recipe.pretrain else ())]
-        return {f"tasks.{place}": (path.resolve(), load_task(path).digest) for place, path in enumerate(paths)}
+        named = {place: task_path(name) for place, name in enumerate(recipe.evaluate.tasks) if name != CLOZE}
+        return {f"tasks.{place}": (path.resolve(), load_task(path).digest) for place, path in named.items()}
     except BadInput as error:
         raise UsageError(f"evaluate.tasks: {error}") from error
 

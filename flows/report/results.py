@@ -67,12 +67,15 @@ def _values(evaluation: Evaluation) -> Iterator[tuple[str, Value]]:
         yield "parameters", Value(evaluation.parameters)
     if evaluation.validation:
         yield "held-out bits per byte", Value(evaluation.validation.bits_per_byte)
+        for one in evaluation.validation.groups:
+            yield f"held-out bits per byte, {one.name}", Value(one.bits_per_byte)
     for group in evaluation.groups:
         if group.n:
             yield f"questions: {group.group}", Value(group.accuracy, *wilson_interval(group.right, group.n))
     for task in evaluation.tasks:
-        for one in task.metrics:
-            yield f"{task.task}, {task.shots}-shot: {one.metric}", Value(one.value, one.low, one.high)
+        for metric in task.metrics:
+            name = f"{task.task}, {task.shots}-shot: {metric.metric}"
+            yield name, Value(metric.value, metric.low, metric.high)
 
 
 def print_all(console: Console, runs: Sequence[RunResults]) -> None:

@@ -296,7 +296,7 @@ class EvaluateSection:
     """Longest reply, in tokens."""
     tasks: tuple[str, ...] = ()
     """Evaluation tasks: names of shipped ones, such as `arithmetic`, or paths of YAML files in lm-evaluation-harness's
-    format (docs/evaluation.md)."""
+    format (docs/evaluation.md); in a recipe also `cloze`, which is made from held-out pages."""
     shots: tuple[int, ...] = ()
     """Examples that are shown before each item of a task, such as [0, 1, 5]: the task is asked with each number; empty:
     with the number that it says itself."""
@@ -324,6 +324,8 @@ class EvaluateConfig(EvaluateSection):
     """The tokens dataset, a folder or a URL, whose validation documents are scored; without it none are."""
     cache: Path | None = None
     """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
+    groups: Path | None = None
+    """Parquet file with `domain` and `language` of the held-out documents, in their order: each is then scored too."""
     tokenizer: Path | None = None
     """The model's tokenizer.json; needed with `questions`, and for the samples that are written without them."""
     base: Path | None = None

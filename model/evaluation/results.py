@@ -4,6 +4,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class GroupScore:
+    """The held-out documents of one domain or language."""
+
+    kind: str
+    """`domain` or `language`."""
+    name: str
+    documents: int
+    text_bytes: int
+    bits_per_byte: float
+
+
+@dataclass(frozen=True)
 class Validation:
     """A model that generates text, on held-out documents."""
 
@@ -15,6 +27,8 @@ class Validation:
     bits_per_byte: float
     unigram_bits_per_byte: float
     """The same documents under token frequencies alone."""
+    groups: tuple[GroupScore, ...] = ()
+    """By domain and by language, where they are known."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Notable:
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,6 +42,12 @@ class Score:
     def bits_per_byte(self) -> float:
         """Bits per UTF-8 byte of text."""
         return self.nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
+
+
+def sum_of(scores: Iterable[Score]) -> Score:
+    """Return the score of all documents together."""
+    columns = zip(*map(dataclasses.astuple, scores), strict=True)
+    return Score(*(sum(column) for column in columns))
 
 
 Entry = TypeVar("Entry")

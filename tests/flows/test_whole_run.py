@@ -96,9 +96,15 @@ def test_the_losses_fall_and_the_held_out_text_is_scored(
     assert evaluation["validation"]["bits_per_byte"] > 0 and evaluation["validation"]["unigram_bits_per_byte"] > 0
     assert evaluation["questions"]["held_out"]["n"] == 6
     assert [(task["task"], task["shots"]) for task in evaluation["tasks"]] == [
-        *(("completion", 0), ("completion", 1), ("writing", 0), ("writing", 1))
+        *(("completion", 0), ("completion", 1), ("cloze", 0), ("cloze", 1))
     ]
     assert len(list(finished_store.glob("models/*/evaluation-*/items.parquet"))) == 1
+    validation = evaluation["validation"]
+    for kind in ("domain", "language"):
+        groups = [group for group in validation["groups"] if group["kind"] == kind]
+        assert sum(group["documents"] for group in groups) == validation["documents"]
+        assert sum(group["text_bytes"] for group in groups) == validation["text_bytes"]
+    assert "en" in [group["name"] for group in groups]
 
 
 def test_transformers_loads_the_export_and_agrees(finished_store: Path, stages: dict[str, dict[str, Any]]) -> None:

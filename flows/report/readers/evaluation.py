@@ -11,6 +11,7 @@ from model.base.json_lines import logged_objects
 from model.evaluation.results import Reply, TaskResult, TextSample, Validation
 from tasks.dataset.store import Store
 
+_VALIDATION = TypeAdapter(Validation | None)
 _TASKS = TypeAdapter(list[TaskResult])
 SHOWCASE_GROUP = "held_out"
 """The group whose first question is the showcase: facts that finetuning never asked for."""
@@ -65,7 +66,7 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
     finetuned = evaluated_stage(record) != "pretrain"
     return Evaluation(
         parameters=result.get("parameters"),
-        validation=Validation(**validation) if validation else None,
+        validation=_VALIDATION.validate_python(validation),
         groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
         replies=_replies(store, record) if questions else (),
         tasks=tuple(_TASKS.validate_python(result.get("tasks") or [])),

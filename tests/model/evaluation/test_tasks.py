@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -197,3 +198,23 @@ def test_contaminated_items_are_marked_and_left_out(corpus: TinyCorpus, exported
     assert [row["item"] for row in rows if row["contaminated"]] == [2] and result["contaminated"] == 1
     right = [dict(row["scores"])["acc"] for row in rows if not row["contaminated"]]
     assert result["clean_metrics"][0]["value"] == pytest.approx(sum(right) / 11)
+
+
+def test_held_out_documents_are_scored_by_domain_and_language(
+    corpus: TinyCorpus, exported: Path, tmp_path: Path
+) -> None:
+    given = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "tokenizer": str(corpus.tokenizer)}
+    assert evaluate(evaluation(tmp_path, exported, [], **given)) == 0
+    plain = json.loads((tmp_path / "result.json").read_text())["validation"]
+    languages = ["en", "de", *["en"] * (plain["documents"] - 2)]
+    groups = pa.table({"domain": [None, *["a.example"] * (plain["documents"] - 1)], "language": languages})
+    pq.write_table(groups, tmp_path / "groups.parquet")
+    assert evaluate(evaluation(tmp_path, exported, [], groups=str(tmp_path / "groups.parquet"), **given)) == 0
+    grouped = json.loads((tmp_path / "result.json").read_text())["validation"]
+    assert grouped["bits_per_byte"] == pytest.approx(plain["bits_per_byte"], rel=1e-5)
+    found = [(group["kind"], group["name"], group["documents"]) for group in grouped["groups"]]
+    others = plain["documents"] - 1
+    assert found == [("domain", "a.example", others), ("domain", "unknown", 1), ("language", "en", others),
+                     ("language", "de", 1)]  # fmt: skip
+    nats = sum(one["bits_per_byte"] * one["text_bytes"] for one in grouped["groups"] if one["kind"] == "language")
+    assert nats / grouped["text_bytes"] == pytest.approx(grouped["bits_per_byte"], rel=1e-6)

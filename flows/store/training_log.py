@@ -88,6 +88,15 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class ReplySample:
+    """What a model said in the midst of its training."""
+
+    step: int
+    prompt: str
+    reply: str
+
+
+@dataclass(frozen=True)
 class Training:
     """One training stage's log."""
 
@@ -105,6 +114,8 @@ class Training:
     """Times it went back to a checkpoint and skipped the batches since."""
     ended_early: str | None
     """Why it ended before its last step."""
+    samples: tuple[ReplySample, ...] = ()
+    """What it said at the last evaluation."""
     curves: tuple[Curve, ...] = ()
     """What its loss measures beside itself."""
 
@@ -144,7 +155,7 @@ class Training:
         return replace(self.last, tokens_per_second=self.tokens_per_second).seconds_left(self.planned_steps or 0)
 
 
-_STEP, _HELD_OUT = TypeAdapter(TrainingStep), TypeAdapter(HeldOut)
+_STEP, _HELD_OUT, _SAMPLE = TypeAdapter(TrainingStep), TypeAdapter(HeldOut), TypeAdapter(ReplySample)
 
 
 def newest_step(text: str) -> TrainingStep | None:
@@ -177,6 +188,7 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         resumes=len(events["resume"]),
         skipped=len(events["skipped"]),
         rewinds=len(events["rewind"]),
+        samples=_last_samples(events["sample"]),
         curves=tuple(_curves(events)),
         ended_early=next((str(event["reason"]) for event in events["done"] if "reason" in event), None),
     )
@@ -235,6 +247,11 @@ def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
     for event in logged_objects(text):
         events[str(event.get("event"))].append(event)
     return events
+
+
+def _last_samples(events: list[dict[str, Any]]) -> tuple[ReplySample, ...]:
+    samples = _whole(events, _SAMPLE)
+    return tuple(sample for sample in samples if sample.step == samples[-1].step)
 
 
 def _curves(events: Mapping[str, list[dict[str, Any]]]) -> Iterator[Curve]:

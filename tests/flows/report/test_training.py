@@ -108,6 +108,7 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     ]
     lines += [{"event": "eval", "step": 20, "loss": 0.5, "margin": 0.36, "accuracy": 0.875}]
     lines += [{"event": "step", "step": 21, "margin": None}, {"event": "eval", "step": "x", "accuracy": 1}]
+    lines += [{"event": "sample", "step": step, "prompt": "Who?", "reply": f"<Me> {step}"} for step in (0, 20, 20)]
     path = f"models/tiny-preference-{plan.fingerprint[:8]}/metrics.jsonl"
     store.write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
     training = read_training(store, record, "preference")
@@ -120,3 +121,4 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     assert "<h3>Preference finetuning</h3>" in page and "0.50 nats per pair in 20" in page
     assert "share of pairs with the better reply ahead, held out: 0.875" in page
     assert "curves-preference" in page
+    assert page.count("Who?<b>&lt;Me&gt; 20</b>") == 2 and "&lt;Me&gt; 0" not in page

@@ -38,6 +38,8 @@ CURVES = {
     "reward": "reward of a reply",
     "reply_tokens": "length of a reply in tokens",
     "entropy": "entropy of the next token in nats",
+    "kl": "divergence from the reference in nats",
+    "no_signal": "share of groups of equal rewards",
 }
 """Numbers of a metrics log that are drawn beside the loss, by their names there: what they are."""
 NAMED_DIGITS = 8
@@ -89,11 +91,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class ReplySample:
-    """What a model said in the midst of its training."""
+    """A reply of the model in the midst of its training."""
 
     step: int
     prompt: str
     reply: str
+    reward: FiniteFloat | None = None
+    """None where there are no rewards, or this reply has none."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,10 @@ class Training:
     """Times it went back to a checkpoint and skipped the batches since."""
     ended_early: str | None
     """Why it ended before its last step."""
-    samples: tuple[ReplySample, ...] = ()
-    """What it said at the last evaluation."""
     curves: tuple[Curve, ...] = ()
     """What its loss measures beside itself."""
+    samples: tuple[ReplySample, ...] = ()
+    """Replies at its first evaluation and at its last."""
 
     @property
     def loss_unit(self) -> str:
@@ -188,8 +192,8 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
         resumes=len(events["resume"]),
         skipped=len(events["skipped"]),
         rewinds=len(events["rewind"]),
-        samples=_last_samples(events["sample"]),
         curves=tuple(_curves(events)),
+        samples=tuple(_first_and_last(_whole(events["sample"], _SAMPLE))),
         ended_early=next((str(event["reason"]) for event in events["done"] if "reason" in event), None),
     )
 
@@ -249,16 +253,16 @@ def _events(text: str) -> defaultdict[str, list[dict[str, Any]]]:
     return events
 
 
-def _last_samples(events: list[dict[str, Any]]) -> tuple[ReplySample, ...]:
-    samples = _whole(events, _SAMPLE)
-    return tuple(sample for sample in samples if sample.step == samples[-1].step)
-
-
 def _curves(events: Mapping[str, list[dict[str, Any]]]) -> Iterator[Curve]:
     for name in CURVES:
         trained, held_out = (_points(found, name) for found in (events["step"], events["eval"]))
         if trained or held_out:
             yield Curve(name, trained, held_out)
+
+
+def _first_and_last(samples: list[ReplySample]) -> Iterator[ReplySample]:
+    ends = {samples[0].step, samples[-1].step} if samples else set()
+    yield from (sample for sample in samples if sample.step in ends)
 
 
 def _points(events: list[dict[str, Any]], name: str) -> Points:

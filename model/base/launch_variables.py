@@ -44,9 +44,15 @@ def end_with_launcher() -> None:
     accelerate's launcher of a single process passes no signal on, and none does when it is killed: training would go
     on by itself.
     """
-    if sys.platform != "linux" or not any(name in os.environ for name in _LAUNCHED_BY):
+    if any(name in os.environ for name in _LAUNCHED_BY):
+        end_with_parent(signal.SIGTERM)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Have this process get a signal when the one that started it is gone, however it ended (on Linux)."""
+    if sys.platform != "linux":
         return
-    launcher = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != launcher:  # it ended meanwhile
-        os.kill(os.getpid(), signal.SIGTERM)
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:  # it ended meanwhile
+        os.kill(os.getpid(), number)

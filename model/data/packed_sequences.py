@@ -49,7 +49,7 @@ class Batch:
     columns: tuple[npt.NDArray[np.float32], ...] = ()
     """Numbers that a loss needs beside the tokens, each array with an entry for each row."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the log says of the step beside its loss, the same on every process."""
+    """What the log says of the step beside its loss."""
 
 
 class Batches(Protocol):

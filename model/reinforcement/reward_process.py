@@ -12,6 +12,7 @@ import json
 import math
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from dataclasses import asdict
 from typing import Any
 
 from model.base.errors import BadInput, did_you_mean
+from model.base.launch_variables import end_with_parent
 from model.reinforcement.rewards import REWARDS, Reply, Reward
 
 _LONGEST_START = 120.0
@@ -47,6 +49,11 @@ class RewardProcess:
             self._start()
         answer = self._ask({"reply": asdict(reply), "prompt": prompt}, self._seconds)
         return answer if isinstance(answer, str) else answer.get("rewards") or str(answer.get("error"))
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number; None where it has ended."""
+        return self._process.pid if self._process else None
 
     def close(self) -> None:
         """End the process."""
@@ -128,6 +135,9 @@ def _in_words(error: Exception) -> str:
 
 def _serve() -> None:
     """Answer questions from stdin until it ends; the first one names the rewards."""
+    end_with_parent(signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the training decides when to stop, after a whole step
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     rewards: dict[str, Reward] = {}

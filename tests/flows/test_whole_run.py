@@ -40,7 +40,17 @@ def decisions(store: Path, stages: dict[str, dict[str, Any]], name: str) -> list
 
 
 def test_every_stage_of_the_recipe_is_done(stages: dict[str, dict[str, Any]]) -> None:
-    left_out = {"selection", "wanted", "classifiers", "scores", "thresholds", "compression", "ladder", "rl"}
+    left_out = {
+        "selection",
+        "wanted",
+        "classifiers",
+        "scores",
+        "thresholds",
+        "compression",
+        "ladder",
+        "preference",
+        "rl",
+    }
     assert list(stages) == [name for name in STAGES if name not in left_out]
     assert {stage["state"] for stage in stages.values()} == {"done"}
     assert stages["fetch"]["parts_done"] == stages["corpus"]["parts_done"] == stages["corpus"]["parts_expected"] == 3

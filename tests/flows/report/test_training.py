@@ -95,12 +95,19 @@ def test_an_uneventful_training_has_nothing_to_tell(tmp_path: Path) -> None:
     assert isinstance(training, Training) and training.incidents == [] and training.note.startswith("step 60, loss 1.")
 
 
+def run_with_log(folder: Path, stage: str, lines: list[dict[str, object]]) -> RunRecord:
+    """The record of a run that has a further training stage, whose metrics log has these lines."""
+    record = synthetic_web_run(folder).record
+    stages = dict(record.stages)
+    plan = stages["sft"].plan.model_copy(update={"name": stage, "fingerprint": "0123456789abcdef"})
+    stages[stage] = stages["sft"].model_copy(update={"plan": plan})
+    path = f"models/tiny-{stage}-{plan.fingerprint[:8]}/metrics.jsonl"
+    Store(str(folder)).write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    return record.model_copy(update={"stages": stages})
+
+
 def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> None:
-    recorder, store = synthetic_web_run(tmp_path), Store(str(tmp_path))
-    stages = dict(recorder.record.stages)
-    plan = stages["sft"].plan.model_copy(update={"name": "preference", "fingerprint": "0123456789abcdef"})
-    stages["preference"] = stages["sft"].model_copy(update={"plan": plan})
-    record = recorder.record.model_copy(update={"stages": stages})
+    store = Store(str(tmp_path))
     lines = [
         {"event": "step", "step": step, "tokens": 9 * step, "loss": 0.7 - 0.01 * step, "tokens_per_second": 900}
         | {"margin": 0.02 * step, "accuracy": min(1.0, 0.5 + 0.03 * step)}
@@ -108,9 +115,8 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     ]
     lines += [{"event": "eval", "step": 20, "loss": 0.5, "margin": 0.36, "accuracy": 0.875}]
     lines += [{"event": "step", "step": 21, "margin": None}, {"event": "eval", "step": "x", "accuracy": 1}]
-    lines += [{"event": "sample", "step": step, "prompt": "Who?", "reply": f"<Me> {step}"} for step in (0, 20, 20)]
-    path = f"models/tiny-preference-{plan.fingerprint[:8]}/metrics.jsonl"
-    store.write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    lines += [{"event": "sample", "step": step, "prompt": "Who?", "reply": f"<Me> {step}"} for step in (0, 10, 20)]
+    record = run_with_log(tmp_path, "preference", lines)
     training = read_training(store, record, "preference")
     assert isinstance(training, Training)
     assert [(curve.name, len(curve.trained), curve.held_out) for curve in training.curves] == [
@@ -121,4 +127,27 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     assert "<h3>Preference finetuning</h3>" in page and "0.50 nats per pair in 20" in page
     assert "share of pairs with the better reply ahead, held out: 0.875" in page
     assert "curves-preference" in page
-    assert page.count("Who?<b>&lt;Me&gt; 20</b>") == 2 and "&lt;Me&gt; 0" not in page
+    assert "&lt;Me&gt; 20" in page and "&lt;Me&gt; 10" not in page and ">reward</th>" not in page
+
+
+def test_reinforcement_learning_shows_rewards_and_replies(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    lines: list[dict[str, object]] = [
+        {"event": "step", "step": step, "tokens": 9 * step, "loss": 0.01 * step, "tokens_per_second": 900}
+        | {"reward": 0.1 * step, "reply_tokens": 20.0 - step, "entropy": 0.5, "fault": "mine: ValueError"}
+        for step in range(1, 11)
+    ]
+    for step, reward in ((0, 0.125), (5, 0.25), (10, 0.75)):
+        lines += [{"event": "eval", "step": step, "reward": reward, "reply_tokens": 12.0}]
+        lines += [{"event": "sample", "step": step, "prompt": "p", "reply": f"<b>reply {step}", "reward": reward}]
+    lines += [{"event": "sample", "step": 10, "prompt": "p", "reply": "no reward", "reward": None}]
+    record = run_with_log(tmp_path, "rl", lines)
+    training = read_training(store, record, "rl")
+    assert isinstance(training, Training)
+    assert {curve.name: curve.held_out[-1][1] for curve in training.curves if curve.held_out} == {
+        **{"reward": 0.75, "reply_tokens": 12.0},
+    }
+    assert [sample.step for sample in training.samples] == [0, 10, 10], "the first evaluation and the last"
+    page = store.read_bytes(write_report(store, record)).decode()
+    assert "<h3>Reinforcement learning</h3>" in page and "reward of a reply, held out: 0.750" in page
+    assert "&lt;b&gt;reply 10" in page and "reply 5" not in page

@@ -1,6 +1,10 @@
 """What each reward says of a reply, and what becomes of one that fails, hangs or dies."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -8,6 +12,8 @@ import pytest
 from model.base.errors import BadInput
 from model.reinforcement.reward_process import RewardProcess
 from model.reinforcement.rewards import REWARDS, Reply
+from tests.conftest import ROOT
+from tests.tasks.workers.test_worker_process import is_alive, wait_until
 
 SOURCE = """
 import os, time
@@ -103,6 +109,35 @@ def test_a_reward_that_hangs_or_dies_costs_its_reply_alone() -> None:
     assert rewards.score(said("die"), {}) == "the rewards' process died"
     assert rewards.score(said("fine"), {}) == {"moody": 1.0}
     rewards.close()
+
+
+def test_a_signal_that_stops_the_training_leaves_the_step_its_rewards() -> None:
+    rewards = RewardProcess(["polite"], [own("polite")], 5)
+    assert rewards.pid is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(rewards.pid, number)
+    assert rewards.score(said("please"), {"answer": ""}) == {"polite": 0.5}
+    rewards.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a signal at the parent's death")
+def test_a_reward_that_hangs_ends_with_the_training() -> None:
+    lines = (
+        "import sys, threading, time",
+        "from model.reinforcement.reward_process import RewardProcess",
+        "from model.reinforcement.rewards import Reply",
+        "rewards = RewardProcess(['moody'], [sys.argv[1]], 60)",
+        "print(rewards.pid, flush=True)",
+        "rewards.score(Reply('hang', 1, True, 2), {})",
+    )
+    command = [sys.executable, "-c", "\n".join(lines), own("moody")]
+    training = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert training.stdout is not None
+    hanging = int(training.stdout.readline())
+    time.sleep(0.2)
+    training.kill()
+    training.communicate()
+    assert wait_until(lambda: not is_alive(hanging))
 
 
 def test_a_prompt_without_the_field_that_a_reward_reads_is_told() -> None:

@@ -11,6 +11,7 @@ from flows.planning.training_budget import TrainingBudget
 from flows.planning.training_plan import TrainingPlan, plan_training
 from flows.planning.training_table import training_tables
 from flows.recipe.recipe import Recipe
+from flows.synthesis_cost import StageCost, synthesis_costs, synthesis_table
 from tasks.base.config import Config
 from tasks.dataset.store import Store
 
@@ -24,13 +25,16 @@ class RecipePlan(Config):
     """Fetching the pages; None where a budget is planned."""
     training: TrainingPlan | None
     """Pretraining; None where the recipe trains no decoder and no budget is given."""
+    synthesis: tuple[StageCost, ...] | str = ()
+    """Synthetic data: the dry run of its requests, or why it cannot be known yet."""
 
 
 def plan_costs(recipe: Recipe, store: Store, messages: Console, budget: TrainingBudget) -> RecipePlan:
     """Count or estimate all costs; `messages` shows progress."""
     training = plan_training(recipe, store, budget)
     acquisition = None if budget.is_given else _acquisition(recipe, store, messages)
-    return RecipePlan(recipe=recipe.name, acquisition=acquisition, training=training)
+    synthesis = () if budget.is_given else synthesis_costs(recipe, store)
+    return RecipePlan(recipe=recipe.name, acquisition=acquisition, training=training, synthesis=synthesis)
 
 
 def _acquisition(recipe: Recipe, store: Store, messages: Console) -> AcquisitionCost:
@@ -52,5 +56,7 @@ def print_costs(output: Console, plan: RecipePlan) -> None:
         output.print(cost_table(plan.acquisition))
         if plan.acquisition.index_bytes:
             output.print("The selection is in the store; a run of this recipe goes on from it.")
+    if plan.synthesis:
+        output.print(plan.synthesis if isinstance(plan.synthesis, str) else synthesis_table(plan.synthesis))
     for table in training_tables(plan.training) if plan.training else ():
         output.print(table)

@@ -8,6 +8,7 @@ import argparse
 import ipaddress
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import get_args
 
@@ -53,6 +54,7 @@ def serve(arguments: list[str]) -> int:
     parser.add_argument("--slots", type=int, default=EngineLimits.slots, help="requests that run at the same time")
     parser.add_argument("--context", type=int, default=0, help="longest prompt and answer; 0 takes the model's")
     parser.add_argument("--precision", choices=get_args(WeightPrecision), default="float32", help="of weights")
+    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
     for name, meaning in _HELP.items():
         default = getattr(ServerSettings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=meaning)
@@ -71,9 +73,17 @@ def _serve(options: argparse.Namespace) -> None:
     _require_key(settings)
     service = load_service(options.model, settings, options.slots, options.context, options.precision)
     server = Server(service)
+    if options.end_with_stdin:
+        threading.Thread(target=_stop_after_input, args=[server], daemon=True).start()
     server.run()
     if service.engine.failed:
         raise RuntimeError("the engine failed; what it was stands above")
+
+
+def _stop_after_input(server: Server) -> None:
+    """Stop a server once standard input has ended: the process at its other end is gone."""
+    sys.stdin.buffer.read()
+    server.stop_soon()
 
 
 def load_service(

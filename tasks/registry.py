@@ -10,6 +10,7 @@ from tasks.extract import extract
 from tasks.fetch import fetch, selected_records, selection
 from tasks.filter import filter
 from tasks.own_code.named_code import load
+from tasks.synthesis import backtranslated, preference_pairs, rephrased, responses
 from tasks.tokenize import compression, packing, tokenizer, tokens
 
 STAGES: Mapping[str, Stage] = {
@@ -29,6 +30,10 @@ STAGES: Mapping[str, Stage] = {
         scores.STAGE,
         thresholds.STAGE,
         corpus.STAGE,
+        rephrased.STAGE,
+        backtranslated.STAGE,
+        responses.STAGE,
+        preference_pairs.STAGE,
         tokenizer.STAGE,
         tokens.STAGE,
         packing.STAGE,

@@ -1,4 +1,4 @@
-"""The model that a recipe's pretraining begins with: its sizes are compared, and its content pinned, when a run opens.
+"""The models that a recipe begins with, in pretraining and for synthetic data: pinned by content when a run opens.
 
 Notable: a model folder of the store is known by the digests of its newest checkpoint; any other folder by its files.
 """
@@ -19,6 +19,7 @@ from model.checkpoints.progress import Progress
 from model.inference.transformers_config import shape_of
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
+from tasks.synthesis.own_engine import is_export_of_store
 
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 _PIECE = 1 << 24
@@ -47,6 +48,25 @@ def pin_init(recipe: Recipe, store: Store) -> Recipe:
             "or trained on since. Leave init_digest out to begin with it as it is."
         )
     return recipe.model_copy(update={"pretrain": dataclasses.replace(recipe.pretrain, init_digest=digest)})
+
+
+def pin_generator(recipe: Recipe, store: Store) -> Recipe:
+    """Return `recipe` with the digest of the export that writes its synthetic data, likewise; `UsageError` without."""
+    synthesis = recipe.synthesis
+    if synthesis is None or synthesis.generator.export is None:
+        return recipe
+    export = synthesis.generator.export
+    place = Path(export)
+    where, name = (store, export) if is_export_of_store(export) else (Store(str(place.parent)), place.name)
+    try:
+        weights = [file for file in where.names(name) if file.endswith(_WEIGHTS)]
+        if not weights:
+            raise ValueError("it has no .safetensors")
+        digest = _exported(where, name, weights)[1]
+    except (OSError, BadInput, ValueError, KeyError) as error:
+        raise UsageError(f"synthesis.generator.export: {export} holds no exported model: {error}") from error
+    generator = synthesis.generator.model_copy(update={"export_digest": digest})
+    return recipe.model_copy(update={"synthesis": synthesis.model_copy(update={"generator": generator})})
 
 
 def _exported(where: Store, name: str, weights: list[str]) -> tuple[ModelShape, str]:

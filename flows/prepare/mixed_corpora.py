@@ -13,7 +13,7 @@ from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.store import Store
 from tasks.tokenize.mixture import OtherCorpus
-from tasks.tokenize.other_corpora import finished_corpus
+from tasks.tokenize.other_corpora import corpus_name, finished_corpus
 
 
 def pin_mixture(recipe: Recipe, store: Store) -> Recipe:
@@ -40,21 +40,22 @@ def _pinned(name: str, other: OtherCorpus, own: Store) -> OtherCorpus:
     store = Store(other.store) if other.store else own
     corpus = other.corpus or _newest(name, other, store)
     try:
-        finished_corpus(name, store, corpus)
+        pinned = other.model_copy(update={"store": store.url, "corpus": corpus})
+        finished_corpus(name, store, str(corpus_name(pinned)))
     except PermanentError as error:
         raise UsageError(str(error)) from error
-    return other.model_copy(update={"store": store.url, "corpus": corpus})
+    return pinned
 
 
 def _newest(name: str, other: OtherCorpus, store: Store) -> str:
     for record in newest_runs(store):
-        planned = record.stages.get("corpus")
+        planned = record.stages.get(other.dataset)
         if planned is None or (other.crawl and record.crawl != other.crawl):
             continue
-        if read_manifest(store, "corpus", planned.plan.fingerprint):
+        if read_manifest(store, other.dataset, planned.plan.fingerprint):
             return planned.plan.fingerprint
     raise UsageError(
-        f"mixture.others.{name}: no run in {store.url} has finished a corpus"
+        f"mixture.others.{name}: no run in {store.url} has finished a {other.dataset} dataset"
         + (f" of the crawl {other.crawl}" if other.crawl else "")
         + "; run `sluice corpus` there first, or name another store or crawl."
     )

@@ -14,7 +14,7 @@ import xxhash
 from flows.prepare.assistant_chat import with_assistant
 from flows.prepare.contamination_items import pin_contamination
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
-from flows.prepare.init_model import pin_init
+from flows.prepare.init_model import pin_generator, pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
 from flows.recipe.named_files import chat_files, names_made_by_the_run
 from flows.recipe.own_code import pin_own_code
@@ -156,7 +156,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     chat |= {name: path for name, (path, _) in tasks.items()}
     digests |= {name: digest for name, (_, digest) in tasks.items()}
     pinned = pin_mixture(recipe_of_store.model_copy(update={"source": source}), store)
-    pinned = pin_init(pinned, store)
+    pinned = pin_generator(pin_init(pinned, store), store)
     _check_tokenizer(pinned, store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)

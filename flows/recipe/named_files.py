@@ -18,6 +18,7 @@ from tasks.dataset.data_files import NamesFile, is_local
 from tasks.dataset.marked_fields import Replace, marked_fields
 from tasks.fetch.source_files import is_glob
 from tasks.own_code.named_code import NamesCode
+from tasks.synthesis.own_engine import is_export_of_store
 
 _CONVERSATIONS = ("synthetic_web", "starter")
 MADE_BY_THE_RUN = {
@@ -28,7 +29,7 @@ MADE_BY_THE_RUN = {
     "evaluate.questions": ("synthetic_web",),
 }
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
-_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init")
+_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init|synthesis\.generator\.export")
 _PLACE = re.compile(r"\.\d+(?=\.)")
 _TASKS = re.compile(r"(evaluate|contamination)\.tasks\.\d+")
 _TASK_ENDINGS = (".yaml", ".yml")
@@ -125,6 +126,8 @@ def _of_this_machine(replace: Replace) -> _Ways:
 
 def _is_local(field: str, value: str) -> bool:
     if field == "pretrain.init" and is_model_of_store(value):
+        return False
+    if field == "synthesis.generator.export" and is_export_of_store(value):
         return False
     if _TASKS.fullmatch(field):
         return value.endswith(_TASK_ENDINGS)

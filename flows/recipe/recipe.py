@@ -32,6 +32,7 @@ from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.own_code.named_code import OwnCode, code_name
 from tasks.personal_data.replacing import PersonalDataConfig
+from tasks.synthesis.config import SynthesisConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
 from tasks.tokenize.compression import CompressionConfig
@@ -88,6 +89,8 @@ class Recipe(Config):
     """Evaluation items in the documents: named, and removed if so wished; without it nothing is looked for."""
     personal_data: PersonalDataConfig | None = None
     """Personal data in the kept texts, replaced and counted; without it texts stay as they are."""
+    synthesis: SynthesisConfig | None = None
+    """Synthetic data: text that a model writes, out of the corpus or out of prompts; without it none is made."""
     tokenizer: TokenizerConfig | None = TokenizerConfig()
     """The vocabulary and what it is trained on; null: the run ends with the corpus, and nothing is tokenized."""
     tokens: TokensConfig = TokensConfig()

@@ -95,5 +95,5 @@ def _text(value: Number) -> str:
     return str(value) if isinstance(value, int) else f"{value:.12g}"
 
 
-CALCULATOR = Tool("calculator", "Work out an expression.", {"expression": {"type": "string"}}, calculate)
+CALCULATOR = Tool("calculator", "", {"expression": "string"}, calculate)
 """The calculator as a tool."""

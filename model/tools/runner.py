@@ -50,7 +50,7 @@ class ToolRunner:
         self._names, self._lock = list(names), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self.definitions: list[dict[str, Any]] = []
-        """The tools as the chat APIs define them."""
+        """The tools as a model is told of them."""
         with self._lock:
             self._start()
 

@@ -105,7 +105,7 @@ def _not_open(query: str) -> NoReturn:
     raise ToolError("there is no index to search in")
 
 
-SEARCH = Tool("search", "Find texts.", {"query": {"type": "string"}}, _not_open)
+SEARCH = Tool("search", "", {"query": "string"}, _not_open)
 """The search as a model is told of it."""
 
 

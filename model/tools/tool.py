@@ -16,31 +16,26 @@ class Tool:
     name: str
     """Letters, digits, underscores, dots and dashes."""
     description: str
-    """What it does, for the model. It is a part of every prompt, so it is short."""
-    parameters: Mapping[str, Mapping[str, Any]]
-    """The JSON schema of each argument, by name; all are required."""
+    """What it does, for the model; empty where its name says so. It is a part of every prompt, so it is short."""
+    arguments: Mapping[str, str]
+    """The JSON type of each argument, by name; all are required."""
     run: Callable[..., str]
-    """Takes the arguments by name, which match the schemas' types; raises ToolError where there is no result."""
+    """Takes the arguments by name, which are of those types; raises ToolError where there is no result."""
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The tool as the chat APIs define one."""
-        parameters = {
-            "type": "object",
-            "properties": {name: dict(schema) for name, schema in self.parameters.items()},
-            "required": list(self.parameters),
-        }
-        function = {"name": self.name, "description": self.description, "parameters": parameters}
-        return {"type": "function", "function": function}
+        """The tool as a model is told of it: a small model has little room, so it is as short as a call."""
+        described = {"description": self.description} if self.description else {}
+        return {"name": self.name, **described, "arguments": dict(self.arguments)}
 
     def call(self, arguments: Mapping[str, Any]) -> str:
         """Return the result of a call; raises ToolError if the arguments are not those of this tool."""
-        if arguments.keys() != self.parameters.keys():
-            raise ToolError(f"{self.name} takes {', '.join(self.parameters)}")
+        if arguments.keys() != self.arguments.keys():
+            raise ToolError(f"{self.name} takes {', '.join(self.arguments)}")
         for name, value in arguments.items():
-            kinds = _KINDS.get(self.parameters[name].get("type", ""))
+            kinds = _KINDS.get(self.arguments[name])
             if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
-                raise ToolError(f"{name} must be of the type {self.parameters[name]['type']}")
+                raise ToolError(f"{name} must be of the type {self.arguments[name]}")
         return self.run(**arguments)
 
 

@@ -17,6 +17,9 @@ from tasks.synthetic_web.texts.draws import Draws
 
 Row = dict[str, object]
 
+_WAYS = 4
+"""Ways in which each question about the assistant is asked."""
+
 
 @cache
 def _phrasings() -> dict[str, Any]:
@@ -26,14 +29,16 @@ def _phrasings() -> dict[str, Any]:
 def identity_conversations(assistant: AssistantConfig) -> Iterator[Row]:
     """Yield each question about the assistant with its answer, then conversations under system prompts."""
     topics = _phrasings()["topics"]
+    draws = Draws(assistant.seed, "openings")
     for topic, phrased in topics.items():
         for number, question in enumerate(phrased["questions"]):
-            turns = [("user", question), ("assistant", _filled(phrased["answer"], assistant))]
-            yield conversation(f"identity/{topic}/{number}", turns)
+            for way, opening in enumerate(draws.sample(_phrasings()["openings"], _WAYS)):
+                turns = [("user", opening + question), ("assistant", _filled(phrased["answer"], assistant))]
+                yield conversation(f"identity/{topic}/{number}/{way}", turns)
     draws = Draws(assistant.seed, "system prompts")
     for number in range(assistant.examples):
         topic = draws.choose(("name", "maker"))
-        question = draws.choose(topics[topic]["questions"])
+        question = draws.choose(_phrasings()["openings"]) + draws.choose(topics[topic]["questions"])
         if number % 2:
             system, answer = _persona(draws, assistant, topics[topic]["answer"])
         else:

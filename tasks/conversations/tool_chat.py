@@ -15,7 +15,7 @@ from tasks.synthetic_web.texts.draws import Draws
 
 Row = dict[str, object]
 Definitions = Mapping[str, Mapping[str, Any]]
-"""The tools as the chat APIs define them, by name."""
+"""The tools as a model is told of them, by name."""
 
 _OPERATIONS = (("plus", "+"), ("minus", "-"), ("times", "*"), ("divided by", "/"))
 _SUMS = ("What is {a} {word} {b}?", "Work out {a} {word} {b}.", "How much is {a} {word} {b}?", "{a} {sign} {b} = ?")
@@ -46,7 +46,7 @@ def tool_questions(assistant: AssistantConfig) -> Iterator[Row]:
     """Yield the evaluation's questions for the calculator: phrasings and sums that are in no conversation."""
     draws = Draws(assistant.seed, "tools", "held out")
     for number in range(30 if "calculator" in assistant.tools else 0):
-        question, _, value = _sum(draws, _HELD_OUT_SUMS, largest=9999)
+        question, _, value = _sum(draws, _HELD_OUT_SUMS, largest=999)
         row = {"id": f"calculator/{number}", "question": question, "answer": value, "group": "calculator"}
         yield row | {"tools": True}
 
@@ -67,13 +67,14 @@ def _sum(draws: Draws, phrasings: tuple[str, ...], largest: int) -> tuple[str, s
     word, sign = draws.choose(_OPERATIONS)
     a, b = draws.between(2, largest), draws.between(2, largest)
     if sign == "/":
-        a = a * b
+        b = draws.between(2, 99)
+        a = b * draws.between(2, 99)
     value = {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[sign]
     return draws.choose(phrasings).format(a=a, b=b, word=word, sign=sign), f"{a}{sign}{b}", str(value)
 
 
 def _calculator_example(draws: Draws, id: str) -> Row:
-    question, expression, value = _sum(draws, _SUMS, largest=10 ** draws.between(1, 4))
+    question, expression, value = _sum(draws, _SUMS, largest=10 ** draws.between(1, 3))
     reply = f"{expression} is {value}."
     if draws.chance(0.03):
         a = draws.between(2, 99)

@@ -7,13 +7,11 @@ Notable:
 """
 
 import contextlib
-import email.utils
 import functools
 import os
 import re
 import ssl
 import sys
-import time
 from collections.abc import Iterator
 from netrc import NetrcParseError
 from pathlib import Path
@@ -24,6 +22,7 @@ import httpx
 from tasks.base.errors import PermanentError
 from tasks.base.messages import first_words
 from tasks.sources.rate_limits import RateLimiter
+from tasks.sources.retry_after import date_of, retry_after, servers_time
 from tasks.sources.transfer import ByteSource, NotFound, RangeRefused, Refused, Reply, TransferConfig, Unreachable
 
 _QUIET_SECONDS = 60.0
@@ -95,9 +94,9 @@ class HttpSource:
         """Raise what the status means, and tell all workers whether the server is overloaded."""
         status = response.status_code
         refused = status in (403, 408, 425, 429) or status >= 500
-        retry_after = _retry_after(response.headers)
+        pause = retry_after(response.headers)
         if refused:
-            self._rate_limiter.refused(asked_at, retry_after)
+            self._rate_limiter.refused(asked_at, pause)
         else:
             self._rate_limiter.answered()
         if status in (200, 206):
@@ -113,7 +112,7 @@ class HttpSource:
                 " set source.base to the address that really holds the crawl."
             )
         described = f"{where} ({_beginning(response)})."
-        raise Refused(described, retry_after) if refused else PermanentError(described)
+        raise Refused(described, pause) if refused else PermanentError(described)
 
 
 @functools.cache
@@ -146,7 +145,7 @@ def _tag(response: httpx.Response) -> str | None:
         return tag
     changed: str | None = response.headers.get("Last-Modified")
     with contextlib.suppress(ValueError, OverflowError):
-        if changed and _seconds(changed) + _QUIET_SECONDS <= _servers_time(response.headers):
+        if changed and date_of(changed) + _QUIET_SECONDS <= servers_time(response.headers):
             return changed
     return None
 
@@ -161,27 +160,3 @@ def _extent(response: httpx.Response) -> tuple[int, int | None]:
         return int(found[1]), None if found[3] == "*" else int(found[3])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
-
-
-def _retry_after(headers: httpx.Headers) -> float:
-    """Return the seconds that a Retry-After header asks for, a number or a date (RFC 9110, section 10.2.3).
-
-    A date is compared with the server's own, where it gives that: our clock may be wrong.
-    """
-    text = headers.get("Retry-After", "")
-    if text.strip().isdecimal():
-        return float(text)
-    with contextlib.suppress(ValueError, OverflowError):
-        return max(0.0, _seconds(text) - _servers_time(headers))
-    return 0.0
-
-
-def _servers_time(headers: httpx.Headers) -> float:
-    with contextlib.suppress(ValueError, OverflowError):
-        return _seconds(headers.get("Date", ""))
-    return time.time()
-
-
-def _seconds(date: str) -> float:
-    """Return the date of a header in seconds since 1970. Raises ValueError or OverflowError for what is none."""
-    return email.utils.parsedate_to_datetime(date).timestamp()

@@ -6,7 +6,7 @@ nothing else, so more parts, workers or sources move no other document. Held-out
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,8 @@ class OtherCorpus(Share):
     """The crawl it was made of: the newest finished corpus of that crawl in the store."""
     corpus: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
     """Its fingerprint, which says exactly which one; without it and `crawl`, the newest in the store."""
+    dataset: Literal["corpus", "rephrased"] = "corpus"
+    """`rephrased`: not the corpus but what a model made of its documents (`synthesis.rephrase`)."""
 
 
 class Step(Config):

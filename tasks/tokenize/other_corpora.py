@@ -17,14 +17,14 @@ from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest, part_path, read_manifest
 from tasks.dataset.parts import read_part
 from tasks.dataset.store import Store
-from tasks.tokenize.mixture import MixtureConfig
+from tasks.tokenize.mixture import MixtureConfig, OtherCorpus
 
 
 class OtherCorporaConfig(Config):
     """Which other corpora a stage reads."""
 
     others: dict[str, str] = Field(default_factory=dict)
-    """Fingerprints of the corpora by source name."""
+    """Fingerprints of the corpora by source name; another dataset than a corpus has its stage and a slash before it."""
     stores: dict[str, str] = Field(default_factory=dict)
     """URL of the store of each; decides only where it is read."""
 
@@ -33,34 +33,46 @@ def other_corpora_config(mixture: MixtureConfig | None) -> dict[str, Any]:
     """Return the fields of `OtherCorporaConfig` for a recipe's mixture, whose corpora are known by fingerprint."""
     others = mixture.others if mixture else {}
     return {
-        "others": {name: other.corpus for name, other in others.items()},
+        "others": {name: corpus_name(other) for name, other in others.items()},
         "stores": {name: other.store for name, other in others.items()},
     }
 
 
+def corpus_name(other: OtherCorpus) -> str | None:
+    """Return how `others` names a corpus that is known by its fingerprint."""
+    return other.corpus if other.dataset == "corpus" else f"{other.dataset}/{other.corpus}"
+
+
 @dataclass(frozen=True)
 class FinishedCorpus:
-    """A corpus with the store it is in."""
+    """A corpus, or another dataset of documents, with the store it is in."""
 
     name: str
     store: Store
-    fingerprint: str
     manifest: Manifest
 
     def read(self, index: int, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the documents of part `index`, a row group at a time."""
-        return read_part(self.store, part_path("corpus", self.fingerprint, index), columns)
+        path = part_path(self.manifest.stage, self.manifest.fingerprint, index)
+        if self.manifest.stage != "rephrased":
+            yield from read_part(self.store, path, columns)
+            return
+        # By its document's hash a rephrased one is held out with it.
+        stored = ["source_text_hash" if column == "text_hash" else column for column in columns]
+        for table in read_part(self.store, path, stored):
+            yield table.select(stored).rename_columns(list(columns))
 
 
-def finished_corpus(name: str, store: Store, fingerprint: str) -> FinishedCorpus:
-    """Return the corpus with this fingerprint. Raises `PermanentError` where the store does not hold it."""
-    manifest = read_manifest(store, "corpus", fingerprint)
+def finished_corpus(name: str, store: Store, corpus: str) -> FinishedCorpus:
+    """Return a corpus by its fingerprint, as in `others`. Raises `PermanentError` where the store does not hold it."""
+    stage, _, fingerprint = corpus.rpartition("/")
+    manifest = read_manifest(store, stage or "corpus", fingerprint)
     if manifest is None:
         raise PermanentError(
-            f"mixture.others.{name}: {store.url} holds no finished corpus {fingerprint}: finish the run that makes it, "
+            f"mixture.others.{name}: {store.url} holds no finished corpus {corpus}: finish the run that makes it, "
             "or name another one."
         )
-    return FinishedCorpus(name, store, fingerprint, manifest)
+    return FinishedCorpus(name, store, manifest)
 
 
 def other_corpora(others: Mapping[str, str], stores: Mapping[str, str]) -> list[FinishedCorpus]:

@@ -113,7 +113,7 @@ class _Mixing:
         """Return how often documents `ids` of a tokens part count, [n]."""
         corpus, index = located(self._corpora, part)
         found = np.ones(len(ids))
-        if self.config.by_duplicates:
+        if self.config.by_duplicates and "duplicates" in corpus.manifest.upstream:
             found *= times_of(cluster_sizes(ids, _duplicates_of(corpus, index)), self.config.by_duplicates)
         if self.config.by_quality:
             scores = _scores_of(corpus, index, self.config)
@@ -169,7 +169,7 @@ def _scores_of(corpus: FinishedCorpus, index: int, mixture: MixtureConfig) -> pa
 def _config(recipe: Any) -> dict[str, Any]:
     """Return the section and the mixture, in which the other corpora are named by their fingerprints alone."""
     config = recipe.packing.model_dump(mode="json") | other_corpora_config(recipe.mixture)
-    places = {name: {"store", "crawl", "corpus"} for name in config["others"]}
+    places = {name: {"store", "crawl", "corpus", "dataset"} for name in config["others"]}
     mixture = recipe.mixture.model_dump(mode="json", exclude={"others": places}) if recipe.mixture else None
     return config | {"mixture": mixture}
 

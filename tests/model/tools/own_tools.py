@@ -16,7 +16,7 @@ def _printing(text: str) -> str:
     return text * 1000
 
 
-SLOW = Tool("slow", "Wait.", {"seconds": {"type": "number"}}, _slow)
-PRINTING = Tool("printing", "Repeat.", {"text": {"type": "string"}}, _printing)
+SLOW = Tool("slow", "Wait.", {"seconds": "number"}, _slow)
+PRINTING = Tool("printing", "Repeat.", {"text": "string"}, _printing)
 DYING = Tool("dying", "End.", {}, lambda: os._exit(1))
 FAILING = Tool("failing", "Fail.", {}, lambda: str(1 // 0))

@@ -27,9 +27,9 @@ def call(tools: ToolRunner, name: str, **arguments: object) -> str:
 
 
 def test_the_model_is_told_of_each_tool(tools: ToolRunner) -> None:
-    functions = [one["function"] for one in tools.definitions]
-    assert [one["name"] for one in functions] == ["calculator", "slow", "printing", "dying", "failing"]
-    assert functions[0]["parameters"]["required"] == ["expression"]
+    assert [one["name"] for one in tools.definitions] == ["calculator", "slow", "printing", "dying", "failing"]
+    assert tools.definitions[0] == {"name": "calculator", "arguments": {"expression": "string"}}
+    assert tools.definitions[1] == {"name": "slow", "description": "Wait.", "arguments": {"seconds": "number"}}
 
 
 def test_a_call_has_its_result(tools: ToolRunner) -> None:

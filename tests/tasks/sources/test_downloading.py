@@ -18,7 +18,8 @@ import pytest
 from tasks.base.errors import PermanentError, TemporaryError
 from tasks.fetch.crawl_listing import SourceConfig, list_warcs
 from tasks.sources.downloading import DamagedWarc, fetch_warc
-from tasks.sources.http_source import _retry_after, _tag
+from tasks.sources.http_source import _tag
+from tasks.sources.retry_after import retry_after
 from tasks.sources.transfer import NotFound, TransferConfig
 from tasks.warc.content import NotAWarc
 from tests.conftest import COMMON_CRAWL
@@ -267,9 +268,9 @@ def test_a_date_to_wait_for_is_one_of_the_servers_clock() -> None:
         headers = httpx.Headers(
             {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 30, usegmt=True)}
         )
-        assert _retry_after(headers) == 30
+        assert retry_after(headers) == 30
     for soon in ("soon", formatdate(time.time() - 30, usegmt=True), ""):
-        assert _retry_after(httpx.Headers({"Retry-After": soon})) == 0
+        assert retry_after(httpx.Headers({"Retry-After": soon})) == 0
 
 
 def test_a_missing_file_is_permanent(mirror: Mirror, place: Path) -> None:

@@ -1,0 +1,91 @@
+"""responses: what a model answers to prompts, one or several times."""
+
+import json
+from collections.abc import Iterator
+
+import xxhash
+
+from tasks.base.errors import PermanentError
+from tasks.base.plain_data import parse_json
+from tasks.dataset.data_files import read_data_file
+from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage
+from tasks.dataset.store import Store
+from tasks.synthesis.config import ResponsesConfig
+from tasks.synthesis.generator import Generator, Request, Share
+from tasks.synthesis.output_checks import OutputChecks
+from tasks.synthesis.rows import CONVERSATIONS, DECISIONS, Made, SynthesisStageConfig, stage_config
+
+_ROLES = ("system", "user", "assistant")
+_EXPECTED = 'a prompt looks like {"prompt": "..."} or {"messages": [{"role": "user", "content": "..."}]}'
+
+
+class ResponsesStageConfig(SynthesisStageConfig):
+    """The shared fields, and the section."""
+
+    responses: ResponsesConfig
+
+
+def run(context: PartContext) -> Iterator[Output]:
+    """Yield a conversation for each response, those to the same prompt one after another."""
+    config = context.config(ResponsesStageConfig)
+    section, checks = config.responses, OutputChecks(config.output, context.store)
+    prompts = _prompts(context.store, section.prompts)
+    start = context.job.index * section.prompts_per_part
+    own = prompts[start : start + section.prompts_per_part]
+    made = Made("responses", CONVERSATIONS)
+    with Generator(context.store, config.generator, config.requests, Share(start, len(own), len(prompts))) as generator:
+        seeds = [config.generator.seed + sample for sample in range(section.samples)]
+        asked = [(id, Request(messages, seed)) for id, messages in own for seed in seeds]
+        replies = generator.replies(request for _, request in asked)
+        for (id, request), reply in zip(asked, replies, strict=True):
+            answer = {"role": "assistant", "content": reply.text.strip()}
+            row = {
+                "messages": [*request.messages, answer],
+                "source_ids": [id],
+                "generator": config.writer,
+                "prompt_version": "own",
+                "seed": request.seed,
+            }
+            made.add(f"{id}/{request.seed}", row, checks.reasons(reply))
+        yield made.output(generator.counters)
+
+
+def _prompts(store: Store, path: str) -> list[tuple[str, tuple[dict[str, str], ...]]]:
+    """Return the prompts of a file, each with its id and as messages; equal ones, and ids, are there once.
+
+    Raises PermanentError at a line that is none.
+    """
+    found: dict[str, tuple[dict[str, str], ...]] = {}
+    for number, line in enumerate(read_data_file(store, path).decode(errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = parse_json(line)
+            messages = value.get("messages") or [
+                {"role": "user", "content": value.get("prompt", value.get("question"))}
+            ]
+            turns = tuple({"role": message["role"], "content": message["content"]} for message in messages)
+            if not all(turn["role"] in _ROLES and isinstance(turn["content"], str) for turn in turns):
+                raise ValueError("a role or a content is wrong")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PermanentError(f"synthesis.responses.prompts, line {number}: {_EXPECTED}; got {error!r}.") from error
+        found.setdefault(xxhash.xxh3_64_hexdigest(json.dumps(turns)), turns)
+    return list(found.items())
+
+
+def _parts(context: DatasetContext) -> list[PartInput]:
+    section = ResponsesStageConfig.model_validate(context.config).responses
+    prompts = len(_prompts(context.store, section.prompts))
+    return [PartInput(digest=f"{start}") for start in range(0, prompts, section.prompts_per_part)]
+
+
+STAGE = Stage(
+    name="responses",
+    version=1,
+    config_of=lambda recipe: stage_config(recipe.synthesis, "responses", "own"),
+    pace=("requests",),
+    rows=CONVERSATIONS,
+    decisions=DECISIONS,
+    run=run,
+    parts=_parts,
+)

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.stages.contaminated_items import contaminated_items
-from flows.stages.held_out_pages import held_out_pages
+from flows.evaluated_corpus.contaminated_items import contaminated_items
+from flows.evaluated_corpus.held_out_pages import held_out_pages
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.search_index import search_index
 from flows.stages.trained_models import newest_model

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from flows.evaluated_corpus.contaminated_items import contaminated_items
 from flows.prepare.contamination_items import pin_contamination
 from flows.recipe.recipe import Recipe
-from flows.stages.contaminated_items import contaminated_items
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
 from tests.flows.report_stores import RECIPE, crawl

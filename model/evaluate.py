@@ -50,7 +50,7 @@ def evaluate(config_path: Path) -> int:
     if is_from_elsewhere(config.model):
         result: dict[str, Any] = {"tasks": ask_model_from_elsewhere(config)}
     else:
-        model, objective = load_any(config.model, dtype)
+        model, objective = load_any(config.model, dtype, config.average_checkpoints)
         cast_matrices(model, dtype)
         subject = Subject(config, model.to(device), objective, device)
         result = {"parameters": sum(parameter.numel() for parameter in model.parameters())}

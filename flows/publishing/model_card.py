@@ -108,3 +108,7 @@ def _measured(evaluation: Evaluation | Missing) -> Iterator[str]:
         )
     for group in evaluation.groups:
         yield f"{group.right:,} of {group.n:,} questions right ({escaped(group.group)})"
+    for task in evaluation.tasks:
+        for one in task.metrics:
+            of = f"95% interval {one.low:.3g} to {one.high:.3g}, {task.items:,} items"
+            yield f"{escaped(task.task)}, {task.shots}-shot, {one.metric}: {one.value:.4g} ({of})"

@@ -45,9 +45,9 @@ def write_report(store: Store, record: RunRecord, report: Report | None = None) 
     return record.report
 
 
-def render(report: Report) -> str:
-    """Return the page as HTML."""
-    environment = Environment(
+def environment() -> Environment:
+    """Return the engine of the templates, with the filters and tests that all pages use."""
+    found = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -55,13 +55,21 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update({function.__name__: function for function in _FILTERS})
-    environment.filters["yaml"] = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True, width=100)
-    environment.tests["missing"] = lambda value: isinstance(value, Missing)
+    found.filters.update({function.__name__: function for function in _FILTERS})
+    found.filters["yaml"] = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True, width=100)
+    found.tests["missing"] = lambda value: isinstance(value, Missing)
+    for name, draw in _PLOTS.items():
+        found.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", draw)
+    return found
+
+
+def render(report: Report) -> str:
+    """Return the page as HTML."""
+    own = environment()
     # A plot that cannot be drawn is `Missing`, as a value that cannot be read is.
     for name, draw in _PLOTS.items():
-        environment.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
-    environment.globals["outcome_words"] = outcome_words
-    environment.globals |= {"training_names": TRAINING_NAMES, "training_curves": CURVES}
-    environment.globals["reason_sentence"] = reason_sentence
-    return environment.get_template("report.html.j2").render(report=report, sections=SECTIONS)
+        own.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
+    own.globals["outcome_words"] = outcome_words
+    own.globals |= {"training_names": TRAINING_NAMES, "training_curves": CURVES}
+    own.globals["reason_sentence"] = reason_sentence
+    return own.get_template("report.html.j2").render(report=report, sections=SECTIONS)

@@ -334,6 +334,8 @@ class EvaluateConfig(EvaluateSection):
     """JSONL file to write, with the reply to every question; needed with `questions`."""
     items: Path | None = None
     """Parquet file to write, with a row for each item of the tasks."""
+    average_checkpoints: int = 1
+    """Checkpoints of a model folder whose weights are averaged, the newest ones."""
     contaminated: Path | None = None
     """JSON file with the addresses of the pages that hold each item, by `task/number`, counted from 0: such items are
     marked, and a task's values are also given without them."""
@@ -347,6 +349,7 @@ class EvaluateConfig(EvaluateSection):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.batch >= 1, "batch must be at least 1")
+        require(self.average_checkpoints >= 1, "average_checkpoints must be at least 1")
         require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
         for name in ("tokenizer", "replies"):
             require(self.questions is None or getattr(self, name) is not None, f"{name} is needed with questions")

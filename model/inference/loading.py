@@ -43,8 +43,11 @@ def require_decoder(folder: Path, model: LanguageModel, objective: Objective) ->
     return model
 
 
-def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective]:
-    """Return the model in `folder`, whatever its objective, and that objective; otherwise like `load_trained`."""
+def load_any(folder: Path, dtype: torch.dtype, averaged: int = 1) -> tuple[LanguageModel, Objective]:
+    """Return the model in `folder`, whatever its objective, and that objective; otherwise like `load_trained`.
+
+    Of a model folder the weights of the `averaged` newest checkpoints are averaged, or of as many as there are.
+    """
     if holds_weights(folder):
         return load_export(folder, dtype), CAUSAL
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
@@ -56,8 +59,26 @@ def load_any(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, Objective
     objective = objective_of(checkpoint.progress.settings[OBJECTIVE_SETTING], shape)
     model = with_adapters(objective, checkpoint.progress.settings).build(shape, dtype)
     load_model(checkpoint, model)
+    if averaged > 1:
+        _average(model, folder / "checkpoints", checkpoint.progress.step, averaged)
     merge_adapters(model)
     return model.eval(), objective
+
+
+@torch.no_grad()
+def _average(model: LanguageModel, folder: Path, newest: int, count: int) -> None:
+    """Turn the weights of the checkpoint at step `newest` into the mean of that and the `count` - 1 before it."""
+    sums = {name: weight.clone() for name, weight in model.state_dict().items()}
+    found, step = 1, newest
+    while found < count:
+        before = newest_valid_checkpoint(folder, lambda progress, step=step: progress.step < step)  # type: ignore[misc]
+        if before is None:
+            break
+        load_model(before, model)
+        for name, weight in model.state_dict().items():
+            sums[name] += weight
+        found, step = found + 1, before.progress.step
+    model.load_state_dict({name: total / found for name, total in sums.items()})
 
 
 def load_export(folder: Path, dtype: torch.dtype) -> Transformer:

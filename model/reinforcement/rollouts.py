@@ -40,6 +40,9 @@ _MOST_IN_VAIN = 3
 _SAMPLES = 3
 """Replies to held-out prompts that are logged."""
 _HELD_OUT = "held out"
+_TOKENS, _CUT, _IS_SCORED, _PARTS = range(4)
+"""Columns of the scores of replies: length in tokens, whether the limit cut it, whether it has rewards; from there on,
+the rewards."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _Drawn:
     """With the token that ends them."""
     replies: list[Reply]
     scores: FloatArray
-    """(all replies, 3 + rewards) of every process: tokens, whether it was cut, whether it has rewards, the rewards."""
+    """(all replies, 3 + rewards), those of every process."""
 
 
 class Rollouts:
@@ -92,7 +95,7 @@ class Rollouts:
             why = self._first_fault or "see what the other processes say"
             raise BadInput(f"no reply of the last {_MOST_IN_VAIN} steps, up to step {step + 1}, has a reward: {why}")
         advantages = group_advantages(rewards, self._config.scale_by_deviation)
-        inputs, targets = self._rows(drawn, advantages.size)
+        inputs, targets = self._rows(drawn)
         columns = [np.zeros(len(inputs), dtype=np.float32)]
         columns[0][: len(drawn.replies)] = advantages.reshape(-1)[drawn.rows]
         if self._reference is not None:
@@ -100,7 +103,7 @@ class Rollouts:
         facts = self._facts(drawn.scores) | {"no_signal": float((advantages == 0).all(1).mean())}
         if self._first_fault:
             facts |= {"fault": self._first_fault}
-        reply_tokens, has_reward = drawn.scores[:, 0], drawn.scores[:, 2] > 0
+        reply_tokens, has_reward = drawn.scores[:, _TOKENS], drawn.scores[:, _IS_SCORED] > 0
         tokens = sum(len(prompt.ids) for prompt in asked) + int(reply_tokens.sum())
         targets_in_step = int(reply_tokens[has_reward].sum())
         return Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
@@ -128,7 +131,7 @@ class Rollouts:
             Reply(self._chat.decode(one.token_ids), len(ids), one.finish_reason == "stop", limit)
             for one, ids in zip(made, token_ids, strict=True)
         ]
-        scores = np.zeros((len(asked), 3 + len(self._config.rewards)))
+        scores = np.zeros((len(asked), _PARTS + len(self._config.rewards)))
         scores[rows] = list(self._scores(replies, prompts)) or scores[rows]
         return _Drawn(rows, prompts, token_ids, replies, _summed(scores, self._device))
 
@@ -165,26 +168,27 @@ class Rollouts:
 
     def _totals(self, scores: FloatArray) -> FloatArray:
         """Return the weighted reward of each reply, NaN where it has none."""
-        weighted = scores[:, 3:] @ np.array(list(self._config.rewards.values()))
-        return np.where(scores[:, 2] > 0, weighted, np.nan)
+        weighted = scores[:, _PARTS:] @ np.array(list(self._config.rewards.values()))
+        return np.where(scores[:, _IS_SCORED] > 0, weighted, np.nan)
 
     def _facts(self, scores: FloatArray) -> dict[str, Any]:
         """Return means over the replies: the reward and its parts, the length in tokens, shares of cut and failed."""
-        scored = scores[scores[:, 2] > 0]
-        tokens, cut, has_rewards = scores[:, :3].mean(axis=0).tolist()
+        scored = scores[scores[:, _IS_SCORED] > 0]
+        tokens, cut, has_rewards = scores[:, [_TOKENS, _CUT, _IS_SCORED]].mean(axis=0).tolist()
         facts = {"reply_tokens": tokens, "cut": cut, "failed": 1.0 - has_rewards}
         if not len(scored):
             return facts
-        parts = {f"reward_{name}": float(scored[:, 3 + at].mean()) for at, name in enumerate(self._config.rewards)}
+        means = scored[:, _PARTS:].mean(axis=0).tolist()
+        parts = {f"reward_{name}": mean for name, mean in zip(self._config.rewards, means, strict=True)}
         return {"reward": float(self._totals(scored).mean()), **parts, **facts}
 
-    def _rows(self, drawn: _Drawn, replies: int) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs and targets (R, T); a process without any reply has one row with nothing to predict."""
         texts = [[*prompt.ids, *ids] for prompt, ids in zip(drawn.prompts, drawn.token_ids, strict=True)] or [[0, 0]]
         width = row_width(max(map(len, texts)) - 1, self._policy.shape.context)
         inputs = np.full((len(texts), width), self._chat.end_of_text, dtype=np.int64)
         targets = np.full((len(texts), width), IGNORED, dtype=np.int64)
-        has_rewards = drawn.scores[drawn.rows, 2] > 0
+        has_rewards = drawn.scores[drawn.rows, _IS_SCORED] > 0
         for row, text in enumerate(texts):
             inputs[row, : len(text) - 1] = text[:-1]
             if row < len(drawn.prompts) and has_rewards[row]:

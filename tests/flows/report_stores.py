@@ -51,6 +51,19 @@ RECIPE: dict[str, Any] = {
 }
 """A whole recipe, small enough for a test."""
 
+TASKS: list[dict[str, Any]] = [
+    {
+        "task": "arithmetic",
+        "shots": 5,
+        "items": 100,
+        "metrics": [{"metric": "exact_match", "value": 0.25, "low": 0.176, "high": 0.343}],
+        "contaminated": 4,
+        "clean_metrics": [{"metric": "exact_match", "value": 0.24, "low": 0.16, "high": 0.33}],
+        "samples": [{"prompt": "Question: What is 2 plus 5?\nAnswer:", "said": " <b>7</b>", "right": "7"}],
+    }
+]
+"""What the evaluation's tasks came to."""
+
 
 @cache
 def _crawled_once() -> tuple[tempfile.TemporaryDirectory[str], RunRecord]:
@@ -147,7 +160,8 @@ def add_evaluation(
     plan = recorder.record.stages["evaluate"].plan
     lines = "".join(json.dumps(line) + "\n" for line in replies)
     store.write_bytes(f"{model}/evaluation-{plan.fingerprint[:8]}/replies.jsonl", lines.encode())
-    add_result(recorder, store, "evaluate", {"parameters": 23456, "validation": validation, "questions": groups})
+    found = {"parameters": 23456, "validation": validation, "questions": groups, "tasks": TASKS}
+    add_result(recorder, store, "evaluate", found)
 
 
 def add_result(recorder: Recorder, store: Store, stage: str, summary: dict[str, Any]) -> None:

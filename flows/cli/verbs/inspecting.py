@@ -1,4 +1,4 @@
-"""The verbs that read a store: status, why, datasets, report."""
+"""The verbs that read a store: status, why, results, datasets, report."""
 
 from typing import Annotated
 
@@ -45,6 +45,29 @@ def why(stage: str, store: StoreOption = "./store", as_json: JsonOption = False)
         print_json(explanation.model_dump(mode="json"))
     else:
         print_text(explanation.words)
+
+
+@verbs.command()
+def results(
+    store: StoreOption = "./store",
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(help="Two runs, or recipes for their newest: write both side by side.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What the models of the store's runs came to, in one table; or a page with two of them side by side."""
+    import dataclasses
+
+    from flows.report.comparison import named_run, write_comparison
+    from flows.report.results import all_results, print_all
+
+    place = open_store(store)
+    if compare:
+        print_text(place.location(write_comparison(place, *(named_run(place, name) for name in compare))))
+    elif as_json:
+        print_json([dataclasses.asdict(run) for run in all_results(place)])
+    else:
+        print_all(output, all_results(place))
 
 
 @verbs.command()

@@ -1,4 +1,4 @@
-"""The verbs that run a flow: run, corpus, pretrain, finetune, ladder."""
+"""The verbs that run a flow: run, corpus, ablate, pretrain, finetune, ladder."""
 
 import logging
 import os
@@ -107,6 +107,47 @@ def _training_verb(name: str, flow: str, words: str) -> None:
         settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
         settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
         _run_flow(name, flow, recipe, overrides, settings, as_json)
+
+
+@verbs.command()
+def ablate(
+    first: RecipeArgument,
+    second: RecipeArgument,
+    store: StoreOption = "./store",
+    tasks: Annotated[
+        str | None, typer.Option(help="Likelihood tasks, by commas; default: the first recipe's, else shipped ones.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=3, help="Models of each corpus.")] = 3,
+    tokens: Annotated[int, typer.Option(min=0, help="Of each model; 0: a quarter of the smaller corpus.")] = 0,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which of two recipes' corpora makes the better small model, beyond noise; both are in the store."""
+    require_packages("torch", "accelerate", "prefect")
+    import dataclasses
+
+    from flows.ablation.corpora import corpus_of
+    from flows.ablation.table import print_verdict
+    from flows.ablation.trials import AblationSettings
+    from flows.ablation.trials import ablate as compare
+    from flows.recipe.loading import load_recipe
+    from flows.recipe.settings import RunSettings
+    from flows.store.working_folder import working_folder
+    from flows.training import require_pretraining
+
+    place, recipes = open_store(store), [load_recipe(name, overrides or ()) for name in (first, second)]
+    require_pretraining(recipes[0])
+    section = recipes[0].pretrain
+    assert section
+    names = tasks.split(",") if tasks else recipes[0].evaluate.tasks or ("general_knowledge", "completion")
+    folder = working_folder(place, RunSettings.model_validate({"store": store}).scratch) / "ablations"
+    sides = [corpus_of(recipe, place) for recipe in recipes]
+    settings = AblationSettings(section, seeds, tokens, tuple(names), folder)
+    found = compare(sides[0], sides[1], settings, lambda words: messages.print(words, highlight=False))
+    if as_json:
+        print_json(dataclasses.asdict(found) | {"words": found.words})
+    else:
+        print_verdict(output, (sides[0].name, sides[1].name), found)
 
 
 _training_verb("pretrain", "flows.training:pretrain", "Pretrain on a corpus that is in the store.")

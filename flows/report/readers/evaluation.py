@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.training_log import NAMED_DIGITS, model_path, read_model_file, stage_summary, training_stages
 from model.base.json_lines import logged_objects
-from model.evaluation.results import Reply, TextSample, Validation
+from model.evaluation.results import Reply, TaskResult, TextSample, Validation
 from tasks.dataset.store import Store
 
+_TASKS = TypeAdapter(list[TaskResult])
 SHOWCASE_GROUP = "held_out"
 """The group whose first question is the showcase: facts that finetuning never asked for."""
 
@@ -36,6 +39,8 @@ class Evaluation:
     groups: tuple[GroupAccuracy, ...]
     replies: tuple[Reply, ...]
     """In the order of the questions; empty where there is no file."""
+    tasks: tuple[TaskResult, ...]
+    """Evaluation tasks, in the order in which they were asked."""
     samples: tuple[TextSample, ...]
     """What the pretrained model wrote, where no questions were asked."""
     pretrained_bits_per_byte: float | None
@@ -63,6 +68,7 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
         validation=Validation(**validation) if validation else None,
         groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
         replies=_replies(store, record) if questions else (),
+        tasks=tuple(_TASKS.validate_python(result.get("tasks") or [])),
         samples=tuple(TextSample(**sample) for sample in result.get("samples") or ()),
         pretrained_bits_per_byte=stage_summary(store, record, "pretrain").get("bits_per_byte") if finetuned else None,
     )

@@ -1,0 +1,92 @@
+"""The results of several runs in one table: what each model came to, with its 95% interval where it has one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.report.readers.evaluation import Evaluation
+from flows.report.sections import Report
+from flows.store.missing import Missing
+from flows.store.run_record import RunRecord, newest_runs
+from model.base.safe_text import harmless
+from model.evaluation.intervals import wilson_interval
+from tasks.base.errors import PermanentError
+from tasks.dataset.store import Store
+
+
+@dataclass(frozen=True)
+class Value:
+    """One result of one run."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def differs(self, other: "Value") -> bool:
+        """Return whether the intervals of both have no value in common, so that the difference is beyond noise."""
+        if None in (self.low, self.high, other.low, other.high):
+            return False
+        return bool(self.high < other.low or other.high < self.low)  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """A run's results."""
+
+    run: str
+    recipe: str
+    values: dict[str, Value]
+    """By what was measured, in the order of the report."""
+
+
+def all_results(store: Store) -> list[RunResults]:
+    """Return the results of the store's runs that evaluated a model, newest first, repeated ones once."""
+    found, seen = [], set()
+    for record in newest_runs(store):
+        stage = record.stages.get("evaluate")
+        if stage and stage.summary and stage.plan.fingerprint not in seen:
+            seen.add(stage.plan.fingerprint)
+            found.append(results_of(Report(store, record)))
+    if not found:
+        raise PermanentError(f"The store {store.url} holds no evaluation yet: `sluice run` makes one.")
+    return found
+
+
+def results_of(report: Report) -> RunResults:
+    """Return what a run's report says in numbers."""
+    record: RunRecord = report.record
+    evaluation = report.evaluation
+    values = {} if isinstance(evaluation, Missing) else dict(_values(evaluation))
+    return RunResults(record.run, str(record.recipe.get("name")), values)
+
+
+def _values(evaluation: Evaluation) -> Iterator[tuple[str, Value]]:
+    if evaluation.parameters:
+        yield "parameters", Value(evaluation.parameters)
+    if evaluation.validation:
+        yield "held-out bits per byte", Value(evaluation.validation.bits_per_byte)
+    for group in evaluation.groups:
+        if group.n:
+            yield f"questions: {group.group}", Value(group.accuracy, *wilson_interval(group.right, group.n))
+    for task in evaluation.tasks:
+        for one in task.metrics:
+            yield f"{task.task}, {task.shots}-shot: {one.metric}", Value(one.value, one.low, one.high)
+
+
+def print_all(console: Console, runs: Sequence[RunResults]) -> None:
+    """Print a column for each run, a row for each result."""
+    table = Table()
+    table.add_column("")
+    for run in runs:
+        table.add_column(harmless(run.run), justify="right", overflow="fold")
+    for name in dict.fromkeys(name for run in runs for name in run.values):
+        cells = [run.values.get(name) for run in runs]
+        table.add_row(harmless(name), *(_cell(cell) if cell else "" for cell in cells))
+    console.print(table)
+
+
+def _cell(value: Value) -> str:
+    number = f"{value.value:,.0f}" if value.value >= 1000 else f"{value.value:.4g}"
+    return number if value.low is None else f"{number} ({value.low:.3g} to {value.high:.3g})"

@@ -96,7 +96,11 @@ def _scored(corpus: Corpus, settings: AblationSettings, tokens: int, seed: int) 
     result = folder / f"result-{digest(list(settings.tasks))[:8]}.json"
     if not result.exists():
         _run("model.pretrain", folder / "pretrain.json", training | {"folder": str(folder)})
-        asked: dict[str, Any] = {"model": str(folder), "tokenizer": str(corpus.tokenizer), "tasks": list(settings.tasks)}
+        asked: dict[str, Any] = {
+            "model": str(folder),
+            "tokenizer": str(corpus.tokenizer),
+            "tasks": list(settings.tasks),
+        }
         asked |= {"result": str(result), "average_checkpoints": AVERAGED}
         _run("model.evaluate", folder / "evaluate.json", asked)
     found = json.loads(result.read_text(encoding="utf-8"))["tasks"]

@@ -38,6 +38,7 @@ from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig, resolve_crawl
 from tasks.fetch.source_listing import kind_of, resolve_source
 from tasks.own_code.named_code import load
+from tasks.synthesis.config import CHAT_SETS
 from tasks.synthetic_web.chat_data import PAIRS_FILE, QUESTIONS_FILE, TRAIN_FILE
 from tasks.synthetic_web.generation import generate_synthetic_web
 from tasks.synthetic_web.starter_chat import write_starter_chat
@@ -203,6 +204,8 @@ def _chat_files(recipe: Recipe, store: Store, settings: RunSettings) -> dict[str
     files: dict[str, Path] = {}
     for where, name in chat_files(recipe).items():
         kind = where.partition(".")[2]
+        if name in CHAT_SETS and name in names_made_by_the_run(where):
+            continue  # known by its dataset's fingerprint
         if name == "synthetic_web":
             web = synthetic_web_folder(store, settings.scratch)
             files[kind] = web / made_by_the_web[kind.rpartition(".")[2]]

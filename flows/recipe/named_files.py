@@ -20,11 +20,11 @@ from tasks.fetch.source_files import is_glob
 from tasks.own_code.named_code import NamesCode
 from tasks.synthesis.own_engine import is_export_of_store
 
-_CONVERSATIONS = ("synthetic_web", "starter")
+_CONVERSATIONS = ("synthetic_web", "starter", "backtranslated", "responses")
 MADE_BY_THE_RUN = {
     "sft.conversations": _CONVERSATIONS,
     "sft.mixture.*.conversations": _CONVERSATIONS,
-    "preference.pairs": ("synthetic_web",),
+    "preference.pairs": ("synthetic_web", "preference_pairs"),
     "rl.prompts": ("synthetic_web",),
     "evaluate.questions": ("synthetic_web",),
 }

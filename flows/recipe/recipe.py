@@ -32,7 +32,7 @@ from tasks.fetch.crawl_listing import SourceConfig
 from tasks.filter.config import FilterConfig
 from tasks.own_code.named_code import OwnCode, code_name
 from tasks.personal_data.replacing import PersonalDataConfig
-from tasks.synthesis.config import SynthesisConfig
+from tasks.synthesis.config import CHAT_SETS, SynthesisConfig
 from tasks.synthetic_web.texts.config import SyntheticWebConfig
 from tasks.tokenize.best_fit import PackingConfig
 from tasks.tokenize.compression import CompressionConfig
@@ -216,6 +216,14 @@ class Recipe(Config):
             chat += [self.sft.conversations, *(one.conversations for one in self.sft.mixture)]
         if not self.synthetic_web and "synthetic_web" in chat:
             raise ValueError("`synthetic_web` chat data needs a synthetic_web section")
+        for name in CHAT_SETS.keys() & set(chat):
+            if not (self.synthesis and getattr(self.synthesis, CHAT_SETS[name])):
+                raise ValueError(f"`{name}` as chat data needs a section synthesis.{CHAT_SETS[name]}")
+        if self.assistant and self.sft and self.sft.conversations in CHAT_SETS:
+            raise ValueError(
+                "the assistant's conversations go with a file: name the synthetic ones in sft.mixture, and another set "
+                "in sft.conversations"
+            )
         return self
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:

@@ -17,6 +17,7 @@ from flows.stages.registry import STAGES
 from tasks.base.fingerprint import fingerprint
 from tasks.dataset.stage import OWN_CODE, Stage
 from tasks.own_code.named_code import load, pinned
+from tasks.synthesis.config import CHAT_SETS
 
 
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
@@ -59,16 +60,20 @@ def stage_plan(stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, s
 
 def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Recipe:
     """Return the recipe with the crawl by its name and the chat files by their content."""
+
+    def content(kind: str, said: str) -> str:
+        return said if said in CHAT_SETS else chat_digests.get(kind, "")  # a dataset is known by its fingerprint
+
     update: dict[str, Any] = {"source": recipe.source.model_copy(update={"crawl": crawl})}
     if recipe.sft:
         mixture = tuple(
-            dataclasses.replace(one, conversations=chat_digests.get(f"mixture.{number}.conversations", ""))
+            dataclasses.replace(one, conversations=content(f"mixture.{number}.conversations", one.conversations))
             for number, one in enumerate(recipe.sft.mixture)
         )
-        first = chat_digests.get("conversations", "")
+        first = content("conversations", recipe.sft.conversations)
         update["sft"] = dataclasses.replace(recipe.sft, conversations=first, mixture=mixture)
     if recipe.preference:
-        update["preference"] = dataclasses.replace(recipe.preference, pairs=chat_digests.get("pairs", ""))
+        update["preference"] = dataclasses.replace(recipe.preference, pairs=content("pairs", recipe.preference.pairs))
     if recipe.rl:
         update["rl"] = dataclasses.replace(recipe.rl, prompts=chat_digests.get("prompts", ""))
     tasks = tuple(chat_digests.get(f"tasks.{place}", name) for place, name in enumerate(recipe.evaluate.tasks))

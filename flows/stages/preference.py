@@ -3,6 +3,7 @@
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
+from flows.stages.synthetic_chat import synthetic_sets
 from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
@@ -12,7 +13,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "folder": str(context.model_folder("preference")),
         "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
-        "pairs": str(context.chat["pairs"]),
+        "pairs": context.chat_file("pairs", context.plan.job_config["pairs"]),
         "tokens": context.dataset("tokens"),
         "cache": str(context.cache),
     }
@@ -21,7 +22,12 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 STAGE = ProgramStage(
     name="preference",
     version=1,
-    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("preference")),
+    upstream=(
+        Upstream("tokenizer"),
+        Upstream("tokens", all_parts=True),
+        *newest_model("preference"),
+        *synthetic_sets(lambda recipe: {recipe.preference.pairs}),
+    ),
     config_of=lambda recipe: recipe.preference,
     module="model.preference",
     is_training=True,

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from flows.recipe.named_files import is_model_of_store
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.synthetic_chat import write_synthetic_chat
 from model.base.deciding_fields import deciding_fields
 from model.base.json_lines import logged_objects
 from tasks.dataset.manifest import manifest_path
@@ -57,6 +58,12 @@ class ProgramContext:
     def starting_model(self) -> Path:
         """The folder of the model that a training stage starts from: the newest that it builds on."""
         return self.model_folder(self._trained_before)
+
+    def chat_file(self, kind: str, named: str) -> str:
+        """Return the file of conversations or pairs: the recipe's, or one of the run's own synthetic data."""
+        if kind in self.chat:
+            return str(self.chat[kind])
+        return str(write_synthetic_chat(self.store, named, self.plans[named].fingerprint, self.folder))
 
     @property
     def cache(self) -> Path:

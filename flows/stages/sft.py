@@ -3,6 +3,7 @@
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
+from flows.stages.synthetic_chat import synthetic_sets
 from flows.stages.trained_models import newest_model
 from tasks.dataset.stage import Upstream
 
@@ -12,9 +13,9 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "folder": str(context.model_folder("sft")),
         "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
-        "conversations": str(context.chat["conversations"]),
+        "conversations": context.chat_file("conversations", context.plan.job_config["conversations"]),
         "mixture": [
-            one | {"conversations": str(context.chat[f"mixture.{number}.conversations"])}
+            one | {"conversations": context.chat_file(f"mixture.{number}.conversations", one["conversations"])}
             for number, one in enumerate(context.plan.job_config["mixture"])
         ],
         "tokens": context.dataset("tokens"),
@@ -22,10 +23,14 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
     }
 
 
+def _named(recipe: Any) -> set[str]:
+    return {recipe.sft.conversations, *(one.conversations for one in recipe.sft.mixture)}
+
+
 STAGE = ProgramStage(
     name="sft",
     version=3,
-    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("sft")),
+    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("sft"), *synthetic_sets(_named)),
     config_of=lambda recipe: recipe.sft,
     module="model.sft",
     is_training=True,

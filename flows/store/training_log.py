@@ -91,12 +91,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class ReplySample:
-    """A reply to a held-out prompt during reinforcement learning."""
+    """A reply of the model in the midst of its training."""
 
     step: int
     prompt: str
     reply: str
-    reward: FiniteFloat | None
+    reward: FiniteFloat | None = None
+    """None where there are no rewards, or this reply has none."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,16 @@ from model.data.token_cache import TokenCache
 _EXPECTED = 'a conversation looks like {"messages": [{"role": "user", "content": "..."}]}'
 
 
+_EXCHANGES = 3
+
+
+class Exchange(NamedTuple):
+    """A prompt and the reply to it, as tokens."""
+
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class ChatData:
     """Packed conversations, and how many were cut or dropped."""
@@ -38,6 +48,8 @@ class ChatData:
     sequences: PackedSequences
     held_out: PackedSequences | None
     """Conversations that are only scored, all of them in each batch; None where there are none."""
+    exchanges: list[Exchange]
+    """The beginnings of some that are held out, or else of some that are trained on."""
     digest: str
     """xxh3-128 of ids, mask and packing: equal digests mean equal batches."""
     facts: dict[str, int]
@@ -50,6 +62,13 @@ class TokenizedConversation(NamedTuple):
     ids: list[int]
     written: list[bool]
     """Which of them the assistant writes."""
+
+    @property
+    def first_exchange(self) -> Exchange:
+        """Its first reply, and what stands before."""
+        begin = self.written.index(True)
+        end = next((at for at in range(begin, len(self.ids)) if not self.written[at]), len(self.ids))
+        return Exchange(tuple(self.ids[:begin]), tuple(self.ids[begin:end]))
 
 
 @dataclass(frozen=True)
@@ -94,7 +113,8 @@ def open_chat_data(config: SftSection, chat: ChatFormat, context: int, cache: To
     packed = _packed(mixed, chat, context, config.loop.global_batch_size, seed, digest)
     aside = [conversation for one in read for conversation in one.held_out]
     held_out = _packed(aside, chat, context, None, 0, digest) if aside else None
-    return ChatData(packed, held_out, digest.hexdigest(), facts | {"sequences": packed.sequences})
+    exchanges = [one.first_exchange for one in (aside or mixed)[:_EXCHANGES]]
+    return ChatData(packed, held_out, exchanges, digest.hexdigest(), facts | {"sequences": packed.sequences})
 
 
 def _open_set(path: Path, chat: ChatFormat, context: int, held_out_fraction: float) -> _ChatSet:

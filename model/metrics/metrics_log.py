@@ -5,7 +5,7 @@ that a kill left incomplete, so the file never holds a step twice.
 
 Lines: {"event": "step", "step", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "seconds", "data_wait",
 "mfu", "peak_memory_bytes", "bits_per_byte", ...} with what the loss measures beside itself, {"event": "eval", "step",
-"loss", "bits_per_byte", "documents", ...} likewise,
+"loss", "bits_per_byte", "documents", ...} likewise, {"event": "sample", "step", "prompt", "reply", ...},
 {"event": "skipped", "step", "loss", "grad_norm", "reason"} for a skipped step, {"event": "rewind", "step",
 "from_step", "batches_passed", "reason"}, {"event": "micro_batch", "step", "rows"}, {"event": "start", "step",
 "activations"} with the type of the activations on this device, {"event": "resume", "step"}, {"event": "data",

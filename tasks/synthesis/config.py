@@ -9,6 +9,8 @@ from tasks.dataset.data_files import DataFile
 from tasks.own_code.named_code import OwnCode
 
 Format = Literal["faq", "math", "table", "tutorial"]
+CHAT_SETS = {"backtranslated": "backtranslate", "responses": "responses", "preference_pairs": "pairs"}
+"""Datasets that a training may name in place of a file, each with the section of `synthesis` that makes it."""
 
 
 class GeneratorConfig(Config):

@@ -115,6 +115,7 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     ]
     lines += [{"event": "eval", "step": 20, "loss": 0.5, "margin": 0.36, "accuracy": 0.875}]
     lines += [{"event": "step", "step": 21, "margin": None}, {"event": "eval", "step": "x", "accuracy": 1}]
+    lines += [{"event": "sample", "step": step, "prompt": "Who?", "reply": f"<Me> {step}"} for step in (0, 10, 20)]
     record = run_with_log(tmp_path, "preference", lines)
     training = read_training(store, record, "preference")
     assert isinstance(training, Training)
@@ -126,6 +127,7 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     assert "<h3>Preference finetuning</h3>" in page and "0.50 nats per pair in 20" in page
     assert "share of pairs with the better reply ahead, held out: 0.875" in page
     assert "curves-preference" in page
+    assert "&lt;Me&gt; 20" in page and "&lt;Me&gt; 10" not in page and ">reward</th>" not in page
 
 
 def test_reinforcement_learning_shows_rewards_and_replies(tmp_path: Path) -> None:

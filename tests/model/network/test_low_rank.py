@@ -14,7 +14,7 @@ from model.network.transformer import Transformer
 from model.pretrain import pretrain
 from model.sft import finetune
 from tests.model.objectives.test_loss import tiny_model
-from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json
+from tests.model.tiny_corpus import SHAPE, TinyCorpus, read_metrics, write_json
 
 TOKENS = torch.randint(384, (2, 32), generator=torch.Generator().manual_seed(5))
 
@@ -48,6 +48,10 @@ def test_the_export_of_a_finetuned_adapter_has_its_logits(corpus: TinyCorpus, tm
         lora = {"lora": {"rank": 4, "alpha": 8.0}, "optimizer": {"lr_scale": 1.0}}
         values = json.loads(config.read_text())
         assert finetune(write_json(config, values | lora)) == 0
+    samples = [event for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "sample"]
+    assert [event["step"] for event in samples] == [0, 0, 0, 6, 6, 6]
+    assert samples[0].keys() == {"event", "step", "prompt", "reply", "expected"}
+    assert samples[0]["reply"] != samples[3]["reply"], "the adapters speak too"
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
     assert checkpoint is not None
     adapted = Transformer(checkpoint.progress.shape)

@@ -1,0 +1,82 @@
+"""Synthetic data in a training: planned as what it is built on, written as the file that it reads."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from flows.prepare.planned_run import PlannedRun, plan_run
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
+from flows.stages.synthetic_chat import write_synthetic_chat
+from model.data.chat_data import read_conversations
+from tasks.dataset.manifest import write_manifest
+from tests.conftest import TINY_RECIPE
+from tests.tasks.synthesis.endpoint_server import endpoint
+from tests.tasks.synthesis.synthesis_jobs import built, job, write_corpus
+
+TINY = yaml.safe_load(TINY_RECIPE)
+MIXED = TINY["sft"] | {"mixture": [{"conversations": "backtranslated"}]}
+
+
+def planned(folder: Path, **sections: Any) -> PlannedRun:
+    """The tiny recipe with these sections, planned."""
+    settings = RunSettings(store=str(folder))
+    return plan_run(Recipe.model_validate(TINY | sections), settings, False, logging.getLogger())
+
+
+def test_finetuning_builds_on_the_sets_that_it_names(tmp_path: Path) -> None:
+    before = planned(tmp_path)
+    run = planned(tmp_path, sft=MIXED, synthesis={"backtranslate": {}})
+    assert "backtranslated" not in before.plans
+    assert run.plans["sft"].upstream["backtranslated"] == run.plans["backtranslated"].fingerprint
+    other = planned(tmp_path, sft=MIXED, synthesis={"backtranslate": {"min_score": 3}})
+    assert other.plans["sft"].fingerprint != run.plans["sft"].fingerprint
+    paced = planned(tmp_path, sft=MIXED, synthesis={"backtranslate": {}, "requests": {"max_requests": 9}})
+    assert paced.plans["sft"].fingerprint == run.plans["sft"].fingerprint, "what is spent changes nothing"
+    assert list(run.chat) == list(before.chat)
+
+
+def test_preference_finetuning_builds_on_pairs(tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Hello there?"}\n')
+    synthesis = {"responses": {"prompts": str(tmp_path / "prompts.jsonl"), "samples": 2}, "pairs": {}}
+    preference = {"pairs": "preference_pairs", "loop": TINY["sft"]["loop"]}
+    run = planned(tmp_path / "store", synthesis=synthesis, preference=preference)
+    assert run.plans["preference"].upstream["preference_pairs"] == run.plans["preference_pairs"].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason"),
+    [
+        ({"sft": MIXED}, "needs a section synthesis.backtranslate"),
+        ({"sft": MIXED, "synthesis": {"rephrase": {}}}, "needs a section synthesis.backtranslate"),
+        ({"synthesis": {"pairs": {}}}, "pairs needs responses"),
+        (
+            {
+                "assistant": {},
+                "sft": TINY["sft"] | {"conversations": "backtranslated"},
+                "synthesis": {"backtranslate": {}},
+            },
+            "in sft.mixture",
+        ),
+    ],
+)
+def test_sets_that_nothing_makes_are_refused(sections: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Recipe.model_validate(TINY | sections)
+
+
+def test_a_dataset_becomes_the_file_that_finetuning_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = write_corpus(tmp_path, parts=1)
+    with endpoint() as server:
+        monkeypatch.setenv("SLUICE_GENERATOR_URL", server.url)
+        part = job(store, "backtranslated", {"backtranslate": {"min_score": 4}})
+        rows, _, footer = built(store, part)
+    write_manifest(store, "backtranslated", part.fingerprint, 1, {}, {}, [footer])
+    path = write_synthetic_chat(store, "backtranslated", part.fingerprint, tmp_path)
+    assert len(read_conversations(path)) == len(rows) == 12
+    assert json.loads(path.read_text().splitlines()[0])["id"] == rows[0]["id"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model.data.chat_data import read_conversations
+from model.data.conversations import read_conversations
 from model.evaluation.questions import read_questions
 from model.tools.calculator import CALCULATOR, calculate
 from model.tools.search import SEARCH

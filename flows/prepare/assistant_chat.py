@@ -6,6 +6,7 @@ from pathlib import Path
 from flows.recipe.recipe import Recipe
 from model.tools.calculator import CALCULATOR
 from model.tools.search import SEARCH
+from tasks.base.errors import UsageError
 from tasks.conversations.config import AssistantConfig
 from tasks.conversations.files import write_assistant_chat, write_assistant_questions
 
@@ -35,6 +36,11 @@ def with_assistant(recipe: Recipe, files: Mapping[str, Path], folder: Path) -> d
 def _joined(
     named: Path, joined: Path, write: Callable[[Path, AssistantConfig], None], assistant: AssistantConfig
 ) -> Path:
+    if named.suffix == ".parquet":
+        raise UsageError(
+            f"sft.conversations: {named} is Parquet, and the assistant's conversations are put after JSON lines: name "
+            "the file in sft.mixture, and leave sft.conversations out"
+        )
     write(joined, assistant)
     content = named.read_bytes()
     line_end = b"" if content.endswith(b"\n") or not content else b"\n"

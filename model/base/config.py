@@ -227,10 +227,12 @@ class SftSection:
     """Finetuning on conversations."""
 
     conversations: str = "starter"
-    """Path of a JSONL file, one conversation a line: {"id": ..., "messages": [{"role": ..., "content": ...}]}, as the
-    chat APIs have it: content may be parts of text, and an assistant's message may have `tool_calls` and
-    `reasoning_content`, which, as in Qwen3, is learnt after the last question only. In a recipe also `starter`, the
-    small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the synthetic web."""
+    """Path of a JSONL or Parquet file of conversations: {"messages": [{"role": ..., "content": ...}]}, as the chat APIs
+    have it, where content may be parts of text, and an assistant's message may have `tool_calls`, a `weight` of 0 if it
+    is not to be learnt, and `reasoning_content`, which, as in Qwen3, is learnt after the last question only; or
+    ShareGPT's {"conversations": [...]}; or Alpaca's {"instruction": ..., "input": ..., "output": ...}. In a recipe also
+    `starter`, the small general set that Sluice makes itself, or `synthetic_web`, the conversations that go with the
+    synthetic web."""
     share: ConversationShare = ConversationShare()
     """How much of them is trained on."""
     mixture: tuple[ConversationSet, ...] = ()

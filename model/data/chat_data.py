@@ -9,27 +9,23 @@ Notable:
 """
 
 import bisect
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
 
 from model.base.config import SftSection
 from model.base.errors import BadInput
-from model.base.json_lines import read_json_lines
 from model.base.learning_config import ConversationShare
-from model.data.chat_format import ChatFormat, Message, Role, ToolCall, with_tools
+from model.data.chat_format import ChatFormat, Message
+from model.data.conversations import read_conversations
 from model.data.packed_sequences import PackedSequences, Packing
 from model.data.replay import replayed_pieces
 from model.data.token_cache import TokenCache
-
-_EXPECTED = 'a conversation looks like {"messages": [{"role": "user", "content": "..."}]}'
-
 
 _EXCHANGES = 3
 
@@ -206,57 +202,3 @@ def pack(lengths: list[int], room: int) -> Packing:
     order = np.array([piece for pieces in bins for piece in pieces], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum([len(pieces) for pieces in bins])]).astype(np.int64)
     return Packing(offsets, starts[order].astype(np.int64), np.array(lengths, dtype=np.int64)[order])
-
-
-def read_conversations(path: Path) -> list[list[Message]]:
-    """Return the conversations of a JSONL file, in order, each with its `tools` described in its system turn.
-
-    Raises BadInput if the file is missing or a line is malformed.
-    """
-    return [conversation_of(values, where) for where, values in read_json_lines(path, "conversations", _EXPECTED)]
-
-
-def conversation_of(values: Any, where: str) -> list[Message]:
-    """Return the conversation in the JSON object of a line; raises BadInput, which begins with `where`, at another."""
-    try:
-        found = [_message(message) for message in values["messages"]]
-        tools = values.get("tools") or []
-        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-            raise TypeError("tools must be a list of objects")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
-    for message in found:
-        if message.role not in get_args(Role) or not isinstance(message.content, str):
-            raise BadInput(f"{where}: role must be one of {', '.join(get_args(Role))} and content a string")
-        if message.calls and message.role != "assistant":
-            raise BadInput(f"{where}: only an assistant calls tools, not a {message.role}")
-    return with_tools(found, tools)
-
-
-def _message(values: dict[str, Any]) -> Message:
-    calls = tuple(_call(call) for call in values.get("tool_calls") or ())
-    content: Any = values.get("content") or "" if calls else values["content"]
-    thinking = values.get("reasoning_content")
-    if not isinstance(thinking, str | None):
-        raise TypeError("reasoning_content must be a string")
-    return Message(values["role"], _text(content), calls, thinking)
-
-
-def _text(content: Any) -> Any:
-    """Return a content that is a list of parts, as the chat APIs send it, as one text; anything else as it is."""
-    if not isinstance(content, list):
-        return content
-    return "".join(part if isinstance(part, str) else part["text"] for part in content)
-
-
-def _call(values: dict[str, Any]) -> ToolCall:
-    """Read a call in the form of the chat APIs, {"function": {"name", "arguments"}}, or that inner object alone."""
-    function = values.get("function") or values
-    name, arguments = function["name"], function["arguments"]
-    if not isinstance(json.loads(arguments) if isinstance(arguments, str) else arguments, dict):
-        raise TypeError("the arguments of a call must be an object")
-    if not isinstance(arguments, str):
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    if not isinstance(name, str):
-        raise TypeError("the name of a call must be a string")
-    return ToolCall(name, arguments)

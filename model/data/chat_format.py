@@ -80,6 +80,8 @@ class Message:
     """The calls of tools that follow an assistant's content."""
     thinking: str | None = None
     """What an assistant thought before; None if it is in the content, or there is none."""
+    is_learnt: bool = True
+    """Whether finetuning learns it, if an assistant says it."""
 
     @property
     def thinking_and_answer(self) -> tuple[str, str]:
@@ -183,7 +185,7 @@ class ChatFormat:
             elif message.role == "assistant":
                 thinking, answer = message.thinking_and_answer
                 shown = thinking if at > last_question else ""
-                yield message.role, self._written(shown, answer, message.calls), shown == thinking
+                yield message.role, self._written(shown, answer, message.calls), message.is_learnt and shown == thinking
             else:
                 yield message.role, self.encode(message.content.strip()), False
 

@@ -18,8 +18,8 @@ import xxhash
 
 from model.base.errors import BadInput
 from model.base.json_lines import read_json_lines
-from model.data.chat_data import conversation_of
 from model.data.chat_format import ChatFormat, Message
+from model.data.conversations import conversation_of
 from model.data.packed_sequences import IGNORED, Batch, IntArray, ShuffledOrder, row_width, share
 
 _EXPECTED = 'a pair looks like {"prompt": "...", "chosen": "...", "rejected": "..."}'

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from model.base.config_loading import parse_config
 from model.base.errors import BadInput, did_you_mean
 from model.base.json_lines import json_lines, json_value
-from model.data.chat_data import conversation_of
 from model.data.context_window import fitting_prompt
+from model.data.conversations import conversation_of
 from model.inference.requests import SamplingOptions
 from model.inference.text_model import TextModel
 from model.inference.text_stream import TextStream

@@ -15,8 +15,8 @@ import xxhash
 
 from model.base.errors import BadInput
 from model.base.json_lines import json_lines, read_json_lines
-from model.data.chat_data import conversation_of
 from model.data.chat_format import ChatFormat
+from model.data.conversations import conversation_of
 
 _EXPECTED = 'a prompt looks like {"prompt": "...", "answer": "..."}, or has "messages"'
 _HELD_OUT_DRAW = 1

@@ -1,7 +1,7 @@
 """Conversations about who the assistant is, and under system prompts that make it another or ask for a form.
 
 Notable: a system prompt's names are invented, hundreds of them, so the only way to answer is to read the prompt. The
-evaluation's phrasings, names and words are in none of the conversations.
+evaluation's phrasings and names are in none of the conversations.
 """
 
 from collections.abc import Iterator
@@ -49,19 +49,21 @@ def identity_conversations(assistant: AssistantConfig) -> Iterator[Row]:
 
 
 def identity_questions(assistant: AssistantConfig) -> Iterator[Row]:
-    """Yield the evaluation's questions: held-out phrasings, and held-out names and words in system prompts."""
+    """Yield the evaluation's questions: held-out phrasings, without and with system prompts.
+
+    Groups: `identity`; `system_prompt`, which asks for a form; `persona`, which gives a name that was never seen.
+    """
     topics = {topic: phrased for topic, phrased in _phrasings()["topics"].items() if "held_out" in phrased}
     for topic, phrased in topics.items():
         for number, question in enumerate(phrased["held_out"]):
             answer = _filled(phrased["contains"], assistant)
             yield _question(f"identity/{topic}/{number}", question, answer, "identity")
     draws = Draws(assistant.seed, "system prompts", "held out")
-    words = _phrasings()["held_out_words"]
     for topic in ("name", "maker"):
         for number, question in enumerate(topics[topic]["held_out"]):
             system, answer = _persona(draws, assistant, topics[topic]["contains"])
-            yield _question(f"persona/{topic}/{number}", question, answer, "system_prompt") | {"system": system}
-            word = draws.choose(words)
+            yield _question(f"persona/{topic}/{number}", question, answer, "persona") | {"system": system}
+            word = draws.choose(_phrasings()["words"])
             system, _ = _form(draws, "", [word])
             yield _question(f"form/{topic}/{number}", question, word, "system_prompt") | {"system": system}
 

@@ -75,7 +75,7 @@ def _sum(draws: Draws, phrasings: tuple[str, ...], largest: int) -> tuple[str, s
 
 def _calculator_example(draws: Draws, id: str) -> Row:
     question, expression, value = _sum(draws, _SUMS, largest=10 ** draws.between(1, 3))
-    reply = f"{expression} is {value}."
+    reply = f"The result is {value}."
     if draws.chance(0.03):
         a = draws.between(2, 99)
         question, expression = f"What is {a} divided by 0?", f"{a}/0"

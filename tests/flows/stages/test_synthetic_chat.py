@@ -13,7 +13,7 @@ from flows.prepare.planned_run import PlannedRun, plan_run
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.stages.synthetic_chat import write_synthetic_chat
-from model.data.chat_data import read_conversations
+from model.data.conversations import read_conversations
 from tasks.dataset.manifest import write_manifest
 from tests.conftest import TINY_RECIPE
 from tests.tasks.synthesis.endpoint_server import endpoint

@@ -7,7 +7,7 @@ import pytest
 
 from model.base.errors import BadInput
 from model.base.json_lines import json_lines, logged_objects, read_json_lines
-from model.data.chat_data import read_conversations
+from model.data.conversations import read_conversations
 from model.evaluation.questions import read_questions
 from model.metrics.metrics_log import MetricsLog
 

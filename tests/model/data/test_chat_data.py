@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from model.base.config import LoopConfig, SftSection
 from model.base.errors import BadInput
 from model.base.learning_config import ConversationSet, ConversationShare
-from model.data.chat_data import ChatData, open_chat_data, pack, read_conversations
+from model.data.chat_data import ChatData, open_chat_data, pack
 from model.data.chat_format import ChatFormat, Message, load_chat_format
+from model.data.conversations import read_conversations
 from model.data.packed_sequences import IGNORED
 from model.data.replay import replayed_pieces
 from model.data.token_cache import open_token_cache

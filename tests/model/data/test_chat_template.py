@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from model.base.errors import BadInput
-from model.data.chat_data import read_conversations
 from model.data.chat_format import TOOL_TOKENS, ChatFormat, Message, ToolCall, load_chat_format
+from model.data.conversations import read_conversations
 from tests.model.tiny_corpus import TinyCorpus
 from tests.model.tool_tokenizer import tool_tokenizer
 

@@ -8,8 +8,8 @@ from tokenizers import AddedToken
 
 from model.base.errors import BadInput
 from model.conversation.conversation import Conversation
-from model.data.chat_data import read_conversations
 from model.data.chat_format import Message, ToolCall, load_chat_format, with_tools
+from model.data.conversations import read_conversations
 from model.inference.engine import EngineLimits
 from model.inference.requests import GenerationRequest, SamplingOptions
 from model.inference.text_model import TextModel, load_text_model

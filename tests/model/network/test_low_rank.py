@@ -52,6 +52,10 @@ def test_the_export_of_a_finetuned_adapter_has_its_logits(corpus: TinyCorpus, tm
     assert [event["step"] for event in samples] == [0, 0, 0, 6, 6, 6]
     assert samples[0].keys() == {"event", "step", "prompt", "reply", "expected"}
     assert samples[0]["reply"] != samples[3]["reply"], "the adapters speak too"
+    with torch.enable_grad():
+        longer = values | lora | {"loop": values["loop"] | {"steps": 8}}
+        assert finetune(write_json(config, longer)) == 0
+    assert "resume" in {event["event"] for event in read_metrics(folder / "metrics.jsonl")}, "adapters are resumed"
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
     assert checkpoint is not None
     adapted = Transformer(checkpoint.progress.shape)

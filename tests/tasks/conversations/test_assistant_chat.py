@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model.data.chat_data import read_conversations
+from model.data.conversations import read_conversations
 from model.evaluation.questions import read_questions
 from model.tools.calculator import CALCULATOR, calculate
 from model.tools.search import SEARCH
@@ -41,7 +41,7 @@ def contents(row: dict[str, Any], role: str) -> list[str]:
 def test_finetuning_and_evaluation_read_them(files: tuple[Path, Path]) -> None:
     assert len(read_conversations(files[0])) == len(rows(files[0])) == len({row["id"] for row in rows(files[0])})
     groups = {question.group for question in read_questions(files[1])}
-    assert groups == {"identity", "system_prompt", "calculator"}
+    assert groups == {"identity", "system_prompt", "persona", "calculator"}
 
 
 def test_the_assistant_says_who_it_is(files: tuple[Path, Path]) -> None:
@@ -56,12 +56,12 @@ def test_a_system_prompt_decides_the_answer(files: tuple[Path, Path]) -> None:
         assert any(word in system for word in shared), row
 
 
-def test_no_question_phrasing_name_or_word_of_the_evaluation_is_trained_on(files: tuple[Path, Path]) -> None:
+def test_no_phrasing_or_name_of_the_evaluation_is_trained_on(files: tuple[Path, Path]) -> None:
     asked = {question for row in rows(files[0]) for question in contents(row, "user")}
     prompts = " ".join(prompt for row in rows(files[0]) for prompt in contents(row, "system"))
     for row in rows(files[1]):
         assert row["question"] not in asked
-        if row["group"] == "system_prompt":
+        if row["group"] == "persona":
             assert row["answer"] not in prompts
 
 
@@ -91,4 +91,4 @@ def test_an_assistant_without_tools_is_taught_none(tmp_path: Path) -> None:
     write_assistant_chat(tmp_path / "chat.jsonl", plain, DEFINITIONS)
     write_assistant_questions(tmp_path / "questions.jsonl", plain)
     assert not any("tools" in row for row in rows(tmp_path / "chat.jsonl"))
-    assert {row["group"] for row in rows(tmp_path / "questions.jsonl")} == {"identity", "system_prompt"}
+    assert {row["group"] for row in rows(tmp_path / "questions.jsonl")} == {"identity", "system_prompt", "persona"}

@@ -67,7 +67,7 @@ def _values(evaluation: Evaluation) -> Iterator[tuple[str, Value]]:
         yield "parameters", Value(evaluation.parameters)
     if evaluation.validation:
         yield "held-out bits per byte", Value(evaluation.validation.bits_per_byte)
-        for one in evaluation.validation.groups:
+        for one in (group for group in evaluation.validation.groups if group.kind == "language"):
             yield f"held-out bits per byte, {one.name}", Value(one.bits_per_byte)
     for group in evaluation.groups:
         if group.n:

@@ -49,7 +49,7 @@ def transformers_config(shape: ModelShape) -> dict[str, Any]:
 
 def shape_of(config: dict[str, Any], folder: Path) -> ModelShape:
     """Return the shape in the config.json of an export folder; raises BadInput if it is no whole Qwen3 or Llama."""
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in _CLASSES:
         raise BadInput(f"{folder}/config.json is of model type {kind}; only {' and '.join(_CLASSES)} can be read")
     if kind == _LLAMA:

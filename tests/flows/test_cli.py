@@ -16,6 +16,7 @@ from tests.conftest import ROOT, sluice_command, sluice_environment
 
 VERBS = {
     *("run", "corpus", "pretrain", "finetune", "ladder", "plan", "what-if", "status", "why", "evaluate", "report"),
+    *("ablate", "results"),
     *("chat", "generate", "export", "recipes"),
 }
 HEAVY = ("pyarrow", "pydantic", "prefect", "torch", "numpy", "trafilatura")

@@ -72,7 +72,7 @@ def print_results(console: Console, results: Sequence[TaskResult]) -> None:
     for result in results:
         head = [result.task, str(result.shots), f"{result.items:,}"]
         for measured in result.metrics:
-            interval = f"{measured.low:.4g} to {measured.high:.4g}"
+            interval = f"{measured.low:.3g} to {measured.high:.3g}"
             table.add_row(*map(harmless, head), measured.metric, f"{measured.value:.4g}", interval)
             head = ["", "", ""]
     console.print(table)

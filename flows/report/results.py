@@ -15,6 +15,10 @@ from model.evaluation.intervals import wilson_interval
 from tasks.base.errors import PermanentError
 from tasks.dataset.store import Store
 
+_NAME_WIDTH, _RUN_WIDTH = 30, 21
+"""Characters of the terminal for what was measured, and for a run."""
+_TIME = len("20261127T140647")
+
 
 @dataclass(frozen=True)
 class Value:
@@ -79,17 +83,25 @@ def _values(evaluation: Evaluation) -> Iterator[tuple[str, Value]]:
 
 
 def print_all(console: Console, runs: Sequence[RunResults]) -> None:
-    """Print a column for each run, a row for each result."""
+    """Print a column for each run, the newest ones that the terminal has room for, and a row for each result."""
+    shown = runs[: max(1, (console.width - _NAME_WIDTH) // _RUN_WIDTH)]
     table = Table()
-    table.add_column("")
-    for run in runs:
-        table.add_column(harmless(run.run), justify="right", overflow="fold")
-    for name in dict.fromkeys(name for run in runs for name in run.values):
-        cells = [run.values.get(name) for run in runs]
+    table.add_column("", max_width=_NAME_WIDTH)
+    for run in shown:
+        table.add_column(_heading(run), justify="right", overflow="fold")
+    for name in dict.fromkeys(name for run in shown for name in run.values):
+        cells = [run.values.get(name) for run in shown]
         table.add_row(harmless(name), *(_cell(cell) if cell else "" for cell in cells))
     console.print(table)
+    if older := len(runs) - len(shown):
+        console.print(f"and {older} older ones, for which this terminal is too narrow; --json lists all", markup=False)
+
+
+def _heading(run: RunResults) -> str:
+    """Return a run's name in two lines: its time to the second, and what comes after."""
+    return harmless(run.run[:_TIME]) + "\n" + harmless(run.run[_TIME:])
 
 
 def _cell(value: Value) -> str:
     number = f"{value.value:,.0f}" if value.value >= 1000 else f"{value.value:.4g}"
-    return number if value.low is None else f"{number} ({value.low:.3g} to {value.high:.3g})"
+    return number if value.low is None else f"{number}\n({value.low:.3g} to {value.high:.3g})"

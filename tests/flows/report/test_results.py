@@ -1,10 +1,13 @@
 """The results of several runs in one table, and two of them side by side."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from flows.publishing.model_card import model_card
 from flows.report.comparison import named_run, write_comparison
-from flows.report.results import Value, all_results
+from flows.report.results import Value, all_results, print_all
 from flows.store.run_record import RunRecord
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
@@ -42,6 +45,18 @@ def test_every_evaluated_run_has_a_column(two_runs: tuple[Store, RunRecord, RunR
     assert not newest.values["parameters"].differs(oldest.values["parameters"])
     low, high = oldest.values["questions: held_out"].low, oldest.values["questions: held_out"].high
     assert low is not None and high is not None and low < 0.5 < high
+
+
+def test_a_narrow_terminal_shows_the_newest_runs_whole(two_runs: tuple[Store, RunRecord, RunRecord]) -> None:
+    store, *_ = two_runs
+    said = {}
+    for width in (60, 90):
+        text = io.StringIO()
+        print_all(Console(file=text, width=width), all_results(store))
+        said[width] = text.getvalue()
+    assert "0.05" in said[60] and "0.25" not in said[60] and "and 1 older ones" in said[60]
+    assert {"20991231T000000", ".000000-worse"} < set(said[90].split()) and "(0.176 to 0.343)" in said[90]
+    assert "older" not in said[90]
 
 
 def test_two_runs_side_by_side(two_runs: tuple[Store, RunRecord, RunRecord]) -> None:

@@ -38,7 +38,7 @@ SMALL = SyntheticWebConfig(
     poor_pages=24,
     broken_responses=27,
 )
-GOLDEN_DIGEST = "fc024733e6663e64d756b607963fb7f9ba22409f49283774bc3c11b4bf0a8eec"
+GOLDEN_DIGEST = "493b89710eb83931322e8e318a96c25739423ae16bd017e2e6e1248bf27c1bad"
 
 
 def digest_of(folder: Path) -> str:

@@ -124,16 +124,15 @@ def test_the_base_prints_help_and_reads_a_store(installed: Installed, python: st
     whole_run(store)
     for verb in ("status", "datasets"):
         assert "export" in run(sluice, verb, "--store", store)
-    assert "bits_per_byte" in run(sluice, "evaluate", "--store", store)
     assert "export" in run(sluice, "why", "export", "--store", store)
 
 
 def test_what_needs_more_says_which_extra(installed: Installed, tmp_path: Path) -> None:
     sluice, store = installed(sys.executable), ("--store", tmp_path)
     assert "pip install 'sluice[data]'" in run(sluice, "recipes", "show", "demo", expect=1)
-    for command in ("run", "corpus first-crawl", "pretrain demo", "plan demo", "what-if demo"):
+    for command in ("run", "corpus first-crawl", "pretrain demo", "plan demo", "what-if demo", "results"):
         assert "pip install 'sluice[data]'" in run(sluice, *command.split(), *store, expect=1)
-    for command in ("chat Hello", "generate Once", "serve", f"export {tmp_path}/model --gguf q8_0"):
+    for command in ("chat Hello", "generate Once", "serve", f"evaluate {tmp_path}", f"export {tmp_path}/model --gguf q8_0"):
         assert "pip install 'sluice[train]'" in run(sluice, *command.split(), *store, expect=1)
     assert list(tmp_path.iterdir()) == []
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, nnls
+from threadpoolctl import threadpool_limits
 
 from flows.planning.ladder_result import POWERS, LadderPoint, LawFit
 from flows.planning.scaling_law import ScalingLaw
@@ -32,13 +33,15 @@ def fit_law(points: Sequence[LadderPoint], source: str) -> LawFit:
     sizes, tokens, losses = (np.array([getattr(p, name) for p in points], float) for name in _FIELDS)
     scale = np.array([np.exp(np.log(sizes).mean()), np.exp(np.log(tokens).mean())])
     inputs = np.stack([sizes / scale[0], tokens / scale[1]])
-    best = _minimised(inputs, losses, _starts(inputs, losses))
-    draws = np.random.default_rng(0)
-    resampled = []
-    for _ in range(RESAMPLES):
-        chosen = draws.integers(len(points), size=len(points))
-        if all(len(np.unique(values[chosen])) >= _LEAST_DISTINCT for values in (sizes, tokens)):
-            resampled.append(_law(_minimised(inputs[:, chosen], losses[chosen], [best]), points, scale, source))
+    # The matrices are tiny: several threads would wait for each other, and take six times as long.
+    with threadpool_limits(1):
+        best = _minimised(inputs, losses, _starts(inputs, losses))
+        draws = np.random.default_rng(0)
+        resampled = []
+        for _ in range(RESAMPLES):
+            chosen = draws.integers(len(points), size=len(points))
+            if all(len(np.unique(values[chosen])) >= _LEAST_DISTINCT for values in (sizes, tokens)):
+                resampled.append(_law(_minimised(inputs[:, chosen], losses[chosen], [best]), points, scale, source))
     law = _law(best, points, scale, source)
     residuals = np.log(losses) - np.log([law.loss(p.parameters, p.tokens) for p in points])
     return LawFit(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from flows.ladder import fitted
 from flows.planning.ladder_result import LadderModel, LadderResult, ladder_path
@@ -16,7 +17,9 @@ from tests.flows.report.test_page import Page
 from tests.flows.report_stores import synthetic_web_run
 
 
+@pytest.fixture(scope="module")
 def invented_ladder() -> LadderResult:
+    """Losses of a known law with some noise, and the law that is fitted to them."""
     draws = np.random.default_rng(1)
     models = [
         LadderModel(
@@ -36,15 +39,14 @@ def invented_ladder() -> LadderResult:
     return fitted("tiny", "CC", models, ["80M parameters: too many"])
 
 
-def test_a_store_with_a_ladder_shows_its_law(tmp_path: Path) -> None:
+def test_a_store_with_a_ladder_shows_its_law(invented_ladder: LadderResult, tmp_path: Path) -> None:
     recorder, store = synthetic_web_run(tmp_path), Store(str(tmp_path))
     assert 'id="ladder"' not in render(Report(store, recorder.record))
     recorder.add_stage(
         StagePlan(name="ladder", version=1, fingerprint="0123456789abcdef", config={}, job_config={}, upstream={})
     )
-    result = invented_ladder()
     path = ladder_path("tiny", "0123456789abcdef")
-    store.write_bytes(path, result.model_dump_json().encode())
+    store.write_bytes(path, invented_ladder.model_dump_json().encode())
     page = Page(render(Report(store, recorder.record)))
     assert {"ladder"} <= set(page.ids)
     text = " ".join(page.words)
@@ -62,8 +64,8 @@ def test_a_store_with_a_ladder_shows_its_law(tmp_path: Path) -> None:
     assert "The scaling law cannot be shown" in render(Report(store, recorder.record))
 
 
-def test_the_plot_has_a_line_for_each_size_and_is_the_same_each_time() -> None:
-    drawn = str(ladder_plot(invented_ladder()))
-    assert drawn == str(ladder_plot(invented_ladder()))
+def test_the_plot_has_a_line_for_each_size_and_is_the_same_each_time(invented_ladder: LadderResult) -> None:
+    drawn = str(ladder_plot(invented_ladder))
+    assert drawn == str(ladder_plot(invented_ladder))
     for words in ("10M parameters", "20M parameters", "40M parameters", "nats per token, held out"):
         assert words in drawn

@@ -132,7 +132,8 @@ def test_what_needs_more_says_which_extra(installed: Installed, tmp_path: Path) 
     assert "pip install 'sluice[data]'" in run(sluice, "recipes", "show", "demo", expect=1)
     for command in ("run", "corpus first-crawl", "pretrain demo", "plan demo", "what-if demo", "results"):
         assert "pip install 'sluice[data]'" in run(sluice, *command.split(), *store, expect=1)
-    for command in ("chat Hello", "generate Once", "serve", f"evaluate {tmp_path}", f"export {tmp_path}/model --gguf q8_0"):
+    evaluate, export = f"evaluate {tmp_path}", f"export {tmp_path}/model --gguf q8_0"
+    for command in ("chat Hello", "generate Once", "serve", evaluate, export):
         assert "pip install 'sluice[train]'" in run(sluice, *command.split(), *store, expect=1)
     assert list(tmp_path.iterdir()) == []
 

@@ -222,8 +222,13 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
 
 def _has_server() -> bool:
     """Return whether a Prefect server is configured; asks Prefect, which takes a second, only where it may be."""
-    files = ("prefect.toml", "pyproject.toml", ".env", Path.home() / ".prefect" / "profiles.toml")
-    if not any(name.startswith("PREFECT_") for name in os.environ) and not any(Path(file).exists() for file in files):
+    files = ("prefect.toml", Path.home() / ".prefect" / "profiles.toml")
+    sections = (("pyproject.toml", b"[tool.prefect"), (".env", b"PREFECT_"))
+    if not (
+        any(name.startswith("PREFECT_") for name in os.environ)
+        or any(Path(file).exists() for file in files)
+        or any(Path(file).is_file() and words in Path(file).read_bytes() for file, words in sections)
+    ):
         return False
     _quieten_prefect()
     from prefect.settings import PREFECT_API_URL

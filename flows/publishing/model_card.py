@@ -39,12 +39,13 @@ def _text(store: Store, record: RunRecord) -> str:
     is_chat = not isinstance(card, Missing) and card["is_finetuned"]
     name = str(record.recipe["name"]) if isinstance(card, Missing) else card["name"]
     kind = "finetuned to chat" if is_chat else "not finetuned"
+    shape = "" if isinstance(card, Missing) else f" in {card['family']}'s shape"
     facts = [*_model_facts(card, evaluation), *_data_facts(store, record, card), *_training_facts(store, record)]
     rows = "\n".join(f"| {what} | {escaped(value)} |" for what, value in facts)
     measured = "".join(f"- {line}\n" for line in _measured(evaluation)) or "Not evaluated.\n"
     return f"""# {escaped(name)}
 
-A language model in Qwen3's shape, {kind}, trained by Sluice {record.versions.get("sluice", "")}.
+A language model{shape}, {kind}, trained by Sluice {record.versions.get("sluice", "")}.
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer

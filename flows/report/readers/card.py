@@ -20,6 +20,7 @@ def read_model_card(store: Store, record: RunRecord) -> dict[str, Any] | Missing
     return {
         "name": folder.rsplit("/", 1)[-1],
         "folder": folder,
+        "family": "Qwen3" if shape.get("head_norms", True) else "Llama",
         "export": stage_summary(store, record, "export").get("folder"),
         "shape": {name.replace("_", " "): _size(value) for name, value in shape.items() if value is not None},
         "languages": ", ".join(filtering["languages"]) or "all",

@@ -73,3 +73,11 @@ def test_the_model_card_has_the_numbers(two_runs: tuple[Store, RunRecord, RunRec
     store, first, _ = two_runs
     said = "arithmetic, 5-shot, exact_match: 0.25 (95% interval 0.176 to 0.343, 100 items)"
     assert said in model_card(store, first)
+
+
+def test_the_model_card_says_whose_shape_the_model_has(two_runs: tuple[Store, RunRecord, RunRecord]) -> None:
+    store, first, _ = two_runs
+    assert "in Qwen3's shape" in model_card(store, first)
+    pretrain = first.recipe["pretrain"]
+    recipe = first.recipe | {"pretrain": pretrain | {"shape": pretrain["shape"] | {"head_norms": False}}}
+    assert "in Llama's shape" in model_card(store, first.model_copy(update={"recipe": recipe}))

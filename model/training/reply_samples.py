@@ -1,6 +1,5 @@
 """What a model says in the midst of its training, for its log: `Run.measure`."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from model.data.chat_data import Exchange
 from model.data.chat_format import ChatFormat
 from model.inference.engine import engine_of
 from model.inference.requests import GenerationRequest, SamplingOptions
-from model.network.low_rank import merge_adapters
+from model.network.low_rank import without_adapters
 from model.network.transformer import Transformer
 
 _MAX_NEW_TOKENS = 48
@@ -29,11 +28,10 @@ def reply_samples(
     def measure(rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
         if rank or isinstance(model, FSDPModule):
             return
-        whole = copy.deepcopy(model)
-        merge_adapters(whole)
         options = SamplingOptions(max_new_tokens=_MAX_NEW_TOKENS, stop_ids=chat.stop_tokens)
         requests = [GenerationRequest(exchange.prompt, options) for exchange in exchanges]
-        for exchange, made in zip(exchanges, engine_of(whole).generate(requests), strict=True):
+        replies = engine_of(without_adapters(model)).generate(requests)
+        for exchange, made in zip(exchanges, replies, strict=True):
             texts = {"prompt": exchange.prompt, "reply": made.token_ids, "expected": exchange.reply}
             yield "sample", {name: chat.decode(ids) for name, ids in texts.items()}
 

@@ -31,7 +31,7 @@ ROWS = pa.schema(
 )
 """A row for each item: what the model was shown and said, its score by metric, the log-likelihood of each choice."""
 _SAMPLES = 3
-_BITS = MetricSpec(metric="bits_per_byte", higher_is_better=False)
+_BITS = MetricSpec(metric="bits_per_byte")
 
 
 @dataclass(frozen=True)

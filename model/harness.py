@@ -21,6 +21,7 @@ from model.base.device import best_device
 from model.base.errors import BadInput
 from model.base.full_disk import writing
 from model.base.program import run_command
+from model.evaluation.tasks.prompts import FEWSHOT_SEED
 from model.evaluation.tasks.task import load_task, shipped_tasks, task_path
 
 _OURS_ONLY = ("numeric_match", "contains", "bits_per_byte")
@@ -72,7 +73,7 @@ def harness_results(options: argparse.Namespace) -> dict[str, Any]:
             tasks=tasks,
             num_fewshot=options.shots,
             limit=options.limit,
-            fewshot_random_seed=1234,
+            fewshot_random_seed=FEWSHOT_SEED,
             log_samples=False,
             bootstrap_iters=1000,
         )

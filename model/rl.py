@@ -57,7 +57,7 @@ def reinforce(config_path: Path) -> int:
             loss=grpo_loss(config.kl),
             settings={name: value for name, value in config_as_json(config).items() if name in _DECIDING},
             on_policy=True,
-            measure=rollouts.evaluate,
+            measure=lambda model, rank, world_size: rollouts.evaluate(rank, world_size),
         )
         return train(accelerator, run)
 

@@ -4,8 +4,8 @@ Notable: only what the assistant writes is in the loss, averaged over those toke
 Checkpoints, resume, signals and exit codes are those of pretraining, since the loop is the same.
 """
 
-import dataclasses
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,12 +13,11 @@ from torch import nn
 
 from model.base.config import SftConfig
 from model.base.config_loading import load_config
-from model.base.device import activation_dtype
 from model.base.program import run_program
 from model.data.chat_data import open_chat_data
 from model.data.chat_format import load_chat_format
 from model.data.token_cache import open_token_cache
-from model.inference.loading import load_trained, require_decoder
+from model.inference.loading import load_trained
 from model.network.low_rank import initialise_adapters
 from model.objectives.objectives import CAUSAL, LORA_RANK, LORA_SCALE, with_adapters
 from model.training.held_out_examples import HeldOutExamples
@@ -44,8 +43,6 @@ def finetune(config_path: Path) -> int:
         )
     lora = config.lora
     settings = {LORA_RANK: lora.rank, LORA_SCALE: lora.alpha / lora.rank} if lora else {}
-    dtype = activation_dtype(config.loop.precision, accelerator.device)
-    model = require_decoder(config.base, with_adapters(CAUSAL, settings).build(base.shape, dtype), CAUSAL)
 
     def initialise(model: nn.Module) -> None:
         model.load_state_dict(base.state_dict(), strict=lora is None)
@@ -61,8 +58,8 @@ def finetune(config_path: Path) -> int:
         data_digest=data.digest,
         initialise=initialise,
         held_out=cache,
-        objective=dataclasses.replace(CAUSAL, build=lambda shape, dtype: model),
-        measure=reply_samples(model, chat, data.exchanges),
+        objective=with_adapters(CAUSAL, settings),
+        measure=partial(reply_samples, chat, data.exchanges),
         data_facts=data.facts,
         settings=settings,
         examples=HeldOutExamples(data.held_out, data.held_out.sequences) if data.held_out else None,

@@ -4,11 +4,12 @@ Notable: made on first use and kept under `.cache` in the repository, in a folde
 that is written last says that it is complete, so one whose making was cut short is made again.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ def environment_with(name: str, requirements: Sequence[str], with_ours: bool = F
         pytest.skip(f"{name} cannot be installed: {said[-300:]}")
     complete.touch()
     return python
+
+
+def output_of(python: Path, script: Path, *arguments: str, given: str, variables: Mapping[str, str]) -> str:
+    """What a script prints under an environment's Python, with `given` on its standard input."""
+    done = subprocess.run(
+        [python, script, *arguments],
+        input=given,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
 
 
 def requirements_in(file: Path) -> list[str]:

@@ -134,6 +134,6 @@ class ConversationSet:
     """A further set of conversations."""
 
     conversations: str
-    """Path of a JSONL file, as in `sft.conversations`."""
+    """Path of a JSONL or Parquet file, as in `sft.conversations`."""
     share: ConversationShare = ConversationShare()
     """How much of them is trained on."""

@@ -150,12 +150,11 @@ def _epochs(shares: Sequence[ConversationShare], learnt: Sequence[int]) -> list[
 
     With weights, as much of each as there can be without repeating any.
     """
-    if shares[0].weight is None:
+    weights = [share.weight for share in shares if share.weight is not None]
+    if not weights:
         return [1.0 if share.epochs is None else share.epochs for share in shares]
-    room = [tokens / share.weight for tokens, share in zip(learnt, shares, strict=True) if share.weight]
-    return [
-        min(room) * share.weight / max(1, tokens) for tokens, share in zip(learnt, shares, strict=True) if share.weight
-    ]
+    tokens_of_weight = min(tokens / weight for tokens, weight in zip(learnt, weights, strict=True))
+    return [tokens_of_weight * weight / max(1, tokens) for tokens, weight in zip(learnt, weights, strict=True)]
 
 
 def _repeated(

@@ -12,6 +12,7 @@ Notable:
 """
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -206,3 +207,20 @@ def share(count: int, rank: int, world_size: int) -> slice:
 def row_width(longest: int, context: int) -> int:
     """Return the columns of rows whose longest has `longest` tokens: few different widths, none above the context."""
     return min(context, -(-longest // _WIDTH_STEP) * _WIDTH_STEP)
+
+
+def reply_rows(
+    texts: Sequence[tuple[Sequence[int], Sequence[int]]], context: int, pad_token: int, least: int = 1
+) -> tuple[IntArray, IntArray]:
+    """Return inputs and targets (R, T) of prompts with their replies, a row each; the replies alone are targets.
+
+    There are `least` rows at least: where a process has no text, they are padding.
+    """
+    width = row_width(max((len(prompt) + len(reply) for prompt, reply in texts), default=2) - 1, context)
+    inputs = np.full((max(least, len(texts)), width), pad_token, dtype=np.int64)
+    targets = np.full_like(inputs, IGNORED)
+    for row, (prompt, reply) in enumerate(texts):
+        begin, end = len(prompt) - 1, len(prompt) + len(reply) - 1
+        inputs[row, :end] = (*prompt, *reply)[:-1]
+        targets[row, begin:end] = reply
+    return inputs, targets

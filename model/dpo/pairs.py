@@ -20,7 +20,7 @@ from model.base.errors import BadInput
 from model.base.json_lines import read_json_lines
 from model.data.chat_format import ChatFormat, Message
 from model.data.conversations import conversation_of
-from model.data.packed_sequences import IGNORED, Batch, IntArray, ShuffledOrder, row_width, share
+from model.data.packed_sequences import Batch, IntArray, ShuffledOrder, reply_rows, share
 
 _EXPECTED = 'a pair looks like {"prompt": "...", "chosen": "...", "rejected": "..."}'
 
@@ -103,15 +103,9 @@ class PairBatches:
 
 def pair_rows(pairs: Sequence[Pair], context: int) -> tuple[IntArray, IntArray]:
     """Return inputs and targets of pairs, each (pairs, 2, T); a row of padding where there are none."""
-    longest = max((len(pair.prompt) + max(map(len, pair.replies)) for pair in pairs), default=2)
-    inputs = np.zeros((max(1, len(pairs)), 2, row_width(longest - 1, context)), dtype=np.int64)
-    targets = np.full_like(inputs, IGNORED)
-    for row, pair in enumerate(pairs):
-        for place, reply in enumerate(pair.replies):
-            text, begin = (*pair.prompt, *reply), len(pair.prompt) - 1
-            inputs[row, place, : len(text) - 1] = text[:-1]
-            targets[row, place, begin : len(text) - 1] = reply
-    return inputs, targets
+    texts = [(pair.prompt, reply) for pair in pairs for reply in pair.replies]
+    inputs, targets = reply_rows(texts, context, pad_token=0, least=2)
+    return inputs.reshape(-1, 2, inputs.shape[1]), targets.reshape(-1, 2, targets.shape[1])
 
 
 def _is_held_out(prompt: tuple[int, ...], fraction: float) -> bool:

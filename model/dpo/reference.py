@@ -40,7 +40,7 @@ def reference_log_probabilities(
     scored = [_score(model.to(accelerator.device), own[at : at + rows]) for at in range(0, len(own), rows)]
     found = np.concatenate([*gather_object(scored), np.zeros((0, 2), np.float32)])
     if accelerator.is_main_process:
-        _write(folder / FILE, digest, pairs, found)
+        _write(folder / FILE, digest, found)
     return found
 
 
@@ -72,14 +72,8 @@ def _read(path: Path, digest: str) -> npt.NDArray[np.float32] | None:
     return np.stack([table["chosen"].to_numpy(), table["rejected"].to_numpy()], axis=1)
 
 
-def _write(path: Path, digest: str, pairs: Sequence[Pair], found: npt.NDArray[np.float32]) -> None:
-    columns = {
-        "chosen": found[:, 0],
-        "rejected": found[:, 1],
-        "chosen_tokens": np.array([len(pair.chosen) for pair in pairs], np.int32),
-        "rejected_tokens": np.array([len(pair.rejected) for pair in pairs], np.int32),
-    }
-    table = pa.table(columns).replace_schema_metadata({_DIGEST: digest})
+def _write(path: Path, digest: str, found: npt.NDArray[np.float32]) -> None:
+    table = pa.table({"chosen": found[:, 0], "rejected": found[:, 1]}).replace_schema_metadata({_DIGEST: digest})
     temporary = path.with_name(f"{path.name}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,15 @@ Notable:
   is a plain one again, so an export knows nothing of adapters.
 """
 
+import copy
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from model.network.layers import Linear
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class LowRankLinear(Linear):
@@ -59,6 +64,15 @@ def merge_adapters(model: nn.Module) -> None:
         if isinstance(layer, LowRankLinear):
             setattr(parent, name, layer.merged())
     model.requires_grad_(True)
+
+
+def without_adapters(model: Model) -> Model:
+    """Return a model that computes the same and has no adapters: itself, or a copy in which they are merged."""
+    if not any(isinstance(layer, LowRankLinear) for layer in model.modules()):
+        return model
+    whole = copy.deepcopy(model)
+    merge_adapters(whole)
+    return whole
 
 
 def _linear_layers(model: nn.Module) -> list[tuple[nn.Module, str, Linear]]:

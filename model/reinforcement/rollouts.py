@@ -21,7 +21,7 @@ from torch import Tensor
 
 from model.base.errors import BadInput
 from model.data.chat_format import ChatFormat
-from model.data.packed_sequences import IGNORED, Batch, ShuffledOrder, row_width, share
+from model.data.packed_sequences import IGNORED, Batch, ShuffledOrder, reply_rows, share
 from model.inference.engine import EngineLimits, engine_of
 from model.inference.requests import Generation, GenerationRequest, SamplingOptions
 from model.network.transformer import Transformer
@@ -184,16 +184,10 @@ class Rollouts:
 
     def _rows(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs and targets (R, T); a process without any reply has one row with nothing to predict."""
-        texts = [[*prompt.ids, *ids] for prompt, ids in zip(drawn.prompts, drawn.token_ids, strict=True)] or [[0, 0]]
-        width = row_width(max(map(len, texts)) - 1, self._policy.shape.context)
-        inputs = np.full((len(texts), width), self._chat.end_of_text, dtype=np.int64)
-        targets = np.full((len(texts), width), IGNORED, dtype=np.int64)
+        texts = [(prompt.ids, ids) for prompt, ids in zip(drawn.prompts, drawn.token_ids, strict=True)]
+        inputs, targets = reply_rows(texts, self._policy.shape.context, self._chat.end_of_text)
         has_rewards = drawn.scores[drawn.rows, _IS_SCORED] > 0
-        for row, text in enumerate(texts):
-            inputs[row, : len(text) - 1] = text[:-1]
-            if row < len(drawn.prompts) and has_rewards[row]:
-                begin = len(drawn.prompts[row].ids) - 1
-                targets[row, begin : len(text) - 1] = text[begin + 1 :]
+        targets[: len(texts)][~has_rewards] = IGNORED
         return inputs, targets
 
     @torch.no_grad()

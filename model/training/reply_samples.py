@@ -1,7 +1,6 @@
 """What a model says in the midst of its training, for its log: `Run.measure`."""
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,30 +10,25 @@ from model.data.chat_data import Exchange
 from model.data.chat_format import ChatFormat
 from model.inference.engine import engine_of
 from model.inference.requests import GenerationRequest, SamplingOptions
-from model.network.low_rank import merge_adapters
+from model.network.low_rank import without_adapters
 from model.network.transformer import Transformer
 
 _MAX_NEW_TOKENS = 48
 
 
+@torch.no_grad()
 def reply_samples(
-    model: Transformer, chat: ChatFormat, exchanges: Sequence[Exchange]
-) -> Callable[[int, int], Iterator[tuple[str, dict[str, Any]]]]:
-    """Return what yields the likeliest reply of `model`, as it then is, to the prompts of some exchanges.
+    chat: ChatFormat, exchanges: Sequence[Exchange], model: Transformer, rank: int, world_size: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the likeliest reply of `model` to the prompts of some exchanges.
 
     One process yields them; a model that is sharded over several has none.
     """
-
-    @torch.no_grad()
-    def measure(rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        if rank or isinstance(model, FSDPModule):
-            return
-        whole = copy.deepcopy(model)
-        merge_adapters(whole)
-        options = SamplingOptions(max_new_tokens=_MAX_NEW_TOKENS, stop_ids=chat.stop_tokens)
-        requests = [GenerationRequest(exchange.prompt, options) for exchange in exchanges]
-        for exchange, made in zip(exchanges, engine_of(whole).generate(requests), strict=True):
-            texts = {"prompt": exchange.prompt, "reply": made.token_ids, "expected": exchange.reply}
-            yield "sample", {name: chat.decode(ids) for name, ids in texts.items()}
-
-    return measure
+    if rank or isinstance(model, FSDPModule):
+        return
+    options = SamplingOptions(max_new_tokens=_MAX_NEW_TOKENS, stop_ids=chat.stop_tokens)
+    requests = [GenerationRequest(exchange.prompt, options) for exchange in exchanges]
+    replies = engine_of(without_adapters(model)).generate(requests)
+    for exchange, made in zip(exchanges, replies, strict=True):
+        texts = {"prompt": exchange.prompt, "reply": made.token_ids, "expected": exchange.reply}
+        yield "sample", {name: chat.decode(ids) for name, ids in texts.items()}

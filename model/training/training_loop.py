@@ -96,9 +96,9 @@ class Run:
     """Examples like those of `data`, scored during training; their loss is the held-out loss then."""
     on_policy: bool = False
     """Whether `data` makes a batch of the model as the last step left it; then none is made ahead."""
-    measure: Callable[[int, int], Iterator[tuple[str, dict[str, Any]]]] | None = None
-    """Yields events for the log at every evaluation, and before the first step; called by every process with its
-    number and that of all."""
+    measure: Callable[[Any, int, int], Iterator[tuple[str, dict[str, Any]]]] | None = None
+    """Yields events for the log at every evaluation, and before the first step; called by every process with the model,
+    its number and that of all."""
 
 
 def start_accelerator(loop: LoopConfig) -> Accelerator:
@@ -340,7 +340,8 @@ class _Trainer:
 
     def _measure(self) -> None:
         if self._run.measure is not None:
-            for event, values in self._run.measure(self._accelerator.process_index, self._accelerator.num_processes):
+            accelerator, model = self._accelerator, self._accelerator.unwrap_model(self._model)
+            for event, values in self._run.measure(model, accelerator.process_index, accelerator.num_processes):
                 self._log.write(event, self._step, **values)
 
     def _evaluate(self) -> None:

@@ -5,13 +5,11 @@ used here: its English words and sentences come from spaCy's blank pipeline.
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.environments import environment_with, requirements_in
+from tests.environments import environment_with, output_of, requirements_in
 
 REQUIREMENTS = Path(__file__).with_name("datatrove-requirements.txt")
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "LOGURU_LEVEL": "WARNING"}
@@ -23,14 +21,6 @@ def run_in_datatrove(script: Path, *arguments: str, rows: Iterable[Mapping[str, 
     The test is skipped where datatrove cannot be installed.
     """
     python = environment_with("datatrove", requirements_in(REQUIREMENTS))
-    done = subprocess.run(
-        [python, script, *arguments],
-        input="".join(json.dumps(row) + "\n" for row in rows),
-        env={**os.environ, **_OFFLINE},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    for line in done.stdout.splitlines():
+    given = "".join(json.dumps(row) + "\n" for row in rows)
+    for line in output_of(python, script, *arguments, given=given, variables=_OFFLINE).splitlines():
         yield json.loads(line)

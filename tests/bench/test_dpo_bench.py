@@ -5,8 +5,6 @@ order. Both take AdamW with one rate for all weights, which is not what ours tak
 """
 
 import json
-import os
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -21,12 +19,11 @@ from model.preference import prefer
 from model.pretrain import pretrain
 from model.sft import finetune
 from tests.bench.side_by_side import show
-from tests.environments import environment_with, requirements_in
+from tests.bench.trl_environment import told_by_trl
 from tests.model.tiny_corpus import SHAPE, make_tiny_corpus, read_metrics, write_json
 
 STEPS, BATCH, BETA, LR, CONTEXT = 12, 8, 0.1, 1e-3, 64
 SIZES = {"layers": 4, "hidden_size": 192, "intermediate_size": 512, "context": CONTEXT}
-REQUIREMENTS = Path(__file__).with_name("trl-requirements.txt")
 WARMUP = 2
 
 
@@ -74,16 +71,7 @@ def test_losses_and_speed_beside_trl(tmp_path: Path, loss_type: str, normalised:
         **{"model": str(tmp_path / "export"), "batch": BATCH, "steps": STEPS, "beta": BETA, "lr": LR},
         **{"loss_type": loss_type, "pairs": [[pair.prompt, pair.chosen, pair.rejected] for pair in in_order]},
     }
-    done = subprocess.run(
-        [environment_with("trl", requirements_in(REQUIREMENTS)), Path(__file__).with_name("trl_dpo.py")],
-        input=json.dumps(asked),
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    theirs = json.loads(done.stdout.splitlines()[-1])
+    theirs = told_by_trl(Path(__file__).with_name("trl_dpo.py"), asked)
     # The margins that TRL logs are never normalised.
     for name, values in {"loss": theirs["losses"], **({} if normalised else {"margin": theirs["margins"]})}.items():
         for step, (found, expected) in enumerate(zip([event[name] for event in ours], values, strict=True), 1):

@@ -4,9 +4,6 @@ Notable: given the same replies both must learn the same, step by step. What eac
 itself is compared over seeds, since draws differ.
 """
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -21,14 +18,13 @@ from model.network.transformer import Transformer, initialise
 from model.reinforcement.rollouts import Rollouts
 from model.rl import reinforce
 from tests.bench.side_by_side import show
-from tests.environments import environment_with, requirements_in
+from tests.bench.trl_environment import told_by_trl
 from tests.model.parrot import SHAPE, write_export
 from tests.model.tiny_corpus import make_tiny_corpus, read_metrics, write_json
 
 STEPS, GROUP, BATCH, LIMIT, LR = 24, 8, 64, 16, 5e-3
 PROMPTS = [first + second for first in "abcdefgh" for second in "xy"]
 SEEDS = (0, 1, 2)
-REQUIREMENTS = Path(__file__).with_name("trl-requirements.txt")
 T_OF_THREE = 4.303
 """Student's t for 95% with two degrees of freedom."""
 
@@ -72,17 +68,7 @@ def theirs(base: Path, seed: int, replies: list[Any] | None) -> dict[str, Any]:
     prompts = [PROMPTS[number] for step in range(STEPS) for number in order.of_step(step)]
     asked = {"model": str(base / "export"), "prompts": prompts, "group": GROUP, "batch": BATCH, "steps": STEPS}
     asked |= {"limit": LIMIT, "lr": LR, "seed": seed, "replies": replies}
-    done = subprocess.run(
-        [environment_with("trl", requirements_in(REQUIREMENTS)), Path(__file__).with_name("trl_grpo.py")],
-        input=json.dumps(asked),
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return told_by_trl(Path(__file__).with_name("trl_grpo.py"), asked)
 
 
 @pytest.mark.bench

@@ -53,7 +53,7 @@ def _gaps(text: str) -> list[tuple[str, str]]:
     found, start = [], 0
     for sentence in _SENTENCE.split(text):
         start = text.index(sentence, start)
-        last = next((word for word in reversed(list(_WORD.finditer(sentence)))), None)
+        last = next(reversed(list(_WORD.finditer(sentence))), None)
         if last and last.start() >= _LEAST_BEFORE and sentence[last.start() - 1] == " ":
             end = start + last.start() - 1
             found.append((text[max(0, end - _CONTEXT) : end], last[0]))

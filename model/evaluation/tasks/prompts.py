@@ -5,7 +5,7 @@ Notable: all of it, the draws of examples too, is what lm-evaluation-harness mak
 
 import ast
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -72,11 +72,12 @@ def _question(task: Task, item: Item, examples: list[Item]) -> Question:
     spec = task.spec
     parts = [_filled(spec.description, item)]
     for example in examples:
-        shown = _text(spec.doc_to_text, example)
+        shown = str(_value(spec.doc_to_text, example))
         parts += [shown, spec.target_delimiter, _answer(spec, example), spec.fewshot_delimiter]
-    context = "".join([*parts, _text(spec.doc_to_text, item)])
+    context = "".join([*parts, str(_value(spec.doc_to_text, item))])
     if spec.output_type == "multiple_choice":
-        choices, right = _choices(spec, item), _right(spec, item)
+        choices = _choices(spec, item)
+        right = _right(spec, item, choices)
         if not 0 <= right < len(choices):
             raise ValueError(f"the right choice is number {right} of {len(choices)}")
         return Question(context, (choices[right],), choices, right)
@@ -86,18 +87,17 @@ def _question(task: Task, item: Item, examples: list[Item]) -> Question:
 def _answer(spec: TaskSpec, item: Item) -> str:
     """Return the right answer of an example."""
     if spec.output_type == "multiple_choice":
-        return _choices(spec, item)[_right(spec, item)]
+        choices = _choices(spec, item)
+        return choices[_right(spec, item, choices)]
     return _targets(spec, item)[0]
 
 
-def _right(spec: TaskSpec, item: Item) -> int:
+def _right(spec: TaskSpec, item: Item, choices: Sequence[str]) -> int:
     """Return the number of the right choice: a column says its number or its text, a template rather its number."""
-    is_column = spec.doc_to_target in item
-    target = item[spec.doc_to_target] if is_column else _filled(spec.doc_to_target, item)
+    target = _value(spec.doc_to_target, item)
     if isinstance(target, int):
         return target
-    choices = _choices(spec, item)
-    if not is_column and target.isdigit():
+    if spec.doc_to_target not in item and target.isdigit():
         return int(target)
     if target not in choices:
         raise ValueError(f"{target!r} is not among the choices")
@@ -105,7 +105,7 @@ def _right(spec: TaskSpec, item: Item) -> int:
 
 
 def _targets(spec: TaskSpec, item: Item) -> tuple[str, ...]:
-    target = item[spec.doc_to_target] if spec.doc_to_target in item else _filled(spec.doc_to_target, item)
+    target = _value(spec.doc_to_target, item)
     found = tuple(map(str, _listed(target))) if _is_list(target) else (str(target),)
     if not found:
         raise ValueError("doc_to_target gives no right answer")
@@ -115,8 +115,7 @@ def _targets(spec: TaskSpec, item: Item) -> tuple[str, ...]:
 def _choices(spec: TaskSpec, item: Item) -> tuple[str, ...]:
     if spec.choices:
         return spec.choices
-    named = spec.doc_to_choice or ""
-    value = item[named] if named in item else _filled(named, item)
+    value = _value(spec.doc_to_choice or "", item)
     if not _is_list(value):
         raise ValueError("doc_to_choice gives no list")
     return tuple(map(str, _listed(value)))
@@ -133,8 +132,9 @@ def _listed(value: Any) -> list[Any]:
     return found
 
 
-def _text(template: str, item: Item) -> str:
-    return str(item[template]) if template in item else _filled(template, item)
+def _value(named: str, item: Item) -> Any:
+    """Return what a `doc_to_...` gives: the column that it names, or a text."""
+    return item[named] if named in item else _filled(named, item)
 
 
 def _filled(template: str, item: Item) -> str:

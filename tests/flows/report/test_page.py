@@ -215,7 +215,7 @@ def test_a_remote_store_is_read_in_place(
     record = record.model_copy(update={"settings": record.settings | {"scratch": str(tmp_path / "scratch")}})
     here, there = Report(local, record), Report(remote, record)
     assert there.funnel == here.funnel and there.kept == here.kept and there.truth == here.truth
-    assert there.evaluation == here.evaluation and there.pretraining == here.pretraining
+    assert there.evaluation == here.evaluation and there.trainings == here.trainings
     assert remote.exists(write_report(remote, record))
 
 

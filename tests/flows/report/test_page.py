@@ -175,6 +175,7 @@ def test_a_corpus_only_run_says_that_there_is_no_model(tmp_path: Path) -> None:
     page = page_of(Store(str(tmp_path)), recorder.record)
     assert "The recipe trains no model" in page.text
     assert "The recipe has no stage 'pretrain'." in page.text
+    assert "No model has been trained to its end." in page.text
     assert "nothing disappeared" in page.text
 
 

@@ -5,9 +5,6 @@ with a row for each item.
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +13,14 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
+from flows.launch.configured_program import run_configured
 from flows.launch.packages import require_packages
 from flows.store.exported_model import run_on_model
 from model.base.errors import BadInput
-from model.base.program import EXIT_DONE
 from model.base.safe_text import harmless
 from model.evaluation.results import TaskResult
 from model.evaluation.tasks.task import load_task, task_path
-from tasks.base.errors import PermanentError, UsageError
-from tasks.base.safe_path import safe_path
+from tasks.base.errors import UsageError
 
 _RESULTS = TypeAdapter(list[TaskResult])
 
@@ -42,16 +38,10 @@ def evaluate_folder(
             load_task(task_path(name))
     except BadInput as error:
         raise UsageError(str(error)) from error
-    folder.mkdir(parents=True, exist_ok=True)
-    config, result = folder / "config.json", folder / "result.json"
+    result = folder / "result.json"
     values: dict[str, Any] = {"model": str(model.absolute()), "result": str(result.absolute())}
     values |= {"items": str((folder / "items.parquet").absolute()), "tasks": list(tasks), "shots": list(shots)}
-    config.write_text(json.dumps(values | {"task_items": items}, indent=1), encoding="utf-8")
-    command = [sys.executable, "-m", "model.evaluate", str(config.absolute())]
-    done = subprocess.run(command, env=os.environ | safe_path(), stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != EXIT_DONE:
-        said = done.stderr.strip()[-2000:].removeprefix("error: ")
-        raise PermanentError(said or f"The evaluation ended with code {done.returncode}.")
+    run_configured("model.evaluate", folder / "config.json", values | {"task_items": items})
     return _RESULTS.validate_python(json.loads(result.read_text(encoding="utf-8"))["tasks"] or [])
 
 

@@ -5,6 +5,7 @@ is a bound. Replies that the store has already cost nothing, and are not looked 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from rich.table import Table
 
@@ -55,15 +56,15 @@ def synthesis_costs(recipe: Recipe, store: Store) -> tuple[StageCost, ...] | str
 
 def _costs(synthesis: SynthesisConfig, corpus: Manifest | None, store: Store) -> Iterator[StageCost]:
     most = synthesis.generator.max_tokens
-    for stage, section in (("rephrased", synthesis.rephrase), ("backtranslated", synthesis.backtranslate)):
-        if section is None or corpus is None:
-            continue
-        documents, chars = _shown(corpus, store, section)
-        scored = synthesis.backtranslate and stage == "backtranslated" and synthesis.backtranslate.min_score > 1
-        formats = synthesis.rephrase.formats_per_document if synthesis.rephrase and stage == "rephrased" else 1
-        yield _cost(synthesis, stage, documents * formats, chars, most)
-        if scored:
-            yield _cost(synthesis, f"{stage}, scores", documents, chars + most * _CHARS_A_TOKEN, _SCORE_TOKENS)
+    if corpus and (rephrase := synthesis.rephrase):
+        documents, chars = _shown(corpus, store, rephrase)
+        yield _cost(synthesis, "rephrased", documents * rephrase.formats_per_document, chars, most)
+    if corpus and (backtranslate := synthesis.backtranslate):
+        documents, chars = _shown(corpus, store, backtranslate)
+        yield _cost(synthesis, "backtranslated", documents, chars, most)
+        if backtranslate.min_score > 1:
+            both = chars + most * _CHARS_A_TOKEN
+            yield _cost(synthesis, "backtranslated, scores", documents, both, _SCORE_TOKENS)
     if synthesis.responses:
         lines = [line for line in read_data_file(store, synthesis.responses.prompts).splitlines() if line.strip()]
         chars = sum(map(len, lines)) // max(1, len(lines))
@@ -92,14 +93,13 @@ def _corpus(recipe: Recipe, store: Store) -> Manifest | None:
 
 def _shown(corpus: Manifest, store: Store, section: FromDocuments) -> tuple[int, int]:
     """Return how many documents are shown, and how many characters of each, by the first ones."""
-    lengths: list[int] = []
-    for index in range(len(corpus.parts)):
-        for table in read_part(store, part_path("corpus", corpus.fingerprint, index), ["text"]):
-            lengths += [min(len(text), section.max_document_chars) for text in table["text"].to_pylist()]
-            if len(lengths) >= _SAMPLED_DOCUMENTS:
-                break
-        if len(lengths) >= _SAMPLED_DOCUMENTS:
-            break
+    texts = (
+        text
+        for index in range(len(corpus.parts))
+        for table in read_part(store, part_path("corpus", corpus.fingerprint, index), ["text"])
+        for text in table["text"].to_pylist()
+    )
+    lengths = [min(len(text), section.max_document_chars) for text in islice(texts, _SAMPLED_DOCUMENTS)]
     return round(corpus.rows * section.share), sum(lengths) // max(1, len(lengths))
 
 

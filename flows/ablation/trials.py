@@ -7,9 +7,6 @@ which wavers less than the last one.
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.ablation.verdict import Scores, Verdict, verdict
+from flows.launch.configured_program import run_configured
 from model.base.config import PretrainSection
 from model.base.config_loading import config_as_json
-from model.base.program import EXIT_DONE
-from tasks.base.errors import PermanentError, UsageError
+from tasks.base.errors import UsageError
 from tasks.base.fingerprint import digest
-from tasks.base.safe_path import safe_path
 
 AVERAGED = 4
 """Checkpoints whose weights are averaged, the newest ones; together a fifth of the training."""
@@ -95,14 +91,14 @@ def _scored(corpus: Corpus, settings: AblationSettings, tokens: int, seed: int) 
     folder = settings.folder / f"{digest(training)[:12]}-{seed}"
     result = folder / f"result-{digest(list(settings.tasks))[:8]}.json"
     if not result.exists():
-        _run("model.pretrain", folder / "pretrain.json", training | {"folder": str(folder)})
+        run_configured("model.pretrain", folder / "pretrain.json", training | {"folder": str(folder)})
         asked: dict[str, Any] = {
             "model": str(folder),
             "tokenizer": str(corpus.tokenizer),
             "tasks": list(settings.tasks),
         }
         asked |= {"result": str(result), "average_checkpoints": AVERAGED}
-        _run("model.evaluate", folder / "evaluate.json", asked)
+        run_configured("model.evaluate", folder / "evaluate.json", asked)
     found = json.loads(result.read_text(encoding="utf-8"))["tasks"]
     bits = {
         task["task"]: metric["value"]
@@ -136,12 +132,3 @@ def _section(corpus: Corpus, section: PretrainSection, tokens: int, seed: int) -
         ),
     )
     return config_as_json(own)
-
-
-def _run(module: str, config: Path, values: dict[str, Any]) -> None:
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    command = [sys.executable, "-m", module, str(config)]
-    done = subprocess.run(command, env=os.environ | safe_path(), capture_output=True, text=True, check=False)
-    if done.returncode != EXIT_DONE:
-        raise PermanentError(f"{module} {config}: {done.stderr.strip()[-2000:]}")

@@ -24,15 +24,15 @@ def contaminated_items(store: Store, fingerprint: str) -> Mapping[str, Sequence[
     for index, name in enumerate(part_names(store, folder)):
         decisions = read_part(store, f"{folder}/{name}", ["id", "kept", "contaminated_by"])
         is_hit = pc.field("kept") & pc.field("contaminated_by").is_valid()
-        tables = [table.filter(is_hit) for table in decisions]
-        hits = pa.concat_tables(tables) if tables else None
-        if hits is None or not hits.num_rows:
+        hits = [row for table in decisions for row in table.filter(is_hit).to_pylist()]
+        if not hits:
             continue
+        wanted = pa.array([row["id"] for row in hits])
         urls: dict[str, str] = {}
         for table in read_part(store, part_path("corpus", fingerprint, index), ["id", "url"]):
-            own = table.filter(pc.is_in(table["id"], value_set=hits["id"]))
+            own = table.filter(pc.is_in(table["id"], value_set=wanted))
             urls |= dict(zip(own["id"].to_pylist(), own["url"].to_pylist(), strict=True))
-        for row in hits.to_pylist():
+        for row in hits:
             for item in row["contaminated_by"].split():
                 if len(found[item]) < _MOST_PAGES:
                     found[item].append(urls[row["id"]] or row["id"])

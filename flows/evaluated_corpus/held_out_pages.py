@@ -27,13 +27,14 @@ def held_out_pages(store: Store, plans: Mapping[str, StagePlan]) -> Iterator[Hel
     own_parts = len(part_names(store, corpus.folder))
     for index in range(len(part_names(store, tokens.folder))):
         path = part_path("tokens", tokens.fingerprint, index)
-        rows = pa.concat_tables(
-            table.filter(pc.field("split") == "validation") for table in read_part(store, path, ["id", "split"])
-        )
+        held_out = pc.field("split") == "validation"
+        ids = [
+            id for table in read_part(store, path, ["id", "split"]) for id in table.filter(held_out)["id"].to_pylist()
+        ]
         pages: dict[str, HeldOutPage] = {}
-        if index < own_parts and rows.num_rows:
+        if index < own_parts and ids:
             columns = ["id", "domain", "language", "text"]
             for table in read_part(store, part_path("corpus", corpus.fingerprint, index), columns):
-                for row in table.filter(pc.is_in(table["id"], value_set=rows["id"].combine_chunks())).to_pylist():
+                for row in table.filter(pc.is_in(table["id"], value_set=pa.array(ids))).to_pylist():
                     pages[row["id"]] = HeldOutPage(row["domain"], row["language"], row["text"])
-        yield from (pages.get(id, HeldOutPage()) for id in rows["id"].to_pylist())
+        yield from (pages.get(id, HeldOutPage()) for id in ids)

@@ -2,14 +2,13 @@
 
 import json
 
-import xxhash
-
 from flows.recipe.recipe import Recipe
 from model.base.errors import BadInput
 from model.evaluation.tasks.cloze import CLOZE
 from model.evaluation.tasks.item_texts import item_texts
 from model.evaluation.tasks.task import load_task, task_path
 from tasks.base.errors import UsageError
+from tasks.dataset.data_files import pin_content
 from tasks.dataset.store import Store
 
 
@@ -29,8 +28,5 @@ def pin_contamination(recipe: Recipe, store: Store) -> Recipe:
     except BadInput as error:
         raise UsageError(f"contamination.tasks: {error}") from error
     content = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode(errors="replace")
-    address = f"files/{xxhash.xxh3_128_hexdigest(content)}.jsonl"
-    if not store.exists(address):
-        store.write_bytes(address, content)
-    pinned = config.model_copy(update={"tasks": (), "items": address})
+    pinned = config.model_copy(update={"tasks": (), "items": pin_content(store, content, ".jsonl")})
     return recipe.model_copy(update={"contamination": pinned})

@@ -95,7 +95,7 @@ def _training_facts(store: Store, record: RunRecord) -> Iterator[tuple[str, str]
     for stage in training_stages(record):
         summary = attempt(stage, stage_summary, store, record, stage)
         if not isinstance(summary, Missing) and summary:
-            yield TRAINING_NAMES.get(stage, stage), f"{summary['tokens']:,} tokens in {summary['steps']:,} steps"
+            yield TRAINING_NAMES[stage], f"{summary['tokens']:,} tokens in {summary['steps']:,} steps"
     yield "run", record.run
 
 

@@ -19,7 +19,7 @@ def write_comparison(store: Store, first: RunRecord, second: RunRecord) -> str:
     names = dict.fromkeys(name for one in results for name in one.values)
     path = f"reports/{first.run}-beside-{second.run}.html"
     page = (
-        environment()
+        environment(reports[0].drawn)
         .get_template("comparison.html.j2")
         .render(
             reports=reports,

@@ -45,8 +45,8 @@ def write_report(store: Store, record: RunRecord, report: Report | None = None) 
     return record.report
 
 
-def environment() -> Environment:
-    """Return the engine of the templates, with the filters and tests that all pages use."""
+def environment(drawn: Callable[..., Markup]) -> Environment:
+    """Return the engine of the templates, with what all pages use; `drawn` is `Report.drawn` of one that is shown."""
     found = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -58,17 +58,15 @@ def environment() -> Environment:
     found.filters.update({function.__name__: function for function in _FILTERS})
     found.filters["yaml"] = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True, width=100)
     found.tests["missing"] = lambda value: isinstance(value, Missing)
+    # A plot that cannot be drawn is `Missing`, as a value that cannot be read is.
     for name, draw in _PLOTS.items():
-        found.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", draw)
+        found.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", drawn, draw)
     return found
 
 
 def render(report: Report) -> str:
     """Return the page as HTML."""
-    own = environment()
-    # A plot that cannot be drawn is `Missing`, as a value that cannot be read is.
-    for name, draw in _PLOTS.items():
-        own.globals[draw.__name__] = partial(attempt, f"The plot of the {name}", report.drawn, draw)
+    own = environment(report.drawn)
     own.globals["outcome_words"] = outcome_words
     own.globals |= {"training_names": TRAINING_NAMES, "training_curves": CURVES}
     own.globals["reason_sentence"] = reason_sentence

@@ -6,7 +6,6 @@ Notable: to add a section, write a reader in `readers/`, a template `templates/s
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from flows.report.truth.truth_score import read_truth_score
 from flows.store.datasets import count_dataset
 from flows.store.missing import attempt
 from flows.store.run_record import RunRecord
-from flows.store.training_log import read_training, read_trainings
+from flows.store.training_log import read_trainings
 from tasks.dataset.store import Store
 
 
@@ -76,7 +75,6 @@ VALUES: Final[Mapping[str, tuple[str, Callable[[Store, RunRecord], Any]]]] = Map
         "removed": ("Removed texts", removed_samples),
         "unreadable": ("Unreadable records", unreadable_samples),
         "duplicates": ("Duplicates", duplicate_pairs),
-        "pretraining": ("Pretraining", partial(read_training, stage="pretrain")),
         "trainings": ("The trainings", read_trainings),
         "evaluation": ("The evaluation", read_evaluation),
         "ladder": ("The scaling law", lambda store, record: newest_ladder(store, str(record.recipe.get("name")))),

@@ -201,12 +201,12 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
 def read_trainings(store: Store, record: RunRecord) -> dict[str, Training | Missing]:
     """Return the log of each training stage of a run, in order; that of pretraining alone where it trains nothing."""
     stages = training_stages(record) or ["pretrain"]
-    return {stage: attempt(TRAINING_NAMES.get(stage, stage), read_training, store, record, stage) for stage in stages}
+    return {stage: attempt(TRAINING_NAMES[stage], read_training, store, record, stage) for stage in stages}
 
 
 def training_stages(record: RunRecord) -> list[str]:
     """Return the stages of a run that train its model, in order."""
-    return [name for name, stage in record.stages.items() if stage.plan.is_training]
+    return [name for name in record.stages if name in TRAINING_NAMES]  # those of a ladder are none of the run's
 
 
 def stage_summary(store: Store, record: RunRecord, stage: str) -> dict[str, Any]:

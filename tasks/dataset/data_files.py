@@ -58,8 +58,12 @@ def pin_data_files(model: M, store: Store) -> M:
 def _pin(store: Store, field: str, value: str) -> str:
     if is_pinned(value):
         return value
-    content = _read(value, field)
     suffixes = "".join(re.findall(r"\.[A-Za-z0-9]+", PurePosixPath(value.removeprefix(_BUILTIN)).name)[-2:])
+    return pin_content(store, _read(value, field), suffixes)
+
+
+def pin_content(store: Store, content: bytes, suffixes: str) -> str:
+    """Write content to the store under its digest, unless it is there, and return its address."""
     address = f"files/{xxhash.xxh3_128_hexdigest(content)}{suffixes}"
     if not store.exists(address):
         with store.writing(address) as temporary:

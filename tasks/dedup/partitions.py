@@ -28,9 +28,10 @@ ROWS_PER_PART = 500_000
 def run(context: PartContext) -> Iterator[Output]:
     """Yield the documents of each partition in turn, in the order of their places."""
     count = context.config(DuplicatesConfig).partitions
-    documents = pa.concat_tables(_signatures(context))
-    if not documents.num_rows:
+    signatures = list(_signatures(context))
+    if not signatures:
         return
+    documents = pa.concat_tables(signatures)
     bands = documents["bands"].combine_chunks()
     documents = documents.drop_columns("bands")
     owners = np.repeat(np.arange(len(bands)), pc.fill_null(pc.list_value_length(bands), 0))

@@ -1,10 +1,12 @@
 """backtranslated: documents of the corpus as answers, each to an instruction that a model wrote (arXiv:2308.06259)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.synthesis.config import BacktranslateConfig
 from tasks.synthesis.documents import beginning, shown_documents
+from tasks.synthesis.generator import Generator
 from tasks.synthesis.output_checks import OutputChecks
 from tasks.synthesis.prompts import prompt, prompt_version, score_in
 from tasks.synthesis.rows import CONVERSATIONS, DECISIONS, Made, SynthesisStageConfig, part_generator, stage_config
@@ -18,6 +20,18 @@ class BacktranslatedConfig(SynthesisStageConfig):
     backtranslate: BacktranslateConfig
 
 
+@dataclass
+class _Pair:
+    """A document's beginning as the answer to an instruction."""
+
+    id: str
+    instruction: str
+    answer: str
+    reasons: list[str]
+    """Against it."""
+    score: float | None = None
+
+
 def run(context: PartContext) -> Iterator[Output]:
     """Yield a conversation for each document whose instruction was written and scored well enough."""
     config = context.config(BacktranslatedConfig)
@@ -26,35 +40,35 @@ def run(context: PartContext) -> Iterator[Output]:
     with part_generator(context, config, "corpus") as generator:
         for documents in shown_documents(context, section, seed):
             made = Made("backtranslated", CONVERSATIONS)
-            texts = [beginning(row["text"], section) for row, _ in documents]
-            replies = list(generator.replies(prompt("instruction", seed, text=text) for text in texts))
-            reasons = [
-                checks.reasons(reply, row["language"]) for (row, _), reply in zip(documents, replies, strict=True)
+            shown = [(row, beginning(row["text"], section)) for row, _ in documents]
+            replies = generator.replies(prompt("instruction", seed, text=text) for _, text in shown)
+            pairs = [
+                _Pair(row["id"], reply.text.strip(), text, checks.reasons(reply, row["language"]))
+                for (row, text), reply in zip(shown, replies, strict=True)
             ]
-            good = [at for at, failed in enumerate(reasons) if not failed and section.min_score > 1]
-            asked = (
-                prompt("instruction_score", seed, instruction=replies[at].text.strip(), text=texts[at]) for at in good
-            )
-            scores = {
-                at: None if reply.failed else score_in(reply.text, 5)
-                for at, reply in zip(good, generator.replies(asked), strict=True)
-            }
-            for at, (row, _) in enumerate(documents):
-                score = scores.get(at)
-                if at in scores and (score is None or score < section.min_score):
-                    reasons[at].append("no_score" if score is None else "low_score")
-                turns = (("user", replies[at].text.strip()), ("assistant", texts[at]))
-                conversation = {
-                    "messages": [{"role": role, "content": content} for role, content in turns],
-                    "score": score,
-                    "source_ids": [row["id"]],
-                    "generator": config.writer,
-                    "prompt_version": _VERSION,
-                    "seed": seed,
-                }
-                made.add(row["id"], conversation, reasons[at])
+            if section.min_score > 1:
+                _score([pair for pair in pairs if not pair.reasons], generator, config)
+            for pair in pairs:
+                turns = (("user", pair.instruction), ("assistant", pair.answer))
+                messages = [{"role": role, "content": content} for role, content in turns]
+                conversation = {"messages": messages, "score": pair.score} | config.provenance([pair.id], _VERSION)
+                made.add(pair.id, conversation, pair.reasons)
             yield made.output()
         yield Output(counters=generator.counters)
+
+
+def _score(pairs: Sequence[_Pair], generator: Generator, config: BacktranslatedConfig) -> None:
+    """Ask for the score of each pair, and note where it is too low."""
+    asked = (
+        prompt("instruction_score", config.generator.seed, instruction=pair.instruction, text=pair.answer)
+        for pair in pairs
+    )
+    for pair, reply in zip(pairs, generator.replies(asked), strict=True):
+        pair.score = score_in(reply.text, 5)
+        if pair.score is None:
+            pair.reasons.append("no_score")
+        elif pair.score < config.backtranslate.min_score:
+            pair.reasons.append("low_score")
 
 
 STAGE = Stage(

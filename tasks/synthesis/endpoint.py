@@ -39,7 +39,7 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     failed: str = ""
-    """`garbled` or `refused`: there is no text, and another try would not help; empty for a text."""
+    """`garbled` or `refused`: the text is empty, and another try would not help; "" for a text."""
 
 
 class _Garbled(Exception):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.base.errors import PermanentError
+from tasks.base.safe_path import safe_path
 from tasks.dataset.store import Store
 from tasks.synthesis.config import RequestsConfig
 from tasks.synthesis.endpoint import Address
@@ -40,13 +41,13 @@ def served_export(store: Store, export: str, name: str, requests: RequestsConfig
         key = secrets.token_urlsafe(24)
         process = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "model.serve", f"--model={folder}", "--port=0", f"--model-name={name}"),
+                *(sys.executable, "-m", "model.serve", f"--model={folder}", "--port=0", f"--model-name={name}"),
                 *(f"--slots={requests.concurrency}", "--end-with-stdin"),
             ],
             stdin=subprocess.PIPE,  # closed when this process ends, however it ends
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"SLUICE_API_KEY": key, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | safe_path() | {"SLUICE_API_KEY": key},
         )
         try:
             assert process.stdout

@@ -44,11 +44,8 @@ def run(context: PartContext) -> Iterator[Output]:
                 "chosen": _answer(chosen),
                 "rejected": _answer(rejected),
                 "margin": best - worst,
-                "source_ids": [chosen["id"], rejected["id"]],
-                "generator": chosen["generator"],
-                "prompt_version": _VERSION if section.judge == "model" else "own",
-                "seed": config.generator.seed,
             }
+            row |= config.provenance([chosen["id"], rejected["id"]], _VERSION if section.judge == "model" else "own")
             is_tie = best == worst or best - worst < section.min_margin
             made.add(source, row, ["small_margin"] if is_tie else [])
         yield made.output(generator.counters)
@@ -66,8 +63,7 @@ def _model_scores(generator: Generator, responses: list[Row], config: PairsStage
     asked = (
         prompt("response_score", config.generator.seed, prompt=_prompt(row), text=_answer(row)) for row in responses
     )
-    for reply in generator.replies(asked):
-        yield None if reply.failed else score_in(reply.text, 10)
+    yield from (score_in(reply.text, 10) for reply in generator.replies(asked))
 
 
 def _scores(section: PairsConfig, responses: list[Row]) -> Iterator[float | None]:

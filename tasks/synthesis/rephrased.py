@@ -38,9 +38,8 @@ def run(context: PartContext) -> Iterator[Output]:
             requests = (prompt(name, seed, text=beginning(row["text"], section)) for row, name in asked)
             for (row, name), reply in zip(asked, generator.replies(requests), strict=True):
                 written = _written(row, reply.text.strip(), name)
-                provenance = {"generator": config.writer, "prompt_version": prompt_version(name), "seed": seed}
-                reasons = checks.reasons(reply, row["language"])
-                made.add(f"{row['id']}#{name}", written | provenance | {"source_ids": [row["id"]]}, reasons)
+                provenance = config.provenance([row["id"]], prompt_version(name))
+                made.add(f"{row['id']}#{name}", written | provenance, checks.reasons(reply, row["language"]))
             yield made.output()
         yield Output(counters=generator.counters)
 

@@ -39,13 +39,7 @@ def run(context: PartContext) -> Iterator[Output]:
         replies = generator.replies(request for _, request in asked)
         for (id, request), reply in zip(asked, replies, strict=True):
             answer = {"role": "assistant", "content": reply.text.strip()}
-            row = {
-                "messages": [*request.messages, answer],
-                "source_ids": [id],
-                "generator": config.writer,
-                "prompt_version": "own",
-                "seed": request.seed,
-            }
+            row = {"messages": [*request.messages, answer]} | config.provenance([id], "own", request.seed)
             made.add(f"{id}/{request.seed}", row, checks.reasons(reply))
         yield made.output(generator.counters)
 

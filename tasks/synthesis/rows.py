@@ -58,6 +58,15 @@ class SynthesisStageConfig(Config):
         digest = self.generator.export_digest
         return f"{self.generator.model}@{digest}" if digest else self.generator.model
 
+    def provenance(self, source_ids: list[str], prompt_version: str, seed: int | None = None) -> dict[str, Any]:
+        """Return the columns `PROVENANCE` of a row; `seed`: of its request, where that is not the recipe's."""
+        return {
+            "source_ids": source_ids,
+            "generator": self.writer,
+            "prompt_version": prompt_version,
+            "seed": self.generator.seed if seed is None else seed,
+        }
+
 
 def stage_config(synthesis: SynthesisConfig | None, section: str, prompts: str) -> dict[str, Any] | None:
     """Return what a stage reads of a recipe; None where the recipe has no such section."""

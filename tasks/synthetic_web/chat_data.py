@@ -6,7 +6,7 @@ way to answer a held-out question is to have read the fact on a page.
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.base.config import Config
@@ -95,7 +95,8 @@ def showcase_question(folder: str | Path) -> Question:
     return next(question for question in read_questions(folder) if question.group == "held_out")
 
 
-def json_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
-    """Yield each row as a line of JSON that ends in a newline."""
-    for row in rows:
-        yield json.dumps(row, ensure_ascii=False) + "\n"
+def write_json_lines(path: Path, rows: Iterable[dict[str, object]]) -> None:
+    """Write each row as a line of JSON, the same bytes on every system."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

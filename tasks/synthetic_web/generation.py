@@ -6,7 +6,7 @@ Notable: the folder appears complete or not at all, and an existing one of the s
     FOLDER/collinfo.json
     FOLDER/crawl-data/<crawl>/warc.paths.gz
     FOLDER/crawl-data/<crawl>/segments/<segment>/warc/CC-MAIN-<start>-<end>-00000.warc.gz
-    FOLDER/truth.jsonl.gz  FOLDER/chat/train.jsonl  FOLDER/chat/questions.jsonl  FOLDER/synthetic_web.json
+    FOLDER/truth.jsonl.gz  FOLDER/chat/{train,pairs,questions}.jsonl  FOLDER/synthetic_web.json
 """
 
 import fcntl
@@ -27,9 +27,9 @@ from tasks.synthetic_web.chat_data import (
     QUESTIONS_FILE,
     TRAIN_FILE,
     conversations,
-    json_lines,
     pairs,
     questions,
+    write_json_lines,
 )
 from tasks.synthetic_web.texts.config import VERSION, SyntheticWebConfig
 from tasks.synthetic_web.texts.country import Country, invent_country
@@ -181,10 +181,7 @@ def _collinfo(config: SyntheticWebConfig) -> str:
 def _write_chat(folder: Path, country: Country, config: SyntheticWebConfig) -> tuple[int, dict[str, int]]:
     train = conversations(country, config.seed)
     asked = questions(country, config.seed)
-    (folder / "chat").mkdir()
-    (folder / TRAIN_FILE).write_text("".join(json_lines(train)), encoding="utf-8", newline="\n")
-    preferred = "".join(json_lines(pairs(country, config.seed)))
-    (folder / PAIRS_FILE).write_text(preferred, encoding="utf-8", newline="\n")
-    lines = "".join(json_lines(question.model_dump() for question in asked))
-    (folder / QUESTIONS_FILE).write_text(lines, encoding="utf-8", newline="\n")
+    write_json_lines(folder / TRAIN_FILE, train)
+    write_json_lines(folder / PAIRS_FILE, pairs(country, config.seed))
+    write_json_lines(folder / QUESTIONS_FILE, (question.model_dump() for question in asked))
     return len(train), dict(sorted(Counter(question.group for question in asked).items()))

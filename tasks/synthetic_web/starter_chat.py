@@ -7,7 +7,7 @@ knowledge.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tasks.synthetic_web.chat_data import conversation, json_lines
+from tasks.synthetic_web.chat_data import conversation, write_json_lines
 from tasks.synthetic_web.data import read_data
 from tasks.synthetic_web.texts.draws import Draws
 
@@ -19,10 +19,7 @@ _NUMBERS, _WORDS, _SMALL_TALK = (_CHAT[name] for name in ("numbers", "words", "s
 def write_starter_chat(path: str | Path) -> int:
     """Write the chat set as JSON lines, the same bytes each time; return the number of conversations."""
     rows = [conversation(f"starter/{kind}/{i}", turns) for i, (kind, turns) in enumerate(_all())]
-    text = "".join(json_lines(Draws(_SEED, "starter", "order").shuffled(rows)))
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8", newline="\n")
+    write_json_lines(Path(path), Draws(_SEED, "starter", "order").shuffled(rows))
     return len(rows)
 
 

@@ -77,7 +77,7 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
 
 def evaluated_stage(record: RunRecord) -> str:
     """Return the stage whose model is evaluated and exported."""
-    return training_stages(record)[-1]
+    return next(reversed(training_stages(record)), "pretrain")
 
 
 def _replies(store: Store, record: RunRecord) -> tuple[Reply, ...]:

@@ -8,10 +8,11 @@ import pytest
 from flows.ladder import fitted
 from flows.planning.ladder_result import LadderModel, LadderResult, ladder_path
 from flows.planning.scaling_law import CHINCHILLA_REPLICATED
-from flows.recipe.stage_plan import StagePlan
 from flows.report.ladder_plot import ladder_plot
 from flows.report.page import render
 from flows.report.sections import Report
+from flows.stages.ladder import STAGE
+from flows.stages.plan import stage_plan
 from tasks.dataset.store import Store
 from tests.flows.report.test_page import Page
 from tests.flows.report_stores import synthetic_web_run
@@ -42,9 +43,11 @@ def invented_ladder() -> LadderResult:
 def test_a_store_with_a_ladder_shows_its_law(invented_ladder: LadderResult, tmp_path: Path) -> None:
     recorder, store = synthetic_web_run(tmp_path), Store(str(tmp_path))
     assert 'id="ladder"' not in render(Report(store, recorder.record))
-    recorder.add_stage(
-        StagePlan(name="ladder", version=1, fingerprint="0123456789abcdef", config={}, job_config={}, upstream={})
-    )
+    card = Report(store, recorder.record).card
+    recorder.add_stage(stage_plan(STAGE, {}, {}).model_copy(update={"fingerprint": "0123456789abcdef"}))
+    recorder.stage("ladder", summary={"result": "r", "law": {}})
+    report = Report(store, recorder.record)
+    assert list(report.trainings) == ["pretrain", "sft"] and report.card == card, "its models are none of the run's"
     path = ladder_path("tiny", "0123456789abcdef")
     store.write_bytes(path, invented_ladder.model_dump_json().encode())
     page = Page(render(Report(store, recorder.record)))

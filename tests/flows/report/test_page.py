@@ -175,6 +175,7 @@ def test_a_corpus_only_run_says_that_there_is_no_model(tmp_path: Path) -> None:
     page = page_of(Store(str(tmp_path)), recorder.record)
     assert "The recipe trains no model" in page.text
     assert "The recipe has no stage 'pretrain'." in page.text
+    assert "No model has been trained to its end." in page.text
     assert "nothing disappeared" in page.text
 
 
@@ -215,7 +216,7 @@ def test_a_remote_store_is_read_in_place(
     record = record.model_copy(update={"settings": record.settings | {"scratch": str(tmp_path / "scratch")}})
     here, there = Report(local, record), Report(remote, record)
     assert there.funnel == here.funnel and there.kept == here.kept and there.truth == here.truth
-    assert there.evaluation == here.evaluation and there.pretraining == here.pretraining
+    assert there.evaluation == here.evaluation and there.trainings == here.trainings
     assert remote.exists(write_report(remote, record))
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from model.inference.decoders.decoder import Rows
 from model.serve import load_service
 from model.serving.app import Service
 from model.serving.server import Server
@@ -43,3 +45,20 @@ def running(folder: Path, settings: ServerSettings, slots: int = 8) -> Iterator[
             server.stop_soon()
         thread.join(timeout=60)
         assert not thread.is_alive()
+
+
+@contextmanager
+def slowed(server: Running, seconds: float = 0.01) -> Iterator[None]:
+    """Let each step of the engine take a larger model's time, so that no answer ends before a test has acted on it."""
+    decoder: Any = server.service.engine._engine.decoder
+    forward = decoder.forward
+
+    def slower(rows: Rows) -> Any:
+        time.sleep(seconds)
+        return forward(rows)
+
+    decoder.forward = slower
+    try:
+        yield
+    finally:
+        decoder.forward = forward

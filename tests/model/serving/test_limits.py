@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from model.serving.settings import ServerSettings
-from tests.model.serving.running_server import Running, running
+from tests.model.serving.running_server import Running, running, slowed
 
 KEY = "sesame-\N{GREEK SMALL LETTER ALPHA}"
 
@@ -130,21 +130,22 @@ async def statuses(address: str, requests: list[dict[str, Any]]) -> list[tuple[i
 
 
 def test_a_client_with_too_many_requests_gets_429(narrow: Running) -> None:
-    found = asyncio.run(statuses(narrow.address, [asked(max_tokens=40)] * 5))
+    with slowed(narrow):
+        found = asyncio.run(statuses(narrow.address, [asked(max_tokens=40)] * 5))
     assert sorted(found) == [(200, None)] * 2 + [(429, "2")] * 3
 
 
 def test_a_full_server_gives_503(babbling: Path) -> None:
     settings = ServerSettings(port=0, max_open=2, max_open_per_client=9)
-    with running(babbling, settings) as server:
+    with running(babbling, settings) as server, slowed(server):
         found = asyncio.run(statuses(server.address, [asked(max_tokens=40)] * 5))
     assert sorted(found) == [(200, None)] * 2 + [(503, "2")] * 3
 
 
 def test_who_waits_for_too_long_gets_503(babbling: Path) -> None:
     """With one slot, and answers in it that take longer than the queue is."""
-    with running(babbling, ServerSettings(port=0, queue_seconds=0.3), slots=1) as server:
-        found = asyncio.run(statuses(server.address, [asked(n=16)] * 3))
+    with running(babbling, ServerSettings(port=0, queue_seconds=0.3), slots=1) as server, slowed(server):
+        found = asyncio.run(statuses(server.address, [asked(max_tokens=100)] * 3))
     assert sorted(found) == [(200, None), (503, "5"), (503, "5")]
 
 
@@ -171,7 +172,7 @@ def until_idle(server: Running) -> bool:
 def test_who_goes_away_takes_the_request_out_of_the_engine(server: Running, stream: bool) -> None:
     made = server.service.metrics.generated_tokens
     before = made._value.get()
-    with httpx.Client(base_url=server.address) as client, pytest.raises(httpx.ReadTimeout):
+    with slowed(server), httpx.Client(base_url=server.address) as client, pytest.raises(httpx.ReadTimeout):
         if stream:
             with client.stream("POST", "/v1/chat/completions", json=asked(stream=True, n=4)) as answer:
                 next(answer.iter_raw())

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from model.data.chat_format import load_chat_format
-from model.inference.decoders.decoder import Rows
 from model.serving.settings import ServerSettings
 from model.span_index.search import Page as CrawledPage
 from model.span_index.search import tokenizer_digest
 from model.span_index.writer import write_span_index
-from tests.model.serving.running_server import Running, running
+from tests.model.serving.running_server import Running, running, slowed
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
@@ -47,8 +46,7 @@ def indexed(babbling: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         boundary=chat.end_of_text,
         tokenizer=tokenizer_digest(babbling / "tokenizer.json"),
     )
-    with running(babbling, ServerSettings(port=0, span_index=folder)) as server:
-        _slow_down(server)
+    with running(babbling, ServerSettings(port=0, span_index=folder)) as server, slowed(server):
         yield server
 
 
@@ -56,18 +54,6 @@ def _answer_to_hi(server: Running) -> str:
     asked = {"model": "sluice", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "max_tokens": 48}
     answer = httpx.post(f"{server.address}/v1/chat/completions", json=asked, timeout=60)
     return str(answer.json()["choices"][0]["message"]["content"])
-
-
-def _slow_down(server: Running) -> None:
-    """Let a step take the time of a larger model's, so that there is something to stop."""
-    decoder: Any = server.service.engine._engine.decoder
-    forward = decoder.forward
-
-    def slower(rows: Rows) -> Any:
-        time.sleep(0.01)
-        return forward(rows)
-
-    decoder.forward = slower
 
 
 @pytest.fixture(scope="module")

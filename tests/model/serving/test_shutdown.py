@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import pytest
 from model.inference.requests import TokenEvent
 from model.serving.settings import ServerSettings
 from tests.conftest import ROOT
-from tests.model.serving.running_server import running
+from tests.model.serving.running_server import running, slowed
 
 ASKED = {"model": "sluice", "prompt": "hi", "max_tokens": 480, "temperature": 0, "stream": True}
+ENDLESS = 1 << 16
+"""Tokens of a context that no answer comes to the end of within a test."""
 
 
 def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
@@ -32,9 +35,12 @@ def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[s
 
 
 @pytest.fixture
-def program(babbling: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The running program and its address."""
-    process = start(babbling, "--shutdown-seconds=0")
+def program(babbling: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running program and its address, with a context that takes a minute to fill."""
+    folder = shutil.copytree(babbling, tmp_path / "endless")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": ENDLESS}))
+    process = start(folder, "--shutdown-seconds=0")
     assert process.stdout
     yield process, process.stdout.readline().split()[-1]
     process.kill()
@@ -44,7 +50,8 @@ def program(babbling: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_streams_with_a_word(program: tuple[subprocess.Popen[str], str], number: signal.Signals) -> None:
     process, address = program
-    with httpx.stream("POST", f"{address}/v1/completions", json=ASKED, timeout=60) as answer:
+    asked = ASKED | {"max_tokens": ENDLESS - 100}
+    with httpx.stream("POST", f"{address}/v1/completions", json=asked, timeout=60) as answer:
         lines = (line.removeprefix("data: ") for line in answer.iter_lines() if line)
         next(lines)
         process.send_signal(number)
@@ -75,6 +82,7 @@ def test_what_cannot_be_served_is_said(
 def test_answers_may_end_by_themselves(babbling: Path) -> None:
     with (
         running(babbling, ServerSettings(port=0, shutdown_seconds=30)) as server,
+        slowed(server, 0.001),
         httpx.stream("POST", f"{server.address}/v1/completions", json=ASKED, timeout=60) as answer,
     ):
         lines = (line.removeprefix("data: ") for line in answer.iter_lines() if line)

@@ -322,12 +322,25 @@ class EvaluateSection:
     """Items of each task, the first ones; 0 takes all."""
     task_seed: int = 1234
     """Seeds the draws of examples; 1234 is lm-evaluation-harness's."""
+    compare_stages: bool = False
+    """Whether the model of every training stage is asked the same and scored on the same documents, so that the report
+    shows what each stage changed."""
 
     def __post_init__(self) -> None:
         require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
         require(self.task_items >= 0, "task_items must not be negative")
         require(all(number >= 0 for number in self.shots), "shots must not be negative")
         require(self.validation_documents >= 0, "validation_documents must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierModel:
+    """A model that another one was made from."""
+
+    stage: str
+    """The training stage that made it."""
+    model: Path
+    """Its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,8 +359,9 @@ class EvaluateConfig(EvaluateSection):
     """Parquet file with `domain` and `language` of the held-out documents, in their order: each is then scored too."""
     tokenizer: Path | None = None
     """The model's tokenizer.json; needed with `questions`, and for the samples that are written without them."""
-    base: Path | None = None
-    """The pretrained model whose text is sampled where no questions are asked; without it the one to evaluate."""
+    earlier: tuple[EarlierModel, ...] = ()
+    """Models that this one was made from, oldest first. The first one's text is sampled where no questions are asked;
+    all are asked with `compare_stages`."""
     replies: Path | None = None
     """JSONL file to write, with the reply to every question; needed with `questions`."""
     items: Path | None = None

@@ -41,9 +41,7 @@ def pin_init(recipe: Recipe, store: Store) -> Recipe:
         if recipe.sft.context > shape.context:
             raise UsageError(f"sft.context is {recipe.sft.context}, and the model in sft.base takes {shape.context}.")
         context = recipe.sft.context or min(shape.context, recipe.packing.context)
-        return recipe.model_copy(
-            update={"sft": dataclasses.replace(recipe.sft, base_digest=digest, context=context)}
-        )
+        return recipe.model_copy(update={"sft": dataclasses.replace(recipe.sft, base_digest=digest, context=context)})
     return recipe
 
 

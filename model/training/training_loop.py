@@ -93,8 +93,7 @@ class Run:
     settings: dict[str, Any] = field(default_factory=dict)
     """Further settings that decide the result, by their names in the config."""
     examples: HeldOutExamples | None = None
-    """Examples like those of `data`, scored during training; their loss is the held-out loss then. Without them it is
-    that of the documents, unless `loss` is of another kind."""
+    """Examples like those of `data`, scored during training: the held-out loss, which else the documents have."""
     on_policy: bool = False
     """Whether `data` makes a batch of the model as the last step left it; then none is made ahead."""
     measure: Callable[[Any, int, int], Iterator[tuple[str, dict[str, Any]]]] | None = None
@@ -374,10 +373,9 @@ class _Trainer:
             return {}
         held_out = HeldOut(run.held_out, documents, run.shape.context, rows, self._accelerator.device)
         score = score_shared(model, held_out, run.objective.score)
+        loss = {"loss": score.loss} if run.loss is LIKELIHOOD else {}
         known = {"bits_per_byte": score.bits_per_byte} if score.text_bytes else {}
-        if run.loss is LIKELIHOOD:
-            known |= {"loss": score.loss}
-        return known | {"documents": score.documents}
+        return loss | known | {"documents": score.documents}
 
     def _save(self, at_once: bool) -> None:
         run, stopping = self._run, self._end.state(self._trained_seconds())

@@ -224,6 +224,11 @@ class Recipe(Config):
         for name in CHAT_SETS.keys() & set(chat):
             if not (self.synthesis and getattr(self.synthesis, CHAT_SETS[name])):
                 raise ValueError(f"`{name}` as chat data needs a section synthesis.{CHAT_SETS[name]}")
+        required = {self.sft and self.sft.conversations, self.preference and self.preference.pairs}
+        if self.synthesis and self.synthesis.optional and (alone := CHAT_SETS.keys() & required):
+            raise ValueError(
+                f"synthesis.optional is for sets of sft.mixture: a training cannot do without `{min(alone)}`"
+            )
         if self.assistant and self.sft and self.sft.conversations in CHAT_SETS:
             raise ValueError(
                 "the assistant's conversations go with a file: name the synthetic ones in sft.mixture, and another set "

@@ -155,18 +155,25 @@ def resume(run: PlannedRun) -> None:
     finished_manifest(run.store, run.plans["signatures"], list(done.values()))
 
 
-def tell(parts: int, name: str, work: Callable[[Any], Any], items: Sequence[Any]) -> dict[int, Any]:
-    """Do `work` on all items, or on `SAMPLED` where each part has one, and print what all cost; return the results."""
+def tell(
+    parts: int, name: str, work: Callable[[Any], Any], items: Sequence[Any], costs: dict[str, float]
+) -> dict[int, Any]:
+    """Do `work` on all items, or on `SAMPLED` where each part has one; note and print what all cost.
+
+    Returns the results by place.
+    """
     places = range(0, len(items), max(1, parts // SAMPLED) if len(items) == parts else 1)
     results, seconds, peak = measured(lambda: [work(items[place]) for place in places])
     seconds *= len(items) / len(places)
     line = f"{parts:>6} parts: {name:<17} {seconds:>8.2f} s {peak:>6.0f} MiB, {len(places)} of {len(items)} built"
     print(line, flush=True)
+    costs[name] = seconds
     return dict(zip(places, results, strict=True))
 
 
-def measure(run: PlannedRun, parts: int, count: int, names: Sequence[str]) -> None:
-    """Print a line for each of these stages over a crawl of so many parts of `count` documents."""
+def measure(run: PlannedRun, parts: int, count: int, names: Sequence[str] = BUILT) -> dict[str, float]:
+    """Print a line for each of these stages over a crawl of so many parts of `count` documents; return the seconds."""
+    costs: dict[str, float] = {}
     draws = np.random.default_rng(1)
     page, texts = documents(draws, count), parts * count * 10 // 13
     made: dict[str, Table] = {
@@ -175,15 +182,16 @@ def measure(run: PlannedRun, parts: int, count: int, names: Sequence[str]) -> No
         "tokens": lambda part: tokens(draws, part, count),
     }
     if "extract" in names:
-        tell(parts, "fetch and extract", build_pair, run.pairs(STAGES["fetch"], STAGES["extract"]))
+        tell(parts, "fetch and extract", build_pair, run.pairs(STAGES["fetch"], STAGES["extract"]), costs)
     for name in BUILT:
         jobs = run.jobs(STAGES[name]) if name != "extract" else []
-        footers = tell(parts, name, run_part, jobs) if name in names and jobs else {}
+        footers = tell(parts, name, run_part, jobs, costs) if name in names and jobs else {}
         if name in made:
             write_made_up(run, name, parts, made[name])
         elif footers:
             finish(run, name, len(jobs), footers)
-    tell(parts, "resume of a stage", resume, [run])
+    tell(parts, "resume of a stage", resume, [run], costs)
+    return costs
 
 
 def main() -> None:

@@ -4,10 +4,10 @@ Notable: the same model and data give the same file, byte for byte.
 
 Result: {"parameters", "validation": {"documents", "tokens", "text_bytes", "loss", "bits_per_byte",
 "unigram_bits_per_byte"}, "gaps": {"objective", "documents", "tokens", "loss", "unigram_loss"}, "questions": {group:
-{"accuracy", "right", "n"}}, "samples": [{"prompt", "text"}], "tasks": [`TaskResult`s]}, as in
-model/evaluation/results.py. Losses are in nats per token. What was not asked for, or does not suit the model's
-objective, is null, as is "validation" for a corpus too small to hold documents out; samples are written where no
-questions are asked. Of a model that only transformers loads there are "tasks" alone.
+{"accuracy", "right", "n"}}, "samples": [{"prompt", "text"}], "tasks": [`TaskResult`s], "earlier": [{"stage",
+"validation", "questions", "tasks"}]}, as in model/evaluation/results.py. Losses are in nats per token. What was not
+asked for, or does not suit the model's objective, is null, as is "validation" for a corpus too small to hold documents
+out; samples are written where no questions are asked. Of a model that only transformers loads there are "tasks" alone.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from model.base.config_loading import load_config
 from model.base.device import activation_dtype, best_device, use_threads
 from model.base.full_disk import writing
 from model.base.program import EXIT_DONE, run_program
+from model.evaluation.earlier_models import ask_earlier_models
 from model.evaluation.questions import ask_questions
 from model.evaluation.samples import sample_texts
 from model.evaluation.subject import Subject
@@ -36,6 +37,7 @@ TASKS: dict[str, Callable[[Subject], Any]] = {
     "questions": ask_questions,
     "samples": sample_texts,
     "tasks": ask_tasks,
+    "earlier": ask_earlier_models,
 }
 """What is evaluated, by its name in the result. A task returns a dataclass or plain JSON values, or None if it does not
 apply; its fields in the config are those of `EvaluateSection` (model/base/config.py)."""

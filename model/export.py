@@ -1,8 +1,8 @@
 """Export: `python -m model.export CONFIG.json` (model/base/config.py, ExportConfig).
 
 Notable:
-- The folder is a transformers model (Qwen3ForCausalLM, or LlamaForCausalLM without norms of heads): safetensors,
-  config, generation config, tokenizer, chat template. Writing it does not need transformers.
+- The folder is a transformers model (Qwen3ForCausalLM, or without norms of heads a Llama, a Qwen2 or a Mistral):
+  safetensors, config, generation config, tokenizer, chat template. Writing it does not need transformers.
 - It is verified. The weights are read back with our own code and must give the logits of the checkpoint; if
   transformers is installed, its logits are compared in float32 too. `export_report.json` holds the largest differences.
 - It is written aside and renamed, and an older one is first renamed out of the way, so a folder under the final name
@@ -94,7 +94,6 @@ def _config(shape: ModelShape, chat: ChatFormat, dtype: torch.dtype) -> dict[str
     return {
         **transformers_config(shape),
         "hidden_act": "silu",
-        "attention_bias": False,
         "attention_dropout": 0.0,
         "initializer_range": 0.02,
         "use_cache": True,

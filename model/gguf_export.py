@@ -3,9 +3,9 @@
 Notable:
 - The file is made from an export folder, so llama.cpp runs what transformers runs. It is complete: weights, sizes,
   tokenizer and chat template are all inside.
-- llama.cpp knows the architecture as `qwen3` and the tokenizer's split pattern as `qwen2`. Its rotation pairs channel i
-  with i + D/2, as ours does, so no weight is permuted; that of its `llama`, which a model without norms of heads is,
-  pairs channel 2i with 2i + 1, so the rows of queries and keys are.
+- llama.cpp knows the architecture as `qwen3` or `qwen2` and the tokenizer's split pattern as `qwen2`. Its rotation
+  pairs channel i with i + D/2, as ours does, so no weight is permuted; that of its `llama` pairs channel 2i with
+  2i + 1, so the rows of queries and keys are. What divides each frequency, as in Llama 3.1, is a tensor of its own.
 - llama.cpp's `qwen3` has no sliding window, so a model with one is refused.
 - Norm scales stay float32 at every precision, as llama.cpp expects. q8_0 and q4_0 keep a matrix in blocks of 32 values
   with a scale; q4_0 leaves the embeddings and the head at q8_0, and a matrix whose rows are no whole blocks is float16.
@@ -14,6 +14,7 @@ Notable:
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +29,8 @@ from model.base.full_disk import writing
 from model.base.program import run_command
 from model.data.chat_format import END_OF_TEXT, END_OF_TURN, load_chat_format
 from model.inference.loading import load_export
+from model.inference.transformers_config import model_type
+from model.network.rope import rotary_frequencies
 from model.network.transformer import Transformer
 
 PRECISIONS = get_args(GgufPrecision)
@@ -80,8 +83,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template
     temporary = output.with_name(f"{output.name}.tmp")
-    kind = gguf.MODEL_ARCH.QWEN3 if model.shape.head_norms else gguf.MODEL_ARCH.LLAMA
-    writer = gguf.GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[kind])
+    writer = gguf.GGUFWriter(temporary, model_type(model.shape))
     try:
         _add_sizes(writer, model.shape, gguf.LlamaFileType[_FILE_TYPES[precision][1]], gguf.RopeScalingType)
         _add_tokenizer(writer, gguf.TokenType, tokenizer, template, model.shape.vocab_size)
@@ -125,7 +127,7 @@ def _add_sizes(writer: Any, shape: ModelShape, file_kind: Any, rope_kinds: Any) 
     if not shape.head_norms:
         writer.add_rope_dimension_count(shape.head_dim)
     writer.add_rope_freq_base(shape.rope_base)
-    if shape.rope_scaling != "none":
+    if shape.rope_scaling in ("linear", "yarn"):
         writer.add_rope_scaling_type(getattr(rope_kinds, shape.rope_scaling.upper()))
         writer.add_rope_scaling_factor(shape.rope_factor)
         writer.add_rope_scaling_orig_ctx_len(shape.original_context)
@@ -156,21 +158,29 @@ def _add_tokenizer(writer: Any, types: Any, tokenizer: dict[str, Any], template:
 
 def _tensors(model: Transformer) -> list[tuple[str, Tensor]]:
     """Return every weight under GGUF's name; a tied head is left out."""
-    found = [("token_embd.weight", model.embed_tokens.weight)]
+    found: list[tuple[str, Tensor]] = [("token_embd.weight", model.embed_tokens.weight)]
     for number, block in enumerate(model.layers):
-        weights = {name.removesuffix(".weight"): weight.data for name, weight in block.named_parameters()}
-        if not model.shape.head_norms:
-            for name in ("self_attn.q_proj", "self_attn.k_proj"):
-                weights[name] = _neighbours_paired(weights[name], model.shape.head_dim)
-        found += [(f"blk.{number}.{theirs}.weight", weights[own]) for own, theirs in _NAMES.items() if own in weights]
+        for name, weight in block.named_parameters():
+            part, _, kind = name.rpartition(".")
+            turned = model_type(model.shape) == "llama" and part in ("self_attn.q_proj", "self_attn.k_proj")
+            stored = _neighbours_paired(weight, model.shape.head_dim) if turned else weight
+            found.append((f"blk.{number}.{_NAMES[part]}.{kind}", stored))
     found.append(("output_norm.weight", model.norm.weight))
     if not model.shape.tied_embeddings:
         found.append(("output.weight", model.lm_head.weight))
+    if model.shape.rope_scaling == "llama3":
+        found.append(("rope_freqs.weight", _frequency_divisors(model.shape)))
     return [(name, weight.detach()) for name, weight in found]
 
 
+def _frequency_divisors(shape: ModelShape) -> Tensor:
+    """Return what each rotary frequency of an unstretched model is divided by: float32 (head_dim / 2)."""
+    plain = replace(shape, rope_scaling="none", rope_factor=1.0, rope_original_context=0)
+    return rotary_frequencies(plain)[0] / rotary_frequencies(shape)[0]
+
+
 def _neighbours_paired(weight: Tensor, head_dim: int) -> Tensor:
-    """Return a matrix (heads * D, channels) with row i + D/2 of each head after row i."""
+    """Return a matrix (heads * D, channels), or a bias, with row i + D/2 of each head after row i."""
     return weight.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)
 
 

@@ -18,6 +18,7 @@ from flows.display.safe_text import harmless_value
 from flows.report.ladder_plot import ladder_plot
 from flows.report.plots import curves_plot, length_plot, loss_plot, signals_plot
 from flows.report.reason_sentences import reason_sentence
+from flows.report.results import stage_values
 from flows.report.sections import SECTIONS, Report
 from flows.store.deciding_stages import outcome_words
 from flows.store.missing import Missing, attempt
@@ -70,4 +71,5 @@ def render(report: Report) -> str:
     own.globals["outcome_words"] = outcome_words
     own.globals |= {"training_names": TRAINING_NAMES, "training_curves": CURVES}
     own.globals["reason_sentence"] = reason_sentence
+    own.globals["stage_values"] = stage_values
     return own.get_template("report.html.j2").render(report=report, sections=SECTIONS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from flows.report.readers.evaluation import Evaluation
+from flows.report.readers.evaluation import Evaluation, Scores
 from flows.report.sections import Report
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord, newest_runs
@@ -66,17 +66,30 @@ def results_of(report: Report) -> RunResults:
     return RunResults(record.run, str(record.recipe.get("name")), values)
 
 
+def stage_values(evaluation: Evaluation) -> dict[str, dict[str, Value]]:
+    """Return what the model of each training stage came to: by what was measured, then by stage."""
+    found: dict[str, dict[str, Value]] = {}
+    for stage, scores in evaluation.stages.items():
+        for name, value in _score_values(scores):
+            found.setdefault(name, {})[stage] = value
+    return found
+
+
 def _values(evaluation: Evaluation) -> Iterator[tuple[str, Value]]:
     if evaluation.parameters:
         yield "parameters", Value(evaluation.parameters)
-    if evaluation.validation:
-        yield "held-out bits per byte", Value(evaluation.validation.bits_per_byte)
-        for one in (group for group in evaluation.validation.groups if group.kind == "language"):
+    yield from _score_values(evaluation)
+
+
+def _score_values(scores: Scores) -> Iterator[tuple[str, Value]]:
+    if scores.validation:
+        yield "held-out bits per byte", Value(scores.validation.bits_per_byte)
+        for one in (group for group in scores.validation.groups if group.kind == "language"):
             yield f"held-out bits per byte, {one.name}", Value(one.bits_per_byte)
-    for group in evaluation.groups:
+    for group in scores.groups:
         if group.n:
             yield f"questions: {group.group}", Value(group.accuracy, *wilson_interval(group.right, group.n))
-    for task in evaluation.tasks:
+    for task in scores.tasks:
         for metric in task.metrics:
             name = f"{task.task}, {task.shots}-shot: {metric.metric}"
             yield name, Value(metric.value, metric.low, metric.high)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.display.numbers import decimal, duration, grouped, share, short, size
-from flows.report.readers.evaluation import Evaluation
+from flows.report.readers.evaluation import Evaluation, Scores
 from flows.report.readers.funnel import Funnel, FunnelStage
 from flows.report.sections import Report
 from flows.report.truth.truth_score import TruthScore
@@ -136,7 +136,14 @@ def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableTy
         yield "bits/byte", line
     for group in evaluation.groups:
         words = f" {group.group.replace('_', ' ')}: {grouped(group.right)} of {grouped(group.n)} answers right"
-        yield "questions", Text.assemble((share(group.accuracy), "cyan"), (words, "dim"))
+        line = Text.assemble((share(group.accuracy), "cyan"), (words, "dim"))
+        before = [_before(stage, scores, group.group) for stage, scores in list(evaluation.stages.items())[:-1]]
+        yield "questions", line.append(f"; {', '.join(before)}" if before else "", style="dim")
+
+
+def _before(stage: str, scores: Scores, group: str) -> str:
+    """Return how many questions of a group the model of an earlier stage answered right."""
+    return f"{stage} {next((grouped(one.right) for one in scores.groups if one.group == group), '?')}"
 
 
 def _truth(truth: TruthScore) -> Text:

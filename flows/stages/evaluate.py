@@ -12,7 +12,7 @@ from flows.evaluated_corpus.contaminated_items import contaminated_items
 from flows.evaluated_corpus.held_out_pages import held_out_pages
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.search_index import search_index
-from flows.stages.trained_models import newest_model
+from flows.stages.trained_models import TRAINING, compared_models
 from model.evaluation.tasks.cloze import CLOZE, write_cloze
 from tasks.dataset.stage import Upstream
 
@@ -34,7 +34,11 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "tokens": context.dataset("tokens"),
         "cache": str(context.cache),
         "tokenizer": context.tokenizer_file(),
-        "base": str(context.model_folder("pretrain")),
+        "earlier": [
+            {"stage": stage, "model": str(context.model_folder(stage))}
+            for stage in TRAINING
+            if stage in context.plan.upstream and stage != context.trained
+        ],
     }
     if "search" in config["tools"]:
         index = search_index(context.store, context.folder, context.plans["corpus"].fingerprint, print)
@@ -77,12 +81,11 @@ def _asked_tasks(context: ProgramContext, folder: Path, names: Sequence[str], te
 
 STAGE = ProgramStage(
     name="evaluate",
-    version=5,
+    version=6,
     upstream=(
         Upstream("tokens", all_parts=True),
         Upstream("tokenizer"),
-        Upstream("pretrain"),
-        *newest_model("evaluate"),
+        *compared_models(),
     ),
     config_of=lambda recipe: recipe.evaluate if recipe.pretrain else None,
     module="model.evaluate",

@@ -17,5 +17,14 @@ def newest_model(stage: str) -> tuple[Upstream, ...]:
     return tuple(Upstream(name, when=partial(_is_last, name, before)) for name in before)
 
 
+def compared_models() -> tuple[Upstream, ...]:
+    """Return the models that an evaluation builds on: the pretrained and the newest one, or those of every stage."""
+    return Upstream(TRAINING[0]), *(Upstream(name, when=partial(_is_asked, name)) for name in TRAINING[1:])
+
+
+def _is_asked(name: str, recipe: Any) -> bool:
+    return _is_last(name, TRAINING, recipe) or (recipe.evaluate.compare_stages and getattr(recipe, name) is not None)
+
+
 def _is_last(name: str, stages: tuple[str, ...], recipe: Any) -> bool:
     return name == next((one for one in reversed(stages) if getattr(recipe, one) is not None), None)

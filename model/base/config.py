@@ -25,7 +25,7 @@ MAX_SEED = 2**64 - 1
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a decoder as Qwen3 has it (Qwen3 technical report, arXiv:2505.09388, section 2), or Llama."""
+    """The sizes of a decoder as Qwen3 has it (Qwen3 technical report, arXiv:2505.09388, section 2), Qwen2 or Llama."""
 
     vocab_size: int
     """Rows of the embedding: at least as many as the tokenizer has tokens."""
@@ -50,13 +50,23 @@ class ModelShape:
     head_norms: bool = True
     """Whether the queries and keys of each head are normed, as in Qwen3. Without, the decoder is Llama's, for going on
     with a model of that kind, and what is exported is a Llama."""
+    attention_bias: Literal["none", "qkv", "all"] = "none"
+    """Which matrices of attention have a bias: those of queries, keys and values, as in Qwen2, or all four. For going
+    on with a model of that kind; with `qkv`, what is exported is a Qwen2."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
-    rope_scaling: Literal["none", "linear", "yarn"] = "none"
+    rope_scaling: Literal["none", "linear", "yarn", "llama3"] = "none"
     """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
-    slow ones only (YaRN, arXiv:2309.00071, section 3.2)."""
+    slow ones only, as by YaRN (arXiv:2309.00071, section 3.2) or by Llama 3.1."""
     rope_factor: float = 1.0
-    """This context divided by the one that the frequencies were made for; above 1 with `rope_scaling`."""
+    """By how much they are stretched; above 1 with `rope_scaling`. But for `llama3`, this context divided by the one
+    that the frequencies were made for."""
+    rope_original_context: int = 0
+    """With `llama3`, the context that the frequencies were made for, in tokens; 0 without."""
+    rope_low_freq_factor: float = 1.0
+    """With `llama3`, a frequency that turns less often than this within the original context is stretched in full."""
+    rope_high_freq_factor: float = 4.0
+    """With `llama3`, a frequency that turns more often than this within the original context is kept."""
     sliding_window: int = 0
     """Positions that a token sees in a layer with a window, its own included; 0: all layers see the whole context."""
     window_pattern: str = "SSSL"
@@ -75,6 +85,12 @@ class ModelShape:
         scaled = self.rope_scaling != "none"
         right = self.rope_factor > 1 if scaled else self.rope_factor == 1
         require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
+        right = (self.rope_original_context > 0) == (self.rope_scaling == "llama3") and self.rope_original_context >= 0
+        require(right, "rope_original_context must be above 0 with rope_scaling llama3, and 0 without")
+        right = 0 < self.rope_low_freq_factor < self.rope_high_freq_factor
+        require(right, "rope_low_freq_factor must be above 0 and below rope_high_freq_factor")
+        right = self.attention_bias != "qkv" or not self.head_norms
+        require(right, "attention_bias qkv needs head_norms to be false: no kind of model that is exported has both")
         require(self.sliding_window >= 0, "sliding_window must not be negative")
         letters = set(self.window_pattern)
         require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
@@ -82,7 +98,7 @@ class ModelShape:
     @property
     def original_context(self) -> int:
         """The context that the rotary frequencies were made for, before they were stretched, in tokens."""
-        return round(self.context / self.rope_factor)
+        return self.rope_original_context or round(self.context / self.rope_factor)
 
     @property
     def windows(self) -> tuple[int, ...]:
@@ -306,12 +322,25 @@ class EvaluateSection:
     """Items of each task, the first ones; 0 takes all."""
     task_seed: int = 1234
     """Seeds the draws of examples; 1234 is lm-evaluation-harness's."""
+    compare_stages: bool = False
+    """Whether the model of every training stage is asked the same and scored on the same documents, so that the report
+    shows what each stage changed."""
 
     def __post_init__(self) -> None:
         require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
         require(self.task_items >= 0, "task_items must not be negative")
         require(all(number >= 0 for number in self.shots), "shots must not be negative")
         require(self.validation_documents >= 0, "validation_documents must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierModel:
+    """A model that another one was made from."""
+
+    stage: str
+    """The training stage that made it."""
+    model: Path
+    """Its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,8 +359,9 @@ class EvaluateConfig(EvaluateSection):
     """Parquet file with `domain` and `language` of the held-out documents, in their order: each is then scored too."""
     tokenizer: Path | None = None
     """The model's tokenizer.json; needed with `questions`, and for the samples that are written without them."""
-    base: Path | None = None
-    """The pretrained model whose text is sampled where no questions are asked; without it the one to evaluate."""
+    earlier: tuple[EarlierModel, ...] = ()
+    """Models that this one was made from, oldest first. The first one's text is sampled where no questions are asked;
+    all are asked with `compare_stages`."""
     replies: Path | None = None
     """JSONL file to write, with the reply to every question; needed with `questions`."""
     items: Path | None = None

@@ -59,10 +59,10 @@ def reserved_ids(objective: str, context: int) -> int:
 def differing_sizes(shape: ModelShape, init: ModelShape) -> str:
     """Return in words what keeps a model of this shape from beginning with the weights of one of shape `init`.
 
-    Nothing where they fit: the vocabulary may be larger, and contexts may differ where positions are not stretched.
+    Nothing where they fit: the vocabulary may be larger, and contexts may differ where frequencies do not depend on it.
     """
     expected, found = vars(shape), vars(init)
-    free = {"vocab_size", "context"} if shape.rope_scaling == "none" else {"vocab_size"}
+    free = {"vocab_size", "context"} if shape.rope_scaling in ("none", "llama3") else {"vocab_size"}
     wrong = [name for name in expected.keys() - free if expected[name] != found[name]]
     words = [f"{name} is {found[name]} there and {expected[name]} in pretrain.shape" for name in sorted(wrong)]
     if init.vocab_size > shape.vocab_size:

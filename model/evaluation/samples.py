@@ -31,8 +31,10 @@ def sample_texts(subject: Subject) -> list[dict[str, str]] | None:
     if config.questions is not None or config.tokenizer is None or subject.objective is not CAUSAL:
         return None
     model = require_decoder(config.model, subject.model, subject.objective)
-    if config.base is not None:
-        model = load_trained(config.base, activation_dtype(config.precision, subject.device)).to(subject.device)
+    if config.earlier:
+        model = load_trained(config.earlier[0].model, activation_dtype(config.precision, subject.device)).to(
+            subject.device
+        )
     chat = load_chat_format(config.tokenizer)
     chat.check_vocabulary(model.shape.vocab_size)
     prompts = _beginnings(subject, min(_PROMPT_TOKENS, model.shape.context // 2)) or [tuple(chat.document(""))]

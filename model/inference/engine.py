@@ -26,8 +26,7 @@ from model.inference.decoders.c_decoder import CDecoder, c_decoder_available
 from model.inference.decoders.decoder import Decoder, DecoderWeights, Rows, decoder_weights
 from model.inference.decoders.decoder import WeightPrecision as WeightPrecision
 from model.inference.decoders.torch_decoder import TorchDecoder
-from model.inference.llama_weights import load_decoder_weights
-from model.inference.loading import exported_names
+from model.inference.loading import exported_names, load_decoder_weights
 from model.inference.requests import FinishReason, Generation, GenerationRequest, SamplingOptions, TokenEvent
 from model.inference.sampling import Sampler
 from model.network.transformer import Transformer

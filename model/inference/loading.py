@@ -5,9 +5,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
+from model.inference.decoders.decoder import DecoderWeights, decoder_weights
 from model.inference.transformers_config import shape_of
 from model.inference.weight_files import fitting_weights, holds_weights, read_weights
 from model.network.low_rank import merge_adapters
@@ -86,18 +88,28 @@ def load_export(folder: Path, dtype: torch.dtype) -> Transformer:
 
     A config.json of any sizes takes no memory before the weights' headers have confirmed them.
     """
-    try:
-        config = json_object(folder / "config.json")
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the export in {folder} cannot be read: config.json: {error}") from error
-    shape = shape_of(config, folder)
-    weights = read_weights(fitting_weights(shape, folder))
+    shape, weights = _exported(folder)
     model = Transformer(shape, dtype)
     own = {name if name == _HEAD else name.removeprefix(_PREFIX): weight for name, weight in weights.items()}
     if shape.tied_embeddings:
         own[_HEAD] = own["embed_tokens.weight"]
     model.load_state_dict(own)
     return model.eval()
+
+
+def load_decoder_weights(folder: Path) -> DecoderWeights:
+    """Return the weights of an export folder for the engine; otherwise like `load_export`."""
+    return decoder_weights(*_exported(folder))
+
+
+def _exported(folder: Path) -> tuple[ModelShape, dict[str, torch.Tensor]]:
+    """Return the shape of an export and its weights under transformers' names, without a tied head."""
+    try:
+        config = json_object(folder / "config.json")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"the export in {folder} cannot be read: config.json: {error}") from error
+    shape = shape_of(config, folder)
+    return shape, read_weights(fitting_weights(shape, folder))
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ Notable: a folder may come from anyone. What its files hold is known from their 
 sizes are compared before any memory is taken; and an index can only name files of its own folder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,18 +36,12 @@ def holds_weights(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (_WEIGHTS, _INDEX))
 
 
-def fitting_weights(shape: ModelShape, folder: Path, biases: Sequence[str] = ()) -> dict[str, StoredWeight]:
-    """Return the weights of an export folder, without a tied head, once their sizes are those of its config.
+def fitting_weights(shape: ModelShape, folder: Path) -> dict[str, StoredWeight]:
+    """Return the weights of an export folder, without a tied head, once their sizes are those of its config, `shape`.
 
-    Args:
-        shape: What its config.json describes.
-        folder: The export folder.
-        biases: The matrices of attention that have a bias.
-
-    Raises:
-        BadInput: a file is missing or damaged, or a weight is missing, too many or of another size.
+    Raises BadInput if a file is missing or damaged, or a weight is missing, too many or of another size.
     """
-    stored, expected = stored_weights(folder), _sizes(shape, biases)
+    stored, expected = stored_weights(folder), _sizes(shape)
     if shape.tied_embeddings:
         stored.pop(_HEAD, None)
     for name in [*sorted(expected), *sorted(stored.keys() - expected.keys())]:
@@ -59,12 +53,13 @@ def fitting_weights(shape: ModelShape, folder: Path, biases: Sequence[str] = ())
     return stored
 
 
-def _sizes(shape: ModelShape, biases: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def _sizes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
     """Return the size of every weight of a model under transformers' name."""
     hidden, inner, head = shape.hidden_size, shape.intermediate_size, shape.head_dim
     queries, keys = shape.heads * head, shape.kv_heads * head
     outputs = {"q_proj": queries, "k_proj": keys, "v_proj": keys, "o_proj": hidden}
-    layer: dict[str, tuple[int, ...]] = {f"self_attn.{name}.bias": (outputs[name],) for name in biases}
+    biased = {"none": (), "qkv": ("q_proj", "k_proj", "v_proj"), "all": tuple(outputs)}[shape.attention_bias]
+    layer: dict[str, tuple[int, ...]] = {f"self_attn.{name}.bias": (outputs[name],) for name in biased}
     layer |= {f"self_attn.{name}.weight": (size, hidden) for name, size in outputs.items() if name != "o_proj"}
     layer |= {"self_attn.o_proj.weight": (hidden, queries), "mlp.down_proj.weight": (hidden, inner)}
     layer |= {f"mlp.{name}.weight": (inner, hidden) for name in ("gate_proj", "up_proj")}

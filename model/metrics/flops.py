@@ -21,7 +21,7 @@ class Parameters:
     head: int
     """The head, which is a matrix product even where it is the embedding itself."""
     scales: int
-    """Of the norms."""
+    """Of the norms, and the biases."""
 
     @property
     def total(self) -> int:
@@ -34,12 +34,14 @@ def count_parameters(shape: ModelShape) -> Parameters:
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     attention = shape.hidden_size * (2 * queries + 2 * keys)
     feed_forward = 3 * shape.hidden_size * shape.intermediate_size
+    biases = {"none": 0, "qkv": queries + 2 * keys, "all": queries + 2 * keys + shape.hidden_size}
+    scales = 2 * (shape.hidden_size + shape.head_dim * shape.head_norms) + biases[shape.attention_bias]
     head = shape.vocab_size * shape.hidden_size
     return Parameters(
         matrices=shape.layers * (attention + feed_forward),
         tables=head if shape.tied_embeddings else 2 * head,
         head=head,
-        scales=shape.layers * 2 * (shape.hidden_size + shape.head_dim * shape.head_norms) + shape.hidden_size,
+        scales=shape.layers * scales + shape.hidden_size,
     )
 
 

@@ -17,10 +17,11 @@ class AttentionWeights(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.head_dim = shape.head_dim
-        self.q_proj = Linear(shape.hidden_size, shape.heads * shape.head_dim)
-        self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
-        self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim)
-        self.o_proj = Linear(shape.heads * shape.head_dim, shape.hidden_size)
+        biased = shape.attention_bias != "none"
+        self.q_proj = Linear(shape.hidden_size, shape.heads * shape.head_dim, biased)
+        self.k_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim, biased)
+        self.v_proj = Linear(shape.hidden_size, shape.kv_heads * shape.head_dim, biased)
+        self.o_proj = Linear(shape.heads * shape.head_dim, shape.hidden_size, shape.attention_bias == "all")
         self.q_norm = RMSNorm(shape.head_dim, shape.norm_epsilon) if shape.head_norms else nn.Identity()
         self.k_norm = RMSNorm(shape.head_dim, shape.norm_epsilon) if shape.head_norms else nn.Identity()
         self.fused = False

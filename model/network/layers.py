@@ -10,15 +10,16 @@ from model.network.operations import rms_norm
 
 
 class Linear(nn.Linear):
-    """A linear layer without bias whose float32 weight is cast to the type of its input."""
+    """A linear layer whose float32 weights are cast to the type of its input."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, bias)
         self.product: Callable[[Tensor, Tensor], Tensor] = F.linear
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., inputs) to (..., outputs)."""
-        return self.product(input, self.weight.to(input.dtype))
+        output = self.product(input, self.weight.to(input.dtype))
+        return output if self.bias is None else output + self.bias.to(input.dtype)
 
 
 class RMSNorm(nn.Module):

@@ -22,8 +22,9 @@ class LowRankLinear(Linear):
     """A linear layer whose own weight is frozen: y = W x + scale * B A x."""
 
     def __init__(self, plain: Linear, rank: int, scale: float) -> None:
-        super().__init__(plain.in_features, plain.out_features)
+        super().__init__(plain.in_features, plain.out_features, plain.bias is not None)
         self.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
+        self.bias = plain.bias
         self.lora_A = nn.Parameter(torch.zeros(rank, plain.in_features))
         self.lora_B = nn.Parameter(torch.zeros(plain.out_features, rank))
         self.scale = scale
@@ -36,8 +37,9 @@ class LowRankLinear(Linear):
     @torch.no_grad()
     def merged(self) -> Linear:
         """Return the plain layer that computes the same."""
-        plain = Linear(self.in_features, self.out_features)
+        plain = Linear(self.in_features, self.out_features, self.bias is not None)
         plain.weight.copy_(self.weight + self.scale * self.lora_B @ self.lora_A)
+        plain.bias = self.bias
         return plain
 
 

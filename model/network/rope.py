@@ -1,7 +1,7 @@
 """Rotary positions: the tables of cosines and sines, with frequencies stretched if the shape says so.
 
-Notable: both ways of stretching give the numbers that transformers computes from `rope_parameters`, with its defaults
-for YaRN, and llama.cpp from a GGUF file's header.
+Notable: each way of stretching gives the numbers that transformers computes from `rope_parameters`, with its defaults
+for YaRN, and llama.cpp from a GGUF file.
 """
 
 import math
@@ -18,17 +18,13 @@ that turns less than the second (arXiv:2309.00071, section 3.2: beta and alpha).
 
 def rotary_tables(shape: ModelShape) -> tuple[Tensor, Tensor]:
     """Return the cosines and sines, each (context, head_dim), of RoFormer's rotation (equation 34)."""
-    return tables_of(*_frequencies(shape), shape.context)
-
-
-def tables_of(frequencies: Tensor, scale: float, context: int) -> tuple[Tensor, Tensor]:
-    """Return the tables for angles per position (head_dim / 2), with every number times `scale`."""
-    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
+    frequencies, scale = rotary_frequencies(shape)
+    angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos() * scale, angles.sin() * scale
 
 
-def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
+def rotary_frequencies(shape: ModelShape) -> tuple[Tensor, float]:
     """Return the angles per position (head_dim / 2), and the factor of queries and keys."""
     width, base = shape.head_dim, shape.rope_base
     frequencies = base ** -(torch.arange(0, width, 2, dtype=torch.float32) / width)
@@ -37,6 +33,11 @@ def _frequencies(shape: ModelShape) -> tuple[Tensor, float]:
     stretched = frequencies / shape.rope_factor
     if shape.rope_scaling == "linear":
         return stretched, 1.0
+    if shape.rope_scaling == "llama3":
+        turns = shape.original_context * frequencies / (2 * math.pi)
+        slow, fast = shape.rope_low_freq_factor, shape.rope_high_freq_factor
+        kept = ((turns - slow) / (fast - slow)).clamp(0, 1)
+        return frequencies * kept + stretched * (1 - kept), 1.0
     fastest = max(math.floor(_channel_of(_FAST_TURNS, shape)), 0)
     slowest = min(math.ceil(_channel_of(_SLOW_TURNS, shape)), width - 1)
     ramp = (torch.arange(width // 2, dtype=torch.float32) - fastest) / max(slowest - fastest, 0.001)

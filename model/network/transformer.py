@@ -2,7 +2,8 @@
 
 Notable:
 - RMSNorm before each half of a block and on every query and key head, grouped-query attention, SwiGLU, rotary
-  positions, no biases; the output head may be the embedding itself. model/network/operations.py has the formulas.
+  positions; biases in attention alone, for models of others that have them; the output head may be the embedding
+  itself. model/network/operations.py has the formulas.
 - Weights are float32 and are cast to the type of the activations inside each linear layer, so there is one master copy
   and no autocast; a step casts each weight once.
 - Packed documents are kept apart by segment ids: attention stays inside a segment. Rotary positions are relative, so
@@ -159,14 +160,14 @@ def initialise(model: nn.Module, seed: int) -> None:
     Matrices are normal with a deviation of 1/sqrt(inputs), half of it for gate and up projections; the two that write
     into the residual stream start at zero, so that every block starts as the identity (Fixup, arXiv:1901.09321; muP,
     arXiv:2203.03466, appendix D.2). The deviation of an embedding of its own is near that of what blocks add to the
-    stream, that of a head of its own near 0; a table that is both lies between.
+    stream, that of a head of its own near 0; a table that is both lies between. Biases start at zero.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = dict(model.named_parameters())  # a tied table once, under the embedding's name
     tables = {"embed_tokens": 0.8, "lm_head": 0.001} if "lm_head.weight" in weights else {"embed_tokens": 0.02}
     for name, parameter in weights.items():
         if parameter.ndim < 2:
-            parameter.fill_(1.0)
+            parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
             parameter.zero_()
         else:

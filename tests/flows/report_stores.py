@@ -160,7 +160,9 @@ def add_evaluation(
     plan = recorder.record.stages["evaluate"].plan
     lines = "".join(json.dumps(line) + "\n" for line in replies)
     store.write_bytes(f"{model}/evaluation-{plan.fingerprint[:8]}/replies.jsonl", lines.encode())
-    found = {"parameters": 23456, "validation": validation, "questions": groups, "tasks": TASKS}
+    earlier = {"stage": "pretrain", "validation": validation, "tasks": None}
+    earlier["questions"] = {name: group | {"right": 0} for name, group in groups.items()}
+    found = {"parameters": 23456, "validation": validation, "questions": groups, "tasks": TASKS, "earlier": [earlier]}
     add_result(recorder, store, "evaluate", found)
 
 

@@ -109,8 +109,9 @@ def test_a_bfloat16_export_is_read_back_as_rounded(corpus: TinyCorpus, trained: 
         {"rope_scaling": "yarn", "rope_factor": 2.0, "kv_heads": 1, "tied_embeddings": False},
         {"rope_scaling": "linear", "rope_factor": 2.0, "kv_heads": 4},
         {"head_norms": False, "tied_embeddings": True},
+        {"head_norms": False, "attention_bias": "qkv"},
     ],
-    ids=["windows", "yarn, one key head, untied", "linear, every head its own keys", "a Llama"],
+    ids=["windows", "yarn, one key head, untied", "linear, every head its own keys", "a Llama", "a Qwen2"],
 )
 def test_every_shape_is_exported_with_equal_logits(corpus: TinyCorpus, tmp_path: Path, changes: dict[str, Any]) -> None:
     pytest.importorskip("transformers")
@@ -262,7 +263,7 @@ def test_damaged_exports_and_wrong_options_exit_with_2(trained: Path, tmp_path: 
     config = json.loads((tmp_path / "config.json").read_text())
     write_json(tmp_path / "config.json", {**config, "model_type": "gpt2"})
     (tmp_path / "model.safetensors").write_bytes((trained / "export" / "model.safetensors").read_bytes())
-    with pytest.raises(BadInput, match="only qwen3 and llama can be read"):
+    with pytest.raises(BadInput, match="only qwen3, qwen2, llama, mistral can be read"):
         load_export(tmp_path, torch.float32)
     write_json(tmp_path / "config.json", {**config, "num_hidden_layers": 3})
     with pytest.raises(BadInput, match="do not fit its config"):

@@ -164,6 +164,36 @@ def test_stretched_positions_are_written(exported: Path, tmp_path: Path, kind: s
     assert field(reader, "qwen3.rope.scaling.original_context_length") == CONTEXT // 4
 
 
+def biased(exported: Path, folder: Path) -> Path:
+    """The export as a Qwen2 with random biases and the positions of Llama 3.1."""
+    without_head_norms(
+        exported,
+        folder,
+        attention_bias="qkv",
+        rope_scaling="llama3",
+        rope_factor=4.0,
+        rope_original_context=64,
+        rope_base=50.0,
+    )
+    weights, generator = load_file(folder / "model.safetensors"), torch.Generator().manual_seed(3)
+    for name in [name for name in weights if "q_proj" in name or "k_proj" in name or "v_proj" in name]:
+        weights[name.replace("weight", "bias")] = torch.randn(len(weights[name]), generator=generator)
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def test_biases_and_what_divides_the_frequencies_are_written(exported: Path, tmp_path: Path) -> None:
+    folder = biased(exported, tmp_path / "export")
+    write_gguf(folder, tmp_path / "m.gguf", "float16")
+    reader = gguf.GGUFReader(tmp_path / "m.gguf")
+    assert field(reader, "general.architecture") == "qwen2"
+    stored = {tensor.name: tensor.data for tensor in reader.tensors}
+    expected = load_export(folder, torch.float32).state_dict()["layers.0.self_attn.k_proj.bias"].numpy()
+    np.testing.assert_array_equal(stored["blk.0.attn_k.bias"], expected)
+    divisors = stored["rope_freqs.weight"]
+    assert divisors[0] == 1 and divisors[-1] == 4 and (np.diff(divisors) >= 0).all()
+
+
 def test_a_sliding_window_is_refused(exported: Path, tmp_path: Path) -> None:
     folder = reshaped(exported, tmp_path / "export", sliding_window=8)
     with pytest.raises(BadInput, match=r"sliding window of 8 positions, .* train with shape\.sliding_window = 0"):
@@ -199,9 +229,9 @@ def test_llama_cpp_has_the_same_logits_and_replies(corpus: TinyCorpus, exported:
     assert [answer["reply"] for answer in said_by_llama(python, tmp_path / "q8.gguf", prompts)["answers"]] == ours
 
 
-def without_head_norms(exported: Path, folder: Path) -> Path:
+def without_head_norms(exported: Path, folder: Path, **changes: Any) -> Path:
     """The export as a Llama: its weights but the norms of queries and keys."""
-    reshaped(exported, folder, head_norms=False)
+    reshaped(exported, folder, head_norms=False, **changes)
     weights = load_file(folder / "model.safetensors")
     save_file({name: weight for name, weight in weights.items() if "_norm" not in name}, folder / "model.safetensors")
     return folder
@@ -209,11 +239,12 @@ def without_head_norms(exported: Path, folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_llama_cpp_has_the_logits_of_a_model_without_norms_of_heads(exported: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_llama_cpp_has_the_logits_of_a_model_without_norms_of_heads(exported: Path, tmp_path: Path, kind: str) -> None:
     python = environment_with("llama", ["llama-cpp-python==0.3.36"])
-    folder = without_head_norms(exported, tmp_path / "export")
+    folder = (biased if kind == "qwen2" else without_head_norms)(exported, tmp_path / "export")
     write_gguf(folder, tmp_path / "m.gguf", "float32")
-    assert field(gguf.GGUFReader(tmp_path / "m.gguf"), "general.architecture") == "llama"
+    assert field(gguf.GGUFReader(tmp_path / "m.gguf"), "general.architecture") == kind
     prompts = [[5, 300, 41, 9] * 7, list(range(3, 30))]
     said = said_by_llama(python, tmp_path / "m.gguf", prompts)
     assert_same_logits(load_export(folder, torch.float32), prompts, said)

@@ -20,13 +20,19 @@ def read_model_card(store: Store, record: RunRecord) -> dict[str, Any] | Missing
     return {
         "name": folder.rsplit("/", 1)[-1],
         "folder": folder,
-        "family": "Qwen3" if shape.get("head_norms", True) else "Llama",
+        "family": _family(shape),
         "export": stage_summary(store, record, "export").get("folder"),
         "shape": {name.replace("_", " "): _size(value) for name, value in shape.items() if value is not None},
         "languages": ", ".join(filtering["languages"]) or "all",
         "profiles": ", ".join(filtering["profiles"]) or "none",
         "is_finetuned": stage != "pretrain",
     }
+
+
+def _family(shape: dict[str, Any]) -> str:
+    if shape.get("head_norms", True):
+        return "Qwen3"
+    return "Qwen2" if shape.get("attention_bias") == "qkv" else "Llama"
 
 
 def _size(value: Any) -> str:

@@ -1,6 +1,7 @@
 """How good the finished model is: bits per byte beside a unigram baseline, and its answers to questions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -31,22 +32,30 @@ class GroupAccuracy:
         return self.right / self.n if self.n else 0.0
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything the evaluation stage measured."""
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What one model came to."""
 
-    parameters: int | None
     validation: Validation | None
     groups: tuple[GroupAccuracy, ...]
-    replies: tuple[Reply, ...]
-    """In the order of the questions; empty where there is no file."""
     tasks: tuple[TaskResult, ...]
     """Evaluation tasks, in the order in which they were asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Scores):
+    """Everything the evaluation stage measured: what the run's model came to, and what stands beside it."""
+
+    parameters: int | None
+    replies: tuple[Reply, ...]
+    """In the order of the questions; empty where there is no file."""
     samples: tuple[TextSample, ...]
     """What the pretrained model wrote, where no questions were asked."""
     pretrained_bits_per_byte: float | None
     """Of the model before finetuning, on the documents that `pretrain.loop.evaluation_documents` allows; None where it
     was not finetuned or not measured."""
+    stages: dict[str, Scores]
+    """The model of each training stage, the run's own last; empty where the recipe does not compare them."""
 
     @property
     def showcase(self) -> Reply | None:
@@ -62,16 +71,27 @@ def read_evaluation(store: Store, record: RunRecord) -> Evaluation | Missing:
     result = stage_summary(store, record, "evaluate")
     if not result:
         return Missing("The model has not been evaluated.")
-    validation, questions = result.get("validation"), result.get("questions") or {}
-    finetuned = evaluated_stage(record) != "pretrain"
+    last = evaluated_stage(record)
+    scores = _scores(result)
+    earlier = {one["stage"]: _scores(one) for one in result.get("earlier") or ()}
     return Evaluation(
+        **vars(scores),
         parameters=result.get("parameters"),
-        validation=_VALIDATION.validate_python(validation),
-        groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
-        replies=_replies(store, record) if questions else (),
-        tasks=tuple(_TASKS.validate_python(result.get("tasks") or [])),
+        replies=_replies(store, record) if scores.groups else (),
         samples=tuple(TextSample(**sample) for sample in result.get("samples") or ()),
-        pretrained_bits_per_byte=stage_summary(store, record, "pretrain").get("bits_per_byte") if finetuned else None,
+        pretrained_bits_per_byte=None
+        if last == "pretrain"
+        else stage_summary(store, record, "pretrain").get("bits_per_byte"),
+        stages=earlier | {last: scores} if earlier else {},
+    )
+
+
+def _scores(result: dict[str, Any]) -> Scores:
+    questions = result.get("questions") or {}
+    return Scores(
+        validation=_VALIDATION.validate_python(result.get("validation")),
+        groups=tuple(GroupAccuracy(name, int(group["right"]), int(group["n"])) for name, group in questions.items()),
+        tasks=tuple(_TASKS.validate_python(result.get("tasks") or [])),
     )
 
 

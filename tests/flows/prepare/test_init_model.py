@@ -77,7 +77,7 @@ def test_what_training_cannot_begin_with_is_told_before_any_work(theirs: Path, t
     with pytest.raises(UsageError, match=r"head_norms is False there and True in pretrain\.shape"):
         pin_init(llama, store)
     (theirs / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(UsageError, match="model type gpt2; only qwen3 and llama can be read"):
+    with pytest.raises(UsageError, match="model type gpt2; only qwen3, qwen2, llama, mistral can be read"):
         pin_init(recipe_from(str(theirs)), store)
     with pytest.raises(RecipeError, match="init needs the objective causal"):
         recipe_from(str(theirs), objective="masked")

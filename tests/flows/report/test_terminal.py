@@ -40,7 +40,7 @@ def test_a_finished_run_fits_a_screen(finished: tuple[Store, RunRecord], width: 
         "loss 5.51 → 1.",
         "0.917 pretrained, 0.955 finetuned",
         "2.113",
-        "50% held out: 3 of 6 answers right",
+        "50% held out: 3 of 6 answers right; pretrain 0",
         "(right)",
     ):
         assert expected in text

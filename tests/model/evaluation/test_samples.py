@@ -28,7 +28,7 @@ def result(corpus: TinyCorpus, folder: Path, model: Path, **more: str) -> dict[s
 
 
 def test_the_model_goes_on_with_held_out_documents(corpus: TinyCorpus, base: Path, tmp_path: Path) -> None:
-    samples = result(corpus, tmp_path, base, base=str(base))["samples"]
+    samples = result(corpus, tmp_path, base, earlier=[{"stage": "pretrain", "model": str(base)}])["samples"]
     assert isinstance(samples, list) and 1 <= len(samples) <= 3
     chat = load_chat_format(corpus.tokenizer)
     for sample in samples:

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
-from model.base.config import ModelShape
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
 from model.export import export
 from model.inference.loading import load_export, load_trained
@@ -19,9 +20,12 @@ from tests.model.tiny_corpus import SHAPE, TinyCorpus, read_metrics, write_json
 TOKENS = torch.randint(384, (2, 32), generator=torch.Generator().manual_seed(5))
 
 
+@pytest.mark.parametrize("changes", [{}, {"head_norms": False, "attention_bias": "qkv"}], ids=["plain", "biases"])
 @torch.no_grad()
-def test_new_adapters_change_nothing_and_merged_ones_give_equal_logits() -> None:
-    model = tiny_model()
+def test_new_adapters_change_nothing_and_merged_ones_give_equal_logits(changes: dict[str, Any]) -> None:
+    model = tiny_model(**changes)
+    for bias in (weight for name, weight in model.named_parameters() if name.endswith("bias")):
+        bias.normal_(generator=torch.Generator().manual_seed(2))
     plain = model(TOKENS)
     add_adapters(model, 4, 2.0)
     initialise_adapters(model, 0)
@@ -36,7 +40,7 @@ def test_new_adapters_change_nothing_and_merged_ones_give_equal_logits() -> None
     assert not torch.allclose(adapted, plain, atol=1e-2)
     merge_adapters(model)
     torch.testing.assert_close(model(TOKENS), adapted, atol=1e-4, rtol=1e-4)
-    assert model.state_dict().keys() == Transformer(ModelShape(**SHAPE)).state_dict().keys()
+    assert model.state_dict().keys() == tiny_model(**changes).state_dict().keys()
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The decoder against transformers' Qwen3, and against documents read alone."""
+"""The decoder against transformers' Qwen3, Qwen2 and Llama, and against documents read alone."""
 
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ SHAPES: dict[str, dict[str, Any]] = {
     "windows": {"layers": 4, "sliding_window": 5, "window_pattern": "SSLS"},
     "no norms of heads": {"head_norms": False},
     "no norms of heads, stretched": {"head_norms": False, "rope_scaling": "yarn", "rope_factor": 2.0},
+    "biases as in Qwen2": {"head_norms": False, "attention_bias": "qkv"},
+    "all biases, norms of heads": {"attention_bias": "all"},
+    "positions of Llama 3.1": {
+        "head_norms": False,
+        "attention_bias": "all",
+        "rope_scaling": "llama3",
+        "rope_factor": 8.0,
+        "rope_original_context": 64,
+        "rope_high_freq_factor": 8.0,
+    },
     "windows everywhere, untied": {"sliding_window": 1, "window_pattern": "S", "tied_embeddings": False},
 }
 every_shape = pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
@@ -76,7 +86,7 @@ def test_a_shape_is_read_back_from_what_is_exported(changes: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"rope_type": "llama3", "factor": 2.0}, "positions of the type 'llama3'"),
+        ({"rope_type": "longrope", "factor": 2.0}, "positions of the type 'longrope'"),
         (
             {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 9},
             r"positions with the options .* 9",
@@ -95,6 +105,9 @@ def test_positions_of_another_kind_are_refused(fields: dict[str, Any], message: 
     [
         ({"rope_scaling": "yarn"}, "rope_factor must be above 1 with rope_scaling, and 1 without"),
         ({"rope_factor": 2.0}, "rope_factor must be above 1 with rope_scaling, and 1 without"),
+        ({"rope_original_context": 8}, "rope_original_context must be above 0 with rope_scaling llama3, and 0 without"),
+        ({"rope_low_freq_factor": 4.0}, "rope_low_freq_factor must be above 0 and below rope_high_freq_factor"),
+        ({"attention_bias": "qkv"}, "attention_bias qkv needs head_norms to be false"),
         ({"sliding_window": -1}, "sliding_window must not be negative"),
         ({"window_pattern": "SLM"}, "window_pattern must be of the letters S and L"),
     ],

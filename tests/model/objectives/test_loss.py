@@ -1,5 +1,7 @@
 """A loss of its own over the model that the loop trains."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -8,9 +10,9 @@ from model.network.transformer import Transformer, initialise
 from tests.model.tiny_corpus import SHAPE
 
 
-def tiny_model() -> Transformer:
+def tiny_model(**changes: Any) -> Transformer:
     """A model with random weights."""
-    model = Transformer(ModelShape(**SHAPE))
+    model = Transformer(ModelShape(**{**SHAPE, **changes}))
     initialise(model, 3)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,5 +1,6 @@
-"""Continued pretraining: from a Qwen3 or Llama that transformers made and trained, with a vocabulary that grows."""
+"""Continued pretraining: from a Qwen3, a Qwen2 or a Llama that transformers made, with a vocabulary that grows."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from model.base.sizes import differing_sizes
 from model.evaluate import evaluate
 from model.export import REPORT, export
 from model.inference.loading import load_export, load_trained
+from model.inference.transformers_config import shape_of
 from model.pretrain import pretrain
 from tests.model.test_export import evaluate_config, export_config
 from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json
@@ -22,12 +24,23 @@ OLD_VOCABULARY = 376
 """Tokens that the model knows before; the corpus's tokenizer has more."""
 
 
-@pytest.fixture(scope="module", params=["qwen3", "llama"])
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+KINDS: dict[str, dict[str, Any]] = {
+    "qwen3": {"model_type": "qwen3"},
+    "qwen2": {"model_type": "qwen2"},
+    "llama 3.1": {
+        "model_type": "llama",
+        "rope_parameters": LLAMA3 | {"original_max_position_embeddings": 16},
+    },
+}
+
+
+@pytest.fixture(scope="module", params=list(KINDS.values()), ids=list(KINDS))
 def theirs(request: pytest.FixtureRequest) -> Any:
     """A model of transformers after some steps."""
     torch.manual_seed(1)
     config = transformers.AutoConfig.for_model(
-        request.param,
+        **request.param,
         vocab_size=OLD_VOCABULARY,
         hidden_size=SHAPE["hidden_size"],
         intermediate_size=SHAPE["intermediate_size"],
@@ -52,8 +65,8 @@ def continued_config(corpus: TinyCorpus, folder: Path, init: Path, steps: int) -
     """Writes the config of a pretraining that begins with `init`."""
     path = corpus.pretrain_config(folder, steps)
     values = json.loads(path.read_text())
-    kind = json.loads((init / "config.json").read_text())["model_type"]
-    shape = {**SHAPE, "tied_embeddings": False, "head_norms": kind == "qwen3"}
+    theirs = dataclasses.asdict(shape_of(json.loads((init / "config.json").read_text()), init))
+    shape = theirs | {name: SHAPE[name] for name in ("vocab_size", "context")}
     return write_json(path, {**values, "init": str(init), "shape": shape})
 
 
@@ -109,7 +122,7 @@ def test_other_sizes_are_named(corpus: TinyCorpus, theirs: Any, tmp_path: Path) 
     write_json(
         path, {**values, "init": str(tmp_path / "theirs"), "shape": {**SHAPE, "layers": 3, "tied_embeddings": True}}
     )
-    with pytest.raises(BadInput, match=r"layers is 2 there and 3 in pretrain\.shape; tied_embeddings is False there"):
+    with pytest.raises(BadInput, match=r"layers is 2 there and 3 in pretrain\.shape.*; tied_embeddings is False there"):
         pretrain(path)
     shape = load_export(tmp_path / "theirs", torch.float32).shape
     assert "only 300" in differing_sizes(shape.__class__(**{**vars(shape), "vocab_size": 300}), shape)

@@ -1,4 +1,5 @@
-"""Folders of other makers, as transformers writes them: the engine's logits and tokens are transformers'."""
+"""Folders of other makers, as transformers writes them: the engine's logits and tokens are transformers', and those of
+the model that is trained."""
 
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from model.base.errors import BadInput
 from model.inference.decoders.decoder import Rows
 from model.inference.engine import EngineLimits, load_engine
+from model.inference.loading import load_export
 from tests.model.continuations import continued
 
 transformers = pytest.importorskip("transformers")
@@ -62,7 +64,9 @@ def test_logits_and_tokens_are_those_of_transformers(tmp_path: Path, fields: dic
     numbers = list(range(60))
     found = engine.decoder.forward(Rows(tokens[0].tolist(), [0] * 60, numbers, numbers))
     with torch.no_grad():
-        torch.testing.assert_close(found, model(tokens).logits[0], atol=2e-4, rtol=0)
+        theirs = model(tokens).logits[0]
+        torch.testing.assert_close(found, theirs, atol=2e-4, rtol=0)
+        torch.testing.assert_close(load_export(tmp_path, torch.float32)(tokens)[0], theirs, atol=2e-4, rtol=0)
     made = model.generate(
         tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=30, do_sample=False, eos_token_id=None,
         pad_token_id=0,
@@ -75,11 +79,11 @@ def test_logits_and_tokens_are_those_of_transformers(tmp_path: Path, fields: dic
     [
         ({"model_type": "mixtral"}, "model type mixtral"),
         ({"hidden_act": "gelu"}, "only 'silu' can be read"),
-        ({"mlp_bias": True}, "has mlp_bias, which the engine does not compute"),
-        ({"quantization_config": {"bits": 4}}, "has quantization_config"),
+        ({"mlp_bias": True}, "mlp_bias is set, which is not computed here"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config is set"),
         ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}, "rope_parameters": None}, "type 'dynamic'"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 2.0}, "rope_parameters": None}, "low_freq_factor"),
-        ({"rope_parameters": {**LLAMA3, "high_freq_factor": 0.5}}, "make no sense"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 2.0}, "rope_parameters": None}, "original_max_position"),
+        ({"rope_parameters": {**LLAMA3, "high_freq_factor": 0.5}}, "rope_low_freq_factor must be above 0 and below"),
         ({"hidden_size": 32}, "do not fit its config.json: .* and should be"),
         ({"attention_bias": True}, "k_proj.bias is missing, and should be"),
         ({"num_hidden_layers": 1}, r"layers.1.\S* is .* and should be absent"),

@@ -73,7 +73,7 @@ def _initialise(programs: Path, folder: Path) -> None:
 def _as_its_user() -> list[str]:
     if os.geteuid() != 0:
         return []
-    # The kernel forgets the parent-death signal, by which it ends with its supervisor, where a process changes its user.
+    # A process that changes its user loses its parent-death signal, by which it ends with its supervisor.
     return ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--init-groups", "--pdeathsig=keep"]
 
 

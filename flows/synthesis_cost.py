@@ -10,6 +10,7 @@ from itertools import islice
 from rich.table import Table
 
 from flows.display.numbers import grouped
+from flows.prepare.optional_synthesis import NO_GENERATOR, without_generator
 from flows.recipe.recipe import Recipe
 from flows.store.run_record import newest_run_of
 from tasks.base.config import Config
@@ -45,6 +46,8 @@ def synthesis_costs(recipe: Recipe, store: Store) -> tuple[StageCost, ...] | str
     synthesis = recipe.synthesis
     if synthesis is None:
         return ()
+    if without_generator(recipe):
+        return NO_GENERATOR
     corpus = _corpus(recipe, store)
     if corpus is None and (synthesis.rephrase or synthesis.backtranslate):
         return (

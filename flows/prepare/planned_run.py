@@ -16,6 +16,7 @@ from flows.prepare.contamination_items import pin_contamination
 from flows.prepare.finished_dataset import Pair, done_pairs, done_parts, done_program
 from flows.prepare.init_model import pin_generator, pin_init
 from flows.prepare.mixed_corpora import pin_mixture, refuse_own_corpus
+from flows.prepare.optional_synthesis import NO_GENERATOR, without_generator, without_synthesis
 from flows.recipe.named_files import chat_files, names_made_by_the_run
 from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
@@ -143,14 +144,18 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     Raises UsageError for a recipe whose files or corpora are not there.
     """
     store = Store(settings.store)
+    if without_generator(recipe):
+        logger.warning(NO_GENERATOR)
+        recipe = without_synthesis(recipe)
     recipe_of_store = pin_contamination(pin_own_code(pin_data_files(recipe, store)), store)
     source = recipe_of_store.source
     if recipe.synthetic_web:
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"kind": kind_of(source)})
-    source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
+    if recipe.needs_corpus:
+        source = source.model_copy(update={"kind": kind_of(source)})
+        source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     folder = working_folder(store, settings.scratch) / "chat"
     chat = with_assistant(recipe, _chat_files(recipe, store, settings), folder / recipe.name)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}

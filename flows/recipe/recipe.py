@@ -195,6 +195,11 @@ class Recipe(Config):
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
             self._objective_agrees(self.pretrain)
+            if self.sft and self.sft.base:
+                raise ValueError("sft.base takes the place of pretraining: leave out the one or the other")
+        elif self.sft and self.sft.base:
+            if not (self.tokenizer and self.tokenizer.path):
+                raise ValueError("sft.base needs tokenizer.path, the model's own tokenizer, and tokenizer.vocab_size")
         elif missing := [name for name in ("sft", "preference", "rl") if getattr(self, name)]:
             raise ValueError(f"{missing[0]} needs a pretrain section: there is no model to finetune")
         if self.rl:
@@ -219,12 +224,27 @@ class Recipe(Config):
         for name in CHAT_SETS.keys() & set(chat):
             if not (self.synthesis and getattr(self.synthesis, CHAT_SETS[name])):
                 raise ValueError(f"`{name}` as chat data needs a section synthesis.{CHAT_SETS[name]}")
+        required = {self.sft and self.sft.conversations, self.preference and self.preference.pairs}
+        if self.synthesis and self.synthesis.optional and (alone := CHAT_SETS.keys() & required):
+            raise ValueError(
+                f"synthesis.optional is for sets of sft.mixture: a training cannot do without `{min(alone)}`"
+            )
         if self.assistant and self.sft and self.sft.conversations in CHAT_SETS:
             raise ValueError(
                 "the assistant's conversations go with a file: name the synthetic ones in sft.mixture, and another set "
                 "in sft.conversations"
             )
         return self
+
+    @property
+    def needs_corpus(self) -> bool:
+        """Whether anything is made from a crawl: not where another's model is finetuned on files alone."""
+        if not (self.sft and self.sft.base):
+            return True
+        sets = {self.sft.conversations, *(one.conversations for one in self.sft.mixture)}
+        sets |= {self.preference.pairs} if self.preference else set()
+        asks = {"cloze", "search"} & {*self.evaluate.tasks, *self.evaluate.tools}
+        return bool(self.sft.replay or sets & CHAT_SETS.keys() or asks or self.stages or self.synthetic_web)
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:
         assert self.tokenizer

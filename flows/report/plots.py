@@ -37,9 +37,8 @@ def loss_plot(training: Training) -> Markup:
         axes.plot(steps[shown], losses[shown], color=KEPT, alpha=0.28, linewidth=0.8)
         axes.plot(steps[shown], smooth[shown], color=KEPT, linewidth=1.9)
         ends = [(float(smooth[-1]), f"training {smooth[-1]:.2f}", KEPT)]
-        if training.held_out:
-            scores = [score.loss for score in training.held_out]
-            at = [score.step for score in training.held_out]
+        if held_out := [(score.step, score.loss) for score in training.held_out if score.loss is not None]:
+            at, scores = zip(*held_out, strict=True)
             axes.plot(at, scores, color=ACCENT, linewidth=1.4, marker="o", markersize=4)
             ends.append((scores[-1], f"held out {scores[-1]:.2f}", ACCENT))
         _steps_axis(axes, float(steps[0]), float(steps[-1]))

@@ -14,13 +14,15 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
         "prompts": str(context.chat["prompts"]),
+        "tokens": context.dataset("tokens"),
+        "cache": str(context.cache),
     }
 
 
 STAGE = ProgramStage(
     name="rl",
     version=1,
-    upstream=(Upstream("tokenizer"), *newest_model("rl")),
+    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("rl")),
     config_of=lambda recipe: dataclasses.asdict(recipe.rl) | {"own_rewards": recipe.own_rewards} if recipe.rl else None,
     module="model.rl",
     is_training=True,

@@ -69,9 +69,14 @@ class HeldOut:
     """A score on held-out documents during training."""
 
     step: int
-    loss: FiniteFloat
-    """Nats per token."""
+    loss: FiniteFloat | None = None
+    """In the training's own unit; None where documents alone are scored and that is another one."""
     bits_per_byte: FiniteFloat | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a score at all: an evaluation may have been of replies alone."""
+        return (self.loss, self.bits_per_byte) != (None, None)
 
 
 Points = tuple[tuple[int, float], ...]
@@ -186,7 +191,7 @@ def read_training(store: Store, record: RunRecord, stage: str) -> Training | Mis
     return Training(
         stage=stage,
         steps=tuple(steps),
-        held_out=tuple(_whole(events["eval"], _HELD_OUT)),
+        held_out=tuple(one for one in _whole(events["eval"], _HELD_OUT) if one.is_known),
         planned_steps=record.stages[stage].plan.config.get("loop", {}).get("steps"),
         data={name: count for name, count in data.items() if isinstance(count, int) and name != "step"},
         resumes=len(events["resume"]),

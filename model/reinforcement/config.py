@@ -73,5 +73,13 @@ class RlConfig(RlSection):
     """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
     tokenizer: Path
     """The base model's tokenizer.json."""
+    tokens: str | None = None
+    """The tokens dataset, a folder or a URL, whose held-out documents are scored; without it none are."""
+    cache: Path | None = None
+    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     own_rewards: tuple[str, ...] = ()
     """Reward functions of the user's own: each `FILE.py:NAME`, a line feed, and the file's source, which is run."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")

@@ -93,12 +93,12 @@ class Run:
     settings: dict[str, Any] = field(default_factory=dict)
     """Further settings that decide the result, by their names in the config."""
     examples: HeldOutExamples | None = None
-    """Examples like those of `data`, scored during training; their loss is the held-out loss then."""
+    """Examples like those of `data`, scored during training: the held-out loss, which else the documents have."""
     on_policy: bool = False
     """Whether `data` makes a batch of the model as the last step left it; then none is made ahead."""
     measure: Callable[[Any, int, int], Iterator[tuple[str, dict[str, Any]]]] | None = None
     """Yields events for the log at every evaluation, and before the first step; called by every process with the model,
-    its number and that of all."""
+    its number and that of all. What it says of an event "eval" stands in the log with the other scores."""
 
 
 def start_accelerator(loop: LoopConfig) -> Accelerator:
@@ -120,7 +120,9 @@ def train(accelerator: Accelerator, run: Run) -> int:
         BadInput: another run is training in the folder, the checkpoint belongs to another run, the config cannot be
             satisfied, the loss stays non-finite or far too high, or the disk is full.
     """
-    has_held_out = run.examples is not None or (run.held_out and len(held_out_documents(run.held_out, 1)))
+    has_held_out = run.examples is not None or (
+        run.held_out and run.loss is LIKELIHOOD and len(held_out_documents(run.held_out, 1))
+    )
     if run.loop.patience and not has_held_out:
         raise BadInput(
             "loop.patience ends a run by its loss on held-out documents, and this run has none; set it to 0, or raise "
@@ -210,8 +212,8 @@ class _Trainer:
     def train(self, stop: StopSignal) -> int:
         accelerator, loop = self._accelerator, self._run.loop
         self._read_ahead(self._step)
-        if self._step == 0:
-            self._measure()
+        if self._step == 0 and (found := self._measured()):
+            self._log.write("eval", self._step, **found)
         while self._reason_to_end() is None:
             if self._micro_batch.searching:
                 rows = self._micro_batch.search(accelerator, self._model, self._run.shape, self._has_optimizer_state)
@@ -338,21 +340,27 @@ class _Trainer:
             f"optimizer.lr_scale or raise schedule.warmup_steps{or_else}"
         )
 
-    def _measure(self) -> None:
+    def _measured(self) -> dict[str, Any]:
+        """Log what the run measures by itself, and return its scores."""
+        found: dict[str, Any] = {}
         if self._run.measure is not None:
             accelerator, model = self._accelerator, self._accelerator.unwrap_model(self._model)
             for event, values in self._run.measure(model, accelerator.process_index, accelerator.num_processes):
-                self._log.write(event, self._step, **values)
+                if event == "eval":
+                    found |= values
+                else:
+                    self._log.write(event, self._step, **values)
+        return found
 
     def _evaluate(self) -> None:
         run, accelerator = self._run, self._accelerator
-        self._measure()
         model, rows = accelerator.unwrap_model(self._model), self._micro_batch.evaluated_rows
-        found = self._score_documents(model, rows)
+        found = self._measured() | self._score_documents(model, rows)
         if run.examples is not None:
             found |= score_examples(accelerator, model, run.loss, run.loop, run.examples, rows)
-        if found:
+        if "loss" in found:
             self._end.saw_held_out_loss(found["loss"])
+        if found:
             self._log.write("eval", self._step, **found)
 
     def _score_documents(self, model: nn.Module, rows: int) -> dict[str, Any]:
@@ -365,8 +373,9 @@ class _Trainer:
             return {}
         held_out = HeldOut(run.held_out, documents, run.shape.context, rows, self._accelerator.device)
         score = score_shared(model, held_out, run.objective.score)
+        loss = {"loss": score.loss} if run.loss is LIKELIHOOD else {}
         known = {"bits_per_byte": score.bits_per_byte} if score.text_bytes else {}
-        return {"loss": score.loss, **known, "documents": score.documents}
+        return loss | known | {"documents": score.documents}
 
     def _save(self, at_once: bool) -> None:
         run, stopping = self._run, self._end.state(self._trained_seconds())

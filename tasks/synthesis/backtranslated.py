@@ -73,7 +73,7 @@ def _score(pairs: Sequence[_Pair], generator: Generator, config: BacktranslatedC
 
 STAGE = Stage(
     name="backtranslated",
-    version=1,
+    version=2,
     upstream=(Upstream("corpus"),),
     config_of=lambda recipe: stage_config(recipe.synthesis, "backtranslate", _VERSION),
     pace=("requests",),

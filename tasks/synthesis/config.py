@@ -127,6 +127,8 @@ class SynthesisConfig(Config):
 
     generator: GeneratorConfig = GeneratorConfig()
     """Who writes."""
+    optional: bool = False
+    """Whether a run without a generator goes on without these sets, and trains on the others that it names."""
     requests: RequestsConfig = RequestsConfig()
     """How it is asked, and what may be spent."""
     output: OutputConfig = OutputConfig()

@@ -1,11 +1,14 @@
 """The documents of a corpus that a generator is shown."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from tasks.base.hashing import hash_strings, mix64
 from tasks.dataset.stage import PartContext
 from tasks.synthesis.config import FromDocuments
+
+_SENTENCE_ENDS = re.compile(r"[.!?][\"'”’)\]]*\s|[。！？]|\n")
 
 
 def draws_of(ids: list[str], seed: int) -> list[int]:
@@ -24,7 +27,9 @@ def shown_documents(
 
 
 def beginning(text: str, config: FromDocuments) -> str:
-    """Return the beginning of a text that is shown, up to a word's end."""
+    """Return the beginning of a text that is shown: up to a sentence's or a line's end, or else a word's."""
     if len(text) <= config.max_document_chars:
         return text
-    return text[: config.max_document_chars].rpartition(" ")[0] or text[: config.max_document_chars]
+    shown = text[: config.max_document_chars]
+    ends = [found.end() for found in _SENTENCE_ENDS.finditer(shown)]
+    return shown[: ends[-1]].rstrip() if ends else shown.rpartition(" ")[0] or shown

@@ -1,8 +1,8 @@
 """The generator of a part: replies from the cache of the store or from the endpoint, in order, within a budget.
 
 Notable:
-- Each reply is written to the store as soon as it has come, under the digest of all that was asked. A part that is
-  built again, after a kill too, asks for nothing that was answered; nor does another run that asks the same.
+- Each reply is written to the store as soon as it has come, under the digest of all that was asked and of whom. A part
+  that is built again, after a kill too, asks for nothing that was answered; nor does another run that asks the same.
 - The budget is a stage's. Each part has a fixed share of it, so no worker has to know of another; replies from the
   cache count, as they were paid for once. Before a request its longest reply is reserved, so a budget is kept to.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, Self
 
@@ -133,7 +134,12 @@ class Generator:
             self._left[what] = None if left is None else left - amount
 
     def _key(self, request: Request) -> str:
-        return digest({"export": self._config.export_digest, "body": request.body(self._config)})
+        who = self._config.export_digest if self._config.export else self._address.url
+        return digest({"who": who, "body": request.body(self._config)})
+
+    @cached_property
+    def _address(self) -> Address:
+        return Address.of_environment()
 
     def _place(self, key: str) -> str:
         return f"generations/{key[:2]}/{key}.json"
@@ -156,7 +162,7 @@ class Generator:
                 served = served_export(self._store, self._config.export, self._config.model, self._requests)
                 address = self._entered.enter_context(served)
             else:
-                address = Address.of_environment()
+                address = self._address
             self._endpoint = Endpoint(address, self._requests)
             self._entered.callback(self._endpoint.close)
         return self._endpoint

@@ -59,7 +59,7 @@ def _written(document: dict[str, Any], text: str, name: Format) -> dict[str, Any
 
 STAGE = Stage(
     name="rephrased",
-    version=1,
+    version=2,
     upstream=(Upstream("corpus"),),
     config_of=lambda recipe: stage_config(recipe.synthesis, "rephrase", _VERSION),
     pace=("requests",),

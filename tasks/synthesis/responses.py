@@ -1,4 +1,7 @@
-"""responses: what a model answers to prompts, one or several times."""
+"""responses: what a model answers to prompts, one or several times.
+
+Notable: the file of prompts is read once, when the parts are counted; each part then has a file of its own prompts.
+"""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +10,7 @@ import xxhash
 
 from tasks.base.errors import PermanentError
 from tasks.base.plain_data import parse_json
-from tasks.dataset.data_files import read_data_file
+from tasks.dataset.data_files import pin_content, read_data_file
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage
 from tasks.dataset.store import Store
 from tasks.synthesis.config import ResponsesConfig
@@ -16,6 +19,8 @@ from tasks.synthesis.output_checks import OutputChecks
 from tasks.synthesis.rows import CONVERSATIONS, DECISIONS, Made, SynthesisStageConfig, stage_config
 
 _ROLES = ("system", "user", "assistant")
+Prompt = tuple[str, tuple[dict[str, str], ...]]
+"""Its id, and its messages."""
 _EXPECTED = 'a prompt looks like {"prompt": "..."} or {"messages": [{"role": "user", "content": "..."}]}'
 
 
@@ -29,11 +34,11 @@ def run(context: PartContext) -> Iterator[Output]:
     """Yield a conversation for each response, those to the same prompt one after another."""
     config = context.config(ResponsesStageConfig)
     section, checks = config.responses, OutputChecks(config.output, context.store)
-    prompts = _prompts(context.store, section.prompts)
-    start = context.job.index * section.prompts_per_part
-    own = prompts[start : start + section.prompts_per_part]
+    start, total, address = context.job.read_from.split(" ")
+    own: list[Prompt] = [(id, tuple(turns)) for id, turns in json.loads(context.store.read_bytes(address))]
+    share = Share(int(start), len(own), int(total))
     made = Made("responses", CONVERSATIONS)
-    with Generator(context.store, config.generator, config.requests, Share(start, len(own), len(prompts))) as generator:
+    with Generator(context.store, config.generator, config.requests, share) as generator:
         seeds = [config.generator.seed + sample for sample in range(section.samples)]
         asked = [(id, Request(messages, seed)) for id, messages in own for seed in seeds]
         replies = generator.replies(request for _, request in asked)
@@ -44,8 +49,8 @@ def run(context: PartContext) -> Iterator[Output]:
         yield made.output(generator.counters)
 
 
-def _prompts(store: Store, path: str) -> list[tuple[str, tuple[dict[str, str], ...]]]:
-    """Return the prompts of a file, each with its id and as messages; equal ones, and ids, are there once.
+def _prompts(store: Store, path: str) -> list[Prompt]:
+    """Return the prompts of a file, in their order; equal ones are there once.
 
     Raises PermanentError at a line that is none.
     """
@@ -69,8 +74,13 @@ def _prompts(store: Store, path: str) -> list[tuple[str, tuple[dict[str, str], .
 
 def _parts(context: DatasetContext) -> list[PartInput]:
     section = ResponsesStageConfig.model_validate(context.config).responses
-    prompts = len(_prompts(context.store, section.prompts))
-    return [PartInput(digest=f"{start}") for start in range(0, prompts, section.prompts_per_part)]
+    prompts = _prompts(context.store, section.prompts)
+    parts = []
+    for start in range(0, len(prompts), section.prompts_per_part):
+        own = json.dumps(prompts[start : start + section.prompts_per_part])
+        address = pin_content(context.store, own.encode(), ".json")
+        parts.append(PartInput(digest=address, read_from=f"{start} {len(prompts)} {address}"))
+    return parts
 
 
 STAGE = Stage(

@@ -35,6 +35,7 @@ def test_the_finetuned_model_learns_from_rewards_and_is_evaluated_and_exported(
     [record, *_] = newest_runs(Store(str(store)))
     summary = record.stages["rl"].summary
     assert summary is not None and summary["steps"] == 3 and summary["held_out_reward"] < 1
+    assert summary["bits_per_byte"] > 0, "what it forgets of the corpus is measured too"
     assert isinstance(read_training(Store(str(store)), record, "rl"), Training)
     log = list(logged_objects((store / summary["model"] / "metrics.jsonl").read_text()))
     assert [line["step"] for line in log if line["event"] == "eval"] == [0, 2, 3]

@@ -80,3 +80,17 @@ def test_a_dataset_becomes_the_file_that_finetuning_reads(tmp_path: Path, monkey
     path = write_synthetic_chat(store, "backtranslated", part.fingerprint, tmp_path)
     assert len(read_conversations(path)) == len(rows) == 12
     assert json.loads(path.read_text().splitlines()[0])["id"] == rows[0]["id"]
+
+
+def test_optional_sets_are_made_where_a_generator_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    optional = {"sft": MIXED, "synthesis": {"optional": True, "backtranslate": {}}}
+    monkeypatch.delenv("SLUICE_GENERATOR_URL", raising=False)
+    without = planned(tmp_path, **optional)
+    assert "No generator is named" in caplog.text and "backtranslated" not in without.plans
+    assert without.plans["sft"].fingerprint == planned(tmp_path).plans["sft"].fingerprint
+    monkeypatch.setenv("SLUICE_GENERATOR_URL", "http://127.0.0.1:9/v1")
+    assert "backtranslated" in planned(tmp_path, **optional).plans["sft"].upstream
+    with pytest.raises(ValidationError, match="cannot do without `backtranslated`"):
+        Recipe.model_validate(TINY | optional | {"sft": TINY["sft"] | {"conversations": "backtranslated"}})

@@ -12,14 +12,9 @@ from model.dpo.loss import dpo_loss
 from model.preference import prefer
 from model.pretrain import pretrain
 from model.sft import finetune
-from tests.conftest import ROOT
 from tests.model.objectives.test_loss import tiny_model
-from tests.model.tiny_corpus import TinyCorpus, read_metrics, run_program, write_json
-
-TWO_PROCESSES = (
-    *("-m", "accelerate.commands.launch", "--main_process_port", "0"),
-    *("--config_file", str(ROOT / "infra/accelerate/cpu-2.yaml")),
-)
+from tests.model.tiny_corpus import TinyCorpus, kill_group, read_metrics, run_program, start_program, write_json
+from tests.model.training.test_training_loop import ONE_PROCESS, TWO_PROCESSES, evaluations, wait_for_step
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,24 @@ def test_the_reference_is_computed_once(chain: Chain, straight: Path) -> None:
     assert prefer(chain.config(straight, 32)) == 0
     assert path.stat().st_mtime_ns == written
     assert len(steps(straight)) == 32
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(chain: Chain, tmp_path: Path) -> None:
+    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    loop = {"checkpoint_every": 20, "evaluate_every": 40}
+    assert prefer(chain.config(undisturbed, 120, loop=loop)) == 0
+    config = chain.config(folder, 120, loop=loop)
+    process = start_program("model.preference", config, ONE_PROCESS)
+    wait_for_step(process, folder, 50)
+    kill_group(process)
+    assert max(steps(folder)) < 120
+    reference = (folder / "reference.parquet").stat().st_mtime_ns
+    assert prefer(config) == 0
+    (resumed,) = (event["step"] for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "resume")
+    assert 20 <= resumed < 120
+    assert steps(folder) == steps(undisturbed) and evaluations(folder) == evaluations(undisturbed)
+    assert (folder / "reference.parquet").stat().st_mtime_ns == reference, "the reference is not computed again"
 
 
 @pytest.mark.slow

@@ -49,10 +49,11 @@ CURVES = ("step", "loss", "grad_norm", "reward", "reply_tokens", "entropy")
 
 
 @pytest.fixture(scope="module")
-def straight(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def straight(places: dict[str, str], corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("straight") / "rl"
-    assert reinforce(config_of(places, folder, STEPS)) == 0
+    cache = str(folder.parent / "cache")
+    assert reinforce(config_of(places, folder, STEPS, tokens=str(corpus.tokens), cache=cache)) == 0
     return folder
 
 
@@ -64,6 +65,9 @@ def test_the_reward_rises_on_held_out_prompts_too(straight: Path) -> None:
     assert len(rewards) == STEPS and rewards[-1] > 0.5 > rewards[0]
     assert told(straight, "step", "reply_tokens")[-1] < told(straight, "step", "reply_tokens")[0]
     assert told(straight, "step", "entropy")[-1] < told(straight, "step", "entropy")[0]
+    documents = [event for event in read_metrics(straight / "metrics.jsonl") if "bits_per_byte" in event]
+    scored = [event["step"] for event in documents if event["event"] == "eval"]
+    assert scored == [9, STEPS] and all("loss" not in event for event in documents if event["event"] == "eval")
     assert told(straight, "sample", "step") == [0] * 3 + [9] * 3 + [STEPS] * 3
     assert load_trained(straight, torch.float32).shape == SHAPE, "others can load it"
 

@@ -13,7 +13,7 @@ from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import decisions_folder, part_path, write_manifest
 from tasks.dataset.parts import PartFooter, PartWriter, part_name
 from tasks.dataset.schemas import DOCUMENTS
-from tasks.dataset.stage import PartJob
+from tasks.dataset.stage import DatasetContext, PartInput, PartJob
 from tasks.dataset.store import Store
 from tasks.part_runner import run_part
 from tasks.registry import STAGES
@@ -54,7 +54,11 @@ def job(store: Store, stage: str, synthesis: Mapping[str, Any], index: int = 0, 
     section = SynthesisConfig.model_validate({**synthesis, "requests": requests})
     config = STAGES[stage].config_of(OneSection(synthesis=section))
     meaning = digest(STAGES[stage].meaning(config))[:16]
-    return PartJob(store.url, stage, meaning, index, "inputs", config, upstream or {"corpus": "c" * 16})
+    parts = STAGES[stage].parts
+    made_from = parts(DatasetContext(store, meaning, config, {}, {}, {})) if parts else [PartInput()] * (index + 1)
+    read_from = made_from[index].read_from
+    built_on = upstream or {"corpus": "c" * 16}
+    return PartJob(store.url, stage, meaning, index, "inputs", config, built_on, read_from=read_from)
 
 
 def built(store: Store, part: PartJob) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]], PartFooter]:

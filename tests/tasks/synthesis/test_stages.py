@@ -92,6 +92,27 @@ def test_prompts_are_answered_and_the_best_and_worst_response_become_a_pair(serv
     assert all(decided["kept"] or decided["reasons"] == ["small_margin"] for decided in decisions.values())
 
 
+def test_each_part_reads_its_own_prompts(server: Endpoint, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    prompts = write_prompts(tmp_path / "prompts.jsonl", [f"Question {n}?" for n in range(4)] * 2 + ["Question 4?"])
+    section = {"responses": {"prompts": prompts, "prompts_per_part": 2}, "requests": {"max_requests": 5}}
+    parts = [job(store, "responses", section, index) for index in range(3)]
+    Path(prompts).unlink()
+    asked = [[row["messages"][0]["content"] for row in built(store, part)[0]] for part in parts]
+    assert asked == [["Question 0?", "Question 1?"], ["Question 2?", "Question 3?"], ["Question 4?"]]
+
+
+def test_another_endpoint_answers_anew_and_the_same_one_does_not(tmp_path: Path, monkeypatch: Any) -> None:
+    store = write_corpus(tmp_path, parts=1)
+    part = job(store, "rephrased", {"rephrase": {}})
+    with endpoint() as one, endpoint() as other:
+        for server in (one, other, one):
+            monkeypatch.setenv("SLUICE_GENERATOR_URL", server.url)
+            built(store, part)
+            store.remove(part.path)
+    assert (one.asked, other.asked) == (12, 12)
+
+
 def test_a_function_of_ones_own_judges(server: Endpoint, tmp_path: Path) -> None:
     (tmp_path / "judge.py").write_text("def by_seed(prompt, response):\n    return int(response.split()[1])\n")
     store = Store(str(tmp_path))

@@ -117,7 +117,8 @@ def _rows(lines: list[str], where: str) -> Iterator[dict[str, Any]]:
             if fields.get("mime") != "warc/revisit":
                 yield _row(key, fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PermanentError(f"{where}, line {number}: {line[:200]!r} is no record of a CDX file: {error!r}") from error
+            shown = f"{where}, line {number}: {line[:200]!r}"
+            raise PermanentError(f"{shown} is no record of a CDX file: {error!r}") from error
 
 
 def _fields(line: str, letters: list[str]) -> tuple[str, dict[str, Any]]:

@@ -38,7 +38,7 @@ _TRAILER_BYTES = 8
 
 
 def list_index_files(source: SourceConfig) -> list[str]:
-    """Return the paths below the base of the crawl's index files for fetched pages. Raises NotFound where it has none."""
+    """Return the paths below the base of the index files for fetched pages; raises NotFound where there is no index."""
     path = f"crawl-data/{source.crawl}/cc-index-table.paths.gz"
     paths = listed_paths(source, path, _INDEX_PATH)
     chosen = [path for path in paths if _SUBSET in path]

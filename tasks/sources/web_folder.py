@@ -4,6 +4,7 @@ Notable: a page may be anyone's. Only links to what lies below the folder count,
 """
 
 import zlib
+from functools import partial
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -28,10 +29,11 @@ def listed_on_web(base: str, transfer: TransferConfig) -> list[str]:
         found = read_small(folder, name, transfer, _lines, _MOST_BYTES, name.endswith(".gz"))
         return [path for path in found if _is_below(path)]
     files, folders = [], [""]
-    for folder in folders:
+    for folder in folders:  # which grows meanwhile
         if len(folders) > _MOST_FOLDERS:
             raise PermanentError(f"source.base: {base} has more than {_MOST_FOLDERS:,} folders; name a smaller one.")
-        below = read_small(base.rstrip("/"), folder, transfer, lambda body: _links(body, base, folder), _MOST_BYTES, False)
+        links = partial(_links, base=base, folder=folder)
+        below = read_small(base.rstrip("/"), folder, transfer, links, _MOST_BYTES, False)
         files += [path for path in below if not path.endswith("/")]
         folders += [path for path in below if path.endswith("/") and path not in folders]
     return sorted(set(files))
@@ -63,8 +65,11 @@ def _lines(body: bytes) -> list[str]:
 def _is_below(path: str) -> bool:
     """Return whether a path leads nowhere else and has no hidden part."""
     parts = path.split("/")
-    return path.isprintable() and "\\" not in path and ":" not in parts[0] and not any(
-        part.startswith(".") or not part for part in parts
+    return (
+        path.isprintable()
+        and "\\" not in path
+        and ":" not in parts[0]
+        and not any(part.startswith(".") or not part for part in parts)
     )
 
 

@@ -148,6 +148,14 @@ def test_the_files_of_a_web_servers_folder_and_of_a_list(tmp_path: Path) -> None
 
 
 def test_a_page_of_links_leads_nowhere_else() -> None:
-    links = ["../up.warc", "/pages/b.warc", "//evil.example/c.warc", "?C=N;O=D", "%2e%2e/d.warc", "e.warc#x", "file:///f"]
+    links = [
+        "../up.warc",
+        "/pages/b.warc",
+        "//evil.example/c.warc",
+        "?C=N;O=D",
+        "%2e%2e/d.warc",
+        "e.warc#x",
+        "file:///f",
+    ]
     page = "".join(f"<a href='{link}'>" for link in links).encode()
     assert _links(page, "https://a.example/pages", "") == ["b.warc", "e.warc"]

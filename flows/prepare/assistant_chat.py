@@ -21,7 +21,7 @@ def with_assistant(recipe: Recipe, files: Mapping[str, Path], folder: Path) -> d
         files: By kind, as the recipe names them; a kind that it does not name stays away.
         folder: Where the new files go.
     """
-    if recipe.assistant is None:
+    if recipe.assistant is None or recipe.sft is None:
         return dict(files)
     writers: dict[str, Callable[[Path, AssistantConfig], None]] = {
         "conversations": lambda path, assistant: write_assistant_chat(path, assistant, _DEFINITIONS),

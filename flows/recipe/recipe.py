@@ -204,7 +204,7 @@ class Recipe(Config):
             raise ValueError(f"{missing[0]} needs a pretrain section: there is no model to finetune")
         if self.rl:
             self._rewards_are_known(self.rl)
-        if self.assistant and not self.sft:
+        if self.assistant and "sft" not in self.model_fields_set:
             raise ValueError("assistant needs a sft section: its conversations are learnt in finetuning")
         if self.assistant and self.assistant.tools and not (self.tokenizer and self.tokenizer.tools):
             raise ValueError("assistant.tools needs tokenizer.tools to be true: a model calls them by tokens")

@@ -137,8 +137,8 @@ def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableTy
     for group in evaluation.groups:
         words = f" {group.group.replace('_', ' ')}: {grouped(group.right)} of {grouped(group.n)} answers right"
         line = Text.assemble((share(group.accuracy), "cyan"), (words, "dim"))
-        before = [_before(stage, scores, group.group) for stage, scores in list(evaluation.stages.items())[:-1]]
-        yield "questions", line.append(f"; {', '.join(before)}" if before else "", style="dim")
+        earlier = [_before(stage, scores, group.group) for stage, scores in list(evaluation.stages.items())[:-1]]
+        yield "questions", line.append(f"; {', '.join(earlier)}" if earlier else "", style="dim")
 
 
 def _before(stage: str, scores: Scores, group: str) -> str:

@@ -27,6 +27,8 @@ _FACTS = {
 }
 _FILLER = ("Its market is held on Fridays.", "A bridge leads over the water.", "Trains stop there twice a day.")
 _NO_TOOL = (("Hello!", "Hello! How can I help you?"), ("Thank you!", "You are welcome."), ("Goodbye!", "Goodbye!"))
+_MOST_EXCHANGES = 4
+"""Questions with calls in one conversation, at most: a model learns to copy operands the sooner, the more it sees."""
 _STARTS = ("Bran", "Cald", "Dorn", "Elm", "Farn", "Gost", "Holm", "Irk", "Jast", "Krem", "Lund", "Morr", "Nast", "Osk")
 _ENDS = ("ava", "berg", "dale", "eth", "ford", "gate", "ine", "ock", "um", "wick")
 
@@ -37,7 +39,9 @@ def tool_conversations(assistant: AssistantConfig, definitions: Definitions) -> 
     for name in assistant.tools:
         draws = Draws(assistant.seed, "tools", name)
         for number in range(assistant.examples):
-            yield _EXAMPLES[name](draws, f"{name}/{number}") | {"tools": tools}
+            exchanges = [_EXAMPLES[name](draws) for _ in range(draws.between(1, _MOST_EXCHANGES))]
+            messages = [message for exchange in exchanges for message in exchange]
+            yield {"id": f"{name}/{number}", "messages": messages, "tools": tools}
     for number, (question, reply) in enumerate(_NO_TOOL if tools else ()):
         yield conversation(f"no tool/{number}", [("user", question), ("assistant", reply)]) | {"tools": tools}
 
@@ -51,15 +55,14 @@ def tool_questions(assistant: AssistantConfig) -> Iterator[Row]:
         yield row | {"tools": True}
 
 
-def _with_call(id: str, question: str, tool: str, arguments: dict[str, str], result: str, reply: str) -> Row:
+def _with_call(question: str, tool: str, arguments: dict[str, str], result: str, reply: str) -> list[Row]:
     call = {"function": {"name": tool, "arguments": json.dumps(arguments, ensure_ascii=False)}}
-    messages = [
+    return [
         {"role": "user", "content": question},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "content": result},
         {"role": "assistant", "content": reply},
     ]
-    return {"id": id, "messages": messages}
 
 
 def _sum(draws: Draws, phrasings: tuple[str, ...], largest: int) -> tuple[str, str, str]:
@@ -73,17 +76,17 @@ def _sum(draws: Draws, phrasings: tuple[str, ...], largest: int) -> tuple[str, s
     return draws.choose(phrasings).format(a=a, b=b, word=word, sign=sign), f"{a}{sign}{b}", str(value)
 
 
-def _calculator_example(draws: Draws, id: str) -> Row:
+def _calculator_example(draws: Draws) -> list[Row]:
     question, expression, value = _sum(draws, _SUMS, largest=10 ** draws.between(1, 3))
     reply = f"The result is {value}."
     if draws.chance(0.03):
         a = draws.between(2, 99)
         question, expression = f"What is {a} divided by 0?", f"{a}/0"
         value, reply = "error: division by zero", "Nothing can be divided by zero."
-    return _with_call(id, question, "calculator", {"expression": expression}, value, reply)
+    return _with_call(question, "calculator", {"expression": expression}, value, reply)
 
 
-def _search_example(draws: Draws, id: str) -> Row:
+def _search_example(draws: Draws) -> list[Row]:
     place = _name(draws)
     relation = draws.choose(list(_FACTS))
     question, statement = _FACTS[relation]
@@ -92,7 +95,7 @@ def _search_example(draws: Draws, id: str) -> Row:
     if draws.chance(0.05):
         result, reply = "error: nothing was found", f"I found nothing about {place}."
     query = f"{relation} {place}"
-    return _with_call(id, question.format(place=place), "search", {"query": query}, result, reply)
+    return _with_call(question.format(place=place), "search", {"query": query}, result, reply)
 
 
 def _name(draws: Draws) -> str:

@@ -7,6 +7,7 @@ decoding gives back what was encoded. Text never encodes to a special token; `en
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -31,6 +32,17 @@ END_OF_TEXT_ID = 0
 TOOL_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 """Around each call of a tool and each result of one; their ids follow those above in a tokenizer with tools. The names
 are those of Qwen3, which the servers' parsers of tool calls look for."""
+
+CHAT_WORDS = """system
+user
+assistant
+Tools you can call, one a line:
+{"name": "calculator", "arguments": {"expression": "string"}}
+{"name": "search", "arguments": {"query": "string"}}
+"""
+"""What conversations have around their words: roles, and definitions and calls of the tools that are built in."""
+_CHAT_COPIES = 1000
+"""Times that these are added to a sample, so that their letters are merged before a small corpus's rare words."""
 
 Int64s = npt.NDArray[np.int64]
 
@@ -61,6 +73,9 @@ class TokenizerConfig(Config):
     tools: bool = False
     """Whether there are special tokens around calls and results of tools too, for chat models that are taught to call
     them."""
+    chat_words: bool = False
+    """Whether what conversations have around their words (`assistant`, a call's frame) has tokens of its own whatever
+    the corpus holds: with a small vocabulary a call then costs a third of the tokens."""
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
     path: Annotated[DataFile, AfterValidator(_file_of_folder)] | None = None
@@ -73,7 +88,9 @@ class TokenizerConfig(Config):
         return SPECIAL_TOKENS + TOOL_TOKENS if self.tools else SPECIAL_TOKENS
 
     @model_validator(mode="after")
-    def _holds_all_bytes(self) -> Self:
+    def _can_be_trained(self) -> Self:
+        if self.chat_words and self.path:
+            raise ValueError("chat_words is for a tokenizer that is trained; leave it out with a path")
         if self.vocab_size < 256 + len(self.special_tokens):
             raise ValueError(f"with tools, vocab_size must be at least {256 + len(self.special_tokens)}")
         return self
@@ -154,7 +171,8 @@ def train_tokenizer(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(counted(), trainer)
+    chat = [CHAT_WORDS] * _CHAT_COPIES if config.chat_words else []
+    tokenizer.train_from_iterator(chain(counted(), chat), trainer)
     reached = tokenizer.get_vocab_size()
     if reached != config.vocab_size:
         raise PermanentError(

@@ -144,7 +144,7 @@ def add_evaluation(
         | {"reply": reply.format(answer=question.answer if place % 2 == 0 else "Nowhere"), "right": place % 2 == 0}
         for place, question in enumerate(read_questions(web))
     ]
-    groups = {
+    groups: dict[str, dict[str, Any]] = {
         name: {"right": sum(r["right"] for r in replies if r["group"] == name), "n": n, "accuracy": 0.0}
         for name in ("held_out", "removed_only")
         if (n := sum(r["group"] == name for r in replies))
@@ -160,7 +160,7 @@ def add_evaluation(
     plan = recorder.record.stages["evaluate"].plan
     lines = "".join(json.dumps(line) + "\n" for line in replies)
     store.write_bytes(f"{model}/evaluation-{plan.fingerprint[:8]}/replies.jsonl", lines.encode())
-    earlier = {"stage": "pretrain", "validation": validation, "tasks": None}
+    earlier: dict[str, Any] = {"stage": "pretrain", "validation": validation, "tasks": None}
     earlier["questions"] = {name: group | {"right": 0} for name, group in groups.items()}
     found = {"parameters": 23456, "validation": validation, "questions": groups, "tasks": TASKS, "earlier": [earlier]}
     add_result(recorder, store, "evaluate", found)

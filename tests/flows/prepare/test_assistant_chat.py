@@ -47,7 +47,6 @@ def test_its_tools_have_tokens_and_are_there_in_the_evaluation(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("sections", "reason"),
     [
-        ({"sft": None}, "assistant needs a sft section"),
         ({"tokenizer": {"tools": False}}, "assistant.tools needs tokenizer.tools"),
         ({"assistant": ASSISTANT | {"tools": ["browser"]}}, "assistant.tools.0"),
         ({"assistant": {"name": ""}}, "assistant.name"),
@@ -56,3 +55,11 @@ def test_its_tools_have_tokens_and_are_there_in_the_evaluation(tmp_path: Path) -
 def test_an_assistant_that_the_recipe_cannot_make_is_refused(sections: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         Recipe.model_validate(TINY | {"assistant": ASSISTANT} | sections)
+
+
+def test_an_assistant_needs_finetuning_but_may_stand_by_where_it_is_turned_off(tmp_path: Path) -> None:
+    without = {name: value for name, value in TINY.items() if name != "sft"}
+    with pytest.raises(ValidationError, match="assistant needs a sft section"):
+        Recipe.model_validate(without | {"assistant": ASSISTANT})
+    run = planned(tmp_path, assistant=ASSISTANT, sft=None)
+    assert "tools" not in run.chat["questions"].read_text(), "only what a pretrained model is asked too"

@@ -63,7 +63,7 @@ def test_the_form_of_a_recipe_knows_the_depth() -> None:
         ),
         (["pretrain.schedule.warmup_steps=500"], r"pretrain.*schedule\.warmup_steps must be less than loop\.steps"),
         (["pretrain.schedule.warmup_steps=150"], r"pretrain.*schedule\.warmup_steps \(150\) and .*must fit into loop"),
-        (["sft.schedule.warmup_steps=100"], r"sft.*schedule\.warmup_steps must be less than loop\.steps"),
+        (["sft.schedule.warmup_steps=500"], r"sft.*schedule\.warmup_steps must be less than loop\.steps"),
         (["pretrain.optimizer.lr=.nan"], r"pretrain\.optimizer.*lr must be"),
         (["sft.optimizer.weight_decay=.inf"], r"sft\.optimizer.*weight_decay must be a finite number"),
         (["pretrain.loop.seed=18446744073709551616"], r"pretrain\.loop.*seed must be at most 18446744073709551615"),

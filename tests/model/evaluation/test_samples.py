@@ -19,10 +19,10 @@ def base(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "base"
 
 
-def result(corpus: TinyCorpus, folder: Path, model: Path, **more: str) -> dict[str, object]:
+def result(corpus: TinyCorpus, folder: Path, model: Path, **more: object) -> dict[str, object]:
     values = {"model": str(model), "result": str(folder / "result.json"), "tokenizer": str(corpus.tokenizer)}
-    values |= {"tokens": str(corpus.tokens), "cache": str(folder / "cache")} | more
-    assert evaluate(write_json(folder / "evaluate.json", values | {"max_new_tokens": 8})) == 0
+    values |= {"tokens": str(corpus.tokens), "cache": str(folder / "cache")}
+    assert evaluate(write_json(folder / "evaluate.json", values | more | {"max_new_tokens": 8})) == 0
     read: dict[str, object] = json.loads((folder / "result.json").read_text())
     return read
 

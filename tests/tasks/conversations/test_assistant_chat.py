@@ -66,19 +66,23 @@ def test_no_phrasing_or_name_of_the_evaluation_is_trained_on(files: tuple[Path, 
 
 
 def test_each_call_of_the_calculator_has_the_result_that_the_tool_gives(files: tuple[Path, Path]) -> None:
+    counts = set()
     for row in rows(files[0], "calculator"):
-        arguments = json.loads(row["messages"][1]["tool_calls"][0]["function"]["arguments"])
-        (result,) = contents(row, "tool")
-        try:
-            assert calculate(**arguments) == result
-        except ToolError as error:
-            assert result == f"error: {error}"
+        calls = [turn["tool_calls"][0]["function"] for turn in row["messages"] if "tool_calls" in turn]
+        for call, result in zip(calls, contents(row, "tool"), strict=True):
+            try:
+                assert calculate(**json.loads(call["arguments"])) == result
+            except ToolError as error:
+                assert result == f"error: {error}"
+        counts.add(len(calls))
+    assert counts == {1, 2, 3, 4}, "questions in a conversation"
 
 
 def test_the_answer_to_a_search_stands_in_its_result(files: tuple[Path, Path]) -> None:
     for row in rows(files[0], "search"):
-        (result,), answer = contents(row, "tool"), contents(row, "assistant")[-1]
-        assert answer in result or (result == "error: nothing was found" and answer.startswith("I found nothing"))
+        answers = contents(row, "assistant")[1::2]
+        for result, answer in zip(contents(row, "tool"), answers, strict=True):
+            assert answer in result or (result == "error: nothing was found" and answer.startswith("I found nothing"))
 
 
 def test_the_same_lines_give_the_same_bytes(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -149,6 +149,15 @@ def test_tokens_of_tools_follow_those_of_turns_where_they_are_asked_for(tokenize
         TokenizerConfig(vocab_size=262, tools=True)
 
 
+def test_what_stands_around_a_conversations_words_has_tokens_of_its_own(tokenizer: Tokenizer) -> None:
+    call = '{"name": "calculator", "arguments": {"expression": "'
+    chatty = train_tokenizer(iter(invented_texts()), CONFIG.model_copy(update={"chat_words": True}))
+    assert chatty.get_vocab_size() == 600 and chatty.encode("assistant\n").tokens == ["assistant", "\u010a"]
+    assert 3 * len(chatty.encode(call).ids) < len(tokenizer.encode(call).ids)
+    with pytest.raises(ValidationError, match="chat_words is for a tokenizer that is trained"):
+        TokenizerConfig(chat_words=True, path="tokenizer.json")
+
+
 def test_tokens_names_are_those_of_the_model_half() -> None:
     """The two halves share no code, so here is what keeps their names the same."""
     assert (chat_format.END_OF_TEXT, chat_format.START_OF_TURN, chat_format.END_OF_TURN) == SPECIAL_TOKENS

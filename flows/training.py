@@ -26,11 +26,13 @@ def pretrain(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, 
 
 @flow(name="finetune", flow_run_name="{recipe.name}: {recipe.source.crawl} finetune", persist_result=False)
 def finetune(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
-    """Finetune the pretrained model, evaluate it and export it; return the evaluation."""
-    require_pretraining(recipe)
+    """Finetune the pretrained model or the recipe's `sft.base`, evaluate and export it; return the evaluation."""
+    if not recipe.sft:
+        require_pretraining(recipe)
     with open_run(recipe, settings, goes_on=True) as run:
-        take_finished(run, [*DATA_STAGES, "pretrain"])
-        build_stages(run, PROGRAMS)
+        if recipe.needs_corpus:
+            take_finished(run, [*DATA_STAGES, "pretrain"])
+        build_stages(run, ["tokenizer", *PROGRAMS])
         return run.summary("evaluate")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from model.base.config import PretrainConfig
 from model.base.config_loading import load_config
@@ -18,7 +18,7 @@ from model.base.sizes import differing_sizes
 from model.data.dataset_parts import local_dataset
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data, training_bytes_per_token
-from model.inference.loading import load_trained
+from model.inference.loading import grown_weights, load_trained
 from model.network.transformer import initialise
 from model.objectives.objectives import CAUSAL, objective_of
 from model.training.training_loop import Run, start_accelerator, train
@@ -56,16 +56,8 @@ def _weights_of_init(config: PretrainConfig) -> Callable[[nn.Module], object]:
     init = load_trained(Path(str(config.init)), torch.float32)
     if wrong := differing_sizes(config.shape, init.shape):
         raise BadInput(f"init: the model in {config.init} has other sizes: {wrong}")
-    weights = init.state_dict()
-    for name in ("embed_tokens.weight", "lm_head.weight"):
-        weights[name] = _grown(weights[name], config.shape.vocab_size)
+    weights = grown_weights(init, config.shape.vocab_size)
     return lambda model: model.load_state_dict(weights)
-
-
-def _grown(embedding: Tensor, rows: int) -> Tensor:
-    """Return an embedding (V, width) with so many rows, the new ones being the mean of all others."""
-    new = embedding.mean(dim=0, keepdim=True).expand(rows - len(embedding), -1)
-    return torch.cat([embedding, new])
 
 
 if __name__ == "__main__":

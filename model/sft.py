@@ -5,6 +5,7 @@ Checkpoints, resume, signals and exit codes are those of pretraining, since the 
 """
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from model.base.program import run_program
 from model.data.chat_data import open_chat_data
 from model.data.chat_format import load_chat_format
 from model.data.token_cache import open_token_cache
-from model.inference.loading import load_trained
+from model.inference.loading import grown_weights, load_trained
 from model.network.low_rank import initialise_adapters
 from model.objectives.objectives import CAUSAL, LORA_RANK, LORA_SCALE, with_adapters
 from model.training.held_out_examples import HeldOutExamples
@@ -30,14 +31,18 @@ def finetune(config_path: Path) -> int:
     config = load_config(config_path, SftConfig)
     accelerator = start_accelerator(config.loop)
     chat = load_chat_format(config.tokenizer)
-    base = load_trained(config.base, torch.float32)
-    chat.check_vocabulary(base.shape.vocab_size)
+    base = load_trained(Path(config.base), torch.float32)
+    shape = base.shape
+    if config.base_digest:
+        shape = replace(shape, vocab_size=max(shape.vocab_size, chat.vocab_size))
+    chat.check_vocabulary(shape.vocab_size)
+    weights, context = grown_weights(base, shape.vocab_size), config.context or shape.context
     cache = open_token_cache(config.tokens, config.cache) if config.tokens and config.cache else None
-    data = open_chat_data(config, chat, base.shape.context, cache)
+    data = open_chat_data(config, chat, context, cache)
     if accelerator.is_main_process and (data.facts["cut"] or data.facts["dropped"]):
         print(
             f"of {data.facts['conversations']:,} conversations {data.facts['cut']:,} are longer than the context of "
-            f"{base.shape.context:,} tokens and end after the last reply that fits, and {data.facts['dropped']:,} are "
+            f"{context:,} tokens and end after the last reply that fits, and {data.facts['dropped']:,} are "
             "left out, since no reply does or there is none",
             flush=True,
         )
@@ -45,12 +50,12 @@ def finetune(config_path: Path) -> int:
     settings = {LORA_RANK: lora.rank, LORA_SCALE: lora.alpha / lora.rank} if lora else {}
 
     def initialise(model: nn.Module) -> None:
-        model.load_state_dict(base.state_dict(), strict=lora is None)
+        model.load_state_dict(weights, strict=lora is None)
         initialise_adapters(model, config.loop.seed)
 
     run = Run(
         folder=config.folder,
-        shape=base.shape,
+        shape=shape,
         loop=config.loop,
         optimizer=config.optimizer,
         schedule=config.schedule,

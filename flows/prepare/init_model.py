@@ -1,4 +1,4 @@
-"""The models that a recipe begins with, in pretraining and for synthetic data: pinned by content when a run opens.
+"""The models that a recipe begins with, in training and for synthetic data: pinned by content when a run opens.
 
 Notable: a model folder of the store is known by the digests of its newest checkpoint; any other folder by its files.
 """
@@ -30,24 +30,36 @@ def pin_init(recipe: Recipe, store: Store) -> Recipe:
 
     Raises `UsageError` where there is no such model, it has other sizes, or it is another than the recipe says.
     """
-    if recipe.pretrain is None or recipe.pretrain.init is None:
-        return recipe
-    init, expected = recipe.pretrain.init, recipe.pretrain.init_digest
-    place = Path(init)
-    where, name = (store, init) if is_model_of_store(init) else (Store(str(place.parent)), place.name)
+    if recipe.pretrain and recipe.pretrain.init:
+        init = recipe.pretrain.init
+        shape, digest = _begun_with("pretrain.init", init, recipe.pretrain.init_digest, store)
+        if wrong := differing_sizes(recipe.pretrain.shape, shape):
+            raise UsageError(f"pretrain.init: the model in {init} has other sizes: {wrong}.")
+        return recipe.model_copy(update={"pretrain": dataclasses.replace(recipe.pretrain, init_digest=digest)})
+    if recipe.sft and recipe.sft.base:
+        shape, digest = _begun_with("sft.base", recipe.sft.base, recipe.sft.base_digest, store)
+        if recipe.sft.context > shape.context:
+            raise UsageError(f"sft.context is {recipe.sft.context}, and the model in sft.base takes {shape.context}.")
+        context = recipe.sft.context or min(shape.context, recipe.packing.context)
+        return recipe.model_copy(update={"sft": dataclasses.replace(recipe.sft, base_digest=digest, context=context)})
+    return recipe
+
+
+def _begun_with(field: str, named: str, expected: str | None, store: Store) -> tuple[ModelShape, str]:
+    """Return the shape and the digest of the model that a field names; `UsageError` as in `pin_init`."""
+    place = Path(named)
+    where, name = (store, named) if is_model_of_store(named) else (Store(str(place.parent)), place.name)
     try:
         weights = [file for file in where.names(name) if file.endswith(_WEIGHTS)]
         shape, digest = _exported(where, name, weights) if weights else _trained(where, name)
     except (OSError, BadInput, ValueError, KeyError) as error:
-        raise UsageError(f"pretrain.init: {init} holds no model that training can begin with: {error}") from error
-    if wrong := differing_sizes(recipe.pretrain.shape, shape):
-        raise UsageError(f"pretrain.init: the model in {init} has other sizes: {wrong}.")
+        raise UsageError(f"{field}: {named} holds no model that training can begin with: {error}") from error
     if expected not in (None, digest):
         raise UsageError(
-            f"pretrain.init: the model in {init} is {digest}, but pretrain.init_digest says {expected}: it was changed "
-            "or trained on since. Leave init_digest out to begin with it as it is."
+            f"{field}: the model in {named} is {digest}, but {field}_digest says {expected}: it was changed or trained "
+            f"on since. Leave {field}_digest out to begin with it as it is."
         )
-    return recipe.model_copy(update={"pretrain": dataclasses.replace(recipe.pretrain, init_digest=digest)})
+    return shape, digest
 
 
 def pin_generator(recipe: Recipe, store: Store) -> Recipe:

@@ -26,9 +26,10 @@ def pin_mixture(recipe: Recipe, store: Store) -> Recipe:
 
 def refuse_own_corpus(plans: Mapping[str, StagePlan]) -> None:
     """Raise UsageError where the run's own corpus is among the others, so that its documents would count twice."""
+    if "tokens" not in plans:
+        return
     own = plans["corpus"].fingerprint
-    tokens = plans.get("tokens")
-    for name, fingerprint in (tokens.config.get("others", {}) if tokens else {}).items():
+    for name, fingerprint in plans["tokens"].config.get("others", {}).items():
         if fingerprint == own:
             raise UsageError(
                 f"mixture.others.{name} is this run's own corpus ({own}): name another crawl or corpus, or set "

@@ -153,8 +153,9 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
         folder = synthetic_web_folder(store, settings.scratch)
         web = generate_synthetic_web(folder, recipe.synthetic_web)
         source = source.model_copy(update={"base": str(folder), "crawl": web.crawl, "warcs": "all"})
-    source = source.model_copy(update={"kind": kind_of(source)})
-    source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
+    if recipe.needs_corpus:
+        source = source.model_copy(update={"kind": kind_of(source)})
+        source = resolve_source(source.model_copy(update={"crawl": _crawl(recipe, source, store, goes_on, logger)}))
     folder = working_folder(store, settings.scratch) / "chat"
     chat = with_assistant(recipe, _chat_files(recipe, store, settings), folder / recipe.name)
     digests = {name: xxhash.xxh3_128_hexdigest(path.read_bytes()) for name, path in chat.items()}

@@ -75,6 +75,11 @@ def _model_facts(card: dict[str, Any] | Missing, evaluation: Evaluation | Missin
 
 
 def _data_facts(store: Store, record: RunRecord, card: dict[str, Any] | Missing) -> Iterator[tuple[str, str]]:
+    if not isinstance(card, Missing) and card["base"]:
+        yield "base model", card["base"]
+    if "corpus" not in record.stages:
+        yield "trained on", "conversations alone"
+        return
     yield "trained on", record.crawl
     if not isinstance(card, Missing):
         yield "languages; filter profiles", f"{card['languages']}; {card['profiles']}"

@@ -6,15 +6,21 @@ the nearest one that does.
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from flows.recipe.field_types import annotations, model_in
+from flows.recipe.named_files import is_model_of_store
 from flows.recipe.own_code import check_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError, read_recipe_values
-from model.base.errors import did_you_mean
+from model.base.config_loading import json_object
+from model.base.errors import BadInput, did_you_mean
+from model.base.sizes import differing_sizes
+from model.inference.transformers_config import shape_of
 from tasks.base.plain_data import parse_yaml
 
 _TRIED_TYPE = re.compile(r"\[|^(function|tagged|constrained)-|^(int|str|tuple|literal)$")
@@ -39,9 +45,36 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     where, values = read_recipe_values(name)
     for override in overrides:
         apply_override(values, override)
-    recipe = validated(values, where)
+    recipe = validated(_with_sizes_of_init(values), where)
     check_own_code(recipe, where, "://" not in name)
     return recipe
+
+
+def _with_sizes_of_init(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's values with the sizes, where they are not given, of the model that pretraining begins with.
+
+    The vocabulary is the larger of the model's and the tokenizer's, and the context the recipe's own if it may be.
+    """
+    pretrain, tokenizer = values.get("pretrain"), values.get("tokenizer")
+    if not isinstance(pretrain, dict):
+        return values
+    init, given = pretrain.get("init"), pretrain.get("shape", {})
+    if not isinstance(init, str) or not isinstance(given, dict) or "depth" in given:
+        return values
+    folder = Path(init)
+    if is_model_of_store(init) or not any(folder.glob("*.safetensors")):
+        return values
+    try:
+        shape = shape_of(json_object(folder / "config.json"), folder)
+    except (OSError, ValueError, BadInput) as error:
+        raise RecipeError(f"pretrain.init: {init} holds no model that training can begin with: {error}") from error
+    sizes = asdict(shape)
+    if not differing_sizes(shape, replace(shape, context=shape.context + 1)):
+        del sizes["context"]
+    vocabulary = tokenizer.get("vocab_size") if isinstance(tokenizer, dict) else None
+    if isinstance(vocabulary, int):
+        sizes["vocab_size"] = max(shape.vocab_size, vocabulary)
+    return values | {"pretrain": pretrain | {"shape": sizes | given}}
 
 
 def validated(values: dict[str, Any], where: str) -> Recipe:

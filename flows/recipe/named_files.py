@@ -29,7 +29,10 @@ MADE_BY_THE_RUN = {
     "evaluate.questions": ("synthetic_web",),
 }
 """Fields that name a file, each with the names that stand for one that the run writes itself."""
-_FOLDERS = re.compile(r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init|synthesis\.generator\.export")
+_MODELS = ("pretrain.init", "sft.base")
+_FOLDERS = re.compile(
+    r"source\.base|mixture\.others\.[^.]+\.store|pretrain\.init|sft\.base|synthesis\.generator\.export"
+)
 _PLACE = re.compile(r"\.\d+(?=\.)")
 _TASKS = re.compile(r"(evaluate|contamination)\.tasks\.\d+")
 _TASK_ENDINGS = (".yaml", ".yml")
@@ -51,7 +54,7 @@ def chat_files(recipe: Recipe) -> dict[str, str]:
         **{f"sft.mixture.{number}.conversations": one.conversations for number, one in enumerate(mixture)},
         "preference.pairs": recipe.preference.pairs if recipe.preference else None,
         "rl.prompts": recipe.rl.prompts if recipe.rl else None,
-        "evaluate.questions": recipe.evaluate.questions if recipe.pretrain else None,
+        "evaluate.questions": recipe.evaluate.questions if recipe.pretrain or recipe.sft else None,
     }
     return {field: name for field, name in said.items() if name is not None}
 
@@ -112,7 +115,7 @@ def require_named_files(recipe: Recipe, settings: RunSettings) -> None:
 
 
 def is_model_of_store(init: str) -> bool:
-    """Return whether `pretrain.init` is a model folder's name below the store."""
+    """Return whether `pretrain.init` or `sft.base` is a model folder's name below the store."""
     return bool(_MODEL_OF_STORE.fullmatch(init))
 
 
@@ -125,7 +128,7 @@ def _of_this_machine(replace: Replace) -> _Ways:
 
 
 def _is_local(field: str, value: str) -> bool:
-    if field == "pretrain.init" and is_model_of_store(value):
+    if field in _MODELS and is_model_of_store(value):
         return False
     if field == "synthesis.generator.export" and is_export_of_store(value):
         return False

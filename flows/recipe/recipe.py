@@ -195,6 +195,11 @@ class Recipe(Config):
                     f"{self.packing.context}; leave it out and it follows the packing"
                 )
             self._objective_agrees(self.pretrain)
+            if self.sft and self.sft.base:
+                raise ValueError("sft.base takes the place of pretraining: leave out the one or the other")
+        elif self.sft and self.sft.base:
+            if not (self.tokenizer and self.tokenizer.path):
+                raise ValueError("sft.base needs tokenizer.path, the model's own tokenizer, and tokenizer.vocab_size")
         elif missing := [name for name in ("sft", "preference", "rl") if getattr(self, name)]:
             raise ValueError(f"{missing[0]} needs a pretrain section: there is no model to finetune")
         if self.rl:
@@ -230,6 +235,16 @@ class Recipe(Config):
                 "in sft.conversations"
             )
         return self
+
+    @property
+    def needs_corpus(self) -> bool:
+        """Whether anything is made from a crawl: not where another's model is finetuned on files alone."""
+        if not (self.sft and self.sft.base):
+            return True
+        sets = {self.sft.conversations, *(one.conversations for one in self.sft.mixture)}
+        sets |= {self.preference.pairs} if self.preference else set()
+        asks = {"cloze", "search"} & {*self.evaluate.tasks, *self.evaluate.tools}
+        return bool(self.sft.replay or sets & CHAT_SETS.keys() or asks or self.stages or self.synthetic_web)
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:
         assert self.tokenizer

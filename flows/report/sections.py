@@ -26,7 +26,7 @@ from flows.report.truth.truth_score import read_truth_score
 from flows.store.datasets import count_dataset
 from flows.store.missing import attempt
 from flows.store.run_record import RunRecord
-from flows.store.training_log import read_trainings
+from flows.store.training_log import read_training, read_trainings
 from tasks.dataset.store import Store
 
 
@@ -76,6 +76,7 @@ VALUES: Final[Mapping[str, tuple[str, Callable[[Store, RunRecord], Any]]]] = Map
         "unreadable": ("Unreadable records", unreadable_samples),
         "duplicates": ("Duplicates", duplicate_pairs),
         "trainings": ("The trainings", read_trainings),
+        "pretraining": ("Pretraining", lambda store, record: read_training(store, record, "pretrain")),
         "evaluation": ("The evaluation", read_evaluation),
         "ladder": ("The scaling law", lambda store, record: newest_ladder(store, str(record.recipe.get("name")))),
         "has_truth": ("The truth", lambda _, record: bool(record.recipe.get("synthetic_web"))),

@@ -73,7 +73,8 @@ def _initialise(programs: Path, folder: Path) -> None:
 def _as_its_user() -> list[str]:
     if os.geteuid() != 0:
         return []
-    return ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--init-groups"]
+    # A process that changes its user loses its parent-death signal, by which it ends with its supervisor.
+    return ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--init-groups", "--pdeathsig=keep"]
 
 
 def _becomes_ready(programs: Path, sockets: str, program: SupervisedProgram) -> bool:

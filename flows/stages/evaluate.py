@@ -12,7 +12,7 @@ from flows.evaluated_corpus.contaminated_items import contaminated_items
 from flows.evaluated_corpus.held_out_pages import held_out_pages
 from flows.stages.program import ProgramContext, ProgramStage
 from flows.stages.search_index import search_index
-from flows.stages.trained_models import TRAINING, compared_models
+from flows.stages.trained_models import HELD_OUT, TRAINING, compared_models
 from model.evaluation.tasks.cloze import CLOZE, write_cloze
 from tasks.dataset.stage import Upstream
 
@@ -31,7 +31,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
     config = context.plan.job_config | {
         "model": str(context.model_folder(context.trained)),
         "result": str(folder / "result.json"),
-        "tokens": context.dataset("tokens"),
+        "tokens": context.held_out_tokens,
         "cache": str(context.cache),
         "tokenizer": context.tokenizer_file(),
         "earlier": [
@@ -49,8 +49,11 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
             "replies": str(folder / "replies.jsonl"),
         }
     folder.mkdir(parents=True, exist_ok=True)
-    texts = _write_groups(context, folder)
-    return config | {"groups": str(folder / _GROUPS)} | _asked_tasks(context, folder, config["tasks"], texts)
+    texts = []
+    if config["tokens"]:
+        texts = _write_groups(context, folder)
+        config["groups"] = str(folder / _GROUPS)
+    return config | _asked_tasks(context, folder, config["tasks"], texts)
 
 
 def _write_groups(context: ProgramContext, folder: Path) -> list[str]:
@@ -72,7 +75,7 @@ def _asked_tasks(context: ProgramContext, folder: Path, names: Sequence[str], te
     cloze = write_cloze(texts, folder) if CLOZE in names else None
     paths = [cloze if name == CLOZE else context.chat[f"tasks.{place}"] for place, name in enumerate(names)]
     fields: dict[str, Any] = {"tasks": [str(path) for path in paths if path], "items": str(folder / "items.parquet")}
-    if names and context.plans["corpus"].config.get("contamination"):
+    if names and "corpus" in context.plans and context.plans["corpus"].config.get("contamination"):
         found = contaminated_items(context.store, context.plans["corpus"].fingerprint)
         (folder / "contaminated.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         fields["contaminated"] = str(folder / "contaminated.json")
@@ -83,11 +86,11 @@ STAGE = ProgramStage(
     name="evaluate",
     version=6,
     upstream=(
-        Upstream("tokens", all_parts=True),
+        HELD_OUT,
         Upstream("tokenizer"),
         *compared_models(),
     ),
-    config_of=lambda recipe: recipe.evaluate if recipe.pretrain else None,
+    config_of=lambda recipe: recipe.evaluate if recipe.pretrain or recipe.sft else None,
     module="model.evaluate",
     program_config=_program_config,
     summary=lambda context: dict(json.loads((evaluation_folder(context) / "result.json").read_text())),

@@ -31,11 +31,15 @@ def _is_there(context: ProgramContext) -> bool:
     return bool(isinstance(report, dict) and report.get("identity") == context.plan.fingerprint)
 
 
+def _is_decoder(recipe: Any) -> bool:
+    return recipe.pretrain.objective == "causal" if recipe.pretrain else recipe.sft is not None
+
+
 STAGE = ProgramStage(
     name="export",
     version=2,
     upstream=(Upstream("tokenizer"), *newest_model("export")),
-    config_of=lambda recipe: recipe.export if recipe.pretrain and recipe.pretrain.objective == "causal" else None,
+    config_of=lambda recipe: recipe.export if _is_decoder(recipe) else None,
     module="model.export",
     program_config=_program_config,
     summary=lambda context: {"folder": _path(context)},

@@ -31,7 +31,8 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
     own = {load(code).name: code for code in recipe.stages}
     for stage in (*STAGES.values(), *(load(code) for code in own.values())):
         config = stage.config_of(recipe)
-        if config is not None:
+        is_used = recipe.needs_corpus or stage.name == "tokenizer" or isinstance(stage, ProgramStage)
+        if config is not None and is_used:
             values = to_jsonable_python(config)
             built_on = [upstream.stage for upstream in stage.upstream if not upstream.when or upstream.when(recipe)]
             if not plans.keys() >= set(built_on):

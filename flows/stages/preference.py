@@ -4,7 +4,7 @@ from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
 from flows.stages.synthetic_chat import synthetic_sets
-from flows.stages.trained_models import newest_model
+from flows.stages.trained_models import HELD_OUT, newest_model
 from tasks.dataset.stage import Upstream
 
 
@@ -14,7 +14,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
         "pairs": context.chat_file("pairs", context.plan.job_config["pairs"]),
-        "tokens": context.dataset("tokens"),
+        "tokens": context.held_out_tokens,
         "cache": str(context.cache),
     }
 
@@ -24,7 +24,7 @@ STAGE = ProgramStage(
     version=1,
     upstream=(
         Upstream("tokenizer"),
-        Upstream("tokens", all_parts=True),
+        HELD_OUT,
         *newest_model("preference"),
         *synthetic_sets(lambda recipe: {recipe.preference.pairs}),
     ),

@@ -73,10 +73,21 @@ class ProgramContext:
     def pretraining(self) -> dict[str, Any]:
         """Return the config of `model.pretrain` for this stage."""
         places = {"folder": self.model_folder(self.plan.name), "cache": self.cache}
-        if init := self.plan.job_config["init"]:
-            places["init"] = self._local(init) if is_model_of_store(init) else Path(init)
+        if init := self.model_to_begin_with(self.plan.job_config["init"]):
+            places["init"] = init
         datasets = {name: self.dataset(name) for name in ("tokens", "packing")}
         return self.plan.job_config | datasets | {name: str(place) for name, place in places.items()}
+
+    def model_to_begin_with(self, named: str | None) -> Path | None:
+        """Return the folder, on this machine's disk, of a model that the recipe names, if it does."""
+        if named is None:
+            return None
+        return self._local(named) if is_model_of_store(named) else Path(named)
+
+    @property
+    def held_out_tokens(self) -> str | None:
+        """The folder of the tokens, like `dataset`; None where the run has no corpus."""
+        return self.dataset("tokens") if "tokens" in self.plan.upstream else None
 
     def dataset(self, stage: str) -> str:
         """Return a dataset's folder on this machine's disk; from a store elsewhere it and its manifest come first."""

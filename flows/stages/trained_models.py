@@ -8,6 +8,8 @@ from typing import Any
 
 from tasks.dataset.stage import Upstream
 
+HELD_OUT = Upstream("tokens", all_parts=True, when=lambda recipe: recipe.needs_corpus)
+"""The tokens whose held-out documents a model is scored on, where there is a corpus."""
 TRAINING = ("pretrain", "sft", "preference", "rl")
 
 
@@ -19,7 +21,8 @@ def newest_model(stage: str) -> tuple[Upstream, ...]:
 
 def compared_models() -> tuple[Upstream, ...]:
     """Return the models that an evaluation builds on: the pretrained and the newest one, or those of every stage."""
-    return Upstream(TRAINING[0]), *(Upstream(name, when=partial(_is_asked, name)) for name in TRAINING[1:])
+    pretrained = Upstream(TRAINING[0], when=lambda recipe: recipe.pretrain is not None)
+    return pretrained, *(Upstream(name, when=partial(_is_asked, name)) for name in TRAINING[1:])
 
 
 def _is_asked(name: str, recipe: Any) -> bool:

@@ -21,7 +21,8 @@ which steps it skips."""
 def deciding_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a program's config, as plain values, that decide its result: all but its loop's pace and
     the place of the model that it begins with."""
-    config = {name: value for name, value in config.items() if name != "init"}  # `init_digest` is what it holds
+    # `init_digest` and `base_digest` are what they hold.
+    config = {name: value for name, value in config.items() if name not in ("init", "base")}
     loop = config.get("loop")
     if loop is None:
         return config

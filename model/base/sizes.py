@@ -1,9 +1,10 @@
-"""Sizes that recipes and plans need without torch. A model's config.json holds its sizes, never their depth."""
+"""A model's sizes, and what recipes and plans need of them without torch. Its config.json never holds their depth."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from model.base.config import ModelShape
+from model.base.field_checks import require, require_finite
 
 LOGITS_PER_GPU_CHUNK = 1 << 28
 """Logits that the head makes at a time on a GPU (model/network/cross_entropy.py), at most."""
@@ -13,6 +14,90 @@ _WIDTH_PER_LAYER = 64
 _NARROW_HEAD, _WIDE_HEAD = 64, 128
 _WIDE_FROM = 1024
 """Hidden size from which on heads are wide."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a decoder as Qwen3 has it (Qwen3 technical report, arXiv:2505.09388, section 2), Qwen2 or Llama."""
+
+    vocab_size: int
+    """Rows of the embedding: at least as many as the tokenizer has tokens."""
+    layers: int
+    """Transformer blocks."""
+    hidden_size: int
+    """Size of the residual stream, in channels."""
+    heads: int
+    """Query heads of each block."""
+    kv_heads: int
+    """Key and value heads of each block; must divide `heads`."""
+    intermediate_size: int
+    """Inner size of the SwiGLU layer, in channels."""
+    context: int
+    """Longest sequence the model is trained on, in tokens."""
+    head_dim: int = 0
+    """Channels of one head, an even number; 0 takes hidden_size / heads."""
+    rope_base: float = 10_000.0
+    """Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.4.3)."""
+    norm_epsilon: float = 1e-6
+    """Added to the mean square inside each RMSNorm."""
+    head_norms: bool = True
+    """Whether the queries and keys of each head are normed, as in Qwen3. Without, the decoder is Llama's, for going on
+    with a model of that kind, and what is exported is a Llama."""
+    attention_bias: Literal["none", "qkv", "all"] = "none"
+    """Which matrices of attention have a bias: those of queries, keys and values, as in Qwen2, or all four. For going
+    on with a model of that kind; with `qkv`, what is exported is a Qwen2."""
+    tied_embeddings: bool = False
+    """Whether the output head is the embedding itself: fewer weights, and a worse model for the same tokens."""
+    rope_scaling: Literal["none", "linear", "yarn", "llama3"] = "none"
+    """How the rotary frequencies of a shorter context are stretched over this one: all alike (arXiv:2306.15595), or the
+    slow ones only, as by YaRN (arXiv:2309.00071, section 3.2) or by Llama 3.1."""
+    rope_factor: float = 1.0
+    """By how much they are stretched; above 1 with `rope_scaling`. But for `llama3`, this context divided by the one
+    that the frequencies were made for."""
+    rope_original_context: int = 0
+    """With `llama3`, the context that the frequencies were made for, in tokens; 0 without."""
+    rope_low_freq_factor: float = 1.0
+    """With `llama3`, a frequency that turns less often than this within the original context is stretched in full."""
+    rope_high_freq_factor: float = 4.0
+    """With `llama3`, a frequency that turns more often than this within the original context is kept."""
+    sliding_window: int = 0
+    """Positions that a token sees in a layer with a window, its own included; 0: all layers see the whole context."""
+    window_pattern: str = "SSSL"
+    """Which layers have the window, one letter a layer, repeated: S (short) with the window, L (long) without."""
+
+    def __post_init__(self) -> None:
+        if self.head_dim == 0 and self.heads > 0:
+            object.__setattr__(self, "head_dim", self.hidden_size // self.heads)
+        for name in ("vocab_size", "layers", "hidden_size", "heads", "kv_heads", "intermediate_size", "context"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require_finite(self)
+        for name in ("rope_base", "norm_epsilon"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.heads % self.kv_heads == 0, "kv_heads must divide heads")
+        require(self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even and at least 2")
+        scaled = self.rope_scaling != "none"
+        right = self.rope_factor > 1 if scaled else self.rope_factor == 1
+        require(right, "rope_factor must be above 1 with rope_scaling, and 1 without")
+        right = (self.rope_original_context > 0) == (self.rope_scaling == "llama3") and self.rope_original_context >= 0
+        require(right, "rope_original_context must be above 0 with rope_scaling llama3, and 0 without")
+        right = 0 < self.rope_low_freq_factor < self.rope_high_freq_factor
+        require(right, "rope_low_freq_factor must be above 0 and below rope_high_freq_factor")
+        right = self.attention_bias != "qkv" or not self.head_norms
+        require(right, "attention_bias qkv needs head_norms to be false: no kind of model that is exported has both")
+        require(self.sliding_window >= 0, "sliding_window must not be negative")
+        letters = set(self.window_pattern)
+        require(len(letters) > 0 and letters <= {"S", "L"}, "window_pattern must be of the letters S and L")
+
+    @property
+    def original_context(self) -> int:
+        """The context that the rotary frequencies were made for, before they were stretched, in tokens."""
+        return self.rope_original_context or round(self.context / self.rope_factor)
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The window of each layer, in positions; 0 where it sees the whole context."""
+        short = (self.window_pattern[layer % len(self.window_pattern)] == "S" for layer in range(self.layers))
+        return tuple(self.sliding_window if is_short else 0 for is_short in short)
 
 
 def sizes_of_depth(depth: int, named: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,15 @@ def _exported(folder: Path) -> tuple[ModelShape, dict[str, torch.Tensor]]:
     return shape, read_weights(fitting_weights(shape, folder))
 
 
+def grown_weights(model: Transformer, vocab_size: int) -> dict[str, torch.Tensor]:
+    """Return the weights for a vocabulary that may be larger: a new token's are the mean of all others."""
+    weights = model.state_dict()
+    for name in ("embed_tokens.weight", _HEAD):
+        new = weights[name].mean(dim=0, keepdim=True).expand(vocab_size - len(weights[name]), -1)
+        weights[name] = torch.cat([weights[name], new])
+    return weights
+
+
 @torch.no_grad()
 def cast_matrices(model: nn.Module, dtype: torch.dtype) -> None:
     """Cast the weights of the products once, for a model that is only used; otherwise every pass casts them again."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tasks.base.hashing import text_hash_words
 from tasks.dataset.schemas import CLUSTERS, DUPLICATES
-from tasks.dedup.edges import Int64s
+from tasks.dedup.edges import Int64s, distinct
 from tasks.dedup.spilled_rows import SpilledRows
 
 EXACT = "exact_duplicate"
@@ -64,7 +64,7 @@ class Components:
             return
         from scipy.sparse import coo_array, csgraph  # a quarter of a second, as with datasketch in `minhash`
 
-        places = np.union1d(self._places, edges)
+        places = distinct(np.concatenate([self._places, edges.ravel()]))
         nodes = np.arange(len(places), dtype=np.int64)
         # What is in one component already is one node: that of its first document.
         firsts = np.unique(self._labels, return_index=True)[1]

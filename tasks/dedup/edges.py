@@ -77,7 +77,18 @@ def row_of(places: Int64s) -> Int64s:
     return places & np.int64((1 << _ROW_BITS) - 1)
 
 
-def _distinct(edges: Int64s) -> Int64s:
+def distinct(places: Int64s) -> Int64s:
+    """Return each of the places once, in order, [n].
+
+    `np.unique` hashes integers by their low bits (numpy 2.3), in which most places of a crawl are equal.
+    """
+    ordered = np.sort(places, axis=None)
+    new = np.ones(len(ordered), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
+
+
+def _distinct_edges(edges: Int64s) -> Int64s:
     """Return the edges [m, 2] as (smaller place, larger place), sorted, each once."""
     ordered = np.sort(edges, axis=1)
     ordered = ordered[np.lexsort((ordered[:, 1], ordered[:, 0]))]
@@ -119,7 +130,7 @@ def candidate_edges(entries: Entries) -> Int64s:
     later = ~first
     to_longest = np.stack([longest[later], place[later]], axis=1)
     to_next = np.stack([place[:-1][later[1:]], place[1:][later[1:]]], axis=1)
-    return _distinct(np.concatenate([to_longest, to_next]))
+    return _distinct_edges(np.concatenate([to_longest, to_next]))
 
 
 def exact_edges(words: UInt64s, places: Int64s) -> Int64s:
@@ -127,7 +138,7 @@ def exact_edges(words: UInt64s, places: Int64s) -> Int64s:
     order = np.lexsort((places, words[:, 1], words[:, 0]))
     words, places = words[order], places[order]
     same = np.all(words[1:] == words[:-1], axis=1)
-    return _distinct(np.stack([places[:-1][same], places[1:][same]], axis=1))
+    return _distinct_edges(np.stack([places[:-1][same], places[1:][same]], axis=1))
 
 
 def similar_edges(
@@ -143,10 +154,12 @@ def similar_edges(
 
 
 def _sketches_of(read: Reader, places: Int64s) -> npt.NDArray[np.uint8]:
-    """Return the sketches of the documents at `places` (sorted, all of them read), [len(places), permutations]."""
+    """Return the sketches of the documents at `places` (sorted, not empty, all of them read), [n, permutations]."""
     joined = []
     for table in read(["place", "sketch"]):
-        sketches = table["sketch"].filter(pa.array(np.isin(table["place"].to_numpy(), places)))
+        here = table["place"].to_numpy()
+        asked_for = places[np.minimum(np.searchsorted(places, here), len(places) - 1)] == here
+        sketches = table["sketch"].filter(pa.array(asked_for))
         if len(sketches):
             data = np.frombuffer(b"".join(sketches.to_pylist()), dtype=np.uint8)
             joined.append(data.reshape(len(sketches), -1))
@@ -175,6 +188,6 @@ def partition_edges(read: Reader, partition: int, config: DuplicatesConfig) -> I
     exact = exact_edges(np.concatenate(exact_words), np.concatenate(exact_places))
     del entries
     if config.minimum_similarity > 0 and len(near):
-        places = np.unique(near)
+        places = distinct(near)
         near = similar_edges(near, places, _sketches_of(read, places), config.minimum_similarity)
-    return _distinct(np.concatenate([near, exact]))
+    return _distinct_edges(np.concatenate([near, exact]))

@@ -51,16 +51,21 @@ class FinishedCorpus:
     store: Store
     manifest: Manifest
 
-    def read(self, index: int, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Yield the documents of part `index`, a row group at a time."""
-        path = part_path(self.manifest.stage, self.manifest.fingerprint, index)
-        if self.manifest.stage != "rephrased":
-            yield from read_part(self.store, path, columns)
-            return
-        # By its document's hash a rephrased one is held out with it.
-        stored = ["source_text_hash" if column == "text_hash" else column for column in columns]
-        for table in read_part(self.store, path, stored):
-            yield table.select(stored).rename_columns(list(columns))
+
+def corpus_documents(store: Store, corpus: str, index: int, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the documents of part `index` of a corpus named as in `others`, a row group at a time.
+
+    Its manifest is not read: that grows with the corpus, and would be read for every part of it.
+    """
+    stage, _, fingerprint = corpus.rpartition("/")
+    path = part_path(stage or "corpus", fingerprint, index)
+    if stage != "rephrased":
+        yield from read_part(store, path, columns)
+        return
+    # By its document's hash a rephrased one is held out with it.
+    stored = ["source_text_hash" if column == "text_hash" else column for column in columns]
+    for table in read_part(store, path, stored):
+        yield table.select(stored).rename_columns(list(columns))
 
 
 def finished_corpus(name: str, store: Store, corpus: str) -> FinishedCorpus:

@@ -14,7 +14,7 @@ from tasks.dataset.schemas import tokens_schema
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
 from tasks.dataset.store import Store
 from tasks.tokenize.encoding import TRAIN, TokensConfig, check_tokenizer, tokens_table
-from tasks.tokenize.other_corpora import OtherCorporaConfig, finished_corpus, other_corpora, other_corpora_config
+from tasks.tokenize.other_corpora import OtherCorporaConfig, corpus_documents, other_corpora, other_corpora_config
 from tasks.tokenize.tokenizer_files import read_tokenizer
 
 _COLUMNS = ["id", "text", "text_hash"]
@@ -47,7 +47,7 @@ def _documents(context: PartContext, config: TokensStageConfig) -> Iterator[pa.T
     if not context.job.read_from:
         return context.input("corpus", _COLUMNS)
     name, _, index = context.job.read_from.partition("/")
-    return finished_corpus(name, Store(config.stores[name]), config.others[name]).read(int(index), _COLUMNS)
+    return corpus_documents(Store(config.stores[name]), config.others[name], int(index), _COLUMNS)
 
 
 def _parts(context: DatasetContext) -> list[PartInput]:

@@ -1,56 +1,74 @@
-"""What the joins of a crawl cost as it grows: processor seconds and peak memory of each stage, by the number of parts.
+"""What each data stage costs as a crawl grows: processor seconds and peak memory by the number of parts.
 
-`python -m tests.bench.growth FOLDER DOCUMENTS PARTS [PARTS ...]` makes signatures and tokens of PARTS parts of
-DOCUMENTS documents each, of which one in four or so has a duplicate, and builds on them in FOLDER. Of `duplicates`,
-which has as many parts as the crawl, `SAMPLED` are built: their cost is that of one, times all. Each stage is built in
-a process of its own. Processor seconds, because other work on the machine does not change them.
+`python -m tests.bench.growth FOLDER PARTS [PARTS ...]` builds on made-up inputs in FOLDER, in a process of its own for
+each stage. Of a stage that has as many parts as the crawl, `SAMPLED` are built among all: their cost is that of one,
+times all. One document in four or so has a duplicate. Processor seconds, because other work on the machine does not
+change them.
 """
 
+import argparse
+import logging
 import multiprocessing
 import resource
-import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
+from flows.prepare.finished_dataset import done_parts, finished_manifest
+from flows.prepare.planned_run import PlannedRun, plan_run
+from flows.recipe.recipe import Recipe
+from flows.recipe.settings import RunSettings
 from tasks.base.hashing import mix64
-from tasks.dataset.jobs import part_jobs
-from tasks.dataset.manifest import Manifest, part_path, write_manifest
+from tasks.dataset.jobs import fed
+from tasks.dataset.manifest import part_path, write_manifest
 from tasks.dataset.parts import PartFooter, PartWriter
-from tasks.dataset.schemas import SIGNATURES, tokens_schema
-from tasks.dataset.stage import DatasetContext, PartJob
-from tasks.dataset.store import Store
+from tasks.dataset.schemas import DOCUMENTS, SIGNATURES, tokens_schema
+from tasks.dataset.stage import PartJob
 from tasks.dedup.minhash import MinHashConfig
 from tasks.part_runner import run_part
 from tasks.registry import STAGES
+from tests.bench.many_warcs import write_many_warcs
+from tests.tasks.crawl_mirror import CRAWL
 
 SAMPLED = 200
 CONFIG = MinHashConfig()
-PARTITIONS = 16
-CONFIGS: dict[str, dict[str, Any]] = {
-    "partitions": {"partitions": PARTITIONS, "earlier": []},
-    "candidates": {"partitions": PARTITIONS, "minimum_similarity": 0.7},
-    "clusters": {"earlier": []},
-    "duplicates": {"earlier": []},
-    "packing": {"context": 2048},
-}
+VOCAB_SIZE = 1024
+BUILT = (
+    *("extract", "filter", "signatures", "partitions", "candidates", "clusters", "duplicates"),
+    *("corpus", "tokenizer", "tokens", "packing"),
+)
+"""Stages, each of which is built on made-up datasets or on those before it."""
+Table = Callable[[int], pa.Table]
+"""Makes the rows of a part."""
 
 
-def signatures(draws: np.random.Generator, part: int, documents: int, texts: int) -> pa.Table:
+def documents(draws: np.random.Generator, count: int) -> pa.Table:
+    """Return documents of 300 words that do not mean anything."""
+    words = ["".join(map(chr, draws.integers(97, 123, size))) for size in draws.integers(2, 10, 5000)]
+    texts = [" ".join(draws.choice(words, 300)) for _ in range(count)]
+    columns: dict[str, Any] = {field.name: pa.nulls(count, field.type) for field in DOCUMENTS}
+    columns["id"] = [f"CC-MAIN-20261107013045-20261107043045-00000:{row * 9173}" for row in range(count)]
+    columns["language"], columns["text"] = ["en"] * count, texts
+    columns["text_hash"] = [xxhash.xxh3_128_hexdigest(text) for text in texts]
+    return pa.table(columns, schema=DOCUMENTS)
+
+
+def signatures(draws: np.random.Generator, part: int, count: int, texts: int) -> pa.Table:
     """Return a part of signatures of documents that have one of `texts` different texts each."""
-    text = draws.integers(0, texts, documents)
+    text = draws.integers(0, texts, count)
     keys = np.repeat(mix64(text.astype(np.uint64), 1), CONFIG.bands)
-    bands = np.add(keys, np.tile(np.arange(CONFIG.bands, dtype=np.uint64), documents))
+    bands = np.add(keys, np.tile(np.arange(CONFIG.bands, dtype=np.uint64), count))
     sketches = ((text[:, None] * 7 + np.arange(CONFIG.permutations)) % 256).astype(np.uint8)
-    ends = np.arange(documents + 1, dtype=np.int32) * CONFIG.bands
+    ends = np.arange(count + 1, dtype=np.int32) * CONFIG.bands
     return pa.table(
         {
-            "id": [f"CC-MAIN-20261107013045-20261107043045-{part:05d}:{row * 9173}" for row in range(documents)],
+            "id": [f"CC-MAIN-20261107013045-20261107043045-{part:05d}:{row * 9173}" for row in range(count)],
             "text_hash": [f"{number:016x}{row % 3:016x}" for row, number in enumerate(text.tolist())],
             "n_chars": pa.array(500 + text % 1000),
             "bands": pa.ListArray.from_arrays(pa.array(ends), pa.array(bands)),
@@ -60,24 +78,51 @@ def signatures(draws: np.random.Generator, part: int, documents: int, texts: int
     )
 
 
-def tokens(draws: np.random.Generator, part: int, documents: int) -> pa.Table:
+def tokens(draws: np.random.Generator, part: int, count: int) -> pa.Table:
     """Return a part of documents of log-normal length, without the tokens, which packing does not read."""
-    lengths = np.clip(draws.lognormal(np.log(400), 1.0, documents), 16, 20_000).astype(np.int32)
-    nothing = pa.ListArray.from_arrays(np.zeros(documents + 1, dtype=np.int32), pa.array([], pa.uint16()))
-    columns = [[f"{part}:{row}" for row in range(documents)], nothing, lengths, lengths * 4, ["train"] * documents]
-    return pa.table(columns, schema=tokens_schema(1 << 15))
+    lengths = np.clip(draws.lognormal(np.log(400), 1.0, count), 16, 20_000).astype(np.int32)
+    nothing = pa.ListArray.from_arrays(np.zeros(count + 1, dtype=np.int32), pa.array([], pa.uint16()))
+    columns = [[f"{part}:{row}" for row in range(count)], nothing, lengths, lengths * 4, ["train"] * count]
+    return pa.table(columns, schema=tokens_schema(VOCAB_SIZE))
 
 
-def write_dataset(store: Store, stage: str, parts: int, table: Callable[[int], pa.Table]) -> Manifest:
-    """Write a dataset of which the parts are `table(index)`."""
-    footers = []
-    for index in range(parts):
-        made = table(index)
-        with PartWriter(store, part_path(stage, stage, index), made.schema, stage, stage, str(index)) as writer:
-            writer.write(made)
-            footers.append(writer.commit({}))
-    config = CONFIG.model_dump() if stage == "signatures" else {}
-    return write_manifest(store, stage, stage, STAGES[stage].version, config, {}, footers)
+def planned(folder: Path, parts: int, partitions: int) -> PlannedRun:
+    """Plan the data stages of a crawl of so many WARC files, which is written too."""
+    write_many_warcs(folder / "web", parts)
+    recipe = {
+        "name": "growth",
+        "source": {"base": str(folder / "web"), "crawl": CRAWL, "warcs": "all"},
+        "duplicates": {"partitions": partitions},
+        "tokenizer": {"vocab_size": VOCAB_SIZE, "sample_bytes": 10_000_000},
+    }
+    settings = RunSettings(store=str(folder / "store"))
+    return plan_run(Recipe.model_validate(recipe), settings, goes_on=False, logger=logging.getLogger(__name__))
+
+
+def write_made_up(run: PlannedRun, stage: str, parts: int, table: Table) -> None:
+    """Write a dataset whose part `index` holds `table(index)`; where they are one table, it is written once."""
+    plan, jobs = run.plans[stage], run.jobs(STAGES[stage]) if stage != "extract" else []
+    is_one = table(0) is table(1)
+    footers: dict[int, PartFooter] = {}
+    for index in range(1 if is_one else parts):
+        rows, path = table(index), part_path(stage, plan.fingerprint, index)
+        inputs = jobs[index].inputs if jobs else ""
+        with PartWriter(run.store, path, rows.schema, stage, plan.part_fingerprint, inputs) as writer:
+            writer.write(rows)
+            footers[index] = writer.commit({})
+    finish(run, stage, parts, footers)
+
+
+def finish(run: PlannedRun, stage: str, count: int, footers: dict[int, PartFooter]) -> None:
+    """Write a dataset's manifest; the parts that were not built are the first one again."""
+    plan, first = run.plans[stage], next(iter(footers))
+    for index in set(range(count)) - footers.keys():
+        source, target = (part_path(stage, plan.fingerprint, number) for number in (first, index))
+        run.store.copy(source, target)
+    all_footers = [footers.get(index, footers[first]) for index in range(count)]
+    run.manifests[stage] = write_manifest(
+        run.store, stage, plan.fingerprint, plan.version, plan.config, plan.upstream, all_footers
+    )
 
 
 def measured(work: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -96,37 +141,73 @@ def measured(work: Callable[[], Any]) -> tuple[Any, float, float]:
     return found
 
 
-def measure(store: Store, parts: int, documents: int) -> None:
-    """Print a line for each stage over a crawl of this size."""
+def build_pair(pair: tuple[PartJob, PartJob]) -> None:
+    """Build a part of each of two stages that run together."""
+    first, second = pair
+    run_part(fed(second, run_part(first)))
+
+
+def resume(run: PlannedRun) -> None:
+    """Find all parts of a stage done, and its manifest whole, as a run that goes on does."""
+    jobs = run.jobs(STAGES["signatures"])
+    done = done_parts(run.store, dict(enumerate(jobs)))
+    assert len(done) == len(jobs)
+    finished_manifest(run.store, run.plans["signatures"], list(done.values()))
+
+
+def tell(
+    parts: int, name: str, work: Callable[[Any], Any], items: Sequence[Any], costs: dict[str, float]
+) -> dict[int, Any]:
+    """Do `work` on all items, or on `SAMPLED` where each part has one; note and print what all cost.
+
+    Returns the results by place.
+    """
+    places = range(0, len(items), max(1, parts // SAMPLED) if len(items) == parts else 1)
+    results, seconds, peak = measured(lambda: [work(items[place]) for place in places])
+    seconds *= len(items) / len(places)
+    line = f"{parts:>6} parts: {name:<17} {seconds:>8.2f} s {peak:>6.0f} MiB, {len(places)} of {len(items)} built"
+    print(line, flush=True)
+    costs[name] = seconds
+    return dict(zip(places, results, strict=True))
+
+
+def measure(run: PlannedRun, parts: int, count: int, names: Sequence[str] = BUILT) -> dict[str, float]:
+    """Print a line for each of these stages over a crawl of so many parts of `count` documents; return the seconds."""
+    costs: dict[str, float] = {}
     draws = np.random.default_rng(1)
-    texts = parts * documents * 10 // 13
-    manifests = {
-        "signatures": write_dataset(store, "signatures", parts, lambda part: signatures(draws, part, documents, texts)),
-        "tokens": write_dataset(store, "tokens", parts, lambda part: tokens(draws, part, documents)),
+    page, texts = documents(draws, count), parts * count * 10 // 13
+    made: dict[str, Table] = {
+        **dict.fromkeys(("extract", "filter", "corpus"), lambda _: page),
+        "signatures": lambda part: signatures(draws, part, count, texts),
+        "tokens": lambda part: tokens(draws, part, count),
     }
-    for name, config in CONFIGS.items():
-        stage = STAGES[name]
-        upstream = {one.stage: one.stage for one in stage.upstream if one.stage in manifests}
-        inputs = {one: manifests[one] for one in upstream}
-        context = DatasetContext(store, name, config, upstream, inputs, {}, part_fingerprint=name)
-        jobs = part_jobs(stage, context)
-        built = jobs if len(jobs) < parts else jobs[:: max(1, parts // SAMPLED)]
-        footers, seconds, peak = measured(partial(build, built))
-        seconds *= len(jobs) / len(built)
-        print(
-            f"{parts:>6} parts: {name:<10} {seconds:>8.2f} s {peak:>6.0f} MiB, {len(built)} of {len(jobs)} built",
-            flush=True,
-        )
-        if name != "duplicates":
-            manifests[name] = write_manifest(store, name, name, stage.version, config, upstream, footers)
+    if "extract" in names:
+        tell(parts, "fetch and extract", build_pair, run.pairs(STAGES["fetch"], STAGES["extract"]), costs)
+    for name in BUILT:
+        jobs = run.jobs(STAGES[name]) if name != "extract" else []
+        footers = tell(parts, name, run_part, jobs, costs) if name in names and jobs else {}
+        if name in made:
+            write_made_up(run, name, parts, made[name])
+        elif footers:
+            finish(run, name, len(jobs), footers)
+    tell(parts, "resume of a stage", resume, [run], costs)
+    return costs
 
 
-def build(jobs: list[PartJob]) -> list[PartFooter]:
-    """Build some parts, one after the other."""
-    return [run_part(job) for job in jobs]
+def main() -> None:
+    """Measure crawls of several sizes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
+    parser.add_argument("folder", help="where the stores are built, and removed again")
+    parser.add_argument("parts", type=int, nargs="+")
+    parser.add_argument("--documents", type=int, default=100, help="in a part")
+    parser.add_argument("--partitions", type=int, default=16, help="duplicates.partitions")
+    parser.add_argument("--stages", nargs="+", default=BUILT, choices=BUILT)
+    given = parser.parse_args()
+    for parts in given.parts:
+        with TemporaryDirectory(dir=given.folder) as folder:
+            run = planned(Path(folder), parts, given.partitions)
+            measure(run, parts, given.documents, given.stages)
 
 
 if __name__ == "__main__":
-    for count in map(int, sys.argv[3:]):
-        with TemporaryDirectory(dir=sys.argv[1]) as folder:
-            measure(Store(folder), count, int(sys.argv[2]))
+    main()

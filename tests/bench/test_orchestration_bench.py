@@ -2,10 +2,9 @@
 
 Notable: processor time is counted, by what a process is for, so other work on the machine hardly matters. SQLite is the
 server that a run starts for itself; PostgreSQL is the stack of `make server`. PARTS in the environment sets the number.
+The flow's memory is printed as the run goes on: parts are submitted in a window, so it does not grow with them.
 """
 
-import gzip
-import json
 import os
 import subprocess
 import sys
@@ -20,9 +19,10 @@ import psutil
 import pytest
 
 from flows.server.postgres import postgres_programs
+from tests.bench.many_warcs import write_many_warcs
 from tests.conftest import ROOT, sluice_command
 from tests.flows.running_programs import free_port, running, wait_until
-from tests.tasks.crawl_mirror import CRAWL, gzip_members, warc_path, warc_records
+from tests.tasks.crawl_mirror import CRAWL
 
 PARTS = int(os.environ.get("PARTS", "1000"))
 STAGES = 2
@@ -49,18 +49,9 @@ def server(database: str, folder: Path) -> Iterator[tuple[dict[str, str], list[i
         yield {name: value.strip("'") for name, value in words}, [process.pid]
 
 
-def write_web(root: Path) -> None:
-    """A crawl of `PARTS` WARC files of three pages."""
-    whole, paths = gzip_members(warc_records(3)), [warc_path(index) for index in range(PARTS)]
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(whole)
-    (root / "crawl-data" / CRAWL / "warc.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
-    (root / "collinfo.json").write_text(json.dumps([{"id": CRAWL}]))
-
-
-def sample(roots: list[int], spent: dict[int, tuple[str, float]], peak: dict[str, int]) -> None:
-    """Note the processor time of every process below `roots`, ended children included, and the most memory by role."""
+def sample(roots: list[int], spent: dict[int, tuple[str, float]], peak: dict[str, int]) -> int:
+    """Note the processor time of every process below `roots`, ended children included, and the most memory by role;
+    return the bytes that the flow has now."""
     resident: dict[str, int] = defaultdict(int)
     for root in roots:
         with suppress(psutil.NoSuchProcess):
@@ -76,6 +67,7 @@ def sample(roots: list[int], spent: dict[int, tuple[str, float]], peak: dict[str
                     resident[role] += process.memory_info().rss
     for role, size in resident.items():
         peak[role] = max(peak.get(role, 0), size)
+    return resident["flow"]
 
 
 @pytest.mark.bench
@@ -87,7 +79,7 @@ def test_orchestration_is_a_small_part_of_the_work(database: str) -> None:
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL's user passes through
-        write_web(folder / "web")
+        write_many_warcs(folder / "web", PARTS)
         (folder / "many.yaml").write_text(_RECIPE.replace("BASE", str(folder / "web")))
         command = sluice_command("corpus", str(folder / "many.yaml"), "--store", str(folder / "store"))
         plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -95,12 +87,13 @@ def test_orchestration_is_a_small_part_of_the_work(database: str) -> None:
         peak: dict[str, int] = {}
         with server(database, folder) as (variables, roots):
             before: dict[int, tuple[str, float]] = {}
+            course: list[int] = []
             sample(roots, before, {})
             environment = plain | variables | {"PYTHONPATH": str(ROOT), "HOME": name}
             began = time.monotonic()
             with subprocess.Popen([*command, "--until", "extract"], env=environment) as run:
                 while run.poll() is None:
-                    sample([*roots, run.pid], spent, peak)
+                    course.append(sample([*roots, run.pid], spent, peak))
                     time.sleep(0.5)
             seconds = time.monotonic() - began
             time.sleep(30 if roots else 0)  # what the run reported is still being recorded
@@ -114,6 +107,8 @@ def test_orchestration_is_a_small_part_of_the_work(database: str) -> None:
     for role, used in by_role.items():
         per_part = used / PARTS / STAGES * 1e3
         print(f"{role:9} {used:7.1f} s of processor time, {per_part:6.2f} ms a part, {peak[role] >> 20} MiB at most")
+    tenths = [course[len(course) * tenth // 10] >> 20 for tenth in range(1, 10)]
+    print("memory of the flow after each tenth of the time:", *tenths, "MiB")
     cost = sum(used for role, used in by_role.items() if role != "work") / PARTS
     print(f"orchestration of a WARC file's two parts: {cost:.3f} s, {cost / WARC_SECONDS:.3%} of a real one's work")
     assert cost < MOST_OF_THE_WORK * WARC_SECONDS

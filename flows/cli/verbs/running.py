@@ -188,7 +188,8 @@ def _planned(
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
-    if "pretrain" in stages_until(STAGES, settings.until) and recipe.pretrain and flow != "corpus":
+    trains = recipe.pretrain or recipe.sft
+    if trains and "pretrain" in stages_until(STAGES, settings.until) and flow != "corpus":
         require_packages("torch", "accelerate")
     open_store(settings.store)
     return recipe, settings

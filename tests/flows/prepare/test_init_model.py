@@ -1,4 +1,4 @@
-"""The model that pretraining begins with: pinned by its content, and its sizes compared before any work."""
+"""The model that training begins with: pinned by its content, and its sizes compared before any work."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import pytest
 
 from flows.ladder import require_decoder
 from flows.prepare.init_model import pin_init
-from flows.recipe.loading import validated
+from flows.recipe.loading import load_recipe, validated
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
+from flows.stages.plan import plan_stages
 from tasks.base.errors import UsageError
 from tasks.dataset.store import Store
 
@@ -83,3 +84,53 @@ def test_what_training_cannot_begin_with_is_told_before_any_work(theirs: Path, t
         recipe_from(str(theirs), objective="masked")
     with pytest.raises(UsageError, match=r"set pretrain\.init to null"):
         require_decoder(recipe_from("models/one"))
+
+
+def test_sizes_that_a_recipe_leaves_out_are_those_of_the_model(tmp_path: Path) -> None:
+    saved("qwen2", tmp_path / "qwen2")
+    (tmp_path / "r.yaml").write_text(
+        "{name: more, tokenizer: {vocab_size: 410}, packing: {context: 32},"
+        " pretrain: {init: qwen2, loop: {steps: 1, global_batch_size: 1}}}"
+    )
+    pretrain = load_recipe(str(tmp_path / "r.yaml")).pretrain
+    assert pretrain
+    shape = pretrain.shape
+    assert (shape.layers, shape.hidden_size, shape.kv_heads, shape.attention_bias) == (1, 16, 1, "qkv")
+    assert (shape.vocab_size, shape.context) == (410, 32), "the tokenizer's and the packing's, which may differ"
+    assert pin_init(load_recipe(str(tmp_path / "r.yaml")), Store(str(tmp_path / "store")))
+    (tmp_path / "qwen2" / "config.json").write_text("{}")
+    with pytest.raises(RecipeError, match=r"pretrain\.init: .* model type None"):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
+def finetuning(base: str, **changes: object) -> Recipe:
+    sft = {"base": base, "loop": {"steps": 1, "global_batch_size": 1}, **changes}
+    tokenizer = {"path": f"{base}/tokenizer.json", "vocab_size": 410}
+    return validated({"name": "on", "tokenizer": tokenizer, "sft": sft}, "here")
+
+
+def test_finetuning_anothers_model_crawls_nothing_unless_a_corpus_is_needed(theirs: Path, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    pinned = pin_init(finetuning(str(theirs)), store)
+    assert pinned.sft and pinned.sft.base_digest and pinned.sft.context == 64, "the model's whole context"
+    plans = plan_stages(pinned, "latest", {})
+    assert list(plans) == ["tokenizer", "sft", "evaluate", "export"]
+    assert plans["sft"].upstream.keys() == {"tokenizer"}
+    replaying = plan_stages(pin_init(finetuning(str(theirs), replay=1.0), store), "latest", {})
+    assert {"corpus", "tokens"} <= replaying.keys() and "tokens" in replaying["sft"].upstream
+    moved = theirs.rename(tmp_path / "moved")
+    again = plan_stages(pin_init(finetuning(str(moved)), store), "latest", {})
+    assert again["sft"].config == plans["sft"].config, "its weights count, not its place"
+
+
+def test_a_base_that_cannot_be_finetuned_is_told_before_any_work(theirs: Path, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(UsageError, match=r"sft\.context is 65, and the model in sft\.base takes 64"):
+        pin_init(finetuning(str(theirs), context=65), store)
+    with pytest.raises(UsageError, match=r"sft\.base: models/gone holds no model"):
+        pin_init(finetuning("models/gone"), store)
+    with pytest.raises(RecipeError, match=r"sft\.base needs tokenizer\.path"):
+        validated(finetuning(str(theirs)).model_dump() | {"tokenizer": {"vocab_size": 410}}, "here")
+    pretrain = {"pretrain": {"shape": SHAPE, "loop": {"steps": 1, "global_batch_size": 1}}}
+    with pytest.raises(RecipeError, match=r"sft\.base takes the place of pretraining"):
+        validated(finetuning(str(theirs)).model_dump() | pretrain, "here")

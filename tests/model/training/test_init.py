@@ -1,5 +1,6 @@
 """Continued pretraining: from a Qwen3, a Qwen2 or a Llama that transformers made, with a vocabulary that grows."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from model.export import REPORT, export
 from model.inference.loading import load_export, load_trained
 from model.inference.transformers_config import shape_of
 from model.pretrain import pretrain
+from model.sft import finetune
 from tests.model.test_export import evaluate_config, export_config
 from tests.model.tiny_corpus import SHAPE, TinyCorpus, write_json
 
@@ -126,3 +128,21 @@ def test_other_sizes_are_named(corpus: TinyCorpus, theirs: Any, tmp_path: Path) 
         pretrain(path)
     shape = load_export(tmp_path / "theirs", torch.float32).shape
     assert "only 300" in differing_sizes(shape.__class__(**{**vars(shape), "vocab_size": 300}), shape)
+
+
+def test_finetuning_begins_with_their_weights_and_the_chat_tokens_that_they_lack(
+    corpus: TinyCorpus, theirs: Any, tmp_path: Path
+) -> None:
+    small = copy.deepcopy(theirs)
+    small.resize_token_embeddings(300)
+    small.save_pretrained(tmp_path / "theirs")
+    path = corpus.sft_config(tmp_path / "chat", tmp_path / "theirs", 1)
+    values = {**json.loads(path.read_text()), "optimizer": {"lr_scale": 1e-12}, "context": 32}
+    with pytest.raises(BadInput, match="the model only 300"):
+        finetune(write_json(path, values))
+    assert finetune(write_json(path, values | {"base_digest": "of the run"})) == 0
+    model = load_trained(tmp_path / "chat", torch.float32)
+    assert model.shape.vocab_size > 300 and model.shape.context == 64, "the model keeps its own context"
+    ids = torch.arange(30)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids)[..., :300], theirs(ids).logits[..., :300], atol=1e-4, rtol=0)

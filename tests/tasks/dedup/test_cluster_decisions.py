@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.dedup.cluster_decisions import EXACT, MEMBERS, NEAR, Components, cluster_decisions, decide, duplicates_table
-from tasks.dedup.edges import DuplicatesConfig, Int64s, Reader, partition_edges, place_of
+from tasks.dedup.edges import DuplicatesConfig, Int64s, Reader, distinct, partition_edges, place_of
 from tasks.dedup.minhash import MinHashConfig, estimated_similarity, signatures, signatures_table, sketches
 
 CONFIG = MinHashConfig()
@@ -240,3 +240,9 @@ def test_a_document_of_an_earlier_crawl_is_kept_before_all_of_this_one() -> None
         ("b:1", False, "a:7", NEAR),
         ("b:0", False, "a:7", EXACT),
     ]
+
+
+def test_places_that_occur_often_are_taken_once() -> None:
+    places = place_of(3, np.array([7, 1, 7, 0]))
+    assert distinct(np.stack([places, places])).tolist() == [3 << 32, (3 << 32) + 1, (3 << 32) + 7]
+    assert distinct(np.empty((0, 2), dtype=np.int64)).tolist() == []

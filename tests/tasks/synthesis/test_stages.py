@@ -16,7 +16,7 @@ from tasks.base.errors import PermanentError, TemporaryError
 from tasks.dataset.manifest import write_manifest
 from tasks.dataset.store import Store
 from tasks.tokenize.mixture import OtherCorpus
-from tasks.tokenize.other_corpora import corpus_name, finished_corpus
+from tasks.tokenize.other_corpora import corpus_documents, corpus_name, finished_corpus
 from tests.conftest import ROOT
 from tests.tasks.synthesis.endpoint_server import Endpoint, endpoint
 from tests.tasks.synthesis.synthesis_jobs import built, job, text_of, write_corpus, write_prompts
@@ -201,8 +201,8 @@ def test_a_mixture_takes_rephrased_documents_which_are_held_out_with_theirs(serv
     rows, _, footer = built(store, part)
     write_manifest(store, "rephrased", part.fingerprint, 1, {}, {"corpus": "c" * 16}, [footer])
     other = OtherCorpus(corpus="c" * 16, dataset="rephrased").model_copy(update={"corpus": part.fingerprint})
-    corpus = finished_corpus("new", store, str(corpus_name(other)))
-    read = [row for table in corpus.read(0, ["id", "text", "text_hash"]) for row in table.to_pylist()]
+    tables = corpus_documents(store, str(corpus_name(other)), 0, ["id", "text", "text_hash"])
+    read = [row for table in tables for row in table.to_pylist()]
     assert [(row["id"], row["text"]) for row in read] == [(row["id"], row["text"]) for row in rows]
     assert {row["text_hash"] for row in read} == {"0" * 32}, "that of the document, by which the split is made"
     with pytest.raises(PermanentError, match="no finished corpus rephrased/"):

@@ -206,7 +206,7 @@ class Recipe(Config):
             self._rewards_are_known(self.rl)
         if self.assistant and "sft" not in self.model_fields_set:
             raise ValueError("assistant needs a sft section: its conversations are learnt in finetuning")
-        if self.assistant and self.assistant.tools and not (self.tokenizer and self.tokenizer.tools):
+        if self.sft and self.assistant and self.assistant.tools and not (self.tokenizer and self.tokenizer.tools):
             raise ValueError("assistant.tools needs tokenizer.tools to be true: a model calls them by tokens")
         if self.source.select and not self.source.select.may_be_in(self.filter.languages):
             raise ValueError(

@@ -110,7 +110,7 @@ def test_a_worker_carries_a_deployment_out(deployed: str, tiny_recipe: Path, tmp
     """An object as the recipe, a store that is given; and a file as the recipe, the store of the Prefect variable."""
     prefect(deployed, "variable", "set", "--overwrite", "sluice_store", str(tmp_path / "variable"))
     given, recipe = tmp_path / "given", yaml.safe_load(tiny_recipe.read_text())
-    over_demo = {"recipe": "demo", "set": recipe | {"name": "over", "pretrain": None, "sft": None}}
+    over_demo = {"recipe": "demo", "set": recipe | {"name": "over", "pretrain": None, "sft": None, "preference": None}}
     prefect(deployed, "deployment", "run", "corpus/corpus", *parameters(recipe, given))
     prefect(deployed, "deployment", "run", "crawl-to-chat/default", *parameters(over_demo, None))
     prefect(deployed, "worker", "start", "--pool", "sluice", "--run-once")
@@ -170,7 +170,7 @@ def test_a_wrong_recipe_is_refused_before_it_runs(deployed: str, tmp_path: Path)
 
 def test_what_the_server_cannot_see_is_refused_where_the_flow_starts(deployed: str, tmp_path: Path) -> None:
     across = {"recipe": "demo", "set": {"pretrain": None}}
-    no_model = {"recipe": "demo", "set": {"pretrain": None, "sft": None}}
+    no_model = {"recipe": "demo", "set": {"pretrain": None, "sft": None, "preference": None}}
     no_file = {"recipe": "demo", "set": {"evaluate.questions": "/nowhere/questions.jsonl"}}
     prefect(deployed, "deployment", "run", "crawl-to-chat/crawl-to-chat", *parameters(across, tmp_path / "store"))
     prefect(deployed, "deployment", "run", "pretrain/pretrain", *parameters(no_model, tmp_path / "store"))

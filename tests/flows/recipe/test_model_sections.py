@@ -8,7 +8,7 @@ from flows.recipe.recipe_file import RecipeError
 from flows.stages.plan import plan_stages
 from model.base.config import ModelShape
 
-GAPS = ["sft=null", "evaluate.questions=null"]
+GAPS = ["sft=null", "preference=null", "evaluate.questions=null"]
 
 
 def model_shape(*overrides: str) -> ModelShape:

@@ -6,7 +6,7 @@ from flows.recipe.loading import load_recipe
 from flows.stages.plan import plan_stages
 from flows.stages.registry import STAGES
 
-CHAT = {"conversations": "c", "questions": "q"}
+CHAT = {"conversations": "c", "questions": "q", "pairs": "p"}
 
 
 def fingerprints(*overrides: str) -> dict[str, str]:
@@ -67,15 +67,23 @@ def test_meaning_changes_its_stage_and_what_builds_on_it(override: str, first: s
 
 def test_a_model_is_made_from_the_newest_one_before_it() -> None:
     def upstream(*overrides: str) -> dict[str, list[str]]:
-        plans = plan_stages(load_recipe("demo", overrides), "CC-MAIN-2026-45", CHAT | {"pairs": "p"})
+        plans = plan_stages(load_recipe("demo", overrides), "CC-MAIN-2026-45", CHAT)
         models = [name for name, plan in plans.items() if plan.is_training]
         return {name: [one for one in plans[name].upstream if one in models] for name in [*models[1:], "export"]}
 
-    preference = "preference={pairs: synthetic_web, loop: {steps: 4, global_batch_size: 4}}"
-    assert upstream() == {"sft": ["pretrain"], "export": ["sft"]}
-    assert upstream("sft=null") == {"export": ["pretrain"]}
-    assert upstream(preference) == {"sft": ["pretrain"], "preference": ["sft"], "export": ["preference"]}
-    assert upstream(preference, "sft=null") == {"preference": ["pretrain"], "export": ["preference"]}
+    assert upstream() == {"sft": ["pretrain"], "preference": ["sft"], "export": ["preference"]}
+    assert upstream("preference=null") == {"sft": ["pretrain"], "export": ["sft"]}
+    assert upstream("sft=null") == {"preference": ["pretrain"], "export": ["preference"]}
+    assert upstream("sft=null", "preference=null") == {"export": ["pretrain"]}
+
+
+def test_an_evaluation_builds_on_all_models_where_it_compares_them() -> None:
+    def models(*overrides: str) -> list[str]:
+        plans = plan_stages(load_recipe("demo", overrides), "CC-MAIN-2026-45", CHAT)
+        return [name for name in plans["evaluate"].upstream if plans[name].is_training]
+
+    assert models() == ["pretrain", "sft", "preference"]
+    assert models("evaluate.compare_stages=false") == ["pretrain", "preference"]
 
 
 def test_the_chat_files_count_by_content() -> None:

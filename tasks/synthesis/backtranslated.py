@@ -47,7 +47,7 @@ def run(context: PartContext) -> Iterator[Output]:
                 _Pair(row["id"], reply.text.strip(), text, checks.reasons(reply, row["language"]))
                 for (row, text), reply in zip(shown, replies, strict=True)
             ]
-            for pair in pairs:
+            for pair in (pair for pair in pairs if not pair.reasons):
                 if (said := pair.instruction.casefold()) in instructions:
                     pair.reasons.append("repeated_instruction")
                 instructions.add(said)

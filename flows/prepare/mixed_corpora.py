@@ -38,6 +38,8 @@ def refuse_own_corpus(plans: Mapping[str, StagePlan]) -> None:
 
 
 def _pinned(name: str, other: OtherCorpus, own: Store) -> OtherCorpus:
+    if other.is_made_by_the_run:
+        return other.model_copy(update={"store": own.url})  # the plan of its stage says which one
     store = Store(other.store) if other.store else own
     corpus = other.corpus or _newest(name, other, store)
     try:

@@ -21,8 +21,11 @@ def without_generator(recipe: Recipe) -> bool:
 
 
 def without_synthesis(recipe: Recipe) -> Recipe:
-    """Return `recipe` without its synthetic data and without the sets of finetuning that are made of it."""
+    """Return `recipe` without its synthetic data and without what of its mixtures is made of it."""
     changes: dict[str, object] = {"synthesis": None}
+    if recipe.mixture:
+        others = {name: one for name, one in recipe.mixture.others.items() if not one.is_made_by_the_run}
+        changes["mixture"] = recipe.mixture.model_copy(update={"others": others})
     if recipe.sft:
         kept = tuple(one for one in recipe.sft.mixture if one.conversations not in CHAT_SETS)
         changes["sft"] = dataclasses.replace(recipe.sft, mixture=kept)

@@ -273,6 +273,8 @@ class Recipe(Config):
         if unknown := sorted(mixture.by_quality.keys() - self.classifiers.keys()):
             raise ValueError(f"mixture.by_quality names {', '.join(unknown)}, which is not among the classifiers")
         for name, other in mixture.others.items():
+            if other.is_made_by_the_run and self.synthesis and self.synthesis.rephrase:
+                continue
             if other.store is None and other.crawl is None and other.corpus is None:
                 raise ValueError(f"mixture.others.{name} says no store, no crawl and no corpus: give one of them")
 

@@ -40,6 +40,8 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
             code = own.get(stage.name)
             values = {**values, OWN_CODE: pinned(code)} if code else values
             plans[stage.name] = stage_plan(stage, values, {name: plans[name].fingerprint for name in built_on})
+            if stage.name == "rephrased":
+                recipe = _with_own_rephrased(recipe, plans[stage.name].fingerprint)
     return plans
 
 
@@ -57,6 +59,17 @@ def stage_plan(stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, s
         upstream=dict(upstream),
         is_training=isinstance(stage, ProgramStage) and stage.is_training,
     )
+
+
+def _with_own_rephrased(recipe: Recipe, fingerprint: str) -> Recipe:
+    """Return the recipe with the set that it rephrases itself known, as any other corpus of its mixture is."""
+    if recipe.mixture is None:
+        return recipe
+    others = {
+        name: one.model_copy(update={"corpus": fingerprint}) if one.dataset == "rephrased" and not one.corpus else one
+        for name, one in recipe.mixture.others.items()
+    }
+    return recipe.model_copy(update={"mixture": recipe.mixture.model_copy(update={"others": others})})
 
 
 def _resolved(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> Recipe:

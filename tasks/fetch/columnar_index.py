@@ -22,10 +22,11 @@ from tasks.fetch.crawl_listing import SourceConfig, listed_paths
 from tasks.fetch.page_selection import SelectConfig, group_filter, row_filter, without_scheme
 from tasks.fetch.range_fetching import file_size, read_range
 from tasks.sources.byte_source import byte_source
-from tasks.sources.transfer import NotFound, TransferConfig, never_twice_alike
+from tasks.sources.transfer import TransferConfig, never_twice_alike
 
 WARC_COLUMNS = ("warc_filename", "warc_record_offset", "warc_record_length")
-_INDEX_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*\.parquet")
+INDEX_ENDING = ".parquet"
+_INDEX_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/-]*" + re.escape(INDEX_ENDING))
 _SUBSET = "/subset=warc/"
 _TAIL_BYTES = 128 << 10
 _MOST_FOOTER_BYTES = 16 << 20
@@ -37,12 +38,9 @@ _TRAILER_BYTES = 8
 
 
 def list_index_files(source: SourceConfig) -> list[str]:
-    """Return the paths below the base of the crawl's index files for fetched pages."""
+    """Return the paths below the base of the index files for fetched pages; raises NotFound where there is no index."""
     path = f"crawl-data/{source.crawl}/cc-index-table.paths.gz"
-    try:
-        paths = listed_paths(source, path, _INDEX_PATH)
-    except NotFound as error:
-        raise PermanentError(f"{error} source.select needs the crawl's columnar index: leave select out.") from error
+    paths = listed_paths(source, path, _INDEX_PATH)
     chosen = [path for path in paths if _SUBSET in path]
     if not chosen:
         raise PermanentError(f"{source.base}: {path} lists no file with {_SUBSET.strip('/')}: nothing to select.")

@@ -70,7 +70,8 @@ class SourceConfig(Config):
 
     base: str = Field(default=OFFICIAL_BASE, min_length=1)
     """A crawl in Common Crawl's layout (https://data.commoncrawl.org, a mirror's URL, s3://commoncrawl, a folder), or a
-    file, a folder or a glob of WARC, WET, JSON lines or Parquet files."""
+    file, a folder or a glob of WARC, WET, JSON lines or Parquet files; with `kind` also a web server's folder that has
+    an index page, or a list of paths below its own folder (.paths or .paths.gz)."""
     kind: SourceKind | None = None
     """What it is: a crawl, or files with pages (warcs), with texts of Common Crawl's (wet), with documents that exist
     already (documents); null: as the names of its files tell."""
@@ -91,7 +92,8 @@ class SourceConfig(Config):
     bytes_per_warc: int | None = Field(default=None, ge=1)
     """Take only this many bytes from the beginning of each WARC file (cut to whole records); null takes all of it."""
     select: SelectConfig | None = None
-    """Which pages of those WARC files to take, by the crawl's columnar index; null takes all of them."""
+    """Which pages of those WARC files to take, by the crawl's columnar index, or where there is none by the CDX file
+    beside each WARC file; null takes all of them."""
     keep_warcs: bool = False
     """Whether fetched WARC files stay in the store after extraction; otherwise they are removed then."""
     max_failed_share: float = Field(default=0.0, ge=0, le=1)

@@ -17,9 +17,10 @@ import pyarrow as pa
 from tasks.dataset.data_files import read_data_file
 from tasks.dataset.schemas import WANTED
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
-from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, list_warcs, warc_name
+from tasks.fetch.crawl_listing import SourceConfig, SourceRecipe, warc_name
 from tasks.fetch.page_selection import draw_keys, read_urls, without_scheme
 from tasks.fetch.range_planning import Records, checked_records
+from tasks.fetch.source_listing import source_files
 from tasks.fetch.wanted_dataset import WARCS_PER_GROUP
 
 ROWS_IN_MEMORY = 8_000_000  # records held at a time, at some 50 bytes each, unless one WARC alone has more
@@ -33,7 +34,7 @@ Draw = Callable[[Rows], Rows]
 def run(context: PartContext) -> Iterator[Output]:
     """Yield a row for each WARC with selected records, in the order in which the recipe names them."""
     source = SourceConfig.model_validate(context.job.source)
-    paths = list_warcs(source)
+    paths = source_files(source)
     draw = _draw(context, [warc_name(path) for path in paths])
     warcs = _by_warc(context, paths, draw)
     while group := list(islice(warcs, WARCS_PER_GROUP)):

@@ -21,6 +21,9 @@ import xxhash
 
 from tasks.base.errors import PermanentError, UsageError
 from tasks.documents.reading import JSON_ENDINGS, PARQUET_ENDINGS, WET_ENDINGS
+from tasks.fetch.cdx_sidecar import SIDECAR_ENDINGS
+from tasks.sources.transfer import TransferConfig
+from tasks.sources.web_folder import LISTING_ENDINGS, listed_on_web
 
 SourceKind = Literal["crawl", "warcs", "wet", "documents"]
 
@@ -30,7 +33,7 @@ ENDINGS: Final[dict[SourceKind, tuple[str, ...]]] = {
     "documents": JSON_ENDINGS + PARQUET_ENDINGS,
 }
 _UNSURE = (".json",)  # of a folder's files these may be anything, and count only where they are named
-_SIDECARS = (".cdx", ".cdxj", ".cdx.gz", ".cdxj.gz", ".idx", ".warc.gz.md5", ".sha256")
+_SIDECARS = (*SIDECAR_ENDINGS, ".idx", ".warc.gz.md5", ".sha256")
 _GLOB = re.compile(r"[*?\[]")
 _MOST_FILES = 1_000_000
 _WHAT_WORKS = (
@@ -71,7 +74,8 @@ def root_of(base: str) -> str:
     if "://" in base and not base.startswith("file://"):
         if glob := _GLOB.search(base):
             return base[: glob.start()].rpartition("/")[0]
-        return base.rpartition("/")[0] if _kind_of_name(base) else base.rstrip("/")
+        is_file = _kind_of_name(base) or base.endswith(LISTING_ENDINGS)
+        return base.rpartition("/")[0] if is_file else base.rstrip("/")
     path = Path(base.removeprefix("file://"))
     if not _GLOB.search(base):
         return str(path if path.is_dir() else path.parent)
@@ -79,13 +83,15 @@ def root_of(base: str) -> str:
     return str(Path(*fixed))
 
 
-def list_files(base: str, kind: SourceKind, is_any_file: bool = False) -> list[str]:
+def list_files(
+    base: str, kind: SourceKind, is_any_file: bool = False, transfer: TransferConfig | None = None
+) -> list[str]:
     """Return a source's files of one kind, or all that are no notes on others, below its root, sorted.
 
     Raises UsageError where there are none, or two have the same name in ids.
     """
     if base.startswith(("http://", "https://")):
-        found = [base.rpartition("/")[2]]
+        found = [base.rpartition("/")[2]] if _kind_of_name(base) else listed_on_web(base, transfer or TransferConfig())
     else:
         found = _remote(base) if "://" in base and not base.startswith("file://") else _matching(base)
     named = found == [PurePosixPath(base).name] or bool(_GLOB.search(base))

@@ -5,7 +5,7 @@ from tasks.fetch.crawl_listing import SourceConfig, chosen_places, list_warcs, r
 from tasks.fetch.source_files import SourceKind, file_digest, file_name, list_files, root_of, source_name, told_kind
 from tasks.sources.byte_source import byte_source
 
-_OF_CRAWLS_ONLY = ("select",)
+_OF_WARCS_ONLY = ("select",)
 _OF_ARCHIVES_ONLY = ("bytes_per_warc",)
 
 
@@ -18,7 +18,8 @@ def resolve_source(source: SourceConfig) -> SourceConfig:
     if kind == "crawl":
         warcs = source.warcs or ("all" if source.select and source.select.urls else 1)
         return source.model_copy(update={"kind": kind, "crawl": resolve_crawl(source), "warcs": warcs})
-    for field in (*_OF_CRAWLS_ONLY, *(_OF_ARCHIVES_ONLY if kind == "documents" else ())):
+    fields = {"warcs": (), "wet": _OF_WARCS_ONLY, "documents": _OF_WARCS_ONLY + _OF_ARCHIVES_ONLY}[kind]
+    for field in fields:
         if getattr(source, field) is not None:
             advice = ": limit it by source.limit" if field in _OF_ARCHIVES_ONLY else ""
             raise UsageError(f"source.{field} is for a crawl; source.base is of the kind {kind!r}{advice}.")
@@ -35,7 +36,7 @@ def source_files(source: SourceConfig) -> list[str]:
     """Return the paths of a resolved source's files, below its root, of those that the recipe asks for."""
     if source.kind in (None, "crawl"):
         return list_warcs(source)
-    files = list_files(source.base, source.kind, is_any_file=source.reader is not None)
+    files = list_files(source.base, source.kind, is_any_file=source.reader is not None, transfer=source.transfer)
     return [files[place] for place in chosen_places(source, files, source.base)]
 
 

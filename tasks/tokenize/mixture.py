@@ -46,7 +46,7 @@ class Share(Config):
 
 
 class OtherCorpus(Share):
-    """A corpus that another run has finished, here or in another store."""
+    """A corpus that another run has finished, here or in another store; or what this run rephrases of its own."""
 
     store: str | None = None
     """Folder or URL of its store; this run's own unless given."""
@@ -55,7 +55,13 @@ class OtherCorpus(Share):
     corpus: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
     """Its fingerprint, which says exactly which one; without it and `crawl`, the newest in the store."""
     dataset: Literal["corpus", "rephrased"] = "corpus"
-    """`rephrased`: not the corpus but what a model made of its documents (`synthesis.rephrase`)."""
+    """`rephrased`: not the corpus but what a model made of its documents (`synthesis.rephrase`); this run's own, where
+    no store, crawl or corpus is given."""
+
+    @property
+    def is_made_by_the_run(self) -> bool:
+        """Whether the run itself makes it."""
+        return self.dataset == "rephrased" and (self.store, self.crawl, self.corpus) == (None, None, None)
 
 
 class Step(Config):

@@ -1,10 +1,11 @@
 """tokens: the corpus encoded, each document on its side of the split between training and validation.
 
-Notable: where the recipe mixes other corpora in, their parts come after the run's own, encoded with the same tokenizer
-and split by the same hash of the text.
+Notable: where the recipe mixes other corpora in, or what the run rephrases of its own, their parts come after the run's
+own, encoded with the same tokenizer and split by the same hash of the text.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,10 +68,21 @@ def schema(context: PartContext) -> pa.Schema:
     return tokens_schema(context.manifest("tokenizer").config["vocab_size"])
 
 
+def _mixes_rephrased(recipe: Any) -> bool:
+    is_made = recipe.synthesis and recipe.synthesis.rephrase
+    return bool(
+        is_made and recipe.mixture and any(one.dataset == "rephrased" for one in recipe.mixture.others.values())
+    )
+
+
 STAGE = Stage(
     name="tokens",
     version=2,
-    upstream=(Upstream("corpus", in_part_inputs=True), Upstream("tokenizer", all_parts=True)),
+    upstream=(
+        Upstream("corpus", in_part_inputs=True),
+        Upstream("tokenizer", all_parts=True),
+        Upstream("rephrased", in_part_inputs=True, when=_mixes_rephrased),
+    ),
     config_of=lambda recipe: recipe.tokens.model_dump(mode="json") | other_corpora_config(recipe.mixture),
     pace=("stores",),
     choosing=("others",),

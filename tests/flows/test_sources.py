@@ -21,7 +21,7 @@ from tasks.dataset.store import Store
 from tasks.fetch.source_listing import resolve_source
 from tests.conftest import ROOT
 from tests.flows.without_prefect import built_datasets
-from tests.tasks.indexed_crawl import IndexedPage, write_indexed_crawl
+from tests.tasks.indexed_crawl import IndexedPage, surt, write_indexed_crawl
 from tests.tasks.warc_builder import members, record
 
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
@@ -131,6 +131,48 @@ def test_a_list_of_urls_is_resolved_through_the_index(tmp_path: Path, crawl: lis
     assert {row["id"] for row in carried.rows("extract")} == {page.id for page in wanted}
     counted = carried.manifests["wanted"].counters
     assert (counted["urls_listed"], counted["urls_not_in_index"]) == (len(wanted) + 1, 1)
+
+
+def write_sidecars(root: Path, pages: list[IndexedPage], ending: str, named_columns: bool) -> None:
+    """A CDX file beside each WARC file, in place of the columnar index."""
+    (root / "crawl-data" / pages[0].warc.split("/")[1] / "cc-index-table.paths.gz").unlink()
+    for warc in {page.warc for page in pages}:
+        lines = [" CDX N b a m s k r M S V g"] if named_columns else []
+        for page in (page for page in pages if page.warc == warc):
+            key, place = surt(page.url), {"length": str(page.length), "offset": str(page.offset)}
+            fields = {"url": page.url, "mime-detected": page.mime, "status": "200", "languages": page.languages} | place
+            named = f"{key} 20261107013045 {page.url} {page.mime} 200 SHA - - {page.length} {page.offset} x.warc.gz"
+            lines.append(named if named_columns else f"{key} 20261107013045 {json.dumps(fields)}")
+        content = "\n".join(lines).encode()
+        sidecar = root / f"{warc.removesuffix('.warc.gz')}{ending}"
+        sidecar.write_bytes(gzip.compress(content) if ending.endswith(".gz") else content)
+
+
+@pytest.mark.parametrize(("ending", "named_columns"), [(".cdxj.gz", False), (".warc.cdx", True)])
+def test_pages_are_selected_by_the_cdx_files_of_a_crawl_without_an_index(
+    tmp_path: Path, crawl: list[IndexedPage], ending: str, named_columns: bool
+) -> None:
+    asked: dict[str, Any] = {"domains": ["example.org"], "mime": ["text/html"]}
+    asked |= {} if named_columns else {"languages": ["de"]}
+    indexed = Carried(tmp_path / "a", tmp_path / "web", "extract", warcs="all", select=asked).rows("extract")
+    assert 0 < len(indexed) < len(crawl)
+    write_sidecars(tmp_path / "web", crawl, ending, named_columns)
+    rows = Carried(tmp_path / "b", tmp_path / "web", "extract", warcs="all", select=asked).rows("extract")
+    assert rows == indexed
+    folder = tmp_path / "web" / "crawl-data"
+    rows = Carried(tmp_path / "c", folder, "extract", kind="warcs", select=asked).rows("extract")
+    assert {row["id"]: row["text"] for row in rows} == {row["id"]: row["text"] for row in indexed}
+    if named_columns:
+        with pytest.raises(PermanentError, match=r"names no languages, which source\.select\.languages needs"):
+            Carried(tmp_path / "d", folder, "extract", kind="warcs", select={"languages": ["de"]})
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, crawl: list[IndexedPage]) -> None:
+    write_sidecars(tmp_path / "web", crawl, ".cdxj", False)
+    sidecar = min((tmp_path / "web").rglob("*.cdxj"))
+    sidecar.write_text('org,example)/ 2026 {"url": "http://a.example/", "offset": "-1", "length": "9"}\n')
+    with pytest.raises(PermanentError, match=r"cdxj, line 1: .* is no record of a CDX file: .*'-1' is no number"):
+        Carried(tmp_path / "s", tmp_path / "web", "extract", warcs="all", select={"domains": ["a.example"]})
 
 
 def test_a_crawl_by_months_is_found_by_its_listing(tmp_path: Path, crawl: list[IndexedPage]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -45,15 +45,28 @@ def parrot_export(folder: Path, tokenizer: Path, said: str) -> Path:
     return automaton_export(folder, tokenizer, dict(zip(before, [*spoken, chat.end_of_turn], strict=True)))
 
 
-@torch.no_grad()
+def scribbler_export(folder: Path, tokenizer: Path, letters: str, shape: ModelShape = SHAPE) -> Path:
+    """Write a model that answers with some of these letters, as they are drawn, and return its folder."""
+    chat = load_chat_format(tokenizer)
+    spoken = [_token_of_byte(tokenizer, byte) for byte in letters.encode()]
+    drawn = [(before, after) for before in (chat.prompt([])[-1], *spoken) for after in spoken]
+    return _export(folder, tokenizer, [*drawn, *((letter, chat.end_of_turn) for letter in spoken)], shape)
+
+
 def automaton_export(folder: Path, tokenizer: Path, following: Mapping[int, int], shape: ModelShape = SHAPE) -> Path:
     """Write a model in which one token always follows another, and return its folder."""
+    return _export(folder, tokenizer, following.items(), shape)
+
+
+@torch.no_grad()
+def _export(folder: Path, tokenizer: Path, following: Iterable[tuple[int, int]], shape: ModelShape) -> Path:
+    """Write a model in which any token may follow another that is paired with it, all with equal chances."""
     model = Transformer(shape)
     initialise(model, 0)
     # With the blocks writing nothing, a token's logits are those of its own embedding.
     model.lm_head.weight.zero_()
-    for token, follower in following.items():
-        model.lm_head.weight[follower] = model.embed_tokens.weight[token]
+    for token, follower in following:
+        model.lm_head.weight[follower] += model.embed_tokens.weight[token]
     return write_export(folder, model, tokenizer)
 
 

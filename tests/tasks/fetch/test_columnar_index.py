@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.base.errors import PermanentError
+from tasks.fetch.cdx_sidecar import CdxSidecar
 from tasks.fetch.columnar_index import IndexFile, list_index_files
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.fetch.page_selection import SelectConfig
+from tasks.sources.transfer import NotFound
 from tests.tasks.crawl_mirror import CRAWL, Mirror, cut, flip, refuse, running_mirror, serve
 from tests.tasks.fetch.test_range_fetching import QUICK
 from tests.tasks.indexed_crawl import IndexedPage, write_index, write_indexed_crawl, write_listing
@@ -153,8 +155,10 @@ def test_what_is_no_parquet_file_is_an_error(tmp_path: Path, content: bytes) -> 
 
 def test_a_crawl_without_an_index_says_so(mirror: Mirror) -> None:
     (mirror.root / LISTING).unlink()
-    with pytest.raises(PermanentError, match=r"source\.select needs the crawl's columnar index"):
+    with pytest.raises(NotFound):
         list_index_files(source(mirror.base))
+    with pytest.raises(PermanentError, match=r"source\.select needs the crawl's columnar index, or a CDX file beside"):
+        next(CdxSidecar(mirror.base, "a/warc/b.warc.gz", QUICK).selected(SelectConfig()))
     write_listing(mirror.root / LISTING, ["cc-index/table/subset=robotstxt/part-0.parquet"])
     with pytest.raises(PermanentError, match="no file with subset=warc"):
         list_index_files(source(mirror.base))

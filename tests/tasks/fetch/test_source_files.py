@@ -1,6 +1,9 @@
 """What a source is, told by its files; which files it has, and what their documents' ids begin with."""
 
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -8,6 +11,8 @@ from tasks.base.errors import UsageError
 from tasks.fetch.crawl_listing import SourceConfig
 from tasks.fetch.source_files import file_digest, list_files, root_of, source_name, told_kind
 from tasks.fetch.source_listing import document_share, id_prefix, resolve_source, source_files
+from tasks.sources.web_folder import _links
+from tests.tasks.fetch.test_range_fetching import QUICK
 
 
 def filled(folder: Path, *names: str) -> Path:
@@ -125,3 +130,32 @@ def test_names_of_sources() -> None:
     assert source_name("/data/my pages/") == "my-pages"
     assert source_name("/data/docs/*.jsonl") == "docs"
     assert source_name("s3://bucket/dolma.jsonl.gz") == "dolma"
+
+
+def test_the_files_of_a_web_servers_folder_and_of_a_list(tmp_path: Path) -> None:
+    filled(tmp_path, "pages/a.warc.gz", "pages/sub folder/b.warc.gz", "pages/notes.txt", "pages/.c.warc", "out.warc")
+    (tmp_path / "pages" / "mine.paths").write_text("a.warc.gz\n../out.warc\nhttp://other.example/d.warc\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}/pages"
+        source = resolve_source(SourceConfig(base=f"{base}/", kind="warcs", transfer=QUICK))
+        assert source_files(source) == ["a.warc.gz", "sub folder/b.warc.gz"] and root_of(source.base) == base
+        assert source.crawl == "pages"
+        assert list_files(f"{base}/mine.paths", "warcs", transfer=QUICK) == ["a.warc.gz"]
+        assert root_of(f"{base}/mine.paths") == base
+        server.shutdown()
+
+
+def test_a_page_of_links_leads_nowhere_else() -> None:
+    links = [
+        "../up.warc",
+        "/pages/b.warc",
+        "//evil.example/c.warc",
+        "?C=N;O=D",
+        "%2e%2e/d.warc",
+        "e.warc#x",
+        "file:///f",
+    ]
+    page = "".join(f"<a href='{link}'>" for link in links).encode()
+    assert _links(page, "https://a.example/pages", "") == ["b.warc", "e.warc"]

@@ -174,6 +174,6 @@ def _drop_reports() -> None:
     from prefect.events.worker import EventsWorker
 
     with contextlib.suppress(Exception):  # nothing of this is in Prefect's interface
-        for worker in list(EventsWorker._instances.values()):
+        for worker in list(EventsWorker._instances.values()):  # type: ignore[misc]
             if worker._loop and worker._task:
                 worker._loop.call_soon_threadsafe(worker._task.cancel)

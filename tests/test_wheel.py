@@ -154,5 +154,12 @@ def test_with_the_data_half_a_corpus_is_made_and_a_model_is_refused_at_once(
     assert "All counts add up" in made
 
 
-def test_uv_installs_it_as_a_tool_and_runs_it(uv: Path, wheel: Path) -> None:
+def test_uv_runs_it_as_a_tool(uv: Path, wheel: Path) -> None:
     assert "what-if" in run(uv, "tool", "run", "--python", sys.executable, "--from", wheel, "sluice", "--help")
+
+
+def test_uv_installs_it_to_stay(uv: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_TOOL_DIR", str(tmp_path / "tools"))
+    monkeypatch.setenv("UV_TOOL_BIN_DIR", str(tmp_path / "bin"))
+    run(uv, "tool", "install", "--quiet", "--python", sys.executable, wheel)
+    assert "first-crawl" in run(tmp_path / "bin" / "sluice", "recipes")

@@ -199,14 +199,15 @@ def _planned(
 def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None:
     """Run a flow against a Prefect server, ours where there is none; an interrupt ends this command."""
     _quieten_prefect()
-    from httpx import TransportError
-    from prefect.exceptions import Abort
-
-    from flows.display.console import showing_progress
-    from flows.server.prefect_server import prefect_api
-
     with ExitStack() as stack:
         with working_on("Starting a Prefect server"):
+            # Prefect takes seconds to import.
+            from httpx import TransportError
+            from prefect.exceptions import Abort
+
+            from flows.display.console import showing_progress
+            from flows.server.prefect_server import prefect_api
+
             # A database that a newer Prefect has migrated is of no use to an older one.
             folder = Path.home() / ".sluice" / "prefect" / metadata.version("prefect")
             server = stack.enter_context(prefect_api(folder))

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from flows.stages.program import ProgramContext, ProgramStage, training_summary
-from flows.stages.trained_models import newest_model
+from flows.stages.trained_models import HELD_OUT, newest_model
 from tasks.dataset.stage import Upstream
 
 
@@ -14,7 +14,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "base": str(context.starting_model),
         "tokenizer": context.tokenizer_file(),
         "prompts": str(context.chat["prompts"]),
-        "tokens": context.dataset("tokens"),
+        "tokens": context.held_out_tokens,
         "cache": str(context.cache),
     }
 
@@ -22,7 +22,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
 STAGE = ProgramStage(
     name="rl",
     version=1,
-    upstream=(Upstream("tokenizer"), Upstream("tokens", all_parts=True), *newest_model("rl")),
+    upstream=(Upstream("tokenizer"), HELD_OUT, *newest_model("rl")),
     config_of=lambda recipe: dataclasses.asdict(recipe.rl) | {"own_rewards": recipe.own_rewards} if recipe.rl else None,
     module="model.rl",
     is_training=True,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from tasks.dataset.parquet_opening import open_parquet
 from tasks.dataset.store import Store
 
 _KEY = b"sluice"
+_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -212,3 +214,22 @@ def read_part(store: Store, path: str, columns: Sequence[str] | None = None) -> 
     with open_part(store, path) as parquet:
         for group in range(parquet.num_row_groups):
             yield parquet.read_row_group(group, columns=list(columns) if columns else None)
+
+
+def read_parts(
+    store: Store, paths: Sequence[str], columns: Sequence[str] | None = None
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the rows of several parts, in order, as (place among `paths`, row group). Raises as `open_part` does.
+
+    Parts of an object store are read `_TOGETHER` at a time and whole. One after the other, a stage of one part that
+    reads a whole crawl would wait for answers for hours.
+    """
+    if store.is_local:
+        for place, path in enumerate(paths):
+            yield from ((place, table) for table in read_part(store, path, columns))
+        return
+    with ThreadPoolExecutor(_TOGETHER) as readers:
+        for start in range(0, len(paths), _TOGETHER):
+            several = readers.map(lambda path: list(read_part(store, path, columns)), paths[start : start + _TOGETHER])
+            for place, tables in enumerate(several, start):
+                yield from ((place, table) for table in tables)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest, dataset_folder, part_path, read_manifest
-from tasks.dataset.parts import read_part
+from tasks.dataset.parts import read_part, read_parts
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
 
@@ -107,9 +107,9 @@ class PartContext:
 
     def all_inputs(self, stage: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
         """Yield the rows of every part of an upstream dataset, in order, as (part index, row group)."""
-        for index in range(len(self.manifest(stage).parts)):
-            for table in read_part(self.store, part_path(stage, self.job.upstream[stage], index), columns):
-                yield index, table
+        indices = range(len(self.manifest(stage).parts))
+        paths = [part_path(stage, self.job.upstream[stage], index) for index in indices]
+        return read_parts(self.store, paths, columns)
 
     def reader(self, stage: str) -> Callable[[list[str]], Iterator[pa.Table]]:
         """Return a function that yields some columns of a whole upstream dataset, each time that it is called."""

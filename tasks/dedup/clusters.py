@@ -5,14 +5,15 @@ ids and texts' hashes pass through files (`tasks.dedup.cluster_decisions`).
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
 
 from tasks.base.fingerprint import digest
 from tasks.dataset.manifest import part_path
-from tasks.dataset.parts import read_part
+from tasks.dataset.parts import read_parts
 from tasks.dataset.schemas import CLUSTERS
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage, Upstream
 from tasks.dedup.cluster_decisions import MEMBERS, Components, decide
@@ -39,11 +40,14 @@ def _members(context: PartContext, places: Int64s, labels: Int64s) -> Iterator[p
     crawls = signed_crawls(context.store, context.job.config["earlier"], context.job.upstream["signatures"])
     indices, begins = np.unique(part_of(places), return_index=True)
     bounds = pairwise([*begins.tolist(), len(places)])
-    for index, (begin, end) in zip(indices.tolist(), bounds, strict=True):
-        crawl = next(crawl for crawl in reversed(crawls) if crawl.first_part <= index)
-        path = part_path("signatures", crawl.fingerprint, index - crawl.first_part)
-        tables = read_part(context.store, path, ["id", "text_hash", "n_chars"])
-        found = pa.concat_tables(tables).take(pa.array(row_of(places[begin:end])))
+    of_crawls = [next(one for one in reversed(crawls) if one.first_part <= index) for index in indices.tolist()]
+    paths = [
+        part_path("signatures", crawl.fingerprint, index - crawl.first_part)
+        for index, crawl in zip(indices.tolist(), of_crawls, strict=True)
+    ]
+    parts = groupby(read_parts(context.store, paths, ["id", "text_hash", "n_chars"]), itemgetter(0))
+    for crawl, (begin, end), (_, tables) in zip(of_crawls, bounds, parts, strict=True):
+        found = pa.concat_tables(table for _, table in tables).take(pa.array(row_of(places[begin:end])))
         own = np.full(end - begin, crawl.own)
         columns = {"label": labels[begin:end], "place": places[begin:end], "own": own}
         yield pa.table({**columns, **{name: found[name] for name in found.column_names}}).cast(MEMBERS)

@@ -37,6 +37,7 @@ def run(context: PartContext) -> Iterator[Output]:
     config = context.config(BacktranslatedConfig)
     section, seed = config.backtranslate, config.generator.seed
     checks = OutputChecks(config.output, context.store)
+    instructions: set[str] = set()
     with part_generator(context, config, "corpus") as generator:
         for documents in shown_documents(context, section, seed):
             made = Made("backtranslated", CONVERSATIONS)
@@ -46,6 +47,10 @@ def run(context: PartContext) -> Iterator[Output]:
                 _Pair(row["id"], reply.text.strip(), text, checks.reasons(reply, row["language"]))
                 for (row, text), reply in zip(shown, replies, strict=True)
             ]
+            for pair in (pair for pair in pairs if not pair.reasons):
+                if (said := pair.instruction.casefold()) in instructions:
+                    pair.reasons.append("repeated_instruction")
+                instructions.add(said)
             if section.min_score > 1:
                 _score([pair for pair in pairs if not pair.reasons], generator, config)
             for pair in pairs:
@@ -73,7 +78,7 @@ def _score(pairs: Sequence[_Pair], generator: Generator, config: BacktranslatedC
 
 STAGE = Stage(
     name="backtranslated",
-    version=2,
+    version=3,
     upstream=(Upstream("corpus"),),
     config_of=lambda recipe: stage_config(recipe.synthesis, "backtranslate", _VERSION),
     pace=("requests",),

@@ -42,11 +42,11 @@ class PackingConfig(Config):
 class Pieces:
     """Stretches of documents, none longer than a row, all arrays [n_pieces], in the order of the documents."""
 
-    document: Int64s
+    document: Int32s
     """Index into the lengths given."""
-    start: Int64s
+    start: Int32s
     """Offset of the piece within the document, in tokens."""
-    length: Int64s
+    length: Int32s
     """Tokens in the piece: 2 up to the row's capacity."""
 
 
@@ -55,9 +55,9 @@ class Plan:
     """Pieces in rows: all arrays [n_pieces], ordered by sequence, the longest piece of a sequence first."""
 
     sequence: Int64s
-    document: Int64s
-    start: Int64s
-    length: Int64s
+    document: Int32s
+    start: Int32s
+    length: Int32s
     sequences: int
     """Number of rows."""
 
@@ -65,11 +65,11 @@ class Plan:
 def cut(lengths: npt.NDArray[np.integer], capacity: int) -> Pieces:
     """Cut documents of `lengths` tokens into pieces of at most `capacity`, each starting on the last token of the one
     before. A document of fewer than two tokens has nothing to predict and no piece."""
-    lengths = lengths.astype(np.int64)
+    lengths = lengths.astype(np.int32)
     counts = np.maximum(0, -(-(lengths - 1) // (capacity - 1)))
-    document = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)
+    document = np.repeat(np.arange(len(lengths), dtype=np.int32), counts)
     first = np.cumsum(counts) - counts
-    start = (np.arange(len(document), dtype=np.int64) - first[document]) * (capacity - 1)
+    start = ((np.arange(len(document)) - first[document]) * (capacity - 1)).astype(np.int32)
     return Pieces(document, start, np.minimum(capacity, lengths[document] - start))
 
 

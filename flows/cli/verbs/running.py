@@ -25,6 +25,7 @@ from flows.cli.terminal import (
     working_on,
 )
 from flows.launch.packages import require_packages
+from tasks.base.errors import TemporaryError
 
 if TYPE_CHECKING:
     from flows.recipe.recipe import Recipe
@@ -201,6 +202,7 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
     with ExitStack() as stack:
         with working_on("Starting a Prefect server"):
             # Prefect takes seconds to import.
+            from httpx import TransportError
             from prefect.exceptions import Abort
 
             from flows.display.console import showing_progress
@@ -220,6 +222,11 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
+        except TransportError as error:
+            raise TemporaryError(
+                f"The Prefect server {server.api_url} does not answer any more: {error}. What was finished is kept; "
+                "the same command goes on from there."
+            ) from error
 
 
 def _has_server() -> bool:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import part_path, read_manifest, write_manifest
 from tasks.dataset.parquet_opening import read_rows
-from tasks.dataset.parts import PartFooter, PartWriter, open_part, read_footer, read_part
+from tasks.dataset.parts import PartFooter, PartWriter, open_part, read_footer, read_part, read_parts
 from tasks.dataset.store import Store
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])
@@ -145,3 +145,16 @@ def test_long_texts_are_read_whole(store: Store, tmp_path: Path) -> None:
     with open_part(store, "part") as parquet:
         assert read_rows(parquet, ["n", "text"]) == table
         assert read_rows(parquet, ["n"], 1) == table.select(["n"]).slice(500)
+
+
+@pytest.mark.parametrize("kind", ["folder", "object store"])
+def test_many_parts_are_read_in_their_order(tmp_path: Path, kind: str) -> None:
+    store = Store(str(tmp_path) if kind == "folder" else f"memory://{tmp_path.name}")
+    paths = [f"part-{number}" for number in range(40)]
+    for number, path in enumerate(paths):
+        write(store, path, [f"{number}a", f"{number}b"] if number % 3 else [])
+    found = [(place, table["id"].to_pylist()) for place, table in read_parts(store, paths, ["id"])]
+    assert found == [(number, [f"{number}a", f"{number}b"]) for number in range(40) if number % 3]
+    store.remove("part-20")
+    with pytest.raises(PermanentError, match="part-20"):
+        list(read_parts(store, paths))

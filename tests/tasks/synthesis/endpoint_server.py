@@ -14,11 +14,11 @@ Script = Callable[[int, dict[str, Any]], str]
 
 
 def text_of(body: dict[str, Any]) -> str:
-    """What the model says: a score where it is asked for one, else something of its own about the last words."""
+    """What the model says: a score where it is asked for one, else something of its own about the text."""
     asked = body["messages"][-1]["content"]
     if "Write the number only" in asked:
         return f"Score: {len(asked) % 10 + 1 if 'from 1 to 10' in asked else 4 + len(asked) % 2}"
-    words = asked.split()[-6:]
+    words = next((line for line in asked.splitlines() if "number " in line), asked).split()[:6]
     return f"Reply {body['seed']} of the model to the words {' '.join(words)}, in a whole English sentence."
 
 
@@ -54,11 +54,11 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
                     endpoint.at_once -= 1
 
         def _answer(self, body: dict[str, Any], does: str) -> None:
-            text = text_of(body)
+            text = "What is told of this town?" if does == "same" else text_of(body)
             usage = {"prompt_tokens": 20, "completion_tokens": 10}
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             whole = json.dumps({"choices": [choice], "usage": usage}).encode()
-            if does == "ok":
+            if does in ("ok", "same"):
                 with endpoint.lock:
                     endpoint.paid[json.dumps([body["messages"], body["seed"]])] += 1
                     endpoint.idempotency_keys.add(self.headers["Idempotency-Key"])

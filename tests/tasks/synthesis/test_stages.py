@@ -75,6 +75,14 @@ def test_documents_become_answers_to_instructions_and_a_score_keeps_the_best(ser
     assert len(rows) + len(dropped) == 6 and server.asked == 12
 
 
+def test_an_instruction_that_another_document_has_is_dropped(tmp_path: Path, monkeypatch: Any) -> None:
+    store = write_corpus(tmp_path, parts=1)
+    with endpoint(lambda number, body: "same") as server:
+        monkeypatch.setenv("SLUICE_GENERATOR_URL", server.url)
+        rows, _, footer = built(store, job(store, "backtranslated", {"backtranslate": {"min_score": 1}}))
+    assert len(rows) == 1 and footer.counters["removed.repeated_instruction"] == 11
+
+
 def test_prompts_are_answered_and_the_best_and_worst_response_become_a_pair(server: Endpoint, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     prompts = write_prompts(tmp_path / "prompts.jsonl", [f"Question {n}?" for n in range(5)] + ["Question 0?"])

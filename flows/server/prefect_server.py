@@ -62,10 +62,7 @@ def prefect_api(data_dir: str | Path) -> Iterator[ServerAddress]:
         try:
             yield address
         finally:
-            if _is_gone(address):
-                _drop_reports()
-            else:
-                _wait_until_recorded(address)
+            _wait_until_recorded(address)
 
 
 @contextlib.contextmanager
@@ -157,23 +154,3 @@ def _wait_until_recorded(address: ServerAddress) -> None:
             if counts != known:
                 known, since = counts, time.monotonic()
             time.sleep(_POLL_SECONDS * 2)
-
-
-def _is_gone(address: ServerAddress) -> bool:
-    try:
-        with address.client() as client:
-            client.get("/health")
-    except httpx.ConnectError:
-        return True
-    return False
-
-
-def _drop_reports() -> None:
-    """Drop what a server that was killed has not been told: Prefect would try each event for ten seconds, one after
-    the other, before it lets this process end."""
-    from prefect.events.worker import EventsWorker
-
-    with contextlib.suppress(Exception):  # nothing of this is in Prefect's interface
-        for worker in list(EventsWorker._instances.values()):  # type: ignore[misc]
-            if worker._loop and worker._task:
-                worker._loop.call_soon_threadsafe(worker._task.cancel)

@@ -1,4 +1,4 @@
-"""The error of a run whose corpus comes out empty: which stage kept nothing, and why."""
+"""The error of a run whose corpus, or a set of synthetic data, comes out empty: which stage kept nothing, and why."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ from flows.store.datasets import removal_reasons
 from tasks.base.errors import PermanentError
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.stage import Stage
+from tasks.synthesis.config import SYNTHETIC_SETS
 
 _REASONS = 5
 _ADVICE = {
@@ -15,6 +16,7 @@ _ADVICE = {
     "filter": "Look at the texts in `sluice report`, loosen the recipe's filter, or read more WARCs.",
 }
 _OTHER_ADVICE = "Look at the texts in `sluice report`, loosen the recipe's checks, or read more WARCs."
+_SYNTHESIS_ADVICE = "Look at the replies in `sluice report`, change the recipe's synthesis section, or leave it out."
 
 
 def require_documents(stage: Stage, manifests: Mapping[str, Manifest]) -> None:
@@ -25,6 +27,10 @@ def require_documents(stage: Stage, manifests: Mapping[str, Manifest]) -> None:
     finished = manifests[stage.name]
     if stage.decisions is None or finished.rows or not finished.parts:
         return
+    if stage.name in SYNTHETIC_SETS:
+        raise PermanentError(
+            f"The synthetic data is empty: no reply was kept. {_removed(stage.name, finished)} {_SYNTHESIS_ADVICE}"
+        )
     said = [_removed(name, manifests[name]) for name in manifests if name in STAGES and STAGES[name].decisions]
     advice = _ADVICE.get(stage.name, _OTHER_ADVICE)
     raise PermanentError(f"The corpus is empty: no document was kept. {' '.join(filter(None, said))} {advice}")

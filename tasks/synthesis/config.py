@@ -11,6 +11,8 @@ from tasks.own_code.named_code import OwnCode
 Format = Literal["faq", "math", "table", "tutorial"]
 CHAT_SETS = {"backtranslated": "backtranslate", "responses": "responses", "preference_pairs": "pairs"}
 """Datasets that a training may name in place of a file, each with the section of `synthesis` that makes it."""
+SYNTHETIC_SETS = ("rephrased", *CHAT_SETS)
+"""All datasets of synthetic data."""
 
 
 class GeneratorConfig(Config):

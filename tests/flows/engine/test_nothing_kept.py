@@ -54,6 +54,13 @@ def test_the_leading_reasons_are_named(manifests: dict[str, Manifest], said: str
     assert str(raised.value).startswith("The corpus is empty: ") and said in str(raised.value)
 
 
+def test_synthetic_data_that_comes_out_empty_is_no_empty_corpus() -> None:
+    manifests = {"fetch": FETCHED, "responses": manifest(0, read=60, kept=0, removed_cut=60)}
+    said = "The synthetic data is empty: no reply was kept. responses removed all 60 for the same reason: cut. Look at"
+    with pytest.raises(PermanentError, match=said):
+        require_documents(STAGES["responses"], manifests)
+
+
 def test_what_keeps_a_document_or_decides_on_none_goes_on() -> None:
     require_documents(STAGES["filter"], {"filter": manifest(1, read=9, kept=1, removed_language=8)})
     require_documents(STAGES["duplicates"], {"duplicates": manifest(0)})

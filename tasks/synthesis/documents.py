@@ -27,9 +27,9 @@ def shown_documents(
 
 
 def beginning(text: str, config: FromDocuments) -> str:
-    """Return the beginning of a text that is shown: up to a sentence's or a line's end, or else a word's."""
+    """Return the beginning of a text that is shown: up to a sentence's or a line's end near there, or else a word's."""
     if len(text) <= config.max_document_chars:
         return text
     shown = text[: config.max_document_chars]
-    ends = [found.end() for found in _SENTENCE_ENDS.finditer(shown)]
+    ends = [found.end() for found in _SENTENCE_ENDS.finditer(shown, len(shown) // 2)]
     return shown[: ends[-1]].rstrip() if ends else shown.rpartition(" ")[0] or shown

@@ -80,6 +80,11 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
             "llama.cpp's qwen3 would read as the whole context; train with shape.sliding_window = 0 to write GGUF, or "
             "use the folder in transformers"
         )
+    if model.shape.head_norms and model.shape.attention_bias != "none":
+        raise BadInput(
+            f"the model in {folder} has biases in attention, which llama.cpp's qwen3 would leave out; use the folder in "
+            "transformers"
+        )
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template
     temporary = output.with_name(f"{output.name}.tmp")

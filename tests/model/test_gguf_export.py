@@ -203,6 +203,16 @@ def test_a_sliding_window_is_refused(exported: Path, tmp_path: Path) -> None:
     write_gguf(layers_see_all, tmp_path / "m.gguf")
 
 
+def test_biases_that_llama_cpp_would_leave_out_are_refused(exported: Path, tmp_path: Path) -> None:
+    folder = reshaped(exported, tmp_path / "export", attention_bias="all")
+    weights = load_file(folder / "model.safetensors")
+    projections = {name: matrix for name, matrix in weights.items() if "self_attn" in name and matrix.ndim == 2}
+    biases = {name.replace("weight", "bias"): torch.ones(len(matrix)) for name, matrix in projections.items()}
+    save_file(weights | biases, folder / "model.safetensors")
+    with pytest.raises(BadInput, match="biases in attention, which llama.cpp's qwen3 would leave out"):
+        write_gguf(folder, tmp_path / "m.gguf")
+
+
 def test_bad_input_is_explained(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can be float32, float16, bfloat16, q8_0, q4_0, not 'q4'"):
         write_gguf(exported, tmp_path / "m.gguf", "q4")

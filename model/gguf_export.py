@@ -82,8 +82,8 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
         )
     if model.shape.head_norms and model.shape.attention_bias != "none":
         raise BadInput(
-            f"the model in {folder} has biases in attention, which llama.cpp's qwen3 would leave out; use the folder in "
-            "transformers"
+            f"the model in {folder} has biases in attention, which llama.cpp's qwen3 would leave out; use the folder "
+            "in transformers"
         )
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template

@@ -75,7 +75,7 @@ class TokenizerConfig(Config):
     them."""
     chat_words: bool = False
     """Whether what conversations have around their words (`assistant`, a call's frame) has tokens of its own whatever
-    the corpus holds: with a small vocabulary a call then costs a third of the tokens."""
+    the corpus holds: with a small vocabulary a call then costs two thirds of the tokens, and the tools' list half."""
     without_held_out: bool = False
     """Whether documents that `tokens` holds out are left out of the sample, so that they measure the tokenizer too."""
     path: Annotated[DataFile, AfterValidator(_file_of_folder)] | None = None

@@ -209,7 +209,7 @@ def test_biases_that_llama_cpp_would_leave_out_are_refused(exported: Path, tmp_p
     projections = {name: matrix for name, matrix in weights.items() if "self_attn" in name and matrix.ndim == 2}
     biases = {name.replace("weight", "bias"): torch.ones(len(matrix)) for name, matrix in projections.items()}
     save_file(weights | biases, folder / "model.safetensors")
-    with pytest.raises(BadInput, match="biases in attention, which llama.cpp's qwen3 would leave out"):
+    with pytest.raises(BadInput, match=r"biases in attention, which llama\.cpp's qwen3 would leave out"):
         write_gguf(folder, tmp_path / "m.gguf")
 
 

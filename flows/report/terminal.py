@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.display.numbers import decimal, duration, grouped, share, short, size
-from flows.report.readers.evaluation import Evaluation, Scores
+from flows.report.readers.evaluation import Evaluation, GroupAccuracy
 from flows.report.readers.funnel import Funnel, FunnelStage
 from flows.report.sections import Report
 from flows.report.truth.truth_score import TruthScore
@@ -137,13 +137,16 @@ def _evaluation_rows(evaluation: Evaluation) -> Iterator[tuple[str, RenderableTy
     for group in evaluation.groups:
         words = f" {group.group.replace('_', ' ')}: {grouped(group.right)} of {grouped(group.n)} answers right"
         line = Text.assemble((share(group.accuracy), "cyan"), (words, "dim"))
-        earlier = [_before(stage, scores, group.group) for stage, scores in list(evaluation.stages.items())[:-1]]
-        yield "questions", line.append(f"; {', '.join(earlier)}" if earlier else "", style="dim")
+        earlier = ", ".join(_otherwise(evaluation, group))
+        yield "questions", line.append(f"; {earlier}" if earlier else "", style="dim")
 
 
-def _before(stage: str, scores: Scores, group: str) -> str:
-    """Return how many questions of a group the model of an earlier stage answered right."""
-    return f"{stage} {next((grouped(one.right) for one in scores.groups if one.group == group), '?')}"
+def _otherwise(evaluation: Evaluation, group: GroupAccuracy) -> Iterator[str]:
+    """Yield earlier stages whose model answered more or fewer questions of a group, each with how many."""
+    for stage, scores in evaluation.stages.items():
+        for one in scores.groups:
+            if one.group == group.group and one.right != group.right:
+                yield f"{stage} {grouped(one.right)}"
 
 
 def _truth(truth: TruthScore) -> Text:

@@ -18,7 +18,10 @@ Definitions = Mapping[str, Mapping[str, Any]]
 """The tools as a model is told of them, by name."""
 
 _OPERATIONS = (("plus", "+"), ("minus", "-"), ("times", "*"), ("divided by", "/"))
-_SUMS = ("What is {a} {word} {b}?", "Work out {a} {word} {b}.", "How much is {a} {word} {b}?", "{a} {sign} {b} = ?")
+_SUMS = (
+    *("What is {a} {word} {b}?", "Work out {a} {word} {b}.", "How much is {a} {word} {b}?", "{a} {sign} {b} = ?"),
+    *("{a} {word} {b}?", "{a} {word} {b}, please.", "And {a} {word} {b}?", "I need {a} {word} {b}."),
+)
 _HELD_OUT_SUMS = ("Tell me {a} {word} {b}.", "{a} {word} {b} is what?", "Can you work out {a} {word} {b}?")
 _FACTS = {
     "river": ("Which river is {place} on?", "{place} lies on the river {value}."),

@@ -74,17 +74,7 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     except ImportError as error:
         raise BadInput("writing GGUF needs the gguf package: pip install 'sluice[gguf]'") from error
     model = load_export(folder, torch.float32)
-    if any(model.shape.windows):
-        raise BadInput(
-            f"the model in {folder} has layers with a sliding window of {model.shape.sliding_window} positions, which "
-            "llama.cpp's qwen3 would read as the whole context; train with shape.sliding_window = 0 to write GGUF, or "
-            "use the folder in transformers"
-        )
-    if model.shape.head_norms and model.shape.attention_bias != "none":
-        raise BadInput(
-            f"the model in {folder} has biases in attention, which llama.cpp's qwen3 would leave out; use the folder "
-            "in transformers"
-        )
+    _refuse_what_llama_cpp_leaves_out(model.shape, folder)
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template
     temporary = output.with_name(f"{output.name}.tmp")
@@ -104,6 +94,25 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
             temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refuse_what_llama_cpp_leaves_out(shape: ModelShape, folder: Path) -> None:
+    kind = model_type(shape)
+    if any(shape.windows):
+        raise BadInput(
+            f"the model in {folder} has layers with a sliding window of {shape.sliding_window} positions, which "
+            "llama.cpp's qwen3 would read as the whole context; train with shape.sliding_window = 0 to write GGUF, or "
+            "use the folder in transformers"
+        )
+    if shape.head_norms and shape.attention_bias != "none":
+        unread = "biases in attention"
+    elif shape.rope_scaling == "llama3" and kind != "llama":
+        unread = "positions stretched as by Llama 3.1"
+    else:
+        return
+    raise BadInput(
+        f"the model in {folder} has {unread}, which llama.cpp's {kind} does not read; use the folder in transformers"
+    )
 
 
 def _stored_as(name: str, weight: Tensor, precision: str) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,17 +165,13 @@ def test_stretched_positions_are_written(exported: Path, tmp_path: Path, kind: s
     assert field(reader, "qwen3.rope.scaling.original_context_length") == CONTEXT // 4
 
 
+LLAMA3 = {"rope_scaling": "llama3", "rope_factor": 4.0, "rope_original_context": 64, "rope_base": 50.0}
+"""The positions of Llama 3.1, for a small context."""
+
+
 def biased(exported: Path, folder: Path) -> Path:
-    """The export as a Qwen2 with random biases and the positions of Llama 3.1."""
-    without_head_norms(
-        exported,
-        folder,
-        attention_bias="qkv",
-        rope_scaling="llama3",
-        rope_factor=4.0,
-        rope_original_context=64,
-        rope_base=50.0,
-    )
+    """The export as a Qwen2 with random biases."""
+    without_head_norms(exported, folder, attention_bias="qkv")
     weights, generator = load_file(folder / "model.safetensors"), torch.Generator().manual_seed(3)
     for name in [name for name in weights if "q_proj" in name or "k_proj" in name or "v_proj" in name]:
         weights[name.replace("weight", "bias")] = torch.randn(len(weights[name]), generator=generator)
@@ -182,7 +179,7 @@ def biased(exported: Path, folder: Path) -> Path:
     return folder
 
 
-def test_biases_and_what_divides_the_frequencies_are_written(exported: Path, tmp_path: Path) -> None:
+def test_biases_are_written(exported: Path, tmp_path: Path) -> None:
     folder = biased(exported, tmp_path / "export")
     write_gguf(folder, tmp_path / "m.gguf", "float16")
     reader = gguf.GGUFReader(tmp_path / "m.gguf")
@@ -190,8 +187,14 @@ def test_biases_and_what_divides_the_frequencies_are_written(exported: Path, tmp
     stored = {tensor.name: tensor.data for tensor in reader.tensors}
     expected = load_export(folder, torch.float32).state_dict()["layers.0.self_attn.k_proj.bias"].numpy()
     np.testing.assert_array_equal(stored["blk.0.attn_k.bias"], expected)
-    divisors = stored["rope_freqs.weight"]
+
+
+def test_what_divides_the_frequencies_is_written_for_a_llama_alone(exported: Path, tmp_path: Path) -> None:
+    write_gguf(without_head_norms(exported, tmp_path / "llama", **LLAMA3), tmp_path / "m.gguf")
+    [divisors] = [one.data for one in gguf.GGUFReader(tmp_path / "m.gguf").tensors if one.name == "rope_freqs.weight"]
     assert divisors[0] == 1 and divisors[-1] == 4 and (np.diff(divisors) >= 0).all()
+    with pytest.raises(BadInput, match=r"as by Llama 3\.1, which llama\.cpp's qwen3 does not read"):
+        write_gguf(reshaped(exported, tmp_path / "qwen3", **LLAMA3), tmp_path / "refused.gguf")
 
 
 def test_a_sliding_window_is_refused(exported: Path, tmp_path: Path) -> None:
@@ -209,7 +212,7 @@ def test_biases_that_llama_cpp_would_leave_out_are_refused(exported: Path, tmp_p
     projections = {name: matrix for name, matrix in weights.items() if "self_attn" in name and matrix.ndim == 2}
     biases = {name.replace("weight", "bias"): torch.ones(len(matrix)) for name, matrix in projections.items()}
     save_file(weights | biases, folder / "model.safetensors")
-    with pytest.raises(BadInput, match=r"biases in attention, which llama\.cpp's qwen3 would leave out"):
+    with pytest.raises(BadInput, match=r"biases in attention, which llama\.cpp's qwen3 does not read"):
         write_gguf(folder, tmp_path / "m.gguf")
 
 
@@ -249,12 +252,13 @@ def without_head_norms(exported: Path, folder: Path, **changes: Any) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", "llama 3.1", "qwen2"])
 def test_llama_cpp_has_the_logits_of_a_model_without_norms_of_heads(exported: Path, tmp_path: Path, kind: str) -> None:
     python = environment_with("llama", ["llama-cpp-python==0.3.36"])
-    folder = (biased if kind == "qwen2" else without_head_norms)(exported, tmp_path / "export")
+    made = biased if kind == "qwen2" else partial(without_head_norms, **(LLAMA3 if kind == "llama 3.1" else {}))
+    folder = made(exported, tmp_path / "export")
     write_gguf(folder, tmp_path / "m.gguf", "float32")
-    assert field(gguf.GGUFReader(tmp_path / "m.gguf"), "general.architecture") == kind
+    assert field(gguf.GGUFReader(tmp_path / "m.gguf"), "general.architecture") == kind.split()[0]
     prompts = [[5, 300, 41, 9] * 7, list(range(3, 30))]
     said = said_by_llama(python, tmp_path / "m.gguf", prompts)
     assert_same_logits(load_export(folder, torch.float32), prompts, said)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import subprocess
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +164,7 @@ def test_stretched_positions_are_written(exported: Path, tmp_path: Path, kind: s
     assert field(reader, "qwen3.rope.scaling.original_context_length") == CONTEXT // 4
 
 
-LLAMA3 = {"rope_scaling": "llama3", "rope_factor": 4.0, "rope_original_context": 64, "rope_base": 50.0}
+LLAMA3: dict[str, Any] = {"rope_scaling": "llama3", "rope_factor": 4.0, "rope_original_context": 64, "rope_base": 50.0}
 """The positions of Llama 3.1, for a small context."""
 
 
@@ -255,8 +254,8 @@ def without_head_norms(exported: Path, folder: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize("kind", ["llama", "llama 3.1", "qwen2"])
 def test_llama_cpp_has_the_logits_of_a_model_without_norms_of_heads(exported: Path, tmp_path: Path, kind: str) -> None:
     python = environment_with("llama", ["llama-cpp-python==0.3.36"])
-    made = biased if kind == "qwen2" else partial(without_head_norms, **(LLAMA3 if kind == "llama 3.1" else {}))
-    folder = made(exported, tmp_path / "export")
+    folder, changes = tmp_path / "export", LLAMA3 if kind == "llama 3.1" else {}
+    folder = biased(exported, folder) if kind == "qwen2" else without_head_norms(exported, folder, **changes)
     write_gguf(folder, tmp_path / "m.gguf", "float32")
     assert field(gguf.GGUFReader(tmp_path / "m.gguf"), "general.architecture") == kind.split()[0]
     prompts = [[5, 300, 41, 9] * 7, list(range(3, 30))]

@@ -11,7 +11,7 @@ from model.base.config_loading import load_config
 from model.base.device import activation_dtype
 from model.base.program import run_program
 from model.data.chat_format import load_chat_format
-from model.data.token_cache import open_token_cache
+from model.data.token_cache import named_token_cache
 from model.dpo.config import PreferenceConfig
 from model.dpo.loss import dpo_loss
 from model.dpo.pairs import PairBatches, open_pairs
@@ -46,7 +46,7 @@ def prefer(config_path: Path) -> int:
         data=PairBatches(data.trained, reference[:count], context, loop.global_batch_size, loop.seed),
         data_digest=digest,
         initialise=lambda model: model.load_state_dict(base.state_dict()),
-        held_out=open_token_cache(config.tokens, config.cache) if config.tokens and config.cache else None,
+        held_out=named_token_cache(config.tokens, config.cache),
         data_facts=data.facts,
         loss=dpo_loss(config.beta, config.length_normalised),
         settings={"beta": config.beta, "length_normalised": config.length_normalised},

@@ -16,7 +16,7 @@ from model.base.config_loading import config_as_json, load_config
 from model.base.device import activation_dtype
 from model.base.program import run_program
 from model.data.chat_format import load_chat_format
-from model.data.token_cache import open_token_cache
+from model.data.token_cache import named_token_cache
 from model.inference.loading import load_trained
 from model.network.transformer import Transformer
 from model.objectives.objectives import CAUSAL
@@ -53,7 +53,7 @@ def reinforce(config_path: Path) -> int:
             data=rollouts,
             data_digest=xxhash.xxh3_128_hexdigest("\n".join((prompts.digest, *config.own_rewards))),
             data_facts=prompts.facts,
-            held_out=open_token_cache(config.tokens, config.cache) if config.tokens and config.cache else None,
+            held_out=named_token_cache(config.tokens, config.cache),
             initialise=lambda model: model.load_state_dict(base.state_dict()),
             objective=dataclasses.replace(CAUSAL, build=lambda shape, dtype: policy),
             loss=grpo_loss(config.kl),

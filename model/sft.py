@@ -17,7 +17,7 @@ from model.base.config_loading import load_config
 from model.base.program import run_program
 from model.data.chat_data import open_chat_data
 from model.data.chat_format import load_chat_format
-from model.data.token_cache import open_token_cache
+from model.data.token_cache import named_token_cache
 from model.inference.loading import grown_weights, load_trained
 from model.network.low_rank import initialise_adapters
 from model.objectives.objectives import CAUSAL, LORA_RANK, LORA_SCALE, with_adapters
@@ -37,7 +37,7 @@ def finetune(config_path: Path) -> int:
         shape = replace(shape, vocab_size=max(shape.vocab_size, chat.vocab_size))
     chat.check_vocabulary(shape.vocab_size)
     weights, context = grown_weights(base, shape.vocab_size), config.context or shape.context
-    cache = open_token_cache(config.tokens, config.cache) if config.tokens and config.cache else None
+    cache = named_token_cache(config.tokens, config.cache)
     data = open_chat_data(config, chat, context, cache)
     if accelerator.is_main_process and (data.facts["cut"] or data.facts["dropped"]):
         print(

@@ -73,6 +73,11 @@ def open_token_cache(dataset: str | Path, cache: Path) -> TokenCache:
     return opened
 
 
+def named_token_cache(dataset: str | Path | None, cache: Path | None) -> TokenCache | None:
+    """Open the copy of a dataset as `open_token_cache` does, where a config names one."""
+    return open_token_cache(dataset, cache) if dataset and cache else None
+
+
 def _opened(folder: Path) -> TokenCache | None:
     """Open the copy in `folder`; None if it is missing or a file has the wrong length."""
     try:

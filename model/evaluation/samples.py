@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from model.base.device import activation_dtype
 from model.data.chat_format import load_chat_format
-from model.data.token_cache import open_token_cache
+from model.data.token_cache import named_token_cache
 from model.evaluation.results import TextSample
 from model.evaluation.subject import Subject
 from model.inference.engine import engine_of
@@ -51,8 +51,8 @@ def sample_texts(subject: Subject) -> list[dict[str, str]] | None:
 def _beginnings(subject: Subject, tokens: int) -> list[tuple[int, ...]]:
     """Return the first tokens of the first held-out documents, the boundary before them included."""
     config = subject.config
-    if config.tokens is None or config.cache is None:
+    cache = named_token_cache(config.tokens, config.cache)
+    if cache is None:
         return []
-    cache = open_token_cache(config.tokens, config.cache)
     documents = [cache.document(int(number)) for number in held_out_documents(cache, _SAMPLES)]
     return [tuple(map(int, document[: min(tokens, len(document) - 1)])) for document in documents if len(document) > 1]

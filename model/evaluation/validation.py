@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.base.errors import BadInput
-from model.data.token_cache import open_token_cache
+from model.data.token_cache import named_token_cache
 from model.data.token_data import check_vocabulary
 from model.evaluation.results import Gaps, GroupScore, Validation
 from model.evaluation.subject import Subject
@@ -47,9 +47,9 @@ def score_gaps(subject: Subject) -> Gaps | None:
 def _scores(subject: Subject) -> tuple[Score, Score, tuple[GroupScore, ...]] | None:
     """Return the scores of the model, of token frequencies and by group; None where no documents are held out."""
     config, objective, shape = subject.config, subject.objective, subject.model.shape
-    if config.tokens is None or config.cache is None:
+    cache = named_token_cache(config.tokens, config.cache)
+    if cache is None:
         return None
-    cache = open_token_cache(config.tokens, config.cache)
     check_vocabulary(cache, shape, objective.name)
     documents = held_out_documents(cache, config.validation_documents)
     if not len(documents):

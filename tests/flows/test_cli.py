@@ -15,7 +15,20 @@ from flows.recipe.shipped import shipped_recipes
 from tests.conftest import ROOT, sluice_command, sluice_environment
 
 VERBS = {
-    *("run", "corpus", "pretrain", "finetune", "ladder", "plan", "what-if", "status", "why", "evaluate", "report"),
+    *(
+        "run",
+        "corpus",
+        "pretrain",
+        "finetune",
+        "ladder",
+        "tune",
+        "plan",
+        "what-if",
+        "status",
+        "why",
+        "evaluate",
+        "report",
+    ),
     *("ablate", "results"),
     *("chat", "generate", "export", "recipes"),
 }
@@ -94,3 +107,9 @@ def test_the_fields_of_a_recipe() -> None:
 
 def test_a_wrong_name_exits_with_two() -> None:
     assert "did you mean 'demo'" in sluice("recipes", "show", "dmeo", expect=2)
+
+
+def test_a_tuned_recipe_replaces_no_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("# mine")
+    refused = sluice("tune", "demo", "--store", str(tmp_path), "--out", str(tmp_path / "mine.yaml"), expect=2)
+    assert "mine.yaml exists" in refused.replace("\n", "")

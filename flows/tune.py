@@ -8,7 +8,7 @@ Notable:
 
 import contextvars
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean
 from typing import Any
@@ -62,7 +62,7 @@ class _Search:
     def result(self) -> dict[str, float]:
         """Search, and write what was found to the store."""
         run, config = self._run, self._config
-        start = {name: getattr(self._section.optimizer, name) for name in config.rates}
+        start: dict[str, float] = {name: getattr(self._section.optimizer, name) for name in config.rates}
         whole = self._plan(self._section, tune=config.model_dump(mode="json", exclude={"parallel"}))
         run.plans[STAGE.name] = whole
         run.recorder.add_stage(whole)
@@ -94,7 +94,7 @@ class _Search:
         self._trials += [trial for trial in new if trial not in self._trials]
         return losses
 
-    def _trial(self, rates: Rates, seed: int) -> StagePlan:
+    def _trial(self, rates: Mapping[str, Any], seed: int) -> StagePlan:
         section = self._section
         loop = dataclasses.replace(section.loop, seed=section.loop.seed + seed)
         if self._config.parallel > 1 and not loop.threads:

@@ -15,21 +15,8 @@ from flows.recipe.shipped import shipped_recipes
 from tests.conftest import ROOT, sluice_command, sluice_environment
 
 VERBS = {
-    *(
-        "run",
-        "corpus",
-        "pretrain",
-        "finetune",
-        "ladder",
-        "tune",
-        "plan",
-        "what-if",
-        "status",
-        "why",
-        "evaluate",
-        "report",
-    ),
-    *("ablate", "results"),
+    *("run", "corpus", "pretrain", "finetune", "ladder", "plan", "what-if", "status", "why", "evaluate", "report"),
+    *("ablate", "results", "tune"),
     *("chat", "generate", "export", "recipes"),
 }
 HEAVY = ("pyarrow", "pydantic", "prefect", "torch", "numpy", "trafilatura")

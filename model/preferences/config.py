@@ -15,8 +15,8 @@ class PreferenceSection:
 
     pairs: str
     """Path of a JSONL file, one pair a line: {"prompt": ..., "chosen": ..., "rejected": ...}, each a text or a list of
-    messages {"role": ..., "content": ...}; without a prompt, the messages before the last are the prompt. With `method:
-    kto` also one reply a line: {"prompt": ..., "completion": ..., "label": ...}, true for a good one, false for a bad."""
+    messages {"role": ..., "content": ...}; without a prompt, the messages before the last are the prompt. With method
+    kto also one reply a line: {"prompt": ..., "completion": ..., "label": ...}, true for a good one, false if bad."""
     method: Literal["dpo", "kto"] = "dpo"
     """dpo (arXiv:2305.18290) learns from pairs; kto (arXiv:2402.01306) from single replies, such as thumbs up and down,
     of which good and bad ones weigh the same in all, whatever their numbers."""

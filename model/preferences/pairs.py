@@ -23,7 +23,7 @@ from model.data.conversations import conversation_of
 from model.data.packed_sequences import Batch, IntArray, ShuffledOrder, reply_rows, share
 
 _EXPECTED = (
-    'a pair looks like {"prompt": "...", "chosen": "...", "rejected": "..."}; replies with a label each are learnt with '
+    'a pair looks like {"prompt": "...", "chosen": "...", "rejected": "..."}; replies with a label each are for '
     "`method: kto`"
 )
 

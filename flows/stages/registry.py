@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from flows.stages import evaluate, export, ladder, preference, pretrain, rl, sft
+from flows.stages import evaluate, export, ladder, preference, pretrain, rl, sft, tune
 from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
 from tasks.dataset.stage import Stage
 from tasks.registry import STAGES as DATA_STAGES
 
 _TRAINING = (pretrain.STAGE, sft.STAGE, preference.STAGE, rl.STAGE)
-PROGRAMS = {stage.name: stage for stage in (*_TRAINING, evaluate.STAGE, export.STAGE, ladder.STAGE)}
+PROGRAMS = {stage.name: stage for stage in (*_TRAINING, evaluate.STAGE, export.STAGE, ladder.STAGE, tune.STAGE)}
 STAGES: Mapping[str, Stage] = {**DATA_STAGES, **PROGRAMS}
 
 

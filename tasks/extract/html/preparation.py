@@ -13,6 +13,7 @@ from lxml import etree
 from tasks.extract.html.formulas import Formula, replace_by_text, write_formulas
 from tasks.extract.html.indexes import write_indexes
 from tasks.extract.html.quotation_marks import write_quotation_marks
+from tasks.extract.html.streamed import place_streamed
 from tasks.extract.html.tables import N_CHARS, lays_out, make_boxes
 
 _TEXT = etree.XPath("string()", smart_strings=False)
@@ -49,6 +50,7 @@ def prepare(tree: etree._Element, html: str, layout_tables: bool = True) -> Prep
     found: dict[str, list[etree._Element]] = {tag: [] for tag in _CHANGED_TAGS}
     for element in tree.iter(*_CHANGED_TAGS):
         found[element.tag].append(element)
+    place_streamed(tree, found["template"], html)
     _drop_unseen(tree, found["template"], html)
     prepared = Prepared(write_formulas(tree, html, found))
     write_indexes([*found["sup"], *found["sub"], *_raised_by_style(tree, html)])
@@ -77,12 +79,17 @@ def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: st
         # Boxes of that style are often shown by a script later, words within a line hardly ever.
         hidden = [element for element in _STYLED_WORDS(tree) if _NOT_DISPLAYED.search(element.get("style"))]
     if "hidden" in html:
-        hidden += [element for element in _HIDDEN(tree) if element.get("hidden") != "until-found"]
+        hidden += [element for element in _HIDDEN(tree) if not _is_opened(element)]
     # A page of which most is hidden is one that a script shows.
     if hidden and 2 * sum(map(N_CHARS, hidden)) >= N_CHARS(tree):
         hidden = []
     for element in (*templates, *hidden):
         replace_by_text(element, "")
+
+
+def _is_opened(element: etree._Element) -> bool:
+    """Return whether a reader can open a hidden element: one for searches, or a panel with a tab."""
+    return element.get("hidden") == "until-found" or element.get("role") == "tabpanel"
 
 
 def _lists_in_cells_become_paragraphs(tables: list[etree._Element]) -> None:

@@ -128,7 +128,9 @@ def test_what_is_never_shown_is_no_text() -> None:
 
 
 def test_a_hidden_panel_with_a_tab_is_read() -> None:
-    assert "on the other tab" in text_with('<div role="tabpanel" hidden><p>Words on the other tab, one click away.</p></div>')
+    assert "on the other tab" in text_with(
+        '<div role="tabpanel" hidden><p>Words on the other tab, one click away.</p></div>'
+    )
 
 
 def test_what_a_page_streams_late_stands_in_its_place() -> None:

@@ -184,13 +184,15 @@ def _planned(
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
-    from flows.stages.registry import STAGES, stages_until
+    from flows.stages.registry import stages_until, with_own
+    from tasks.own_code.named_code import load
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
     trains = recipe.pretrain or recipe.sft
-    if trains and "pretrain" in stages_until(STAGES, settings.until) and flow != "corpus":
+    stages = [stage.name for stage in with_own(map(load, recipe.stages))]
+    if "pretrain" in stages_until(stages, settings.until) and trains and flow != "corpus":
         require_packages("torch", "accelerate")
     open_store(settings.store)
     return recipe, settings

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from model.inference.decoders.decoder import DecoderWeights, LayerWeights, Rows, WeightPrecision, quantised
+from model.inference.decoders.thread_choice import ThreadChoice
 
 _SOURCE = Path(__file__).with_name("decoder.c")
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-shared", "-fPIC")
 _SECONDS = 120
 _LANES, _PANEL = 8, 16
 _KINDS: dict[WeightPrecision, int] = {"float32": 0, "bfloat16": 1, "int8": 2}
@@ -93,7 +94,7 @@ class CDecoder:
         inner_width = _rounded(max(qkv_size, 2 * shape.intermediate_size), _PANEL) + _PANEL
         widest = max(shape.hidden_size, shape.heads * shape.head_dim, shape.intermediate_size)
         scratch_size = max(_PANEL * widest, room + 2 * shape.head_dim + 2 * _LANES)
-        self._threads = torch.get_num_threads()
+        self._threads, self._thread_choice = torch.get_num_threads(), ThreadChoice()
         self._products = sum(matrix.numel() for matrix in weights.matrices)
         self._logits = torch.empty(slots, head.panels * _PANEL)
         self._model = _Model(
@@ -137,17 +138,19 @@ class CDecoder:
                 f"at most {self._most_rows} rows and {self.slots} wanted ones: got {n_rows} and {n_wanted}"
             )
         ids = ctypes.c_int32 * n_rows
-        self._forward(
-            ctypes.byref(self._model),
-            ctypes.c_int64(n_rows),
-            ids(*rows.tokens),
-            ids(*rows.slots),
-            ids(*rows.positions),
-            ctypes.c_int64(n_wanted),
-            (ctypes.c_int32 * n_wanted)(*rows.wanted),
-            _Pointer(self._logits.data_ptr()),
-            ctypes.c_int64(max(1, min(self._threads, n_rows * self._products // _PRODUCTS_PER_THREAD))),
-        )
+        most_threads = max(1, min(self._threads, n_rows * self._products // _PRODUCTS_PER_THREAD))
+        with self._thread_choice.threads(n_rows, most_threads) as threads:
+            self._forward(
+                ctypes.byref(self._model),
+                ctypes.c_int64(n_rows),
+                ids(*rows.tokens),
+                ids(*rows.slots),
+                ids(*rows.positions),
+                ctypes.c_int64(n_wanted),
+                (ctypes.c_int32 * n_wanted)(*rows.wanted),
+                _Pointer(self._logits.data_ptr()),
+                ctypes.c_int64(threads),
+            )
         return self._logits[:n_wanted, : self.vocab_size]
 
     def _layer(self, layer: LayerWeights, precision: WeightPrecision) -> _Layer:

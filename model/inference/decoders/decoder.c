@@ -9,7 +9,7 @@
    - model/inference/decoders/c_decoder.py compiles this, and has the same structures. */
 
 #include <math.h>
-#include <sched.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #ifdef __AVX2__
@@ -22,7 +22,7 @@ static int omp_get_thread_num(void) { return 0; }
 static int omp_get_num_threads(void) { return 1; }
 #endif
 
-enum { LANES = 8, PANEL = 16, MOST_ROWS = 6 };
+enum { LANES = 8, PANEL = 16, MOST_ROWS = 6, SPINS = 20000 };
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
@@ -59,20 +59,33 @@ typedef struct {
 } Model;
 
 typedef struct {
-    int arrived, number;
+    int arrived, number, asleep;
+    pthread_mutex_t door;
+    pthread_cond_t all_here;
 } Meeting;
 
-/* Wait until all threads are here. OpenMP's own barrier holds the processor while it waits, for a whole turn of another
-   program when that has the other processor; this one gives it up. */
+/* Wait until all threads are here: spin while that is shorter than falling asleep and being woken, then sleep. OpenMP's own
+   barrier, and one that yields, hold the processor that the late thread may be waiting for. */
 static void meet(Meeting *meeting) {
-    int threads = omp_get_num_threads(), number = __atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
-        __atomic_store_n(&meeting->arrived, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&meeting->number, number + 1, __ATOMIC_RELEASE);
+    int threads = omp_get_num_threads(), number = __atomic_load_n(&meeting->number, __ATOMIC_SEQ_CST);
+    if (threads == 1) return;
+    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_SEQ_CST) == threads) {
+        __atomic_store_n(&meeting->arrived, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&meeting->number, number + 1, __ATOMIC_SEQ_CST);
+        if (!__atomic_load_n(&meeting->asleep, __ATOMIC_SEQ_CST)) return;
+        pthread_mutex_lock(&meeting->door);
+        pthread_cond_broadcast(&meeting->all_here);
+        pthread_mutex_unlock(&meeting->door);
         return;
     }
-    for (int turn = 0; __atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE) == number; turn++)
-        if (turn > 2000) sched_yield();
+    for (int turn = 0; turn < SPINS; turn++)
+        if (__atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE) != number) return;
+    pthread_mutex_lock(&meeting->door);
+    __atomic_add_fetch(&meeting->asleep, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&meeting->number, __ATOMIC_SEQ_CST) == number)
+        pthread_cond_wait(&meeting->all_here, &meeting->door);
+    __atomic_sub_fetch(&meeting->asleep, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&meeting->door);
 }
 
 static int64_t round_up(int64_t size, int64_t to) { return (size + to - 1) / to * to; }
@@ -366,7 +379,7 @@ void forward(const Model *model, int64_t rows, const int32_t *tokens, const int3
              int64_t n_wanted, const int32_t *wanted, float *logits, int64_t threads) {
     float *stream = model->stream, *normed = model->normed, *inner = model->inner;
     int64_t width = model->stream_width, inner_width = model->inner_width;
-    Meeting meeting = {0, 0};
+    Meeting meeting = {.door = PTHREAD_MUTEX_INITIALIZER, .all_here = PTHREAD_COND_INITIALIZER};
 #pragma omp parallel num_threads(threads)
     {
         float *scratch = model->scratch + omp_get_thread_num() * model->scratch_size;

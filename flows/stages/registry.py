@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from flows.recipe.stage_plan import StagePlan
-from flows.stages import evaluate, export, ladder, preference, pretrain, rl, sft
+from flows.stages import evaluate, export, ladder, preference, pretrain, rl, sft, tune
 from model.base.errors import did_you_mean
 from tasks.base.errors import UsageError
 from tasks.dataset.stage import OWN_CODE, Stage
@@ -15,7 +15,7 @@ from tasks.registry import STAGES as DATA_STAGES
 _NONE: Final[Mapping[str, StagePlan]] = MappingProxyType({})
 
 _TRAINING = (pretrain.STAGE, sft.STAGE, preference.STAGE, rl.STAGE)
-PROGRAMS = {stage.name: stage for stage in (*_TRAINING, evaluate.STAGE, export.STAGE, ladder.STAGE)}
+PROGRAMS = {stage.name: stage for stage in (*_TRAINING, evaluate.STAGE, export.STAGE, ladder.STAGE, tune.STAGE)}
 STAGES: Mapping[str, Stage] = {**DATA_STAGES, **PROGRAMS}
 
 

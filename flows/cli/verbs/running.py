@@ -1,4 +1,4 @@
-"""The verbs that run a flow: run, corpus, ablate, pretrain, finetune, ladder."""
+"""The verbs that run a flow: run, corpus, ablate, pretrain, finetune, ladder, tune."""
 
 import logging
 import os
@@ -156,6 +156,35 @@ _training_verb("finetune", "flows.training:finetune", "Finetune the pretrained m
 _training_verb("ladder", "flows.ladder:ladder", "Fit a scaling law to small models trained on a corpus in the store.")
 
 
+@verbs.command()
+def tune(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    out: Annotated[Path | None, typer.Option(help="The new recipe's file; default: NAME-tuned.yaml, here.")] = None,
+    overrides: SetOption = None,
+    processes: ProcessesOption = 1,
+    accelerate: AccelerateOption = None,
+    no_wait: NoWaitOption = False,
+    metrics: MetricsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for learning rates by short trainings on a corpus in the store, and write a recipe with them."""
+    from flows.recipe.loading import load_recipe
+    from flows.tuning.result import newest_tuning
+    from flows.tuning.tuned_recipe import require_free, tuned_recipe
+
+    name = load_recipe(recipe, overrides or ()).name
+    file = out or Path(f"{name}-tuned.yaml")
+    require_free(file)
+    settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
+    settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
+    _run_flow("tune", "flows.tune:tune", recipe, overrides, settings, as_json)
+    result = newest_tuning(open_store(store), name)
+    assert result
+    file.write_text(tuned_recipe(recipe, overrides or (), result), encoding="utf-8")
+    messages.print(f"Recipe: {file}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _run_flow(
     name: str, function: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
 ) -> None:
@@ -264,13 +293,16 @@ def _show_outcome(location: str, as_json: bool) -> None:
     from flows.planning.ladder_table import print_ladder
     from flows.report.terminal import print_outcome
     from flows.store.run_record import latest_run
+    from flows.tuning.result import newest_tuning, print_tuning
 
     store = open_store(location)
     record = latest_run(store)
     if as_json:
         print_json(record.model_dump(mode="json"))
         return
-    if "ladder" in record.stages and (result := newest_ladder(store, record.recipe["name"])):
+    if "tune" in record.stages and (tuning := newest_tuning(store, record.recipe["name"])):
+        print_tuning(output, tuning)
+    elif "ladder" in record.stages and (result := newest_ladder(store, record.recipe["name"])):
         print_ladder(output, result)
     else:
         print_outcome(output, store, record)

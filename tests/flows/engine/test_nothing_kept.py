@@ -61,6 +61,11 @@ def test_synthetic_data_that_comes_out_empty_is_no_empty_corpus() -> None:
     said = "The synthetic data is empty: no reply was kept. responses removed all 60 for the same reason: cut. Look at"
     with pytest.raises(PermanentError, match=said):
         require_documents(STAGES["responses"], manifests)
+    told: list[str] = []
+    require_documents(STAGES["responses"], manifests, told.append)
+    assert len(told) == 1 and told[0].startswith("The synthetic data is empty")
+    with pytest.raises(PermanentError, match="The corpus is empty"):
+        require_documents(STAGES["filter"], {"filter": manifest(0, read=1, kept=0, removed_language=1)}, told.append)
 
 
 def test_what_keeps_a_document_or_decides_on_none_goes_on() -> None:

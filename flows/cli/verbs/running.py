@@ -242,9 +242,9 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             # A database that a newer Prefect has migrated is of no use to an older one.
             folder = Path.home() / ".sluice" / "prefect" / metadata.version("prefect")
             server = stack.enter_context(prefect_api(folder))
-            password = f" (password: {server.password})" if server.is_ours else ""
-            messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
             flow = pkgutil.resolve_name(function)
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         try:
             with showing_progress(messages):
                 flow(recipe, settings)

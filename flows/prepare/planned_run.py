@@ -166,7 +166,7 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
     for missing, names in left_out(pinned, plans).items():
-        logger.info("without %s there is no %s", missing, ", ".join(names))
+        logger.info("left out, since this recipe makes no %s: %s", missing, ", ".join(names))
     return PlannedRun(recipe, settings, store, pinned.source, plans, chat, logger)
 
 

@@ -213,13 +213,15 @@ def _planned(
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
-    from flows.stages.registry import STAGES, stages_until
+    from flows.stages.registry import stages_until, with_own
+    from tasks.own_code.named_code import load
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
     trains = recipe.pretrain or recipe.sft
-    if trains and "pretrain" in stages_until(STAGES, settings.until) and flow != "corpus":
+    stages = [stage.name for stage in with_own(map(load, recipe.stages))]
+    if "pretrain" in stages_until(stages, settings.until) and trains and flow != "corpus":
         require_packages("torch", "accelerate")
     open_store(settings.store)
     return recipe, settings
@@ -240,9 +242,9 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             # A database that a newer Prefect has migrated is of no use to an older one.
             folder = Path.home() / ".sluice" / "prefect" / metadata.version("prefect")
             server = stack.enter_context(prefect_api(folder))
-            password = f" (password: {server.password})" if server.is_ours else ""
-            messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
             flow = pkgutil.resolve_name(function)
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         try:
             with showing_progress(messages):
                 flow(recipe, settings)

@@ -22,9 +22,9 @@ ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
 GgufPrecision = Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"]
 """What the weights of a GGUF file can be (model/gguf_export.py)."""
-_COMPILED_FROM_FLOP = {"cpu": 2e13, "gpu": 5e16}
-"""FLOP of a whole run from which compiling makes up for its start: two minutes of eager training on one core (measured,
-docs/log.md: half a minute, then a quarter less); on a GPU, minutes of a fast one (assumed)."""
+_COMPILED_FROM_CPU_FLOP, _COMPILED_FROM_GPU_FLOP = 2e13, 5e16
+"""FLOP of a whole run from which compiling makes up for its start: on a CPU two minutes (measured, docs/log.md: half a
+minute at the start, then a quarter less); on a GPU two minutes of a fast one (assumed)."""
 MAX_SEED = 2**64 - 1
 """Largest seed of torch's generators."""
 
@@ -114,11 +114,10 @@ class LoopConfig:
         """
         if self.compile != "auto":
             return self.compile
-        enough = (
-            self.steps * self.global_batch_size * sequence_flop
-            >= _COMPILED_FROM_FLOP["cpu" if device == "cpu" else "gpu"]
-        )
-        return enough and (device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None)
+        flop = self.steps * self.global_batch_size * sequence_flop
+        if device == "cpu":
+            return flop >= _COMPILED_FROM_CPU_FLOP and shutil.which(os.environ.get("CXX", "g++")) is not None
+        return flop >= _COMPILED_FROM_GPU_FLOP
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,8 +33,8 @@ class RlSection:
     kl: float = 0.0
     """Weight of the divergence from the model that training begins with, in the loss; 0 keeps no copy of that model."""
     replay: float = 0.0
-    """Tokens of pretraining text that are trained on beside the replies, for each token of these: what keeps a model from
-    forgetting. They stand behind the replies, as far as the context goes."""
+    """Tokens of pretraining text that are trained on beside the replies, for each token of these, so that less is
+    forgotten. They stand behind the replies, as far as the context goes."""
     scale_by_deviation: bool = True
     """Whether a group's rewards are divided by their standard deviation, as in GRPO; without it prompts on which the
     model is nearly always right or wrong count less (Dr. GRPO, arXiv:2503.20783, section 3.1)."""
@@ -63,7 +63,8 @@ class RlSection:
         require(self.loop.parallelism == "ddp", "loop.parallelism must be ddp: each process draws replies by itself")
         require(self.loop.micro_batch >= 0, "loop.micro_batch = -1 is not for rl: give a number, or 0")
         require(
-            not self.replay or self.loop.document_mask, "replay needs loop.document_mask: its text stands behind replies"
+            not self.replay or self.loop.document_mask,
+            "replay needs loop.document_mask: its text stands behind replies",
         )
         require(not self.loop.patience, "loop.patience goes by a held-out loss, and rl has none; set it to 0")
         self.schedule.check_steps(self.loop.steps)

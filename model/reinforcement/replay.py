@@ -5,7 +5,7 @@ Notable: the text of a row depends on the seed, the step and the row alone, so a
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from model.data.packed_sequences import IGNORED, PADDING_SEGMENT, Batch, IntArray, row_width
 from model.data.token_cache import TokenCache
 
-Rows = TypeVar("Rows", bound=npt.NDArray[Any])
+_Number = TypeVar("_Number", np.int64, np.float32)
 
 
 class ReplayedText:
@@ -34,9 +34,9 @@ class ReplayedText:
 
 
 def with_text_behind(batch: Batch, lengths: Sequence[int], pieces: Sequence[IntArray], context: int) -> Batch:
-    """Return a batch with a piece of text behind what each row holds, and a last column (R, T), 1 where a target is of it.
+    """Return a batch with a piece of text behind what each row holds, as far as the context goes.
 
-    `lengths`: filled positions of the rows. A piece ends where the context does.
+    `lengths`: filled positions of the rows. The last column (R, T) is 1 where a target is of such text.
     """
     cut = [piece[: context + 1 - length] for piece, length in zip(pieces, lengths, strict=True)]
     ends = [length + max(0, len(piece) - 1) for piece, length in zip(cut, lengths, strict=True)]
@@ -50,7 +50,7 @@ def with_text_behind(batch: Batch, lengths: Sequence[int], pieces: Sequence[IntA
     return replace(batch, inputs=inputs, targets=targets, segments=segments, columns=(*columns, is_text))
 
 
-def _widened(rows: Rows, shape: tuple[int, int], filling: int) -> Rows:
+def _widened(rows: npt.NDArray[_Number], shape: tuple[int, int], filling: int) -> npt.NDArray[_Number]:
     wide = np.full(shape, filling, rows.dtype)
     wide[:, : rows.shape[1]] = rows
     return wide

@@ -126,8 +126,8 @@ def test_replayed_text_keeps_most_of_what_the_model_knew(
     (before,) = told(tmp_path / "base", "eval", "bits_per_byte")
     found = {}
     for replay in (0, 4):
-        text = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": replay}
-        learning = {"optimizer": {"lr_scale": 0.3}, "base": str(tmp_path / "base")}
+        text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": replay}
+        learning: dict[str, Any] = {"optimizer": {"lr_scale": 0.3}, "base": str(tmp_path / "base")}
         folder = tmp_path / f"rl-{replay}"
         assert reinforce(config_of(places, folder, STEPS, **text, **learning)) == 0
         scored = [event for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "eval"]

@@ -91,11 +91,9 @@ class _Search:
         missing = {name: plan for name, plan in missing.items() if name not in self._losses}
         self._train(list(missing.values()))
         losses = [fmean(self._losses[plan.fingerprint] for plan in of_choice) for of_choice in plans]
-        new = [
-            Trial(rates=dict(rates), loss=loss if math.isfinite(loss) else None)
-            for rates, loss in zip(choices, losses, strict=True)
-        ]
-        self._trials += [trial for trial in new if trial not in self._trials]
+        for rates, loss in zip(choices, losses, strict=True):
+            trial = Trial(rates=dict(rates), loss=loss if math.isfinite(loss) else None)
+            self._trials += [] if trial in self._trials else [trial]
         return losses
 
     def _trial(self, rates: Mapping[str, Any], seed: int) -> StagePlan:

@@ -2,8 +2,9 @@
 
 Notable:
 - `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a crash. The
-  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}, and
-  "diverged": true where training did. The file is removed at the start; if it is missing at the end, the program was killed, or the disk had no room for it.
+  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}, and "diverged":
+  true where training did. The file is removed at the start; if it is missing at the end, the program was killed, or the
+  disk had no room for it.
 - A full disk counts as bad input: until someone makes room, every retry would end the same way.
 """
 

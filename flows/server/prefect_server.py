@@ -6,7 +6,7 @@ Notable:
 - It has a session of its own: Ctrl-C reaches the flow and not the server.
 - The services that matter only to a permanent server (schedules, late runs, triggers) are off, which halves the first
   start. Its password is new for each run.
-- Where it is killed it is started again, on the same port: Prefect's clients try again for a minute, so the run goes on.
+- Where it is killed it is started again on its port, and the run goes on: Prefect's clients try again for a minute.
 - Two runs at the same time have a server and a database each. The process that holds a database's lock is its only
   user, so runs that it still calls running were killed, and are marked as crashed.
 """

@@ -17,7 +17,7 @@ from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
-from model.dpo.config import PreferenceSection
+from model.preferences.config import PreferenceSection
 from model.reinforcement.config import RlSection
 from tasks.addresses.secrets_in_addresses import refuse_secret
 from tasks.base.config import Config

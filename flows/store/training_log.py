@@ -32,7 +32,7 @@ TRAINING_NAMES = {
 """What a training stage is called in text."""
 CURVES = {
     "margin": "margin of the implicit rewards",
-    "accuracy": "share of pairs with the better reply ahead",
+    "accuracy": "share of preferences that its rewards agree with",
     "chosen_reward": "reward of the better reply",
     "rejected_reward": "reward of the worse reply",
     "reward": "reward of a reply",

@@ -20,7 +20,10 @@ class Loss:
     metrics: tuple[str, ...] = ()
     """What the metrics are called in the log."""
     texts_of_row: int = 1
-    """Texts that the model is given for each row of a batch."""
+    """Texts that the model is given at once for each row of a batch."""
+    whole_step: Callable[..., Tensor] | None = None
+    """Takes what `sums` takes, without gradient, before the first pass of a step, and returns a sum over the pass; its
+    mean over the whole step is the last argument of `sums`, whatever the cut into passes."""
 
 
 def _nats(model: nn.Module, inputs: Tensor, targets: Tensor, segments: Tensor | None) -> Tensor:

@@ -31,7 +31,9 @@ def score_examples(
     batch = examples.batches.batch(0, accelerator.process_index, accelerator.num_processes)
     whole = replace(loop, global_batch_size=examples.count, micro_batch=rows)
     total = torch.zeros(1 + len(loss.metrics), device=accelerator.device)
-    for tensors in MicroBatch(whole, accelerator.num_processes).passes_of(batch, accelerator.device):
-        total += loss.sums(model, *tensors)
+    micro_batch = MicroBatch(whole, accelerator.num_processes)
+    mean = micro_batch.step_mean(accelerator, model, loss, batch)
+    for tensors in micro_batch.passes_of(batch, accelerator.device):
+        total += loss.sums(model, *tensors, *mean)
     means = (accelerator.reduce(total) / max(1, batch.targets_in_step)).tolist()
     return dict(zip(("loss", *loss.metrics), means, strict=True))

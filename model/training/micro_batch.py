@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from model.base.config import LoopConfig, ModelShape
 from model.base.errors import BadInput
 from model.data.packed_sequences import IGNORED, Batch
+from model.objectives.loss import Loss
 
 _SEARCHED = -1
 
@@ -77,6 +78,16 @@ class MicroBatch:
             None if segments is None else torch.from_numpy(segments[rows]),
             *(torch.from_numpy(column[rows]) for column in batch.columns),
         )
+
+    @torch.no_grad()
+    def step_mean(self, accelerator: Accelerator, model: nn.Module, loss: Loss, batch: Batch) -> tuple[Tensor, ...]:
+        """Return the mean of `loss.whole_step` over a step, the same on every process; nothing where there is none."""
+        if loss.whole_step is None:
+            return ()
+        total = torch.zeros((), device=accelerator.device)
+        for tensors in self.passes_of(batch, accelerator.device):
+            total += loss.whole_step(model, *tensors)
+        return (accelerator.reduce(total) / max(1, batch.targets_in_step),)
 
     def _fits(self, accelerator: Accelerator, model: nn.Module, shape: ModelShape) -> bool:
         fits = self._try_pass(accelerator, model, shape)

@@ -7,7 +7,7 @@ Notable:
   processes alike, so neither changes the gradient.
 - accelerate provides the device and the process group (model/training/parallelism.py wraps the model); data, schedule
   and checkpoints are our own, since its loader repeats samples and its saved state is not atomic.
-- Besides the gradient, processes exchange one tensor a step: the loss, the gradient's norm, and whether to stop.
+- Besides the gradient, processes exchange a tensor a step: loss, gradient's norm, whether to stop; KTO's one more.
 - A thread makes the next batch while this one trains.
 """
 
@@ -297,20 +297,21 @@ class _Trainer:
         total = torch.zeros(1 + len(self._run.loss.metrics), device=accelerator.device)
         # DDP averages over processes; the loss is divided by the tokens of all of them.
         scale = accelerator.num_processes / max(1, batch.targets_in_step)
+        mean = self._micro_batch.step_mean(accelerator, self._model, self._run.loss, batch)
         for number, tensors in enumerate(self._micro_batch.passes_of(batch, accelerator.device)):
             with nullcontext() if number == passes - 1 else accumulating(accelerator, self._model):
-                sums = self._run.loss.sums(self._model, *tensors)
+                sums = self._run.loss.sums(self._model, *tensors, *mean)
                 (sums[0] * scale).backward()
             total += sums.detach()
         return total
 
     def _log_step(self, outcome: _StepOutcome, factor: float) -> None:
-        loss, norm = outcome.loss, outcome.norm
         if outcome.fault is not None:
-            self._log.write("skipped", self._step, loss=str(loss), grad_norm=str(norm), reason=outcome.fault)
+            loss, norm = str(outcome.loss), str(outcome.norm)
+            self._log.write("skipped", self._step, loss=loss, grad_norm=norm, reason=outcome.fault)
         elif self._step % self._run.loop.log_every == 0 or self._step == self._run.loop.steps:
             lr = self._run.optimizer.matrix_lr * factor
-            self._log.write_step(self._step, self._tokens, loss, lr, norm, outcome.metrics)
+            self._log.write_step(self._step, self._tokens, outcome.loss, lr, outcome.norm, outcome.metrics)
 
     def _rewind(self, outcome: _StepOutcome) -> None:
         """Go back to the newest checkpoint saved between good steps, and skip all batches seen since."""
@@ -385,8 +386,7 @@ class _Trainer:
         self._checkpoint_due, self._saved_at = False, time.perf_counter()
 
     def _checkpoint_is_old(self) -> bool:
-        minutes = self._run.loop.checkpoint_minutes
-        return minutes > 0 and time.perf_counter() - self._saved_at >= 60 * minutes
+        return 0 < 60 * self._run.loop.checkpoint_minutes <= time.perf_counter() - self._saved_at
 
     def _trained_seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started

@@ -125,7 +125,7 @@ def test_preference_finetuning_shows_margins_and_accuracy(tmp_path: Path) -> Non
     ]
     page = store.read_bytes(write_report(store, record)).decode()
     assert "<h3>Preference finetuning</h3>" in page and "0.50 nats per pair in 20" in page
-    assert "share of pairs with the better reply ahead, held out: 0.875" in page
+    assert "share of preferences that its rewards agree with, held out: 0.875" in page
     assert "curves-preference" in page
     assert "&lt;Me&gt; 20" in page and "&lt;Me&gt; 10" not in page and ">reward</th>" not in page
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from model.base.config import LoopConfig
 from model.base.field_checks import require, require_finite
@@ -10,11 +11,15 @@ from model.base.learning_config import OptimizerConfig, ScheduleConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PreferenceSection:
-    """Preference finetuning by DPO (arXiv:2305.18290) on pairs of replies, one better than the other."""
+    """Preference finetuning on pairs of replies, one better than the other, or on replies that are good or bad."""
 
     pairs: str
     """Path of a JSONL file, one pair a line: {"prompt": ..., "chosen": ..., "rejected": ...}, each a text or a list of
-    messages {"role": ..., "content": ...}; without a prompt, the messages before the last are the prompt."""
+    messages {"role": ..., "content": ...}; without a prompt, the messages before the last are the prompt. With method
+    kto also one reply a line: {"prompt": ..., "completion": ..., "label": ...}, true for a good one, false if bad."""
+    method: Literal["dpo", "kto"] = "dpo"
+    """dpo (arXiv:2305.18290) learns from pairs; kto (arXiv:2402.01306) from single replies, such as thumbs up and down,
+    of which good and bad ones weigh the same in all, whatever their numbers."""
     loop: LoopConfig
     """Steps, batch in pairs, precision, logging, checkpoints."""
     optimizer: OptimizerConfig = OptimizerConfig(lr_scale=0.01)
@@ -34,6 +39,7 @@ class PreferenceSection:
         self.schedule.check_steps(self.loop.steps)
         require_finite(self)
         require(self.beta > 0, "beta must be positive")
+        require(self.method == "dpo" or not self.length_normalised, "length_normalised goes with method dpo")
         require(0 <= self.held_out_fraction < 1, "held_out_fraction must be at least 0 and below 1")
 
 

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from model.dpo.loss import dpo_loss
 from model.preference import prefer
+from model.preferences.dpo_loss import dpo_loss
+from model.preferences.kto_loss import kto_loss
 from model.pretrain import pretrain
 from model.sft import finetune
 from tests.model.objectives.test_loss import tiny_model
@@ -67,9 +68,12 @@ def straight(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def steps(folder: Path) -> dict[int, dict[str, float]]:
+DPO = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
+KTO = ("loss", "margin", "accuracy", "kl")
+
+
+def steps(folder: Path, names: tuple[str, ...] = DPO) -> dict[int, dict[str, float]]:
     """Loss and metrics of each step."""
-    names = ("loss", "margin", "accuracy", "chosen_reward", "rejected_reward")
     events = [event for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "step"]
     return {event["step"]: {name: event[name] for name in names} for event in events}
 
@@ -91,10 +95,34 @@ def test_margins_and_accuracy_rise_from_those_of_the_reference(straight: Path) -
 def test_the_reference_is_computed_once(chain: Chain, straight: Path) -> None:
     path = straight / "reference.parquet"
     table, written = pq.read_table(path), path.stat().st_mtime_ns
-    assert table.num_rows == 12 and table.column_names[:2] == ["chosen", "rejected"]
+    assert table.num_rows == 12 and table.column_names == ["first", "second"]
     assert prefer(chain.config(straight, 32)) == 0
     assert path.stat().st_mtime_ns == written
     assert len(steps(straight)) == 32
+
+
+@pytest.fixture(scope="module")
+def rated(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 30 steps of KTO on each pair's replies, of which every third good one is missing."""
+    root = tmp_path_factory.mktemp("rated")
+    pairs = [json.loads(line) for line in chain.pairs.read_text().splitlines()]
+    lines = [
+        {"prompt": pair["prompt"], "completion": pair[name], "label": name == "chosen"}
+        for number, pair in enumerate(pairs)
+        for name in ("chosen", "rejected")
+        if number % 3 or name == "rejected"
+    ]
+    (root / "rated.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert prefer(chain.config(root / "kto", 30, method="kto", pairs=str(root / "rated.jsonl"))) == 0
+    return root / "kto"
+
+
+def test_single_ratings_move_good_and_bad_replies_apart(rated: Path) -> None:
+    by_step = steps(rated, KTO)
+    assert by_step[1]["loss"] == pytest.approx(0.5, abs=0.1) and by_step[1]["margin"] == pytest.approx(0, abs=1e-3)
+    assert by_step[30]["margin"] > 0.1 and by_step[30]["loss"] < by_step[1]["loss"]
+    scored = [event for event in read_metrics(rated / "metrics.jsonl") if event["event"] == "eval"]
+    assert scored[-1].keys() >= {"loss", "margin", "accuracy", "kl", "bits_per_byte"}
 
 
 @pytest.mark.slow
@@ -120,11 +148,47 @@ def test_two_processes_and_small_passes_have_the_losses_of_one(chain: Chain, str
     config = chain.config(tmp_path / "two", 10, loop={"micro_batch": 1})
     code, output = run_program("model.preference", config, TWO_PROCESSES)
     assert code == 0, output
-    assert pq.read_table(tmp_path / "two/reference.parquet")["chosen"].to_pylist() == pytest.approx(
-        pq.read_table(straight / "reference.parquet")["chosen"].to_pylist(), rel=1e-4
+    assert pq.read_table(tmp_path / "two/reference.parquet")["first"].to_pylist() == pytest.approx(
+        pq.read_table(straight / "reference.parquet")["first"].to_pylist(), rel=1e-4
     )
     for step, found in steps(tmp_path / "two").items():
         assert found == pytest.approx(steps(straight)[step], abs=2e-4), step
+
+
+@pytest.mark.slow
+def test_the_distance_of_a_step_does_not_depend_on_how_it_is_cut(chain: Chain, rated: Path, tmp_path: Path) -> None:
+    fields = {"method": "kto", "pairs": str(rated.parent / "rated.jsonl"), "loop": {"micro_batch": 1}}
+    code, output = run_program("model.preference", chain.config(tmp_path / "two", 10, **fields), TWO_PROCESSES)
+    assert code == 0, output
+    for step, found in steps(tmp_path / "two", KTO).items():
+        assert found == pytest.approx(steps(rated, KTO)[step], abs=2e-4), step
+
+
+def test_the_loss_of_rated_replies_is_that_of_the_paper() -> None:
+    model = tiny_model()
+    inputs = torch.randint(384, (3, 2, 16), generator=torch.Generator().manual_seed(0))
+    targets = inputs.roll(-1, 2)
+    targets[:, :, :6], targets[2] = -100, -100
+    weights = torch.tensor([0.8, -1.2, 0.0])  # the third row is a process's padding
+    logits = torch.log_softmax(model(inputs.flatten(0, 1)), -1).view(3, 2, 16, -1)
+    picked = (logits.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1) * (targets >= 0)).sum(-1)
+    loss = kto_loss(0.3)
+    assert loss.whole_step
+    for further in (0.5, -0.5):  # from the reference, on the average unrelated reply
+        ratios = torch.tensor([[0.7, further], [0.4, 2 * further], [0.0, 0.0]])
+        references = (picked - ratios).detach()
+        distance = loss.whole_step(model, inputs, targets, None, references, weights) / 2
+        assert distance.item() == pytest.approx(1.5 * further, abs=1e-4)
+        zero = max(0.0, 1.5 * further)
+        ahead = torch.tensor([0.7 - zero, zero - 0.4])
+        expected: list[torch.Tensor | float] = [
+            (weights[:2].abs() * (1 - torch.sigmoid(0.3 * ahead))).sum(),
+            0.6 * (0.8 * 0.7 - 1.2 * 0.4),
+            (weights[:2].abs() * (ahead > 0)).sum(),
+            2 * zero,
+        ]
+        found = loss.sums(model, inputs, targets, None, references, weights, distance)
+        torch.testing.assert_close(found, torch.tensor([float(value) for value in expected]), atol=1e-4, rtol=1e-4)
 
 
 def test_the_loss_is_that_of_the_paper() -> None:

@@ -1,7 +1,8 @@
-"""TRL's DPO on pairs that are tokens already, in their order: a script for TRL's environment.
+"""TRL's DPO and KTO on texts that are tokens already, in their order: a script for TRL's environment.
 
-Reads {"model": export folder, "pairs": [[prompt, chosen, rejected], ...], "batch", "steps", "beta", "lr", "loss_type"}
-from standard input; prints {"losses": [...], "margins": [...], "seconds": of each step, "reference_seconds"}.
+Reads {"model": export folder, "rows": the columns of each example, "batch", "steps", "lr", "method": "dpo" or "kto",
+"config": further fields of TRL's config} from standard input; prints {"losses": [...], "logged": {name: [...]},
+"seconds": processor time of each step}.
 """
 
 import json
@@ -13,38 +14,51 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
+
+LOGGED = ("rewards/margins", "kl")
 
 
-class TokensTrainer(DPOTrainer):
-    """Takes pairs as they are."""
+class _TakesTokens:
+    """Takes examples as they are."""
 
     def _prepare_dataset(self, dataset: Dataset, *rest: Any) -> Dataset:
         return dataset
 
 
+class TokensDpo(_TakesTokens, DPOTrainer):
+    """DPO on tokens."""
+
+
+class TokensKto(_TakesTokens, KTOTrainer):
+    """KTO on tokens."""
+
+
+METHODS: dict[str, tuple[Any, Any]] = {"dpo": (DPOConfig, TokensDpo), "kto": (KTOConfig, TokensKto)}
+
+
 class Clock(TrainerCallback):
-    """The time of each step's end."""
+    """The processor time at each step's end."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def on_step_begin(self, *arguments: Any, **named: Any) -> None:
         """Note when the first step began."""
-        self.times = self.times or [time.perf_counter()]
+        self.times = self.times or [time.process_time()]
 
     def on_step_end(self, *arguments: Any, **named: Any) -> None:
         """Note the end of a step."""
-        self.times.append(time.perf_counter())
+        self.times.append(time.process_time())
 
 
 def main() -> None:
     """Train as the standard input says."""
     said = json.load(sys.stdin)
     torch.set_num_threads(1)
-    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    config_class, trainer_class = METHODS[said["method"]]
     model = AutoModelForCausalLM.from_pretrained(said["model"], dtype=torch.float32)
-    config = DPOConfig(
+    config = config_class(
         output_dir=tempfile.mkdtemp(),
         use_cpu=True,
         bf16=False,
@@ -58,8 +72,7 @@ def main() -> None:
         adam_epsilon=1e-10,
         weight_decay=0.0,
         max_grad_norm=1.0,
-        beta=said["beta"],
-        loss_type=[said["loss_type"]],
+        **said["config"],
         precompute_ref_log_probs=True,
         gradient_checkpointing=False,
         disable_dropout=True,
@@ -68,23 +81,20 @@ def main() -> None:
         report_to=[],
         disable_tqdm=True,
     )
-    began, clock = time.perf_counter(), Clock()
-    rows = [dict(zip(names, pair, strict=True)) for pair in said["pairs"]]
-    trainer = TokensTrainer(
+    clock = Clock()
+    trainer = trainer_class(
         model=model,
         args=config,
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(said["rows"]),
         processing_class=AutoTokenizer.from_pretrained(said["model"]),
         callbacks=[clock],
     )
-    reference = time.perf_counter() - began
     trainer.train()
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
     found = {
         "losses": [entry["loss"] for entry in logged],
-        "margins": [entry["rewards/margins"] for entry in logged],
+        "logged": {name: [entry.get(name) for entry in logged] for name in LOGGED},
         "seconds": [end - start for start, end in zip(clock.times, clock.times[1:], strict=False)],
-        "reference_seconds": reference,
     }
     print(json.dumps(found))
 

@@ -18,17 +18,17 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from model.base.full_disk import writing
 from model.data.packed_sequences import share
-from model.dpo.pairs import Pair, pair_rows
 from model.network.transformer import Transformer
+from model.preferences.pairs import TwoReplies, pair_rows
 
 FILE = "reference.parquet"
 _DIGEST = b"digest"
 
 
 def reference_log_probabilities(
-    accelerator: Accelerator, model: Transformer, pairs: Sequence[Pair], rows: int, folder: Path, digest: str
+    accelerator: Accelerator, model: Transformer, pairs: Sequence[TwoReplies], rows: int, folder: Path, digest: str
 ) -> npt.NDArray[np.float32]:
-    """Return the log-probabilities of the chosen and the rejected replies, in nats, (pairs, 2), on every process.
+    """Return the log-probabilities of the first and the second replies, in nats, (pairs, 2), on every process.
 
     They are read from the model folder where they were computed before. `rows`: pairs of one pass on one process;
     `digest`: of what they are computed from.
@@ -53,7 +53,7 @@ def digest_of_weights(model: Transformer, *further: str) -> str:
 
 
 @torch.no_grad()
-def _score(model: Transformer, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
+def _score(model: Transformer, pairs: Sequence[TwoReplies]) -> npt.NDArray[np.float32]:
     device = model.embed_tokens.weight.device
     inputs, targets = (torch.from_numpy(rows).to(device) for rows in pair_rows(pairs, model.shape.context))
     nats = model(inputs.flatten(0, 1), targets.flatten(0, 1), None, each=True)
@@ -69,11 +69,11 @@ def _read(path: Path, digest: str) -> npt.NDArray[np.float32] | None:
         return None
     if (table.schema.metadata or {}).get(_DIGEST) != digest.encode():
         return None
-    return np.stack([table["chosen"].to_numpy(), table["rejected"].to_numpy()], axis=1)
+    return np.stack([table["first"].to_numpy(), table["second"].to_numpy()], axis=1)
 
 
 def _write(path: Path, digest: str, found: npt.NDArray[np.float32]) -> None:
-    table = pa.table({"chosen": found[:, 0], "rejected": found[:, 1]}).replace_schema_metadata({_DIGEST: digest})
+    table = pa.table({"first": found[:, 0], "second": found[:, 1]}).replace_schema_metadata({_DIGEST: digest})
     temporary = path.with_name(f"{path.name}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

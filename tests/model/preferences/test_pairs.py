@@ -9,7 +9,7 @@ import pytest
 from model.base.errors import BadInput
 from model.data.chat_format import ChatFormat, load_chat_format
 from model.data.packed_sequences import IGNORED
-from model.dpo.pairs import PairBatches, open_pairs, pair_rows
+from model.preferences.pairs import PairBatches, open_pairs, pair_rows
 from tests.model.tiny_corpus import TinyCorpus
 
 CONTEXT = 64
@@ -95,7 +95,7 @@ def test_shares_make_up_the_step_whatever_their_number(tmp_path: Path, chat: Cha
     path = write_pairs(tmp_path / "pairs.jsonl", *(pair(f"Who {number}?", "Me.", "You.") for number in range(5)))
     pairs = open_pairs(path, chat, CONTEXT, 0.0).trained
     reference = pair_rows(pairs, CONTEXT)[0][:, :, 3].astype("float32")  # told apart by a token of the prompt
-    batches = PairBatches(pairs, reference, CONTEXT, 4, 0)
+    batches = PairBatches(pairs, [reference], CONTEXT, 4, 0)
     whole = batches.batch(3, 0, 1)
     halves = [batches.batch(3, rank, 3) for rank in range(3)]
     assert [row for half in halves for row in half.columns[0].tolist()] == whole.columns[0].tolist()

@@ -1,1 +1,0 @@
-"""Direct preference optimisation: pairs of replies, the reference's log-probabilities, and the loss."""

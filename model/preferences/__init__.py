@@ -1,0 +1,1 @@
+"""Preference finetuning: pairs of replies or rated ones, the reference's log-probabilities, the losses."""

@@ -1,8 +1,8 @@
 """tokenizer: one vocabulary from a sample of the whole corpus, written to tokenizers/<fingerprint>/tokenizer.json.
 
-Notable: a tokenizer that the recipe names is written as it is, and no corpus is read. Otherwise the corpus, or of a large
-one some thousand parts, is read twice and never held: once for the place of each document in the sample's order, once
-for the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
+Notable: a tokenizer that the recipe names is written as it is, and no corpus is read. Otherwise the corpus, or some
+thousand parts of a large one, is read twice and never held: once for the place of each document in the sample's order,
+once for the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
 """
 
 from collections.abc import Iterator

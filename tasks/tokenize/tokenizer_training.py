@@ -107,8 +107,8 @@ def clipped(texts: pa.ChunkedArray, config: TokenizerConfig) -> pa.ChunkedArray:
 def sampled_parts(sizes: Sequence[int], config: TokenizerConfig) -> list[int]:
     """Return the parts of a corpus, by the bytes of their files, that are read for the sample, in order.
 
-    All of up to 4,096; of a larger corpus that many by a hash of their index, and more until their files have four times
-    `sample_bytes`, so that a whole crawl is not read for a sample of it.
+    All of up to 4,096; of a larger corpus that many by a hash of their index, and more until their files have four
+    times `sample_bytes`, so that a whole crawl is not read for a sample of it.
     """
     order = np.argsort(mix64(np.arange(len(sizes)), config.seed))
     bytes_read = np.cumsum(np.array(sizes)[order])

@@ -13,8 +13,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.recipe.earlier_crawls import EarlierCrawlsConfig
-from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
+from flows.recipe.trial_config import LadderConfig, TuneConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from model.preferences.config import PreferenceSection
@@ -101,6 +101,8 @@ class Recipe(Config):
     """From documents to training sequences."""
     ladder: LadderConfig = LadderConfig()
     """The small models that `sluice ladder` trains to measure a scaling law; a run does not train them."""
+    tune: TuneConfig = TuneConfig()
+    """The search for learning rates of `sluice tune`; a run does not make it."""
     compression: CompressionConfig | None = None
     """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
     measured."""

@@ -33,9 +33,10 @@ def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
     report = Report(store, record)
     console.print()
     console.print(_title(record))
-    console.print(Padding(_funnel(report.funnel), (1, 0, 0, 2)))
-    for line in _check_of_counts(report.discrepancies, report.funnel):
-        console.print(Padding(line, (0, 0, 0, 2)))
+    if report.has_corpus:
+        console.print(Padding(_funnel(report.funnel), (1, 0, 0, 2)))
+        for line in _check_of_counts(report.discrepancies, report.funnel):
+            console.print(Padding(line, (0, 0, 0, 2)))
     rows = [*_training_rows(report), *_score_rows(report)]
     for named in (rows, [] if isinstance(report.evaluation, Missing) else _words_of_the_model(report.evaluation)):
         if named:

@@ -38,13 +38,13 @@ def page_facts(tree: etree._Element) -> tuple[str, str]:
     return (tree.findtext(".//title") or "")[:1000], declared_types(tree)
 
 
-def page_content(runs: TextRuns, draft: str, url: str, title: str, declared: str) -> PageContent:
+def page_content(runs: TextRuns, url: str, title: str, declared: str) -> PageContent:
     """Return the kind of a page with at least one run, and its main content.
 
-    `draft` is trafilatura's text of it; `title` and `declared` are its `page_facts`.
+    `title` and `declared` are its `page_facts`.
     """
     words = RunWords.of(runs.texts)
-    columns = run_features(runs, words, draft, title)
+    columns = run_features(runs, words, title)
     kinds = kind_sums(load_trees(KINDS_FILE), page_features(url, declared, columns))
     choice = choose_runs(load_trees(RUNS_FILE), columns, kinds, words.counts)
     return PageContent(PAGE_KINDS[int(np.argmax(kinds))], choice)

@@ -1,7 +1,6 @@
 """Train the models of `content`: `python -m tasks.extract.training.train GOLD.jsonl.gz... [--write]`.
 
-Each line of a gold file is a page: {"url", "domain", "html", "gold"} and, where its kind is known, "kind" and "source":
-"wcxb"; `weight` counts its runs so many times.
+`gold_pages` says what a gold file holds.
 
 Notable:
 - Pages are divided into folds by registered domain; what is printed was found by models that saw no page of the
@@ -9,17 +8,15 @@ Notable:
 - A run is content if the gold has much of it (`gold_labels`). Each page weighs the same, a run by its words.
 - Needs the extra `extraction-training`, lightgbm, which nothing else here does. Its trees are written as text, the
   same bytes each time on one machine.
-- The shipped models come from the functions of this file, not from this command: from 1,255 pages of the structure gold
-  (1,134 of WCXB, by Murrough Foley, CC-BY-4.0) and 336 of the shared crawl's gold at weight 2, whose domains were cut
-  to two labels. They cannot be made again from the repository alone.
+- The shipped models are what this command writes from the structure gold (1,255 pages, 1,134 of them WCXB by Murrough
+  Foley, CC-BY-4.0) and the gold of the shared crawl (336 pages), in this order, with lightgbm 4.7.0.
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +43,9 @@ from tasks.extract.content.page_features import page_features
 from tasks.extract.content.run_features import run_features
 from tasks.extract.content.text_runs import read_runs
 from tasks.extract.content.words import Floats, Ints, RunWords, words_of
-from tasks.extract.main_text import draft_text, parse_page, prepare_for_runs
+from tasks.extract.main_text import parse_page, prepare_for_runs
 from tasks.extract.training.gold_labels import shares_in_gold
+from tasks.extract.training.gold_pages import GoldText, read_gold
 
 FOLDS = 5
 MOST_RUNS = 100
@@ -86,33 +84,32 @@ class GoldPage:
     gold: str
 
 
-def measure(line: dict[str, Any]) -> GoldPage | None:
+def measure(gold: GoldText) -> GoldPage | None:
     """Return what is trained on of a page of a gold file, None where it has no text."""
-    config = ExtractionConfig()
     try:
-        tree = parse_page(line["html"], config)
+        tree = parse_page(gold.html, ExtractionConfig())
     except (ValueError, ParserError):
         return None
     if tree is None:
         return None
     title, declared = page_facts(tree)
-    prepare_for_runs(tree, line["html"])
+    prepare_for_runs(tree, gold.html)
     runs = read_runs(tree)
     if not runs.texts:
         return None
     words = RunWords.of(runs.texts)
-    columns = run_features(runs, words, draft_text(tree, line["url"], config), title)
+    columns = run_features(runs, words, title)
     return GoldPage(
-        line["domain"],
-        line["kind"] if line.get("source") == "wcxb" else None,
-        float(line.get("weight", 1)),
+        gold.domain,
+        gold.kind,
+        gold.weight,
         runs.texts,
         words.counts,
         np.stack(list(columns.values()), axis=1),
         tuple(columns),
-        page_features(line["url"], declared, columns),
-        shares_in_gold(words, line["gold"]),
-        line["gold"],
+        page_features(gold.url, declared, columns),
+        shares_in_gold(words, gold.text),
+        gold.text,
     )
 
 
@@ -193,13 +190,6 @@ def four_gram_f1(text: str, gold: str) -> float:
     return 2 * common / (found.total() + wanted.total()) if common else float(found == wanted)
 
 
-def read_pages(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of gold files."""
-    for path in paths:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
-
-
 def fold_of(domain: str) -> int:
     """Return the fold of a domain, the same on every machine."""
     return int(hashlib.md5(domain.encode(), usedforsecurity=False).hexdigest(), 16) % FOLDS
@@ -228,7 +218,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="train on all pages and write the models")
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as workers:
-        pages = [page for page in workers.map(measure, read_pages(arguments.gold), chunksize=8) if page]
+        texts = (gold for path in arguments.gold for gold in read_gold(path))
+        pages = [page for page in workers.map(measure, texts, chunksize=8) if page]
     show_folds(pages)
     if arguments.write:
         folder = Path(__file__).parents[1] / "content"

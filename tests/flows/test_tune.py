@@ -1,0 +1,42 @@
+"""`sluice tune`: it finds better rates than bad ones, trains nothing twice, and leaves a recipe that runs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.recipe.loading import load_recipe
+from flows.tuning.result import newest_tuning
+from tasks.dataset.store import Store
+from tests.conftest import Sluice
+
+
+@pytest.mark.slow
+def test_a_search_improves_bad_rates_and_leaves_a_recipe_with_those_it_found(
+    sluice: Sluice, finished_store: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(finished_store, store)
+    slow = ("pretrain.optimizer.muon_lr=0.001", "pretrain.optimizer.head_lr=0.0005")
+    search = ("tune.rates=[muon_lr, head_lr]", "tune.factor=8", "tune.rounds=1", "tune.steps=8", "tune.parallel=2")
+    options = [word for each in (*slow, *search) for word in ("--set", each)]
+    arguments = [str(tiny_recipe), "--store", str(store), *options]
+
+    shown = sluice("tune", *arguments, "--out", str(tmp_path / "first.yaml")).stdout
+    result = newest_tuning(Store(str(store)), "tiny")
+    assert result
+    own, *others = result.trials
+    assert own.rates == {"muon_lr": 0.001, "head_lr": 0.0005} and len(others) >= 4
+    assert min(trial.loss for trial in others) < own.loss - 0.03
+    assert f"{own.loss:.4f}" in shown
+
+    optimizer = load_recipe(str(tmp_path / "first.yaml")).pretrain.optimizer  # type: ignore[union-attr]
+    assert {name: getattr(optimizer, name) for name in own.rates} == result.found != own.rates
+    assert not list((store / "models").glob("tiny-tune-*/checkpoints"))
+
+    trained = {path: path.stat().st_mtime_ns for path in (store / "datasets" / "tune").rglob("*.parquet")}
+    repeated = sluice("tune", *arguments, "--set", "tune.parallel=1", "--json", "--out", str(tmp_path / "second.yaml"))
+    again = json.loads(repeated.stdout)
+    assert again["stages"]["tune"]["summary"]["found"] == result.found
+    assert trained == {path: path.stat().st_mtime_ns for path in (store / "datasets" / "tune").rglob("*.parquet")}

@@ -5,6 +5,7 @@ Notable:
   main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. The file is
   removed at the start; if it is missing at the end, the program was killed, or the disk had no room for it.
 - A full disk counts as bad input: until someone makes room, every retry would end the same way.
+- Where one process of several ends, the others notice it in their next exchange. That is no error of theirs.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from model.base.launch_variables import drop_leftover_ranks, end_with_launcher
 from model.base.safe_text import harmless
 
 EXIT_DONE = 0
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
 """Stopped by SIGTERM after a checkpoint."""
@@ -46,7 +48,7 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     outcome = outcome_path(config_path)
     drop_leftover_ranks()
     end_with_launcher()
-    main_process = os.environ.get("RANK", "0") == "0"
+    main_process = _rank() == "0"
     if main_process:
         outcome.unlink(missing_ok=True)
     message = ""
@@ -59,6 +61,10 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
         if not is_full_disk(error):
             raise
         code, message = EXIT_BAD_INPUT, full_disk_message(error)
+    except RuntimeError as error:
+        if not _lost_another_process(error):
+            raise
+        code, message = EXIT_FAILED, f"process {_rank()} lost another one, which has ended: {error}"
     if message:
         print_error(message)
     if main_process and outcome.parent.is_dir():
@@ -88,6 +94,16 @@ def _require_processes(asked: int | None) -> None:
             f"{asked} processes were asked for and {started} started; check the launcher's config and that every "
             "machine runs its launcher, or leave --processes out to train on as many as there are"
         )
+
+
+def _rank() -> str:
+    return os.environ.get("RANK", "0")
+
+
+def _lost_another_process(error: RuntimeError) -> bool:
+    """Return whether gloo or NCCL (torch.distributed.DistBackendError) reports that another process has gone."""
+    said = str(error)
+    return "Connection closed by peer" in said or "Connection reset by peer" in said or "remote process exited" in said
 
 
 def outcome_path(config_path: Path) -> Path:

@@ -108,9 +108,11 @@ class PartContext:
             raise PermanentError(f"The dataset {dataset} is not finished: run the stage {name!r} first.")
         return manifest
 
-    def all_inputs(self, stage: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-        """Yield the rows of every part of an upstream dataset, in order, as (part index, row group)."""
-        indices = range(len(self.manifest(stage).parts))
+    def all_inputs(
+        self, stage: str, columns: list[str] | None = None, parts: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the rows of these parts of an upstream dataset, by default all, as (place among them, row group)."""
+        indices = range(len(self.manifest(stage).parts)) if parts is None else parts
         paths = [part_path(*self._upstream(stage), index) for index in indices]
         return read_parts(self.store, paths, columns)
 

@@ -253,9 +253,13 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
-        except TransportError as error:
+        except (TransportError, RuntimeError) as error:
+            # Prefect raises a RuntimeError where its first request was not answered.
+            reason = error.__cause__ if isinstance(error, RuntimeError) else error
+            if not isinstance(reason, TransportError):
+                raise
             raise TemporaryError(
-                f"The Prefect server {server.api_url} does not answer any more: {error}. What was finished is kept; "
+                f"The Prefect server {server.api_url} does not answer any more: {reason}. What was finished is kept; "
                 "the same command goes on from there."
             ) from error
 

@@ -1,14 +1,35 @@
-"""How programs end when the disk is full."""
+"""How programs end when the disk is full, or another process of theirs has ended."""
 
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from model.base.full_disk import system_error_in, writing
-from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, outcome_path, run_program
+from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED, outcome_path, run_program
+from tests.conftest import ROOT
+from tests.flows.running_programs import free_port
+
+LOSING_THE_OTHER = """
+import os, sys
+import torch
+import torch.distributed as dist
+from model.base.program import run_program
+
+def program(config):
+    dist.init_process_group("gloo")
+    dist.barrier()
+    if dist.get_rank() == 1:
+        os._exit(9)
+    for _ in range(100):
+        dist.all_reduce(torch.zeros(1))
+
+sys.exit(run_program(program, sys.argv[1:], "usage"))
+"""
 
 
 def raising(error: Exception) -> int:
@@ -58,3 +79,23 @@ def test_the_file_is_named_where_the_system_does_not() -> None:
     found = system_error_in(text, Path("model.safetensors"))
     assert found is not None and (found.errno, found.filename) == (errno.ENOSPC, "model.safetensors")
     assert system_error_in(ValueError("the header is too large"), Path("x")) is None
+
+
+@pytest.mark.slow
+def test_a_process_whose_neighbour_ended_says_so(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)}
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, "-c", LOSING_THE_OTHER, str(config)],
+            env=os.environ | place | {"RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    )
+    said = first.communicate(timeout=120)[1]
+    second.communicate(timeout=120)
+    assert (first.returncode, second.returncode) == (EXIT_FAILED, 9)
+    assert "error: process 0 lost another one, which has ended: " in said and "Traceback" not in said
+    assert json.loads(outcome_path(config).read_text())["exit_code"] == EXIT_FAILED

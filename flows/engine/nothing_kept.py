@@ -30,13 +30,16 @@ def require_documents(
     finished = manifests[stage.name]
     if stage.decisions is None or finished.rows or not finished.parts:
         return
+    if stage.name not in STAGES and stage.in_place_of is None:
+        return  # nothing is made from it
     if stage.name in SYNTHETIC_SETS:
         said = f"The synthetic data is empty: no reply was kept. {_removed(stage.name, finished)} {_SYNTHESIS_ADVICE}"
         if tell_of_synthesis is None:
             raise PermanentError(said)
         tell_of_synthesis(said)
         return
-    removed = [_removed(name, manifests[name]) for name in manifests if name in STAGES and STAGES[name].decisions]
+    decided = [name for name in manifests if name == stage.name or (name in STAGES and STAGES[name].decisions)]
+    removed = [_removed(name, manifests[name]) for name in decided]
     advice = _ADVICE.get(stage.name, _OTHER_ADVICE)
     raise PermanentError(f"The corpus is empty: no document was kept. {' '.join(filter(None, removed))} {advice}")
 

@@ -246,7 +246,8 @@ class Recipe(Config):
         sets = {self.sft.conversations, *(one.conversations for one in self.sft.mixture)}
         sets |= {self.preference.pairs} if self.preference else set()
         asks = {"cloze", "search"} & {*self.evaluate.tasks, *self.evaluate.tools}
-        return bool(self.sft.replay or sets & CHAT_SETS.keys() or asks or self.stages or self.synthetic_web)
+        replays = self.sft.replay or (self.rl and self.rl.replay)
+        return bool(replays or sets & CHAT_SETS.keys() or asks or self.stages or self.synthetic_web)
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:
         assert self.tokenizer

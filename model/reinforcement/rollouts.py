@@ -5,6 +5,7 @@ Notable:
   what an uninterrupted one would, and nothing of a rollout is kept in a checkpoint.
 - Each process draws its share of a step's replies and scores them; the rewards are then exchanged, so that groups may
   lie across processes.
+- Replayed text is drawn for each row, and stands behind its reply: no further row, and the replies are those without.
 - A reply whose reward fails is not learnt from, and counted. If no reply of several steps has one, the run ends.
 """
 
@@ -28,6 +29,7 @@ from model.network.transformer import Transformer
 from model.reinforcement.advantages import FloatArray, group_advantages
 from model.reinforcement.config import RlSection
 from model.reinforcement.prompts import Prompt, Prompts
+from model.reinforcement.replay import ReplayedText, with_text_behind
 from model.reinforcement.reward_process import RewardProcess
 from model.reinforcement.rewards import Reply
 
@@ -70,13 +72,14 @@ class Rollouts:
         policy: Transformer,
         rewards: RewardProcess,
         reference: Transformer | None,
+        text: ReplayedText | None = None,
     ) -> None:
         """Draw from `policy`, whose weights the training changes in place.
 
-        `reference`: the model whose log-probabilities go with a batch; None leaves them out.
+        `reference`: the model whose log-probabilities go with a batch; None leaves them out. `text`: what is replayed.
         """
         self._config, self._prompts, self._chat, self._policy = config, prompts, chat, policy
-        self._rewards, self._reference = rewards, reference
+        self._rewards, self._reference, self._text = rewards, reference, text
         groups = config.loop.global_batch_size // config.group_size
         self._order = ShuffledOrder(len(prompts.trained), groups, config.loop.seed)
         self._first_fault, self._steps_in_vain = "", 0
@@ -106,7 +109,13 @@ class Rollouts:
         reply_tokens, has_reward = drawn.scores[:, _TOKENS], drawn.scores[:, _IS_SCORED] > 0
         tokens = sum(len(prompt.ids) for prompt in asked) + int(reply_tokens.sum())
         targets_in_step = int(reply_tokens[has_reward].sum())
-        return Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
+        batch = Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
+        if self._text is None:
+            return batch
+        replayed = round(self._config.replay * float(reply_tokens.mean())) if targets_in_step else 0
+        pieces = [self._text.piece(step, number, replayed) for number in range(len(asked))[drawn.rows]]
+        lengths = [len(prompt.ids) + len(ids) - 1 for prompt, ids in zip(drawn.prompts, drawn.token_ids, strict=True)]
+        return with_text_behind(batch, lengths, pieces, self._policy.shape.context)
 
     def evaluate(self, rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events for the log: the mean reward of one reply to each held-out prompt, and some of the replies."""

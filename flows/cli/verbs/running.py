@@ -213,13 +213,15 @@ def _planned(
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
-    from flows.stages.registry import STAGES, stages_until
+    from flows.stages.registry import stages_until, with_own
+    from tasks.own_code.named_code import load
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
     trains = recipe.pretrain or recipe.sft
-    if trains and "pretrain" in stages_until(STAGES, settings.until) and flow != "corpus":
+    stages = [stage.name for stage in with_own(map(load, recipe.stages))]
+    if "pretrain" in stages_until(stages, settings.until) and trains and flow != "corpus":
         require_packages("torch", "accelerate")
     open_store(settings.store)
     return recipe, settings
@@ -240,9 +242,9 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             # A database that a newer Prefect has migrated is of no use to an older one.
             folder = Path.home() / ".sluice" / "prefect" / metadata.version("prefect")
             server = stack.enter_context(prefect_api(folder))
-            password = f" (password: {server.password})" if server.is_ours else ""
-            messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
             flow = pkgutil.resolve_name(function)
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         try:
             with showing_progress(messages):
                 flow(recipe, settings)
@@ -251,9 +253,13 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
-        except TransportError as error:
+        except (TransportError, RuntimeError) as error:
+            # Prefect raises a RuntimeError where its first request was not answered.
+            reason = error.__cause__ if isinstance(error, RuntimeError) else error
+            if not isinstance(reason, TransportError):
+                raise
             raise TemporaryError(
-                f"The Prefect server {server.api_url} does not answer any more: {error}. What was finished is kept; "
+                f"The Prefect server {server.api_url} does not answer any more: {reason}. What was finished is kept; "
                 "the same command goes on from there."
             ) from error
 

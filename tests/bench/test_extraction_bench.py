@@ -83,7 +83,9 @@ def our_way(page: Page, config: ExtractionConfig) -> bool:
 
 @pytest.mark.bench
 @pytest.mark.parametrize(("extractor", "most"), [("precision", 1.25), ("auto", 0.8)])
-def test_our_way_costs_little_more_than_trafilatura_alone(extractor: Extractor, most: float, common_crawl: Path) -> None:
+def test_our_way_costs_little_more_than_trafilatura_alone(
+    extractor: Extractor, most: float, common_crawl: Path
+) -> None:
     """Reading, decompressing, digests, decoding, limits, language and hash included; trafilatura gets decoded text."""
     config, ratios = ExtractionConfig(extractor=extractor), []
     for _ in range(ROUNDS):

@@ -56,7 +56,7 @@ def _funnel(funnel: Funnel | Missing) -> RenderableType:
         return _missing(funnel)
     if not funnel.stages:
         return Text("No part of the extraction is finished, so there is nothing to count yet.", style="dim")
-    read_from = f"from {grouped(funnel.warcs)} WARC files, {size(funnel.warc_bytes)}"
+    read_from = f"from {funnel.files}, {size(funnel.warc_bytes)}"
     if funnel.failed_warcs:
         read_from += f"; {grouped(funnel.failed_warcs)} more could not be fetched"
     rows = [("records", grouped(funnel.records), _bar(1.0), read_from)]

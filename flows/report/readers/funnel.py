@@ -19,6 +19,8 @@ from tasks.tokenize.mixture import OWN
 
 _FAILED_WARCS = 50
 _TOKENS = ("documents", "tokens", "train_tokens", "bytes")
+_FILE_KINDS = {"wet": "WET file", "documents": "file"}
+"""By `source.kind`; the others are of WARC files."""
 _PACKING = ("sequences", "tokens", "padding")
 
 
@@ -106,6 +108,13 @@ class Funnel:
     packing: PackingCount | None
     compression: tuple[Compression, ...] = ()
     """Of the run's tokenizer and those it is compared with; none where the recipe asks for no comparison."""
+    file_kind: str = "WARC file"
+    """What the source's files are."""
+
+    @property
+    def files(self) -> str:
+        """Return how many files were read, in words."""
+        return f"{self.warcs:,} {self.file_kind}{'' if self.warcs == 1 else 's'}"
 
     def stage(self, name: str) -> FunnelStage | None:
         """Return one stage of the funnel."""
@@ -134,7 +143,13 @@ def read_funnel(store: Store, record: RunRecord) -> Funnel:
         tokens=TokenCount(*map(tokens.counters.__getitem__, _TOKENS)) if tokens else None,
         packing=PackingCount(*map(packing.counters.__getitem__, _PACKING)) if packing else None,
         compression=_compression(count_dataset(store, record, "compression")),
+        file_kind=_file_kind(record),
     )
+
+
+def _file_kind(record: RunRecord) -> str:
+    kind = record.stages["fetch"].plan.config.get("kind", "") if "fetch" in record.stages else ""
+    return _FILE_KINDS.get(kind, "WARC file")
 
 
 def read_failed_warcs(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]:

@@ -17,7 +17,7 @@ from tasks.extract.html.streamed import place_streamed
 from tasks.extract.html.tables import N_CHARS, lays_out, make_boxes
 
 _TEXT = etree.XPath("string()", smart_strings=False)
-_CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table", "ul", "ol", "dl")
+_CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table", "ul", "ol", "dl", "button")
 _RAISED = etree.XPath("//span[contains(@style, 'vertical-align')]")
 _SUPER_OR_SUB = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
 _HIDDEN = etree.XPath("descendant::body/descendant::*[@hidden]")
@@ -26,6 +26,7 @@ _STYLED_WORDS = etree.XPath(
     "[self::span or self::a or self::b or self::i or self::em or self::strong or self::small or self::sup or self::sub]"
 )
 _NOT_DISPLAYED = re.compile(r"(?<![\w-])display\s*:\s*none\b")
+_MOST_BUTTON_CHARS = 1000
 _MIN_ANNOUNCEMENT_CHARS = 20
 _MIN_LOOSE_WORDS = 3
 _HEADINGS_AND_TEXT = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"))
@@ -50,6 +51,7 @@ def prepare(tree: etree._Element, html: str, layout_tables: bool = True) -> Prep
     found: dict[str, list[etree._Element]] = {tag: [] for tag in _CHANGED_TAGS}
     for element in tree.iter(*_CHANGED_TAGS):
         found[element.tag].append(element)
+    _open_buttons(found["button"])
     place_streamed(tree, found["template"], html)
     _drop_unseen(tree, found["template"], html)
     prepared = Prepared(write_formulas(tree, html, found))
@@ -71,6 +73,13 @@ def _raised_by_style(tree: etree._Element, html: str) -> list[etree._Element]:
             span.tag = "sup" if style[1].lower() == "super" else "sub"
             raised.append(span)
     return raised
+
+
+def _open_buttons(buttons: list[etree._Element]) -> None:
+    """Make boxes of buttons that hold a page's text, as the parser reads one that is not closed where it should be."""
+    for button in buttons:
+        if N_CHARS(button) > _MOST_BUTTON_CHARS:
+            button.tag = "div"
 
 
 def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: str) -> None:

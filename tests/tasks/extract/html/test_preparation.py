@@ -133,6 +133,12 @@ def test_a_hidden_panel_with_a_tab_is_read() -> None:
     )
 
 
+def test_a_page_within_a_button_is_read() -> None:
+    html = f"<html><body><header><button><div>Menu</div><article>{''.join(PARAGRAPHS)}</article></button></body></html>"
+    assert text_of(html, URL, ExtractionConfig(extractor="auto")).endswith(LINES[-1])
+    assert text_with("<button>Subscribe to the letter of the harbour office</button>") == "\n".join(LINES)
+
+
 def test_what_a_page_streams_late_stands_in_its_place() -> None:
     html = page(f"{PARAGRAPHS[0]}<template id='B:0'></template>{PARAGRAPHS[3]}").replace(
         "</body>",

@@ -8,6 +8,7 @@ Notable:
 
 import contextvars
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean
@@ -17,7 +18,7 @@ from prefect import flow
 
 from flows.engine.build import take_finished
 from flows.engine.open_run import open_run
-from flows.engine.programs import read_summary, require_programs, run_planned_program
+from flows.engine.programs import TrainingDiverged, read_summary, require_programs, run_planned_program
 from flows.engine.run import Run
 from flows.engine.settings_parameter import SettingsParameter
 from flows.ladder import require_held_out
@@ -90,8 +91,9 @@ class _Search:
         missing = {name: plan for name, plan in missing.items() if name not in self._losses}
         self._train(list(missing.values()))
         losses = [fmean(self._losses[plan.fingerprint] for plan in of_choice) for of_choice in plans]
-        new = [Trial(rates=dict(rates), loss=loss) for rates, loss in zip(choices, losses, strict=True)]
-        self._trials += [trial for trial in new if trial not in self._trials]
+        for rates, loss in zip(choices, losses, strict=True):
+            trial = Trial(rates=dict(rates), loss=loss if math.isfinite(loss) else None)
+            self._trials += [] if trial in self._trials else [trial]
         return losses
 
     def _trial(self, rates: Mapping[str, Any], seed: int) -> StagePlan:
@@ -124,7 +126,13 @@ class _Search:
     def _loss(self, plan: StagePlan) -> float:
         optimizer, seed = plan.config["optimizer"], plan.config["loop"]["seed"]
         label = ", ".join(f"{name} {optimizer[name]:.3g}" for name in self._config.rates)
-        footer, _ = run_planned_program(self._run, STAGE, plan, f"tune {self._run.recipe.name}: {label}, seed {seed}")
+        try:
+            footer, _ = run_planned_program(
+                self._run, STAGE, plan, f"tune {self._run.recipe.name}: {label}, seed {seed}"
+            )
+        except TrainingDiverged as error:
+            self._run.logger.warning("%s: %s", label, error)
+            return math.inf
         finished_manifest(self._run.store, plan, [footer])
         summary = read_summary(self._run, plan)
         self._tokens = summary["tokens"]

@@ -47,6 +47,10 @@ from tasks.workers.worker_process import WorkerDied
 _LAST_LINES = 20
 
 
+class TrainingDiverged(PermanentError):
+    """A training whose loss stayed non-finite or far too high."""
+
+
 def require_programs(stages: Iterable[Stage]) -> None:
     """Raise `PermanentError` where a program among these stages lacks a package: hours of the data half come first."""
     needed: list[str] = []
@@ -213,7 +217,8 @@ def _run_once(
     if code == EXIT_DONE and said in (None, EXIT_DONE):
         return
     if said == EXIT_BAD_INPUT:
-        raise PermanentError(f"{stage}: {outcome['message']}")
+        kind = TrainingDiverged if outcome.get("diverged") else PermanentError
+        raise kind(f"{stage}: {outcome['message']}")
     if said == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
     output = "\n".join(last_lines)

@@ -10,7 +10,7 @@ from flows.recipe.trial_config import TuneConfig
 
 Rates = Mapping[str, float]
 Losses = Callable[[Sequence[Rates]], Sequence[float]]
-"""Returns the held-out loss of each choice of rates."""
+"""Returns the held-out loss of each choice of rates; infinite where training diverged."""
 
 
 def search_rates(start: Rates, config: TuneConfig, losses: Losses) -> Rates:
@@ -20,7 +20,7 @@ def search_rates(start: Rates, config: TuneConfig, losses: Losses) -> Rates:
         moves = [{name: best[name] * by} for name in config.rates for by in (1 / config.factor, config.factor)]
         here, *there = losses([best, *(best | move for move in moves)])
         paying = sorted(
-            ((loss, move) for loss, move in zip(there, moves, strict=True) if loss <= here - config.least_gain),
+            ((loss, move) for loss, move in zip(there, moves, strict=True) if here - loss >= config.least_gain),
             key=lambda each: each[0],
         )
         if not paying:

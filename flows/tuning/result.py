@@ -12,8 +12,13 @@ class Trial(Config):
     """One choice of rates and what it came to."""
 
     rates: dict[str, float]
-    loss: float
-    """On the held-out documents, nats per token, the mean over seeds."""
+    loss: float | None
+    """On the held-out documents, nats per token, the mean over seeds; None where a training diverged."""
+
+    @property
+    def in_words(self) -> str:
+        """Its loss, as a table shows it."""
+        return "diverged" if self.loss is None else f"{self.loss:.4f}"
 
 
 class TuneResult(Config):
@@ -36,9 +41,9 @@ class TuneResult(Config):
         after = f"after {self.steps:,} steps ({self.tokens:,} tokens of {self.crawl}, seeds: {self.seeds})"
         if self.found == own.rates:
             return f"No other rates were better than the recipe's by enough to tell, {after}."
-        (loss,) = (trial.loss for trial in self.trials if trial.rates == self.found)
+        (found,) = (trial for trial in self.trials if trial.rates == self.found)
         rates = ", ".join(f"{name} {value:.3g}" for name, value in self.found.items())
-        return f"{rates}: {loss:.4f} nats a token held out, against {own.loss:.4f}, {after}."
+        return f"{rates}: {found.in_words} nats a token held out, against {own.in_words}, {after}."
 
 
 def tuning_path(recipe: str, fingerprint: str) -> str:
@@ -62,6 +67,6 @@ def print_tuning(output: Console, result: TuneResult) -> None:
         table.add_column(name, justify="right")
     for trial in result.trials:
         style = "bold" if trial.rates == result.found else None
-        table.add_row(*(f"{value:.3g}" for value in trial.rates.values()), f"{trial.loss:.4f}", style=style)
+        table.add_row(*(f"{value:.3g}" for value in trial.rates.values()), trial.in_words, style=style)
     output.print(table)
     output.print(result.in_words(), highlight=False, markup=False)

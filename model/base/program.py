@@ -2,8 +2,9 @@
 
 Notable:
 - `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a crash. The
-  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. The file is
-  removed at the start; if it is missing at the end, the program was killed, or the disk had no room for it.
+  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}, and "diverged":
+  true where training did. The file is removed at the start; if it is missing at the end, the program was killed, or the
+  disk had no room for it.
 - A full disk counts as bad input: until someone makes room, every retry would end the same way.
 - Where one process of several ends, the others notice it in their next exchange. That is no error of theirs.
 """
@@ -14,8 +15,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from model.base.errors import BadInput
+from model.base.errors import BadInput, Diverged
 from model.base.full_disk import full_disk_message, is_full_disk
 from model.base.launch_variables import drop_leftover_ranks, end_with_launcher
 from model.base.safe_text import harmless
@@ -51,12 +53,12 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     main_process = _rank() == "0"
     if main_process:
         outcome.unlink(missing_ok=True)
-    message = ""
+    message, diverged = "", False
     try:
         _require_processes(asked)
         code = program(config_path)
     except BadInput as error:
-        code, message = EXIT_BAD_INPUT, str(error)
+        code, message, diverged = EXIT_BAD_INPUT, str(error), isinstance(error, Diverged)
     except OSError as error:
         if not is_full_disk(error):
             raise
@@ -68,7 +70,8 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     if message:
         print_error(message)
     if main_process and outcome.parent.is_dir():
-        _write_outcome(outcome, code, message)
+        said = {"exit_code": code, "message": message}
+        _write_outcome(outcome, said | ({"diverged": True} if diverged else {}))
     return code
 
 
@@ -111,11 +114,11 @@ def outcome_path(config_path: Path) -> Path:
     return config_path.with_suffix(".outcome.json")
 
 
-def _write_outcome(outcome: Path, code: int, message: str) -> None:
+def _write_outcome(outcome: Path, said: dict[str, Any]) -> None:
     # A file that a kill or a full disk cut short would hide the exit code.
     temporary = outcome.with_name(f"{outcome.name}.tmp")
     try:
-        temporary.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(said) + "\n", encoding="utf-8")
         temporary.replace(outcome)
     except OSError as error:
         print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)

@@ -262,7 +262,7 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             if not isinstance(reason, TransportError):
                 raise
             raise TemporaryError(
-                f"The Prefect server {server.api_url} does not answer any more: {reason}. What was finished is kept; "
+                f"The Prefect server {server.api_url} does not answer: {reason}. What was finished is kept; "
                 "the same command goes on from there."
             ) from error
 

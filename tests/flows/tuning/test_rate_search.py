@@ -47,6 +47,14 @@ def test_moves_that_help_alone_and_not_together_are_made_one_after_another() -> 
     assert search_rates(RATES, CONFIG, losses) == {"muon_lr": 0.06, "head_lr": 0.01}
 
 
+def test_rates_that_diverge_are_left_alone_and_left_behind() -> None:
+    def losses(choices: Sequence[Rates]) -> list[float]:
+        return [math.inf if one["muon_lr"] >= 0.03 else 3.0 for one in choices]
+
+    assert search_rates(RATES, CONFIG, losses) == {"muon_lr": 0.015, "head_lr": 0.01}
+    assert search_rates(RATES, CONFIG, lambda choices: [math.inf for _ in choices]) == RATES
+
+
 def test_rounds_end_the_search() -> None:
     found = search_rates(RATES, TuneConfig(rates=("muon_lr",), rounds=2), bowl({"muon_lr": 0.03 * 64}))
     assert found == {"muon_lr": 0.12, "head_lr": 0.01}

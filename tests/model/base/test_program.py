@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from model.base.errors import Diverged
 from model.base.full_disk import system_error_in, writing
 from model.base.program import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED, outcome_path, run_program
 from tests.conftest import ROOT
@@ -47,6 +48,13 @@ def test_a_full_disk_is_bad_input_with_a_remedy(tmp_path: Path, number: int) -> 
         "message": f"cannot write models/base/metrics.jsonl: {os.strerror(number)}; the last good checkpoint is "
         "intact, make room and start the same command again to go on from it",
     }
+
+
+def test_an_outcome_says_that_training_diverged(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    assert run_program(lambda _: raising(Diverged("far too high")), [str(config)], "usage") == EXIT_BAD_INPUT
+    said = {"exit_code": EXIT_BAD_INPUT, "message": "far too high", "diverged": True}
+    assert json.loads(outcome_path(config).read_text()) == said
 
 
 def test_other_system_errors_remain_crashes(tmp_path: Path) -> None:

@@ -102,14 +102,16 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_two_processes_draw_and_learn_what_one_does(places: dict[str, str], tmp_path: Path) -> None:
+def test_two_processes_draw_and_learn_what_one_does(places: dict[str, str], corpus: TinyCorpus, tmp_path: Path) -> None:
     together, alone = tmp_path / "together", tmp_path / "alone"
     # Three groups of five replies: a group lies across the processes, whose shares are of different sizes.
     loop = {"global_batch_size": 15, "micro_batch": 4, "checkpoint_every": 3}
-    code, output = run_program("model.rl", config_of(places, together, 3, loop, group_size=5, kl=0.1), TWO_PROCESSES)
+    text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": 2}
+    config = config_of(places, together, 3, loop, group_size=5, kl=0.1, **text)
+    code, output = run_program("model.rl", config, TWO_PROCESSES)
     assert code == 0, output
     assert len(list((together / "checkpoints" / "step-00000003").glob("*.distcp"))) == 2
-    assert reinforce(config_of(places, alone, 3, loop, group_size=5, kl=0.1)) == 0
+    assert reinforce(config_of(places, alone, 3, loop, group_size=5, kl=0.1, **text)) == 0
     for name in ("reward", "reply_tokens", "tokens"):
         assert told(together, "step", name) == told(alone, "step", name)
     for name in ("loss", "grad_norm", "entropy", "kl"):

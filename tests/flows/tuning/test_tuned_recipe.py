@@ -1,4 +1,4 @@
-"""The recipe that a search leaves: the given one with overrides and found rates, and nothing that a store slipped in."""
+"""The recipe that a search leaves: the given one with overrides and found rates, and nothing else."""
 
 from pathlib import Path
 

@@ -28,10 +28,11 @@ class LadderConfig(Config):
 
 
 class TuneConfig(Config):
-    """The rate search of `sluice tune`: short trainings of the recipe's own model, which a run does not make."""
+    """The rate search of `sluice tune`: short trainings of the recipe's own model, which a run does not make. A round
+    has two for each rate, one up and one down, and one with all moves that paid; each as often as there are seeds."""
 
     rates: tuple[RateName, ...] = ("muon_lr", "embedding_lr", "head_lr", "norm_lr")
-    """Fields of `pretrain.optimizer` that are searched."""
+    """Fields of `pretrain.optimizer` that are searched; with `adamw`, `lr` in place of `muon_lr`."""
     steps: int = Field(default=100, ge=1)
     """Optimizer steps of each training: the slice of the corpus that a model sees. Warmup shortens with them."""
     factor: float = Field(default=2.0, gt=1)

@@ -11,7 +11,9 @@ from flows.tuning.result import TuneResult
 
 
 def require_free(path: Path) -> None:
-    """Raise `RecipeError` where there is a file already: a recipe may hold comments that only its author knows."""
+    """Raise `RecipeError` where no file can be made: one that is there may hold what only its author knows."""
+    if not path.absolute().parent.is_dir():
+        raise RecipeError(f"{path} cannot be written: there is no folder {path.parent}.")
     if path.exists():
         raise RecipeError(f"{path} exists: give another file with --out, or move it.")
 
@@ -23,5 +25,6 @@ def tuned_recipe(name: str, overrides: Sequence[str], result: TuneResult) -> str
         apply_override(values, override)
     for rate, value in result.found.items():
         apply_override(values, f"pretrain.optimizer.{rate}={value!r}")
-    said = f"# {name} with the learning rates that `sluice tune` found. {result.in_words()}\n"
-    return said + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+    # On one line, whatever a store's record has for the crawl's name: the rest would be read as fields.
+    said = " ".join(f"{name} with the learning rates that `sluice tune` found. {result.in_words()}".split())
+    return f"# {said}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)

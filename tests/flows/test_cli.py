@@ -96,6 +96,13 @@ def test_a_wrong_name_exits_with_two() -> None:
     assert "did you mean 'demo'" in sluice("recipes", "show", "dmeo", expect=2)
 
 
+def test_a_source_that_cannot_be_read_is_told_before_a_server_starts(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hi")
+    words = ["corpus", "first-crawl", "--store", str(tmp_path / "store"), "--set", f"source.base={tmp_path}"]
+    said = sluice(*words, expect=2)
+    assert "has 1 .txt. What works: a crawl" in said and "Prefect" not in said
+
+
 def test_a_tuned_recipe_replaces_no_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("# mine")
     refused = sluice("tune", "demo", "--store", str(tmp_path), "--out", str(tmp_path / "mine.yaml"), expect=2)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from flows.recipe.loading import load_recipe
 from flows.tuning.result import newest_tuning
 from tasks.dataset.store import Store
-from tests.conftest import Sluice
+from tests.chaos.test_kills import kill_when, start
+from tests.conftest import Sluice, stage_statuses
 
 
 @pytest.mark.slow
@@ -40,3 +42,22 @@ def test_a_search_improves_bad_rates_and_leaves_a_recipe_with_those_it_found(
     again = json.loads(repeated.stdout)
     assert again["stages"]["tune"]["summary"]["found"] == result.found
     assert trained == {path: path.stat().st_mtime_ns for path in (store / "datasets" / "tune").rglob("*.parquet")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_an_interrupted_search_ends_all_trainings_of_its_round(
+    prefect_server: str, finished_store: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(finished_store, store)
+    endless = ("tune.steps=1000000", "tune.parallel=2", "pretrain.loop.threads=1")
+    options = [word for each in endless for word in ("--set", each)]
+    arguments = [str(tiny_recipe), "--store", str(store), "--out", str(tmp_path / "tuned.yaml"), *options]
+
+    def two_train() -> bool:
+        return len(list((store / "models").glob("tiny-tune-*/metrics.jsonl"))) == 2
+
+    kill_when(start(prefect_server, "tune", *arguments), two_train, signal.SIGINT)
+    assert stage_statuses(prefect_server, store)["tune"]["state"] == "cancelled"
+    assert not (tmp_path / "tuned.yaml").exists()

@@ -214,11 +214,14 @@ def _planned(
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
     from flows.stages.registry import stages_until, with_own
+    from tasks.fetch.source_listing import kind_of
     from tasks.own_code.named_code import load
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
+    if recipe.needs_corpus and not recipe.synthetic_web:
+        kind_of(recipe.source)  # raises, before a server is started for nothing
     trains = recipe.pretrain or recipe.sft
     stages = [stage.name for stage in with_own(map(load, recipe.stages))]
     if "pretrain" in stages_until(stages, settings.until) and trains and flow != "corpus":

@@ -95,6 +95,9 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"own_rewards: {value.partition(chr(10))[0]} must be a function (reply, prompt).")
     for value in recipe.stages:
         _check_stage(value.partition("\n")[0], load(value))
+    own = [load(value).name for value in recipe.stages]
+    if twice := sorted({name for name in own if own.count(name) > 1}):
+        raise UsageError(f"stages: there are two called {', '.join(twice)}: give one another name.")
 
 
 def _check_stage(where: str, stage: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from flows.publishing.export_corpus import export_corpus
 from flows.recipe.loading import load_recipe
 from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
@@ -79,6 +80,12 @@ def test_it_is_in_the_reports_reasons_signals_and_samples(run: Run) -> None:
     assert report.truth.decisions.pages > 0
 
 
+def test_the_card_of_the_exported_corpus_names_its_code_and_not_its_place(run: Run, tmp_path: Path) -> None:
+    export_corpus(run.store, tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert r"Code of its maker's own took part: my\_check.py:STAGE." in card and str(run.folder) not in card
+
+
 def test_what_if_applies_its_rules_again(run: Run) -> None:
     same, laxer, stricter = (changes(run, run.recipe(limit)) for limit in (38, 42, 30))
     assert not any(one.changes for one in same.values())
@@ -125,6 +132,13 @@ def test_a_run_may_end_with_it(run: Run) -> None:
 def test_what_cannot_stand_there_is_told(tmp_path: Path, field: str, value: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         stage(tmp_path, 3, **{field: value})
+
+
+def test_two_stages_of_one_name_are_told(tmp_path: Path) -> None:
+    stage(tmp_path, 3)
+    (tmp_path / "other.py").write_text((tmp_path / "my_check.py").read_text())
+    with pytest.raises(RecipeError, match="stages: there are two called calm"):
+        load_recipe("demo", [f"stages=[{tmp_path}/my_check.py:STAGE, {tmp_path}/other.py:STAGE]"])
 
 
 def test_a_stage_of_what_the_recipe_does_not_make_is_told(tmp_path: Path) -> None:

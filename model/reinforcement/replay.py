@@ -34,17 +34,16 @@ class ReplayedText:
 
 
 def with_text_behind(batch: Batch, lengths: Sequence[int], pieces: Sequence[IntArray], context: int) -> Batch:
-    """Return a batch with a piece of text behind what each row holds, as far as the context goes.
+    """Return a batch with a piece of text behind what each row holds; both together fit the context.
 
     `lengths`: filled positions of the rows. The last column (R, T) is 1 where a target is of such text.
     """
-    cut = [piece[: context + 1 - length] for piece, length in zip(pieces, lengths, strict=True)]
-    ends = [length + max(0, len(piece) - 1) for piece, length in zip(cut, lengths, strict=True)]
+    ends = [length + len(piece) - 1 for piece, length in zip(pieces, lengths, strict=True)]
     shape = len(batch.inputs), max(batch.inputs.shape[1], row_width(max(ends, default=1), context))
     inputs, targets = _widened(batch.inputs, shape, 0), _widened(batch.targets, shape, IGNORED)
     segments, is_text = np.full(shape, PADDING_SEGMENT, np.int64), np.zeros(shape, np.float32)
-    for row, (piece, length, end) in enumerate(zip(cut, lengths, ends, strict=True)):
-        inputs[row, length:end], targets[row, length:end] = piece[: end - length], piece[1:]
+    for row, (piece, length, end) in enumerate(zip(pieces, lengths, ends, strict=True)):
+        inputs[row, length:end], targets[row, length:end] = piece[:-1], piece[1:]
         segments[row, :length], segments[row, length:end], is_text[row, length:end] = 0, 1, 1
     columns = [column if column.ndim == 1 else _widened(column, shape, 0) for column in batch.columns]
     return replace(batch, inputs=inputs, targets=targets, segments=segments, columns=(*columns, is_text))

@@ -9,6 +9,7 @@ Notable:
 - A reply whose reward fails is not learnt from, and counted. If no reply of several steps has one, the run ends.
 """
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,12 +111,17 @@ class Rollouts:
         tokens = sum(len(prompt.ids) for prompt in asked) + int(reply_tokens.sum())
         targets_in_step = int(reply_tokens[has_reward].sum())
         batch = Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
-        if self._text is None:
-            return batch
-        replayed = round(self._config.replay * float(reply_tokens.mean())) if targets_in_step else 0
-        pieces = [self._text.piece(step, number, replayed) for number in range(len(asked))[drawn.rows]]
-        lengths = [len(prompt.ids) + len(ids) - 1 for prompt, ids in zip(drawn.prompts, drawn.token_ids, strict=True)]
-        return with_text_behind(batch, lengths, pieces, self._policy.shape.context)
+        return self._with_text(self._text, batch, step, drawn, asked) if self._text else batch
+
+    def _with_text(self, text: ReplayedText, batch: Batch, step: int, drawn: _Drawn, asked: Sequence[Prompt]) -> Batch:
+        counts, context = drawn.scores[:, _TOKENS], self._policy.shape.context
+        # Where no reply has a reward, the step has nothing to divide the text's nats by.
+        replayed = round(self._config.replay * float(counts.mean())) if batch.targets_in_step else 0
+        lengths = [len(prompt.ids) + int(count) - 1 for prompt, count in zip(asked, counts, strict=True)]
+        pieces = [text.piece(step, row, min(replayed, context - length)) for row, length in enumerate(lengths)]
+        tokens = batch.tokens_in_step + sum(len(piece) - 1 for piece in pieces)
+        joined = with_text_behind(batch, lengths[drawn.rows], pieces[drawn.rows], context)
+        return dataclasses.replace(joined, tokens_in_step=tokens)
 
     def evaluate(self, rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events for the log: the mean reward of one reply to each held-out prompt, and some of the replies."""

@@ -55,6 +55,8 @@ MOST_WORDS = 200
 CONTENT = 0.4
 """Share of a run in the gold from which on it is content."""
 RUN_ROUNDS, KIND_ROUNDS = 140, 60
+BAGS = 2
+"""Models of runs, each of draws and a seed of its own, whose mean is taken."""
 _SHARED: Final = {
     **{"lambda_l2": 5, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.4, "max_bin": 63},
     **{"num_threads": 1, "verbose": -1, "seed": 1, "deterministic": True, "force_col_wise": True},
@@ -129,22 +131,29 @@ def train(pages: Sequence[GoldPage]) -> tuple[BoostedTrees, BoostedTrees]:
 
 def train_runs(pages: Sequence[GoldPage], kinds: Sequence[npt.NDArray[np.float32]]) -> BoostedTrees:
     """Return a model that tells content runs from others, on pages whose `kind_sums` are given."""
-    draws = np.random.default_rng(0)
-    rows, labels, weights = [], [], []
-    for page, kind in zip(pages, kinds, strict=True):
-        weight = np.minimum(page.n_words, MOST_WORDS) + 1.0
-        weight /= weight.sum()
-        taken = np.arange(len(weight))
-        if len(weight) > MOST_RUNS:
-            chance = 0.5 * weight + 0.5 / len(weight)
-            taken = np.sort(draws.choice(len(weight), MOST_RUNS, replace=False, p=chance))
-            weight = weight[taken] / chance[taken]
-        rows.append(np.hstack([page.runs[taken], np.tile(kind, (len(taken), 1))]))
-        labels.append(page.shares[taken] >= CONTENT)
-        weights.append(weight / weight.sum() * 100 * page.weight)
-    data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(labels), weight=np.concatenate(weights))
-    booster = lightgbm.train(dict(RUN_PARAMETERS), data, RUN_ROUNDS)
-    return as_trees(booster, ("content",), (*pages[0].run_names, *KIND_FEATURES))
+    boosters = []
+    for seed in range(BAGS):
+        draws = np.random.default_rng(seed)
+        rows, labels, weights = [], [], []
+        for page, kind in zip(pages, kinds, strict=True):
+            taken, weight = _drawn(page, draws)
+            rows.append(np.hstack([page.runs[taken], np.tile(kind, (len(taken), 1))]))
+            labels.append(page.shares[taken] >= CONTENT)
+            weights.append(weight / weight.sum() * 100 * page.weight)
+        data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(labels), weight=np.concatenate(weights))
+        boosters.append(lightgbm.train(RUN_PARAMETERS | {"seed": seed + 1}, data, RUN_ROUNDS))
+    return as_trees(boosters, ("content",), (*pages[0].run_names, *KIND_FEATURES))
+
+
+def _drawn(page: GoldPage, draws: np.random.Generator) -> tuple[Ints, Floats]:
+    """Return which runs of a page are trained on, and their weights."""
+    weight = np.minimum(page.n_words, MOST_WORDS) + 1.0
+    weight /= weight.sum()
+    if len(weight) <= MOST_RUNS:
+        return np.arange(len(weight)), weight
+    chance = 0.5 * weight + 0.5 / len(weight)
+    taken = np.sort(draws.choice(len(weight), MOST_RUNS, replace=False, p=chance))
+    return taken, weight[taken] / chance[taken]
 
 
 def train_kinds(pages: Sequence[GoldPage]) -> BoostedTrees:
@@ -153,17 +162,17 @@ def train_kinds(pages: Sequence[GoldPage]) -> BoostedTrees:
     rows = np.array([list(page.page.values()) for page in known], np.float32)
     kinds = np.array([PAGE_KINDS.index(str(page.kind)) for page in known])
     booster = lightgbm.train(dict(KIND_PARAMETERS), lightgbm.Dataset(rows, kinds), KIND_ROUNDS)
-    return as_trees(booster, PAGE_KINDS, tuple(known[0].page))
+    return as_trees([booster], PAGE_KINDS, tuple(known[0].page))
 
 
-def as_trees(booster: Any, outputs: tuple[str, ...], features: tuple[str, ...]) -> BoostedTrees:
-    """Return LightGBM's trees in our form: thresholds in 32 bits as the features are, leaves as whole numbers."""
+def as_trees(boosters: Sequence[Any], outputs: tuple[str, ...], features: tuple[str, ...]) -> BoostedTrees:
+    """Return the mean of models of LightGBM in our form: thresholds in 32 bits, as features are, leaves as integers."""
     lines = [json.dumps({"outputs": outputs, "features": features})]
-    for tree in booster.dump_model()["tree_info"]:
+    for tree in (tree for booster in boosters for tree in booster.dump_model()["tree_info"]):
         nodes: list[Any] = [tree["tree_structure"]]
         for place, node in enumerate(nodes):  # grows on the way: the children of a node stand side by side behind it
             if "leaf_value" in node:
-                nodes[place] = round(node["leaf_value"] * ONE)
+                nodes[place] = round(node["leaf_value"] * ONE / len(boosters))
             else:
                 limit = np.float32(node["threshold"])
                 if float(limit) > node["threshold"]:

@@ -148,7 +148,9 @@ def test_groups_of_equal_rewards_move_nothing(places: dict[str, str], tmp_path: 
     assert all((before[name] == after[name]).all() for name in before)
 
 
-def test_rewards_that_fail_are_told_and_the_rest_is_learnt_from(places: dict[str, str], tmp_path: Path) -> None:
+def test_rewards_that_fail_are_told_and_the_rest_is_learnt_from(
+    places: dict[str, str], corpus: TinyCorpus, tmp_path: Path
+) -> None:
     folder = tmp_path / "rl"
     source = """
 def moody(reply, prompt):
@@ -162,9 +164,9 @@ def moody(reply, prompt):
     assert reinforce(config) == 0
     failed, faults = told(folder, "step", "failed"), told(folder, "step", "fault")
     assert all(0 < share < 1 for share in failed) and all(fault.startswith("moody: ") for fault in faults)
-    everything = config_of(
-        places, tmp_path / "none", 4, loop, rewards={"exact": 1}, prompts=str(_without_answers(places, tmp_path))
-    )
+    text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": 2}
+    bare = str(_without_answers(places, tmp_path))
+    everything = config_of(places, tmp_path / "none", 4, loop, rewards={"exact": 1}, prompts=bare, **text)
     with pytest.raises(
         BadInput, match="no reply of the last 3 steps, up to step 3, has a reward: exact: KeyError: 'answer'"
     ):

@@ -36,6 +36,6 @@ def test_trees_add_up_to_what_lightgbm_says() -> None:
     rows = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     labels = (rows[:, 0] > rows[:, 1]).astype(int)
     booster = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(rows, labels), 20)
-    trees = as_trees(booster, ("content",), ("a", "b", "c"))
+    trees = as_trees([booster], ("content",), ("a", "b", "c"))
     sums = trees.sums(dict(zip("abc", rows.T, strict=True)))[:, 0] / ONE
     assert sums == pytest.approx(booster.predict(rows, raw_score=True), abs=20 / ONE)

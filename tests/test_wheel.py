@@ -154,6 +154,8 @@ def test_with_the_data_half_a_corpus_is_made_and_a_model_is_refused_at_once(
     assert "All counts add up" in made
 
 
+# For another Python, gigabytes of torch may have to be fetched: not in every run of the tests.
+@pytest.mark.parametrize("python", ["this", pytest.param("another", marks=pytest.mark.bench)], indirect=True)
 def test_with_the_model_half_a_model_answers_and_a_corpus_is_refused_at_once(
     installed: Installed, python: str, finished_store: Path, tmp_path: Path
 ) -> None:

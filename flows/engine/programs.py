@@ -98,7 +98,7 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
     with explaining_failed_writes(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(values, indent=1, sort_keys=True))
-    metrics = folder / "metrics.jsonl" if stage.is_training else None
+    metrics = folder / "metrics.jsonl" if stage.is_training and stage.shows_steps else None
     steps = plan.config["loop"]["steps"] if stage.is_training else 0
     command = [sys.executable, "-m", stage.module, str(config)]
     if stage.is_training:

@@ -136,6 +136,8 @@ class ProgramStage(Stage):
     """Whether it trains a model: then accelerate launches it, on as many processes as the settings say."""
     leaves_model: bool = True
     """Whether the model is kept; if not, its checkpoints are removed once the summary is written."""
+    shows_steps: bool = True
+    """Whether the steps of its training are shown; not where several train at once."""
     program_config: Callable[[ProgramContext], dict[str, Any]]
     """The program's JSON config."""
     summary: Callable[[ProgramContext], dict[str, Any]]

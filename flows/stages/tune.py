@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from flows.stages import ladder
 
-STAGE = replace(ladder.STAGE, name="tune")
+STAGE = replace(ladder.STAGE, name="tune", shows_steps=False)

@@ -24,7 +24,7 @@ _INLINE_CODE = frozenset(("code", "kbd", "samp", "tt"))
 _PERMALINKS = frozenset("#¶§🔗")
 _NOT_IN_A_TITLE = (*_HEADINGS, "p", "ul", "ol", "table", "pre", "blockquote")
 _MOST_NESTING = 10
-_ENOUGH_CHOSEN = 0.25
+_ENOUGH_CHOSEN = 0.1
 _MOST_COLUMNS = 100
 _MOST_START = 999_999
 

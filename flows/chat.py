@@ -10,7 +10,6 @@ from flows.engine.part_tasks import part_task_runner
 from flows.engine.settings_parameter import SettingsParameter
 from flows.recipe.parameter import RecipeParameter
 from flows.stages.registry import PROGRAMS, stages_until
-from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(
@@ -25,7 +24,7 @@ def crawl_to_chat(recipe: RecipeParameter, settings: SettingsParameter) -> dict[
     A recipe without pretraining ends with packed tokens, and returns the rows of each stage.
     """
     with open_run(recipe, settings) as run:
-        build_stages(run, stages_until([*DATA_STAGES, *run.own_stages, *PROGRAMS], settings.until))
+        build_stages(run, stages_until([*run.data_stages, *PROGRAMS], settings.until, run.plans))
         if "evaluate" in run.manifests:
             return run.summary("evaluate")
         return {name: manifest.rows for name, manifest in run.manifests.items()}

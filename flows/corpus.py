@@ -10,7 +10,6 @@ from flows.engine.part_tasks import part_task_runner
 from flows.engine.settings_parameter import SettingsParameter
 from flows.recipe.parameter import RecipeParameter
 from flows.stages.registry import stages_until
-from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(
@@ -22,5 +21,5 @@ from tasks.registry import STAGES as DATA_STAGES
 def crawl_to_corpus(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Fetch, extract, filter, deduplicate, tokenize and pack a crawl; return rows by stage."""
     with open_run(recipe, settings) as run:
-        build_stages(run, stages_until([*DATA_STAGES, *run.own_stages], settings.until))
+        build_stages(run, stages_until(run.data_stages, settings.until, run.plans))
         return {name: manifest.rows for name, manifest in run.manifests.items()}

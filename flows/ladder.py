@@ -96,12 +96,7 @@ def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Seq
 def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     recipe = run.recipe
     pretrain = require_decoder(recipe)
-    counted = run.manifests["tokens"].counters
-    if counted["tokens"] == counted["train_tokens"]:
-        raise PermanentError(
-            "A ladder compares losses on held-out documents, and this corpus has none: raise tokens.validation_fraction"
-            " and run `sluice corpus` again."
-        )
+    require_held_out(run)
     packed = run.manifests["packing"].counters
     planned, left_out = ladder_models(pretrain, recipe.ladder, packed["targets"], packed["sequences"])
     for words in left_out:
@@ -112,6 +107,16 @@ def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
             " ladder.sizes or ladder.tokens_per_parameter, or fetch more."
         )
     return planned, left_out
+
+
+def require_held_out(run: Run) -> None:
+    """Raise `PermanentError` where the run's finished corpus has no held-out documents."""
+    counted = run.manifests["tokens"].counters
+    if counted["tokens"] == counted["train_tokens"]:
+        raise PermanentError(
+            "Losses are compared on held-out documents, and this corpus has none: raise tokens.validation_fraction and"
+            " run `sluice corpus` again."
+        )
 
 
 def _stage_plan(run: Run, config: Mapping[str, Any]) -> StagePlan:

@@ -23,11 +23,12 @@ from model.objectives.objectives import CAUSAL
 from model.reinforcement.config import RlConfig
 from model.reinforcement.grpo_loss import grpo_loss
 from model.reinforcement.prompts import open_prompts
+from model.reinforcement.replay import ReplayedText
 from model.reinforcement.reward_process import RewardProcess
 from model.reinforcement.rollouts import Rollouts
 from model.training.training_loop import Run, start_accelerator, train
 
-_DECIDING = ("rewards", "group_size", "max_new_tokens", "kl", "scale_by_deviation", "held_out_prompts")
+_DECIDING = ("rewards", "group_size", "max_new_tokens", "kl", "replay", "scale_by_deviation", "held_out_prompts")
 
 
 def reinforce(config_path: Path) -> int:
@@ -40,10 +41,11 @@ def reinforce(config_path: Path) -> int:
     chat.check_vocabulary(base.shape.vocab_size)
     longest = base.shape.context - config.max_new_tokens
     prompts = open_prompts(Path(config.prompts), chat, longest, config.held_out_prompts, config.loop.seed)
-    policy = Transformer(base.shape, dtype)
+    policy, cache = Transformer(base.shape, dtype), named_token_cache(config.tokens, config.cache)
     reference = base.to(accelerator.device) if config.kl else None
     with closing(RewardProcess(list(config.rewards), config.own_rewards, config.reward_seconds)) as rewards:
-        rollouts = Rollouts(config, prompts, chat, policy, rewards, reference)
+        text = ReplayedText(cache, config.loop.seed) if config.replay and cache else None
+        rollouts = Rollouts(config, prompts, chat, policy, rewards, reference, text)
         run = Run(
             folder=config.folder,
             shape=base.shape,
@@ -53,10 +55,10 @@ def reinforce(config_path: Path) -> int:
             data=rollouts,
             data_digest=xxhash.xxh3_128_hexdigest("\n".join((prompts.digest, *config.own_rewards))),
             data_facts=prompts.facts,
-            held_out=named_token_cache(config.tokens, config.cache),
+            held_out=cache,
             initialise=lambda model: model.load_state_dict(base.state_dict()),
             objective=dataclasses.replace(CAUSAL, build=lambda shape, dtype: policy),
-            loss=grpo_loss(config.kl),
+            loss=grpo_loss(config.kl, has_replay=text is not None),
             settings={name: value for name, value in config_as_json(config).items() if name in _DECIDING},
             on_policy=True,
             measure=lambda model, rank, world_size: rollouts.evaluate(rank, world_size),

@@ -154,6 +154,20 @@ def test_with_the_data_half_a_corpus_is_made_and_a_model_is_refused_at_once(
     assert "All counts add up" in made
 
 
+# For another Python, gigabytes of torch may have to be fetched: not in every run of the tests.
+@pytest.mark.parametrize("python", ["this", pytest.param("another", marks=pytest.mark.bench)], indirect=True)
+def test_with_the_model_half_a_model_answers_and_a_corpus_is_refused_at_once(
+    installed: Installed, python: str, finished_store: Path, tmp_path: Path
+) -> None:
+    sluice = installed(python, "train")
+    for verb in ("chat", "generate"):
+        run(sluice, verb, "The river", "--max-new-tokens", "8", "--store", finished_store)
+    [export] = finished_store.glob("models/*/export")
+    assert "completion" in run(sluice, "evaluate", export, "--tasks", "completion", "--items", "2", "--json")
+    refused = run(sluice, "corpus", "first-crawl", "--store", tmp_path, expect=1)
+    assert "pip install 'sluice[data]'" in refused and list(tmp_path.iterdir()) == []
+
+
 def test_uv_runs_it_as_a_tool(uv: Path, wheel: Path) -> None:
     assert "what-if" in run(uv, "tool", "run", "--python", sys.executable, "--from", wheel, "sluice", "--help")
 

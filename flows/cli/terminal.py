@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from flows.display.dots import Dots
 from model.base.safe_text import harmless
 
 if TYPE_CHECKING:
@@ -28,13 +29,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 @contextmanager
 def working_on(words: str) -> Iterator[None]:
-    """Show while the block runs that something is done: a line, or on a terminal a spinner that goes away."""
+    """Show while the block runs that something is done: a line with dots, or on a terminal a spinner that goes away."""
     if messages.is_terminal:
         with messages.status(escape(words)):
             yield
     else:
-        messages.print(words, markup=False, highlight=False, soft_wrap=True)
-        yield
+        dots = Dots(messages, words)
+        try:
+            yield
+        finally:
+            dots.end()
 
 
 def print_json(value: Any) -> None:

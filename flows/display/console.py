@@ -2,7 +2,7 @@
 
 Notable: this only listens to log records, most of which Prefect's UI shows as well, so the flow code knows nothing
 about terminals. Prefect's own messages about states are left to the UI: an error is told once, where the run ends.
-Where the output is no terminal, a line now and then stands in place of the bars.
+Where the output is no terminal, dots say that the run is starting, and a line now and then stands in place of the bars.
 """
 
 import logging
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from flows.display.dots import Dots
 from flows.display.numbers import duration, rate
 from model.base.safe_text import harmless
 
@@ -52,14 +53,13 @@ class ProgressHandler(logging.Handler):
         self._bars: dict[str, TaskID] = {}
         self._printed: dict[str, float] = {}
         self._start: TaskID | None = progress.add_task("starting", total=None)
+        self._dots = None if console.is_terminal else Dots(console, "Starting the run")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
         if "/prefect/" in record.pathname.replace("\\", "/"):
             return
-        if self._start is not None:
-            self._progress.remove_task(self._start)
-            self._start = None
+        self.end_start()
         stage = getattr(record, "stage", None)
         if stage is not None and hasattr(record, "done"):
             self._show_progress(stage, int(record.done), int(getattr(record, "total", 0)))
@@ -69,6 +69,14 @@ class ProgressHandler(logging.Handler):
         style = "yellow" if record.levelno >= logging.WARNING else None
         # These texts may quote servers and pages, which must not control the terminal.
         self._console.print(harmless(record.getMessage()), style=style, highlight=False, markup=False, soft_wrap=True)
+
+    def end_start(self) -> None:
+        """Take away what says that the run is starting, unless that was done."""
+        if self._start is not None:
+            self._progress.remove_task(self._start)
+            self._start = None
+        if self._dots:
+            self._dots.end()
 
     def _show_progress(self, stage: str, done: int, total: int) -> None:
         if stage not in self._bars:
@@ -97,5 +105,6 @@ def showing_progress(console: Console) -> Iterator[None]:
         try:
             yield
         finally:
+            handler.end_start()
             for logger in loggers:
                 logger.removeHandler(handler)

@@ -21,17 +21,19 @@ def build_stages(run: Run, names: Iterable[str]) -> None:
     """Build what is missing of these stages' datasets, inside a flow run; those that the recipe has not are left out.
 
     A stage that runs with the one before it is built with it, part by part. Raises `PermanentError` after a stage that
-    has kept no document.
+    has kept no document; of synthetic data that is optional it only says so.
     """
     planned = [run.stage_called(name) for name in names if name in run.plans]
     require_programs(planned)
     if any(run.plans[stage.name].is_training for stage in planned):
         require_launch(run.recipe.launch, run.store)
+    synthesis = run.recipe.synthesis
+    tell_of_synthesis = run.logger.warning if synthesis and synthesis.optional else None
     following = {stage.runs_with: stage for stage in planned if stage.runs_with}
     for stage in planned:
         if stage.name not in run.manifests:
             _build(run, stage, following.get(stage.name))
-        require_documents(stage, run.manifests)
+        require_documents(stage, run.manifests, tell_of_synthesis)
 
 
 def take_finished(run: Run, names: Iterable[str]) -> None:

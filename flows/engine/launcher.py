@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 
 from tasks.base.safe_path import safe_path
 
@@ -32,13 +33,18 @@ class SupervisedProgram:
         self._lifeline: int | None = lifeline
         self._rest = b""
 
-    def lines(self) -> Iterator[str]:
-        """Yield the program's output line by line (a carriage return ends one too) until all its processes are gone."""
+    def lines(self, stopping: Event | None = None) -> Iterator[str]:
+        """Yield the program's output line by line (a carriage return ends one too) until all its processes are gone.
+
+        Once `stopping` is set, the program is asked to end.
+        """
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         output = select.poll()  # select.select takes no file above number 1023
         output.register(pipe, select.POLLIN)
         while True:
+            if stopping is not None and stopping.is_set():
+                self.ask_to_end()
             # A process that escaped a killed supervisor may keep the pipe open for ever.
             gone = not self.is_running()
             if not output.poll(0 if gone else _POLL_MILLISECONDS):
@@ -131,16 +137,18 @@ def run_program(
     grace_seconds: float = 25.0,
     env: Mapping[str, str | None] | None = None,
     cwd: str | Path | None = None,
+    stopping: Event | None = None,
 ) -> int:
     """Run `command` to its end and return its exit code (128 + n if signal n killed it, 127 if it cannot be started).
 
     Each line it prints goes to `on_line`, in the calling thread. If an exception (a cancellation, an interrupt, one of
     `on_line`'s own) ends the call early, the program's processes get SIGTERM, after `grace_seconds` SIGKILL, and are
-    gone when the exception leaves; `on_line` still hears what they say meanwhile.
+    gone when the exception leaves; `on_line` still hears what they say meanwhile. `stopping`, which another thread may
+    set, is SIGTERM too.
     """
     with supervised(command, grace_seconds, env, cwd) as program:
         try:
-            for line in program.lines():
+            for line in program.lines(stopping):
                 on_line(line)
         except BaseException:
             program.ask_to_end()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -41,8 +42,13 @@ from tasks.dataset.manifest import part_path
 from tasks.dataset.parts import PartFooter, PartWriter
 from tasks.dataset.stage import Stage
 from tasks.dataset.store import explaining_failed_writes
+from tasks.workers.worker_process import WorkerDied
 
 _LAST_LINES = 20
+
+
+class TrainingDiverged(PermanentError):
+    """A training whose loss stayed non-finite or far too high."""
 
 
 def require_programs(stages: Iterable[Stage]) -> None:
@@ -92,7 +98,7 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
     with explaining_failed_writes(str(config)):
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(values, indent=1, sort_keys=True))
-    metrics = folder / "metrics.jsonl" if stage.is_training else None
+    metrics = folder / "metrics.jsonl" if stage.is_training and stage.shows_steps else None
     steps = plan.config["loop"]["steps"] if stage.is_training else 0
     command = [sys.executable, "-m", stage.module, str(config)]
     if stage.is_training:
@@ -104,7 +110,8 @@ def _launch(run: Run, stage: ProgramStage, context: ProgramContext, label: str) 
 
     try:
         with sending:
-            _call_task(run_to_its_end, plan.name, (command, config, metrics, plan.name, steps, label, on_step))
+            arguments = (command, config, metrics, plan.name, steps, label, on_step, run.stopping)
+            _call_task(run_to_its_end, plan.name, arguments)
     finally:
         shutil.rmtree(folder / LAUNCHER_FOLDER, ignore_errors=True)
     if is_remote:
@@ -156,6 +163,7 @@ def run_to_its_end(
     steps: int,
     label: str,
     on_step: Callable[[TrainingStep], None] = lambda step: None,
+    stopping: Event | None = None,
 ) -> None:
     """Run a program to its end, its output going to the task's log and the newest step of `metrics` to `on_step`.
 
@@ -168,9 +176,9 @@ def run_to_its_end(
     while True:
         before = newest_checkpoint(config.parent)
         try:
-            return _run_once(command, config, metrics, stage, steps, on_step)
+            return _run_once(command, config, metrics, stage, steps, on_step, stopping)
         except TemporaryError as error:
-            if newest_checkpoint(config.parent) <= before:
+            if newest_checkpoint(config.parent) <= before or (stopping is not None and stopping.is_set()):
                 raise
             get_run_logger().warning("%s It saved a checkpoint and goes on from there.", error)
 
@@ -187,6 +195,7 @@ def _run_once(
     stage: str,
     steps: int,
     on_step: Callable[[TrainingStep], None],
+    stopping: Event | None,
 ) -> None:
     logger = get_run_logger()
     outcome_path(config).unlink(missing_ok=True)
@@ -197,7 +206,10 @@ def _run_once(
         logger.info(line)
 
     with reporting_steps(logger, metrics, stage, steps, on_step) if metrics else nullcontext():
-        code = run_program(command, on_line, env={"TQDM_DISABLE": "1", **dict.fromkeys(launch_variables(os.environ))})
+        variables = {"TQDM_DISABLE": "1", **dict.fromkeys(launch_variables(os.environ))}
+        code = run_program(command, on_line, env=variables, stopping=stopping)
+    if stopping is not None and stopping.is_set():
+        raise WorkerDied("stopped", None, f"{stage} was ended with its run")
     outcome: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # killed before it could say how it ended
         outcome = json.loads(outcome_path(config).read_text())
@@ -205,7 +217,8 @@ def _run_once(
     if code == EXIT_DONE and said in (None, EXIT_DONE):
         return
     if said == EXIT_BAD_INPUT:
-        raise PermanentError(f"{stage}: {outcome['message']}")
+        kind = TrainingDiverged if outcome.get("diverged") else PermanentError
+        raise kind(f"{stage}: {outcome['message']}")
     if said == EXIT_STOPPED:
         raise TemporaryError(f"{stage} was asked to stop and saved a checkpoint; run again to go on from it.")
     output = "\n".join(last_lines)

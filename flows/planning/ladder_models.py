@@ -11,7 +11,7 @@ from typing import Any
 from flows.display.numbers import short
 from flows.planning.learning_rules import carried_over
 from flows.planning.scaled_shape import scaled_shape
-from flows.recipe.ladder_config import LadderConfig
+from flows.recipe.trial_config import LadderConfig
 from model.base.config import ModelShape, PretrainSection
 from model.base.config_loading import config_as_json
 from model.metrics.flops import count_parameters, flop_per_token
@@ -65,17 +65,16 @@ def ladder_models(
 def _config(section: PretrainSection, shape: ModelShape, sequences: float) -> dict[str, Any]:
     optimizer, batch = carried_over(section.optimizer, section.loop.global_batch_size, section.shape, shape)
     steps = max(1, round(sequences / batch))
-    warmup = min(steps - 1, round(section.schedule.warmup_steps * steps / section.loop.steps))
+    short = cut_to(section, steps)
+    micro_batch = 0 if section.loop.micro_batch >= batch else section.loop.micro_batch
+    loop = dataclasses.replace(short.loop, global_batch_size=batch, micro_batch=micro_batch)
+    return config_as_json(PretrainSection(shape=shape, loop=loop, optimizer=optimizer, schedule=short.schedule))
+
+
+def cut_to(section: PretrainSection, steps: int) -> PretrainSection:
+    """Return a training of so many steps for its held-out loss alone, with its schedule's proportions."""
     loop = dataclasses.replace(
-        section.loop,
-        steps=steps,
-        global_batch_size=batch,
-        micro_batch=0 if section.loop.micro_batch >= batch else section.loop.micro_batch,
-        evaluate_every=0,
-        keep_checkpoints=1,
-        max_hours=0.0,
-        patience=0,
-        trackers=(),
+        section.loop, steps=steps, evaluate_every=0, keep_checkpoints=1, max_hours=0.0, patience=0, trackers=()
     )
-    schedule = dataclasses.replace(section.schedule, warmup_steps=warmup)
-    return config_as_json(PretrainSection(shape=shape, loop=loop, optimizer=optimizer, schedule=schedule))
+    warmup = min(steps - 1, round(section.schedule.warmup_steps * steps / section.loop.steps))
+    return dataclasses.replace(section, loop=loop, schedule=dataclasses.replace(section.schedule, warmup_steps=warmup))

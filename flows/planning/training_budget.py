@@ -14,7 +14,8 @@ from model.metrics.gpus import Gpu
 from tasks.base.config import Config
 from tasks.base.errors import UsageError
 
-MFU_SOURCE = "assumed; 0.33 to 0.39 are reported for 8B models on H100 without fp8 (torchtitan's benchmarks): --mfu"
+_ASSUMED_MFU = 0.4
+_ASSUMED = "assumed; 0.33 to 0.39 are reported for 8B models on H100 without fp8 (torchtitan's benchmarks): --mfu"
 LAWS = (*PUBLISHED_LAWS, "ladder")
 
 
@@ -34,8 +35,8 @@ class TrainingBudget(Config):
     law: str | None = None
     """Name of the scaling law; None takes that of this store's ladder, if it reaches far enough, else the first
     published one."""
-    mfu: float = Field(default=0.4, gt=0, le=1)
-    """Share of the GPU's peak that training reaches."""
+    mfu: float | None = Field(default=None, gt=0, le=1)
+    """Share of the GPU's peak that training reaches; None: as measured on it at about the model's size, else 0.4."""
     price: float | None = Field(default=None, ge=0)
     """US dollars for a GPU-hour; None takes the table's."""
     epochs: float = Field(default=1.0, gt=0)
@@ -63,14 +64,20 @@ class TrainingBudget(Config):
         """The GPU. Raises `UsageError` where it is not known."""
         return find_gpu(self.gpu) if self.gpu else None
 
-    @property
-    def amount(self) -> float:
-        """FLOP of training that the budget buys."""
+    def reached_mfu(self, parameters: float) -> tuple[float, str]:
+        """Return the share of the GPU's peak that a model of this size reaches, and how that is known."""
+        if self.mfu is not None:
+            return self.mfu, "as given"
+        measured = self.hardware.measured_mfu(parameters) if self.hardware else None
+        return (measured, "measured at about this size, docs/gpu.md") if measured else (_ASSUMED_MFU, _ASSUMED)
+
+    def amount(self, mfu: float) -> float:
+        """Return the FLOP of training that the budget buys at an MFU."""
         if self.flops is not None:
             return self.flops
         gpu = self.hardware
         assert gpu and self.hours
-        return self.gpus * gpu.flop_per_second * self.mfu * self.hours * 3600
+        return self.gpus * gpu.flop_per_second * mfu * self.hours * 3600
 
     def in_words(self) -> str:
         """Return what is spent, as a title."""

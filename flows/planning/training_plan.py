@@ -13,7 +13,7 @@ from flows.planning.learning_rules import LearningRates, learning_rules
 from flows.planning.memory import MemoryFit, memory_fits
 from flows.planning.scaling_law import PUBLISHED_LAWS, Allocation, ScalingLaw, allocation_at_ratio, best_allocation
 from flows.planning.token_yield import WarcsNeeded, token_yield, warcs_needed
-from flows.planning.training_budget import MFU_SOURCE, TrainingBudget
+from flows.planning.training_budget import TrainingBudget
 from flows.planning.training_speed import measured_speed
 from flows.recipe.recipe import Recipe
 from model.base.config import ModelShape, PretrainSection
@@ -34,7 +34,7 @@ class LawOutcome(Config):
     parameters: int
     tokens: int
     loss: float | None
-    """Nats per token; None where the law gives no less than guessing, far outside what it was fitted to."""
+    """Nats per token; None outside the range that the law is trusted in, and where it gives no less than guessing."""
 
 
 class TrainingPlan(Config):
@@ -78,15 +78,13 @@ def plan_training(recipe: Recipe, store: Store, budget: TrainingBudget) -> Train
         return None
     ladder = newest_ladder(store, recipe.name)
     if budget.is_given:
-        law = _deciding_law(ladder, budget, budget.amount)
-        allocation = _allocation(_proportions(recipe), law, budget)
-        learning = learning_rules(allocation.shape, budget.gpus)
-        training = _Training(law, allocation, learning, max(1, allocation.tokens // learning.batch_tokens))
+        training = _bought(recipe, budget, ladder)
     else:
         assert recipe.pretrain
         allocation, learning = _as_it_stands(recipe.pretrain)
         law = _deciding_law(ladder, budget, allocation.tokens * flop_per_token(allocation.shape))
-        training = _Training(law, allocation, learning, recipe.pretrain.loop.steps)
+        mfu = budget.reached_mfu(count_parameters(allocation.shape).total)
+        training = _Training(law, allocation, learning, recipe.pretrain.loop.steps, mfu)
     return _plan(recipe, store, budget, ladder, training)
 
 
@@ -96,6 +94,21 @@ class _Training:
     allocation: Allocation
     learning: LearningRates
     steps: int
+    mfu: tuple[float, str]
+    """Share of a GPU's peak that is reached, and how that is known."""
+
+
+def _bought(recipe: Recipe, budget: TrainingBudget, ladder: LadderResult | None) -> _Training:
+    """Return the training that a budget buys: hours buy as many FLOP as a model of about that size gets done."""
+    size = 0
+    for _ in range(2):
+        mfu = budget.reached_mfu(size)
+        flop = budget.amount(mfu[0])
+        law = _deciding_law(ladder, budget, flop)
+        allocation = _allocation(_proportions(recipe), law, budget, flop)
+        size = count_parameters(allocation.shape).total
+    learning = learning_rules(allocation.shape, budget.gpus)
+    return _Training(law, allocation, learning, max(1, allocation.tokens // learning.batch_tokens), mfu)
 
 
 def _plan(
@@ -103,7 +116,7 @@ def _plan(
 ) -> TrainingPlan:
     shape, tokens, learning = training.allocation.shape, training.allocation.tokens, training.learning
     flop, found = tokens * flop_per_token(shape), token_yield(store, recipe)
-    seconds, hardware = _time(store, recipe, budget, flop)
+    seconds, hardware = _time(store, recipe, budget, flop, training.mfu)
     usd, price = _cost(budget, seconds)
     memory_bytes = budget.hardware.memory_bytes if budget.hardware else None
     optimizer = recipe.pretrain.optimizer.name if recipe.pretrain else "muon"
@@ -116,7 +129,7 @@ def _plan(
         learning=learning,
         flop=flop,
         attention_share=attention_flop_per_token(shape) / flop_per_token(shape),
-        outcomes=_outcomes(recipe, budget, training.law, ladder, training.allocation),
+        outcomes=_outcomes(recipe, budget, training, ladder),
         hardware=hardware,
         seconds=seconds,
         usd=usd,
@@ -157,10 +170,10 @@ def _deciding_law(ladder: LadderResult | None, budget: TrainingBudget, flop: flo
     return next(iter(PUBLISHED_LAWS.values()))
 
 
-def _allocation(proportions: ModelShape, law: ScalingLaw, budget: TrainingBudget) -> Allocation:
+def _allocation(proportions: ModelShape, law: ScalingLaw, budget: TrainingBudget, flop: float) -> Allocation:
     if budget.tokens_per_parameter:
-        return allocation_at_ratio(proportions, budget.tokens_per_parameter, budget.amount)
-    return best_allocation(proportions, law, budget.amount)
+        return allocation_at_ratio(proportions, budget.tokens_per_parameter, flop)
+    return best_allocation(proportions, law, flop)
 
 
 def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates]:
@@ -178,27 +191,40 @@ def _as_it_stands(section: PretrainSection) -> tuple[Allocation, LearningRates]:
 
 
 def _outcomes(
-    recipe: Recipe, budget: TrainingBudget, law: ScalingLaw, ladder: LadderResult | None, allocation: Allocation
+    recipe: Recipe, budget: TrainingBudget, training: _Training, ladder: LadderResult | None
 ) -> tuple[LawOutcome, ...]:
     """Return what each law would make of the budget, or the loss that it predicts for a fixed model."""
+    law, allocation = training.law, training.allocation
     laws = {law.name: law} | PUBLISHED_LAWS | ({"ladder": ladder.fit.law} if ladder else {})
     is_fixed = not budget.is_given or budget.tokens_per_parameter is not None
     outcomes = []
     for one in laws.values():
-        chosen = allocation if is_fixed or one is law else _allocation(_proportions(recipe), one, budget)
-        parameters = count_parameters(chosen.shape).total
-        predicted = one.loss(parameters, chosen.tokens)
-        loss = predicted if predicted < math.log(chosen.shape.vocab_size) else None
+        chosen = allocation
+        if not is_fixed and one is not law:
+            chosen = _allocation(_proportions(recipe), one, budget, budget.amount(training.mfu[0]))
+        parameters, loss = count_parameters(chosen.shape).total, _forecast(one, ladder, chosen)
         outcomes.append(LawOutcome(law=one, parameters=parameters, tokens=chosen.tokens, loss=loss))
     return tuple(outcomes)
 
 
-def _time(store: Store, recipe: Recipe, budget: TrainingBudget, flop: float) -> tuple[float | None, str]:
+def _forecast(law: ScalingLaw, ladder: LadderResult | None, allocation: Allocation) -> float | None:
+    """Return the loss that a law predicts; None outside the range it is trusted in, or if it is worse than guessing."""
+    parameters, tokens = count_parameters(allocation.shape).total, allocation.tokens
+    if ladder and law.name == "ladder":
+        is_trusted = tokens * flop_per_token(allocation.shape) <= ladder.reach
+    else:
+        is_trusted = not law.beyond(parameters, tokens)
+    predicted = law.loss(parameters, tokens)
+    return predicted if is_trusted and predicted < math.log(allocation.shape.vocab_size) else None
+
+
+def _time(
+    store: Store, recipe: Recipe, budget: TrainingBudget, flop: float, mfu: tuple[float, str]
+) -> tuple[float | None, str]:
     if gpu := budget.hardware:
-        rate = budget.gpus * gpu.flop_per_second * budget.mfu
+        rate = budget.gpus * gpu.flop_per_second * mfu[0]
         peak = f"{gpu.flop_per_second / 1e12:g} TFLOP/s each ({gpu.source})"
-        why = MFU_SOURCE if budget.mfu == TrainingBudget().mfu else "as given"
-        return flop / rate, f"{budget.gpus} x {gpu.name}, {peak}; {budget.mfu:.0%} of it is reached ({why})"
+        return flop / rate, f"{budget.gpus} x {gpu.name}, {peak}; {mfu[0]:.0%} of it is reached ({mfu[1]})"
     if speed := measured_speed(store, recipe.name):
         return flop / speed[0], speed[1]
     return None, "not known: nothing was trained in this store yet; name a GPU with --gpu"

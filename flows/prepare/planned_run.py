@@ -22,9 +22,9 @@ from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.recipe.stage_plan import StagePlan
-from flows.stages.plan import plan_stages
+from flows.stages.plan import left_out, plan_stages
 from flows.stages.program import ProgramContext, ProgramStage
-from flows.stages.registry import STAGES
+from flows.stages.registry import stage_of_plan, with_own
 from flows.store.run_record import newest_run_of, newest_runs
 from flows.store.working_folder import synthetic_web_folder, working_folder
 from model.base.errors import BadInput
@@ -67,20 +67,18 @@ class PlannedRun:
 
     @property
     def crawl(self) -> str:
-        """The crawl's name."""
-        return self.source.crawl
+        """The crawl's name, or that the recipe needs none."""
+        return self.source.crawl if self.recipe.needs_corpus else "no crawl"
 
     @property
-    def own_stages(self) -> list[str]:
-        """The names of the user's own stages."""
-        return [name for name, plan in self.plans.items() if name not in STAGES and OWN_CODE in plan.config]
+    def data_stages(self) -> list[str]:
+        """The names of all stages from a crawl to tokens, in the order of the work, the user's own among them."""
+        own = (load(plan.config[OWN_CODE]) for plan in self.plans.values() if OWN_CODE in plan.config)
+        return [stage.name for stage in with_own(own) if not isinstance(stage, ProgramStage)]
 
     def stage_called(self, name: str) -> Stage:
-        """Return a stage by its name, one of the user's own included."""
-        if name in STAGES:
-            return STAGES[name]
-        own: Stage = load(self.plans[name].config[OWN_CODE])
-        return own
+        """Return a planned stage by its name, one of the user's own included."""
+        return stage_of_plan(self.plans[name])
 
     def context(self, plan: StagePlan) -> DatasetContext:
         """Return what a stage sees when its parts are counted."""
@@ -167,6 +165,8 @@ def plan_run(recipe: Recipe, settings: RunSettings, goes_on: bool, logger: Logge
     _check_tokenizer(pinned, store)
     plans = plan_stages(pinned, source.crawl, digests)
     refuse_own_corpus(plans)
+    for missing, names in left_out(pinned, plans).items():
+        logger.info("left out, since this recipe makes no %s: %s", missing, ", ".join(names))
     return PlannedRun(recipe, settings, store, pinned.source, plans, chat, logger)
 
 
@@ -184,7 +184,7 @@ def _crawl(recipe: Recipe, source: SourceConfig, store: Store, goes_on: bool, lo
     if source.crawl != "latest" or source.kind != "crawl":
         return source.crawl
     before = newest_run_of(store, recipe.name)
-    if goes_on and before:
+    if goes_on and before and "fetch" in before.stages:
         return before.crawl
     crawl = resolve_crawl(source)
     if before and before.crawl != crawl:

@@ -1,16 +1,19 @@
 """The card of an exported corpus, as the Hugging Face Hub reads it: YAML for machines, then text for people."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from flows.publishing.corpus_facts import CorpusFacts
-from flows.publishing.markdown import counts_table
+from flows.publishing.markdown import counts_table, escaped
 from flows.store.run_record import RunRecord
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.schemas import DOCUMENTS
 from tasks.extract.language import UNKNOWN
+from tasks.own_code.named_code import code_name, code_place, is_code
 
 _SHOWN = 20
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -57,6 +60,14 @@ def _head(record: RunRecord, facts: CorpusFacts) -> dict[str, object]:
     }
 
 
+def _own_code(recipe: Mapping[str, Any]) -> str:
+    """Return which code of its maker's own decided on documents, without its place on their disk."""
+    filtering = recipe["filter"]
+    named = (recipe["extract"]["extractor"], *filtering.get("rules", ()), *recipe.get("stages", ()))
+    names = [escaped(f"{Path(code_place(name)).name}:{code_name(name)}") for name in named if is_code(name)]
+    return f" Code of its maker's own took part: {', '.join(names)}." if names else ""
+
+
 def _text(record: RunRecord, manifest: Manifest, facts: CorpusFacts) -> str:
     recipe = record.recipe
     columns = "\n".join(f"| `{name}` | {_COLUMNS[name]} |" for name in DOCUMENTS.names)
@@ -67,7 +78,7 @@ def _text(record: RunRecord, manifest: Manifest, facts: CorpusFacts) -> str:
 {facts.documents:,} documents of {len(facts.domains):,} domains with {facts.text_bytes:,} bytes of text, from
 {record.crawl}{fetched}. Made by Sluice {record.versions.get("sluice", "")}: extracted, filtered
 (profiles {_listed(recipe["filter"]["profiles"], "none")}; languages {_listed(recipe["filter"]["languages"], "all")}),
-and without exact and near duplicates.
+and without exact and near duplicates.{_own_code(recipe)}
 
 | column | |
 |---|---|

@@ -8,10 +8,13 @@ import os
 import re
 from typing import Any
 
+import pyarrow as pa
+
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
 from tasks.base.errors import UsageError
 from tasks.dataset.marked_fields import with_marked_replaced
+from tasks.dataset.schemas import DOCUMENTS
 from tasks.dataset.stage import Stage
 from tasks.filter.config import filter_rules
 from tasks.filter.own_rules import own_signals
@@ -19,6 +22,8 @@ from tasks.filter.profiles import SIGNALS
 from tasks.own_code.named_code import NamesCode, code_file, code_place, is_code, is_pinned, load, pinned
 
 _ALLOW = "SLUICE_ALLOW_CODE"
+_REPLACEABLE = ("extract", "filter")
+"""The stages whose documents the next ones may read from a stage of the user's own instead."""
 _ALWAYS = ("id", "language", "language_score")
 
 
@@ -90,6 +95,9 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"own_rewards: {value.partition(chr(10))[0]} must be a function (reply, prompt).")
     for value in recipe.stages:
         _check_stage(value.partition("\n")[0], load(value))
+    own = [load(value).name for value in recipe.stages]
+    if twice := sorted({name for name in own if own.count(name) > 1}):
+        raise UsageError(f"stages: there are two called {', '.join(twice)}: give one another name.")
 
 
 def _check_stage(where: str, stage: Any) -> None:
@@ -103,6 +111,17 @@ def _check_stage(where: str, stage: Any) -> None:
         raise UsageError(f"stages: {where} builds on {', '.join(unknown)}; there are: {', '.join(STAGES)}.")
     if stage.runs_with or not stage.upstream:
         raise UsageError(f"stages: {where} must build on the datasets of other stages, and run on its own.")
+    if stage.in_place_of is None:
+        return
+    if stage.in_place_of not in _REPLACEABLE or stage.mapped != stage.in_place_of:
+        raise UsageError(
+            f"stages: {where}: a stage stands in_place_of {' or '.join(_REPLACEABLE)}, and builds on that one first."
+        )
+    if stage.rows != DOCUMENTS or not isinstance(stage.decisions, pa.Schema):
+        raise UsageError(
+            f"stages: {where}: what stands in_place_of {stage.in_place_of} has rows=DOCUMENTS, and decisions made by"
+            " decisions_schema of tasks.dataset.schemas."
+        )
 
 
 def _refuse_other_owner(field: str, value: str, allowed: bool) -> None:

@@ -13,8 +13,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.recipe.earlier_crawls import EarlierCrawlsConfig
-from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.launch_config import LaunchConfig
+from flows.recipe.trial_config import LadderConfig, TuneConfig
 from model.base.config import EvaluateSection, ExportSection, ObjectiveName, PretrainSection, SftSection
 from model.base.sizes import reserved_ids, sizes_of_depth
 from model.preferences.config import PreferenceSection
@@ -101,6 +101,8 @@ class Recipe(Config):
     """From documents to training sequences."""
     ladder: LadderConfig = LadderConfig()
     """The small models that `sluice ladder` trains to measure a scaling law; a run does not train them."""
+    tune: TuneConfig = TuneConfig()
+    """The search for learning rates of `sluice tune`; a run does not make it."""
     compression: CompressionConfig | None = None
     """How well the tokenizer compresses held-out text, beside others that are named here; without it nothing is
     measured."""
@@ -244,7 +246,8 @@ class Recipe(Config):
         sets = {self.sft.conversations, *(one.conversations for one in self.sft.mixture)}
         sets |= {self.preference.pairs} if self.preference else set()
         asks = {"cloze", "search"} & {*self.evaluate.tasks, *self.evaluate.tools}
-        return bool(self.sft.replay or sets & CHAT_SETS.keys() or asks or self.stages or self.synthetic_web)
+        replays = self.sft.replay or (self.rl and self.rl.replay)
+        return bool(replays or sets & CHAT_SETS.keys() or asks or self.stages or self.synthetic_web)
 
     def _objective_agrees(self, pretrain: PretrainSection) -> None:
         assert self.tokenizer

@@ -34,6 +34,8 @@ class StagePlan(Config):
     """All of the recipe that the stage reads, with what decides only its pace or memory."""
     upstream: dict[str, str]
     """Fingerprints of the datasets it builds on, by stage."""
+    stand_ins: dict[str, PlainName] = Field(default_factory=dict)
+    """The stages of the user's own that it reads, by the stage in whose place it reads them."""
     is_training: bool = False
     """Whether it trains a model, and so leaves a metrics log and checkpoints."""
 
@@ -59,4 +61,5 @@ class StagePlan(Config):
             source=source,
             part_fingerprint=self.part_fingerprint,
             log=log,
+            stand_ins=self.stand_ins,
         )

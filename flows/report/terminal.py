@@ -33,9 +33,10 @@ def print_outcome(console: Console, store: Store, record: RunRecord) -> None:
     report = Report(store, record)
     console.print()
     console.print(_title(record))
-    console.print(Padding(_funnel(report.funnel), (1, 0, 0, 2)))
-    for line in _check_of_counts(report.discrepancies, report.funnel):
-        console.print(Padding(line, (0, 0, 0, 2)))
+    if report.has_corpus:
+        console.print(Padding(_funnel(report.funnel), (1, 0, 0, 2)))
+        for line in _check_of_counts(report.discrepancies, report.funnel):
+            console.print(Padding(line, (0, 0, 0, 2)))
     rows = [*_training_rows(report), *_score_rows(report)]
     for named in (rows, [] if isinstance(report.evaluation, Missing) else _words_of_the_model(report.evaluation)):
         if named:
@@ -55,7 +56,7 @@ def _funnel(funnel: Funnel | Missing) -> RenderableType:
         return _missing(funnel)
     if not funnel.stages:
         return Text("No part of the extraction is finished, so there is nothing to count yet.", style="dim")
-    read_from = f"from {grouped(funnel.warcs)} WARC files, {size(funnel.warc_bytes)}"
+    read_from = f"from {funnel.files}, {size(funnel.warc_bytes)}"
     if funnel.failed_warcs:
         read_from += f"; {grouped(funnel.failed_warcs)} more could not be fetched"
     rows = [("records", grouped(funnel.records), _bar(1.0), read_from)]

@@ -6,6 +6,7 @@ Notable:
 - It has a session of its own: Ctrl-C reaches the flow and not the server.
 - The services that matter only to a permanent server (schedules, late runs, triggers) are off, which halves the first
   start. Its password is new for each run.
+- Where it is killed it is started again on its port, and the run goes on: Prefect's clients try again for a minute.
 - Two runs at the same time have a server and a database each. The process that holds a database's lock is its only
   user, so runs that it still calls running were killed, and are marked as crashed.
 """
@@ -16,13 +17,17 @@ import itertools
 import os
 import secrets
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from flows.engine.launcher import SupervisedProgram
 from flows.server.loopback_server import HOST, ServerAddress, loopback_server
 from flows.server.lost_runs import mark_lost_runs
 from tasks.base.errors import PermanentError
@@ -31,6 +36,7 @@ _STOP_SECONDS = 10.0
 _SETTLE_SECONDS = 60.0
 _QUIET_SECONDS = 1.3
 _POLL_SECONDS = 0.05
+_WATCH_SECONDS = 0.5
 _PORT_TRIES = 3
 _IDLE_SERVICES = (
     "CANCELLATION_CLEANUP",
@@ -90,7 +96,7 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
             address = ServerAddress.on_loopback(port, f"sluice:{secrets.token_urlsafe(24)}")
             database = f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db"
             try:
-                stack.enter_context(loopback_server(folder, address, database, _settings()))
+                stack.enter_context(_started_again(partial(loopback_server, folder, address, database, _settings())))
             except PermanentError as error:
                 # Between the search for a free port and its use, another program may have taken it.
                 if not tries_left or "address already in use" not in str(error):
@@ -98,6 +104,29 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
             else:
                 yield address
                 return
+
+
+@contextlib.contextmanager
+def _started_again(start: Callable[[], AbstractContextManager[SupervisedProgram]]) -> Iterator[None]:
+    """Have a program run during the block, started again where it ends before."""
+    over = threading.Event()
+
+    def watch(running: SupervisedProgram) -> None:
+        with contextlib.ExitStack() as later:
+            while not over.wait(_WATCH_SECONDS):
+                if not running.is_running():
+                    later.close()
+                    with contextlib.suppress(PermanentError):  # the next try may find room on the disk
+                        running = later.enter_context(start())
+
+    with start() as first:
+        watcher = threading.Thread(target=watch, args=[first], name="prefect-server")
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
 
 
 def _settings() -> dict[str, str]:

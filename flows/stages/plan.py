@@ -6,18 +6,22 @@ Notable: the plan is a pure function of the recipe, the crawl it resolved to and
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
 
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.program import ProgramStage
-from flows.stages.registry import STAGES
+from flows.stages.registry import STAGES, with_own
+from tasks.base.errors import UsageError
 from tasks.base.fingerprint import fingerprint
 from tasks.dataset.stage import OWN_CODE, Stage
 from tasks.own_code.named_code import load, pinned
 from tasks.synthesis.config import CHAT_SETS
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> dict[str, StagePlan]:
@@ -29,24 +33,49 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
     recipe = _resolved(recipe, crawl, chat_digests)
     plans: dict[str, StagePlan] = {}
     own = {load(code).name: code for code in recipe.stages}
-    for stage in (*STAGES.values(), *(load(code) for code in own.values())):
+    stand_ins: dict[str, str] = {}
+    for stage in with_own(load(code) for code in own.values()):
         config = stage.config_of(recipe)
         is_used = recipe.needs_corpus or stage.name == "tokenizer" or isinstance(stage, ProgramStage)
         if config is not None and is_used:
             values = to_jsonable_python(config)
-            built_on = [upstream.stage for upstream in stage.upstream if not upstream.when or upstream.when(recipe)]
-            if not plans.keys() >= set(built_on):
-                continue  # what it is made from is not asked for, such as tokens without a tokenizer
             code = own.get(stage.name)
             values = {**values, OWN_CODE: pinned(code)} if code else values
-            plans[stage.name] = stage_plan(stage, values, {name: plans[name].fingerprint for name in built_on})
+            used = [one.stage for one in stage.upstream if not one.when or one.when(recipe)]
+            built_on = [stand_ins.get(name, name) for name in used]
+            if missing := [name for name in built_on if name not in plans]:
+                if code:
+                    raise UsageError(f"stages: {stage.name} builds on {missing[0]}, which this recipe does not make.")
+                continue  # what it is made from is not asked for, such as tokens without a tokenizer
+            fingerprints = {name: plans[name].fingerprint for name in built_on}
+            replaced = {name: stand_ins[name] for name in used if name in stand_ins}
+            plans[stage.name] = stage_plan(stage, values, fingerprints, replaced)
+            if stage.in_place_of:
+                stand_ins[stage.in_place_of] = stage.name
             if stage.name == "rephrased":
                 recipe = _with_own_rephrased(recipe, plans[stage.name].fingerprint)
     return plans
 
 
-def stage_plan(stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, str]) -> StagePlan:
-    """Return the plan of one stage under a configuration, built on datasets with these fingerprints."""
+def left_out(recipe: Recipe, plans: Mapping[str, StagePlan]) -> dict[str, list[str]]:
+    """Return the stages that a recipe with a corpus asks for but does not get, by what they would be made from."""
+    found: dict[str, list[str]] = {}
+    roots: dict[str, str] = {}
+    asked = [stage for stage in STAGES.values() if stage.config_of(recipe) is not None] if recipe.needs_corpus else []
+    for stage in asked:
+        used = (one.stage for one in stage.upstream if not one.when or one.when(recipe))
+        if missing := next((name for name in used if name not in plans), None):
+            roots[stage.name] = roots.get(missing, missing)
+            found.setdefault(roots[stage.name], []).append(stage.name)
+    return found
+
+
+def stage_plan(
+    stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, str], stand_ins: Mapping[str, str] = _NONE
+) -> StagePlan:
+    """Return the plan of one stage under a configuration, built on datasets with these fingerprints, of which
+    `stand_ins` names those that it reads in place of others.
+    """
     meaning = stage.meaning(config)
     return StagePlan(
         name=stage.name,
@@ -57,6 +86,7 @@ def stage_plan(stage: Stage, config: Mapping[str, Any], upstream: Mapping[str, s
         config=meaning,
         job_config=dict(config),
         upstream=dict(upstream),
+        stand_ins=dict(stand_ins),
         is_training=isinstance(stage, ProgramStage) and stage.is_training,
     )
 

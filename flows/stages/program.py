@@ -16,9 +16,10 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.synthetic_chat import write_synthetic_chat
 from model.base.deciding_fields import deciding_fields
 from model.base.json_lines import logged_objects
-from tasks.dataset.manifest import manifest_path
+from tasks.dataset.manifest import manifest_path, read_manifest
 from tasks.dataset.stage import Output, PartContext, Stage
 from tasks.dataset.store import Store
+from tasks.synthesis.config import CHAT_SETS
 from tasks.tokenize.tokenizer_files import tokenizer_path
 
 RESULT = pa.schema([("stage", pa.string()), ("summary", pa.string())])
@@ -64,6 +65,11 @@ class ProgramContext:
         if kind in self.chat:
             return str(self.chat[kind])
         return str(write_synthetic_chat(self.store, named, self.plans[named].fingerprint, self.folder))
+
+    def is_empty(self, named: str) -> bool:
+        """Return whether this is one of the run's own synthetic sets, of which nothing was kept."""
+        manifest = read_manifest(self.store, named, self.plans[named].fingerprint) if named in CHAT_SETS else None
+        return manifest is not None and not manifest.rows
 
     @property
     def cache(self) -> Path:
@@ -130,6 +136,8 @@ class ProgramStage(Stage):
     """Whether it trains a model: then accelerate launches it, on as many processes as the settings say."""
     leaves_model: bool = True
     """Whether the model is kept; if not, its checkpoints are removed once the summary is written."""
+    shows_steps: bool = True
+    """Whether the steps of its training are shown; not where several train at once."""
     program_config: Callable[[ProgramContext], dict[str, Any]]
     """The program's JSON config."""
     summary: Callable[[ProgramContext], dict[str, Any]]

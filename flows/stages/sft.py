@@ -17,6 +17,7 @@ def _program_config(context: ProgramContext) -> dict[str, Any]:
         "mixture": [
             one | {"conversations": context.chat_file(f"mixture.{number}.conversations", one["conversations"])}
             for number, one in enumerate(context.plan.job_config["mixture"])
+            if not context.is_empty(one["conversations"])
         ],
         "tokens": context.held_out_tokens,
         "cache": str(context.cache),

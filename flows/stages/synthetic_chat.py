@@ -27,13 +27,21 @@ def synthetic_sets(names_of: Callable[[Any], set[str]]) -> tuple[Upstream, ...]:
 
 
 def write_synthetic_chat(store: Store, stage: str, fingerprint: str, folder: Path) -> Path:
-    """Write a finished dataset as JSON lines, as trainings read them, and return the file."""
+    """Write a finished dataset as JSON lines, as trainings read them, and return the file.
+
+    Of documents with equal instructions, which their parts cannot know of, it has the first.
+    """
     manifest = read_manifest(store, stage, fingerprint)
     assert manifest, "a training runs after what it builds on"
     path = folder / "chat" / f"{stage}-{fingerprint}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
+    instructions: set[str] = set()
     with path.open("w", encoding="utf-8") as file:
         for index in range(len(manifest.parts)):
             for table in read_part(store, part_path(stage, fingerprint, index), _COLUMNS[stage]):
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+                for row in table.to_pylist():
+                    instruction = row["messages"][0]["content"].casefold() if stage == "backtranslated" else row["id"]
+                    if instruction not in instructions:
+                        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    instructions.add(instruction)
     return path

@@ -10,30 +10,45 @@ from flows.store.datasets import sampled_tables, stage_folder
 from flows.store.run_record import RunRecord
 from tasks.classify.lowest_kept import LOWEST_KEPT, read_lowest_kept
 from tasks.dataset.rules import Rule
+from tasks.dataset.stage import OWN_CODE
 from tasks.dataset.store import Store
+from tasks.own_code.named_code import known_object
 
 Plans = Mapping[str, StagePlan]
 
 DECIDING_STAGES = {name: stage for name, stage in STAGES.items() if stage.rules}
-"""By name, in order."""
+"""Our own by name, in order."""
 
 _OUTCOMES: Final = MappingProxyType({"extract": "with text", "filter": "kept by the filter", "corpus": "in the corpus"})
 
 
-def decides_on(name: str) -> str | None:
+def deciding_stages(plans: Plans) -> list[str]:
+    """Return the stages of a run that decide on documents, in order: ours, and those of the user's in place of one."""
+    own = {name for plan in plans.values() for name in plan.stand_ins.values()}
+    return [name for name in plans if name in DECIDING_STAGES or name in own]
+
+
+def decides_on(name: str, plans: Plans) -> str | None:
     """Return the stage on whose documents this one decides; None: on the records of the archive."""
-    mapped = DECIDING_STAGES[name].mapped
-    return mapped if mapped in DECIDING_STAGES else None
+    return next((one for one in plans[name].upstream if one in deciding_stages(plans)), None)
 
 
 def rules_of(name: str, plans: Plans) -> tuple[Rule, ...]:
-    """Return the rules over the signals in a stage's decisions, as planned."""
-    rules = DECIDING_STAGES[name].rules
-    return rules({stage: plan.config for stage, plan in plans.items()}) if rules else ()
+    """Return the rules over the signals in a stage's decisions, as planned.
+
+    A stage of the user's own has none unless its code was run in this process already: a store's code is not run.
+    """
+    stage = DECIDING_STAGES.get(name) or known_object(plans[name].config.get(OWN_CODE, ""))
+    return stage.rules({stage: plan.config for stage, plan in plans.items()}) if stage and stage.rules else ()
 
 
 def is_read_by_rules(stage: str, field: str) -> bool:
-    """Return whether rules read a field of a stage's configuration, and nothing that is measured depends on it."""
+    """Return whether rules read a field of a stage's configuration, and nothing that is measured depends on it.
+
+    The code of a stage of the user's own may do both; its rules are what can be applied again.
+    """
+    if stage not in STAGES:
+        return field == OWN_CODE
     return any(field == read or field.startswith(f"{read}.") for read in STAGES[stage].rule_fields)
 
 

@@ -10,9 +10,9 @@ from flows.recipe.own_code import pin_own_code
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.plan import plan_stages
-from flows.stages.registry import with_upstream
+from flows.stages.registry import STAGES, with_upstream
 from flows.store.datasets import DatasetCount, count_dataset, stage_decisions
-from flows.store.deciding_stages import DECIDING_STAGES, Plans, is_read_by_rules, plans_of, rules_of
+from flows.store.deciding_stages import Plans, deciding_stages, is_read_by_rules, plans_of, rules_of
 from flows.store.run_record import RunRecord, latest_run, newest_runs
 from flows.store.why import Change
 from flows.what_if.parts import StageDecisions, column_names
@@ -24,6 +24,7 @@ from tasks.dataset.manifest import decisions_folder
 from tasks.dataset.rules import Rule, limits_of
 from tasks.dataset.store import Store
 from tasks.fetch.source_listing import resolve_source
+from tasks.filter.own_rules import RecordedRule
 from tasks.own_code.named_code import without_source
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
@@ -42,7 +43,8 @@ class DecidedRun:
     filtered: DatasetCount
     """The run's filter stage, which has at least one part."""
     stages: tuple[StageDecisions, ...]
-    """Those with decisions on every part that the filter has decided on: extract, filter, and corpus if it is done."""
+    """Those with decisions on every part that the filter has decided on: extract, filter, and corpus if it is done,
+    with those of the user's own between them."""
     changes: tuple[Change, ...]
     """Fields of the recipe that differ from the run's, and that rules read."""
     needs_run: tuple[Change, ...]
@@ -66,7 +68,7 @@ def open_decided_run(store: Store, recipe: Recipe) -> DecidedRun:
     rules = _rules(record, plans)
     changes, needs_run = _compared(record, plans, rules)
     stages = tuple(
-        _stage_decisions(store, record.stages[name].plan, plans[name], rules[name], filtered.parts[0].name)
+        _stage_decisions(store, record.stages[name].plan, plans.get(name), rules[name], filtered.parts[0].name)
         for name in _decided_stages(store, record, filtered)
     )
     return DecidedRun(record, plans, filtered, stages, tuple(changes), tuple(needs_run))
@@ -96,28 +98,34 @@ def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
 
 
 def _rules(record: RunRecord, plans: Plans) -> dict[str, Sides]:
-    """Return the rules of each stage that has some, in the run and in the recipe."""
+    """Return the rules of each stage that decides, in the run and in the recipe."""
+    in_run = plans_of(record)
     try:
-        before = {name: rules_of(name, plans_of(record)) for name in DECIDING_STAGES if name in record.stages}
+        before = {name: rules_of(name, in_run) for name in deciding_stages(in_run)}
     except ValidationError as error:
         raise PermanentError(
             f"The run {record.run} was made with a recipe that this version of Sluice does not understand: {error}. "
             "Run the recipe again, then ask."
         ) from error
-    return {name: (rules, rules_of(name, plans)) for name, rules in before.items()}
+    sides = {name: (rules, rules_of(name, plans) if name in plans else ()) for name, rules in before.items()}
+    for name in sides.keys() - STAGES.keys():
+        rules, after = sides[name]
+        # Where the code has changed, the run's rules are known by what they decided.
+        sides[name] = (rules or tuple(RecordedRule(rule.name) for rule in after), after)
+    return sides
 
 
 def _compared(record: RunRecord, plans: Plans, rules: Mapping[str, Sides]) -> tuple[list[Change], list[Change]]:
     """Return the fields that differ and that rules read, and the others; refuse a filter that measures otherwise."""
     read_by_rules: list[Change] = []
     others: list[Change] = []
-    for name in _COMPARED:
+    for name in dict.fromkeys([*_COMPARED, *deciding_stages(plans_of(record)), *deciding_stages(plans)]):
         run, asked = (plan[name].config if name in plan else {} for plan in (plans_of(record), plans))
         sides = rules.get(name, ((), ()))
         for path, before, after in differences(run, asked):
             was, now = _effective(path, before, sides[0]), _effective(path, after, sides[1])
             change = Change(stage=name, field=path, before=without_source(was), after=without_source(now))
-            (read_by_rules if is_read_by_rules(name, path) else others).append(change)
+            (read_by_rules if name in record.stages and is_read_by_rules(name, path) else others).append(change)
     fields = [change.field for change in others if change.stage == "filter"]
     if fields and record.stages["filter"].plan.version == plans["filter"].version:
         raise UsageError(
@@ -136,12 +144,13 @@ def _decided_stages(store: Store, record: RunRecord, filtered: DatasetCount) -> 
     """Return the stages with rules that have decisions on every part that the filter has decided on."""
     needed = {part.name for part in filtered.parts}
     names = []
-    for name in [name for name in DECIDING_STAGES if name in record.stages]:
+    for name in deciding_stages(plans_of(record)):
         folder = stage_decisions(record, name)
         missing = needed - set(store.names(folder))
-        if not missing:
-            names.append(name)
-        elif name in ("extract", "filter"):
+        if missing and "filter" in names:
+            break  # the run has not come so far
+        names.append(name)
+        if missing:
             raise PermanentError(
                 f"The decisions {store.location(folder)}/{min(missing)} are not there: run the recipe of the run "
                 f"{record.run} again to rebuild them."
@@ -149,20 +158,22 @@ def _decided_stages(store: Store, record: RunRecord, filtered: DatasetCount) -> 
     return names
 
 
-def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan, rules: Sides, part: str) -> StageDecisions:
+def _stage_decisions(store: Store, run: StagePlan, recipe: StagePlan | None, rules: Sides, part: str) -> StageDecisions:
+    """Return a stage's decisions and rules; a stage that the recipe leaves out removes nothing any more."""
     folder = decisions_folder(run.name, run.fingerprint)
     there = set(column_names(store, f"{folder}/{part}"))
+    version = recipe.version if recipe else None
     # The rules of another version of the filter are not known here, so none of their results is taken over.
-    is_known = run.version == recipe.version or run.name != "filter"
+    is_known = recipe is not None and (version == run.version or run.name != "filter")
     before, after = rules if is_known else ((), rules[1])
     reevaluation = Reevaluation(before if is_known else None, after)
     lacking = [rule for rule in reevaluation.rules if not there.issuperset(rule.columns)]
     if lacking and run.name == "filter":
         missing = min(set(lacking[0].columns) - there)
-        older = f" (version {run.version} of the stage made them, this is version {recipe.version})"
+        older = f" (version {run.version} of the stage made them, this is version {version})"
         raise PermanentError(
             f"The rule {lacking[0].name} needs the signal {missing}, which the decisions in {store.location(folder)} "
-            f"do not have{'' if run.version == recipe.version else older}. Run the recipe to measure it, or leave the "
+            f"do not have{'' if run.version == version else older}. Run the recipe to measure it, or leave the "
             "rule out."
         )
     if lacking:

@@ -126,6 +126,9 @@ def _domain_changes(counts: Counter[tuple[str, str]]) -> list[DomainChange]:
 
 def _notes_on_stages(run: DecidedRun, stages: Sequence[StageChange], tallies: Mapping[str, Tally]) -> Iterator[str]:
     for stage in stages:
+        if stage.stage not in run.plans:
+            yield f"The recipe leaves {stage.stage} out: what it removed would be kept, with the texts as before it."
+            continue
         made_by, now = run.record.stages[stage.stage].plan.version, run.plans[stage.stage].version
         if made_by != now:
             yield (

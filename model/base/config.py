@@ -8,6 +8,8 @@ Notable:
 - Batch sizes are counted over all processes, so the same config gives the same run on one process or many.
 """
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,9 @@ ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""
 GgufPrecision = Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"]
 """What the weights of a GGUF file can be (model/gguf_export.py)."""
+_COMPILED_FROM_CPU_FLOP, _COMPILED_FROM_GPU_FLOP = 2e13, 5e16
+"""FLOP of a whole run from which compiling makes up for its start: on a CPU two minutes (measured, docs/log.md: half a
+minute at the start, then a quarter less); on a GPU two minutes of a fast one (assumed)."""
 MAX_SEED = 2**64 - 1
 """Largest seed of torch's generators."""
 
@@ -43,9 +48,10 @@ class LoopConfig:
     float32 instead, which is several times faster there; the metrics log says which was used."""
     document_mask: bool = True
     """Whether attention stops at document boundaries inside a packed sequence."""
-    compile: bool = False
+    compile: Literal[False, True, "auto"] = False
     """Whether torch.compile makes the steps faster: whole blocks on a GPU; on a CPU the operations between the matrix
-    products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step."""
+    products, which needs a C++ compiler and half a minute at the start, and saves a fifth of every step. `auto`: where
+    the whole run is so long that it makes up for the start."""
     parallelism: Literal["ddp", "fsdp"] = "ddp"
     """What each of several processes holds: `ddp` the whole model, `fsdp` a shard of its weights, gradients and
     optimizer state (FSDP2), for models that do not fit into one GPU's memory."""
@@ -100,6 +106,18 @@ class LoopConfig:
         require(self.micro_batch >= -1, "micro_batch must be at least -1")
         require(not self.float8 or self.precision == "bfloat16", "float8 needs precision bfloat16")
         require(not self.patience or self.evaluate_every > 0, "patience needs evaluate_every above 0")
+
+    def compiles(self, sequence_flop: float, device: str) -> bool:
+        """Return whether to compile on a device of this type, where a sequence takes so many FLOP.
+
+        It depends on the whole run alone, so that a resumed one decides likewise; and on a compiler, on a CPU.
+        """
+        if self.compile != "auto":
+            return self.compile
+        flop = self.steps * self.global_batch_size * sequence_flop
+        if device == "cpu":
+            return flop >= _COMPILED_FROM_CPU_FLOP and shutil.which(os.environ.get("CXX", "g++")) is not None
+        return flop >= _COMPILED_FROM_GPU_FLOP
 
 
 @dataclass(frozen=True, kw_only=True)

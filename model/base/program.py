@@ -2,9 +2,11 @@
 
 Notable:
 - `accelerate launch` turns every exit code but 0 into 1, so the code alone cannot tell a wrong config from a crash. The
-  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}. The file is
-  removed at the start; if it is missing at the end, the program was killed, or the disk had no room for it.
+  main process therefore also writes `<config name>.outcome.json`: {"exit_code": int, "message": str}, and "diverged":
+  true where training did. The file is removed at the start; if it is missing at the end, the program was killed, or the
+  disk had no room for it.
 - A full disk counts as bad input: until someone makes room, every retry would end the same way.
+- Where one process of several ends, the others notice it in their next exchange. That is no error of theirs.
 """
 
 import contextlib
@@ -13,13 +15,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from model.base.errors import BadInput
+from model.base.errors import BadInput, Diverged
 from model.base.full_disk import full_disk_message, is_full_disk
 from model.base.launch_variables import drop_leftover_ranks, end_with_launcher
 from model.base.safe_text import harmless
 
 EXIT_DONE = 0
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
 """Stopped by SIGTERM after a checkpoint."""
@@ -46,23 +50,28 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     outcome = outcome_path(config_path)
     drop_leftover_ranks()
     end_with_launcher()
-    main_process = os.environ.get("RANK", "0") == "0"
+    main_process = _rank() == "0"
     if main_process:
         outcome.unlink(missing_ok=True)
-    message = ""
+    message, diverged = "", False
     try:
         _require_processes(asked)
         code = program(config_path)
     except BadInput as error:
-        code, message = EXIT_BAD_INPUT, str(error)
+        code, message, diverged = EXIT_BAD_INPUT, str(error), isinstance(error, Diverged)
     except OSError as error:
         if not is_full_disk(error):
             raise
         code, message = EXIT_BAD_INPUT, full_disk_message(error)
+    except RuntimeError as error:
+        if not _lost_another_process(error):
+            raise
+        code, message = EXIT_FAILED, f"process {_rank()} lost another one, which has ended: {error}"
     if message:
         print_error(message)
     if main_process and outcome.parent.is_dir():
-        _write_outcome(outcome, code, message)
+        said = {"exit_code": code, "message": message}
+        _write_outcome(outcome, said | ({"diverged": True} if diverged else {}))
     return code
 
 
@@ -90,16 +99,26 @@ def _require_processes(asked: int | None) -> None:
         )
 
 
+def _rank() -> str:
+    return os.environ.get("RANK", "0")
+
+
+def _lost_another_process(error: RuntimeError) -> bool:
+    """Return whether gloo or NCCL (torch.distributed.DistBackendError) reports that another process has gone."""
+    said = str(error)
+    return "Connection closed by peer" in said or "Connection reset by peer" in said or "remote process exited" in said
+
+
 def outcome_path(config_path: Path) -> Path:
     """Return where `run_program` writes the outcome of the program that was given `config_path`."""
     return config_path.with_suffix(".outcome.json")
 
 
-def _write_outcome(outcome: Path, code: int, message: str) -> None:
+def _write_outcome(outcome: Path, said: dict[str, Any]) -> None:
     # A file that a kill or a full disk cut short would hide the exit code.
     temporary = outcome.with_name(f"{outcome.name}.tmp")
     try:
-        temporary.write_text(json.dumps({"exit_code": code, "message": message}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(said) + "\n", encoding="utf-8")
         temporary.replace(outcome)
     except OSError as error:
         print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)

@@ -8,7 +8,7 @@ Notable:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -180,4 +180,4 @@ def _conversation(prompt: Any, reply: Any, tools: Any, where: str, expected: str
     found = conversation_of({"messages": messages, "tools": tools}, where)
     if len(found) < 2 or found[-1].role != "assistant":
         raise BadInput(f"{where}: a reply must be a text, or end with a message of the assistant, after a prompt")
-    return found
+    return [*found[:-1], replace(found[-1], is_learnt=True)]  # a weight is for finetuning

@@ -78,9 +78,9 @@ def balanced_weights(rated: Sequence[RatedReply]) -> npt.NDArray[np.float32]:
 
     Which is what the paper recommends (arXiv:2402.01306, section 4.2), whatever the numbers of both.
     """
-    signs = np.array([1.0 if one.is_good else -1.0 for one in rated], np.float32)
-    counts = np.array([(signs == sign).sum() for sign in signs], np.float32)
-    return (signs * len(rated) / np.maximum(1.0, 2 * counts)).astype(np.float32)
+    is_good = np.array([one.is_good for one in rated], bool)
+    of_a_good, of_a_bad = (len(rated) / max(1, 2 * int(kind.sum())) for kind in (is_good, ~is_good))
+    return np.where(is_good, of_a_good, -of_a_bad).astype(np.float32)
 
 
 def _with_unrelated(groups: list[list[_Said]], context: int) -> Iterator[RatedReply]:

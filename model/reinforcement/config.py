@@ -32,6 +32,9 @@ class RlSection:
     """Longest reply, in tokens, its end included. A longer prompt than leaves room for one is left out."""
     kl: float = 0.0
     """Weight of the divergence from the model that training begins with, in the loss; 0 keeps no copy of that model."""
+    replay: float = 0.0
+    """Tokens of pretraining text that are trained on beside the replies, for each token of these, so that less is
+    forgotten. They stand behind the replies, as far as the context goes."""
     scale_by_deviation: bool = True
     """Whether a group's rewards are divided by their standard deviation, as in GRPO; without it prompts on which the
     model is nearly always right or wrong count less (Dr. GRPO, arXiv:2503.20783, section 3.1)."""
@@ -55,10 +58,14 @@ class RlSection:
         )
         require(self.max_new_tokens >= 1, "max_new_tokens must be at least 1")
         require(self.reward_seconds > 0, "reward_seconds must be positive")
-        for name in ("kl", "held_out_prompts"):
+        for name in ("kl", "replay", "held_out_prompts"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(self.loop.parallelism == "ddp", "loop.parallelism must be ddp: each process draws replies by itself")
         require(self.loop.micro_batch >= 0, "loop.micro_batch = -1 is not for rl: give a number, or 0")
+        require(
+            not self.replay or self.loop.document_mask,
+            "replay needs loop.document_mask: its text stands behind replies",
+        )
         require(not self.loop.patience, "loop.patience goes by a held-out loss, and rl has none; set it to 0")
         self.schedule.check_steps(self.loop.steps)
 
@@ -74,7 +81,7 @@ class RlConfig(RlSection):
     tokenizer: Path
     """The base model's tokenizer.json."""
     tokens: str | None = None
-    """The tokens dataset, a folder or a URL, whose held-out documents are scored; without it none are."""
+    """The tokens dataset, a folder or a URL, whose held-out documents are scored and whose others are replayed."""
     cache: Path | None = None
     """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     own_rewards: tuple[str, ...] = ()
@@ -83,3 +90,4 @@ class RlConfig(RlSection):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        require(not self.replay or self.tokens is not None, "tokens are needed with replay")

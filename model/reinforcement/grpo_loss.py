@@ -5,6 +5,7 @@ Notable:
   its clipping never acts and is left out; its gradient is that of the log-probability.
 - A step's loss is divided by the tokens of all its replies, not reply by reply, so that long ones do not count less a
   token (DAPO, arXiv:2503.14476, section 3.3).
+- Replayed text adds its nats, which count as much a token as a reply of advantage 1.
 """
 
 import torch
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from model.objectives.loss import Loss
 
 
-def grpo_loss(kl: float) -> Loss:
+def grpo_loss(kl: float, has_replay: bool = False) -> Loss:
     """Return the loss; `kl` weighs the divergence from the reference.
 
-    Beside the tokens a batch has each reply's advantage (R) and, with `kl`, the reference's nats (R, T).
+    Beside the tokens a batch has each reply's advantage (R); with `kl` the reference's nats (R, T); and with replay 1
+    where a target is of pretraining text (R, T).
     """
 
     def sums(
@@ -25,15 +27,18 @@ def grpo_loss(kl: float) -> Loss:
         targets: Tensor,
         segments: Tensor | None,
         advantages: Tensor,
-        reference: Tensor | None = None,
+        *further: Tensor,
     ) -> Tensor:
-        nats = model(inputs, targets, segments, each=True)
+        every = model(inputs, targets, segments, each=True)
+        is_text = further[-1] if has_replay else torch.zeros_like(every)
+        nats = every * (1 - is_text)
         ratio = torch.exp(nats.detach() - nats)
-        loss = -(ratio * advantages.unsqueeze(1) * (targets >= 0)).sum()
+        is_reply = (targets >= 0) * (1 - is_text)
+        loss = -(ratio * advantages.unsqueeze(1) * is_reply).sum() + (every * is_text).sum()
         entropy = nats.detach().sum()
-        if reference is None:
+        if not kl:
             return torch.stack([loss, entropy])
-        divergence = divergence_of(nats, reference).sum()
+        divergence = divergence_of(nats, further[0]).sum()
         return torch.stack([loss + kl * divergence, entropy, divergence.detach()])
 
     return Loss(sums, ("entropy", "kl") if kl else ("entropy",))

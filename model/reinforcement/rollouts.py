@@ -5,9 +5,11 @@ Notable:
   what an uninterrupted one would, and nothing of a rollout is kept in a checkpoint.
 - Each process draws its share of a step's replies and scores them; the rewards are then exchanged, so that groups may
   lie across processes.
+- Replayed text is drawn for each row, and stands behind its reply: no further row, and the replies are those without.
 - A reply whose reward fails is not learnt from, and counted. If no reply of several steps has one, the run ends.
 """
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from model.network.transformer import Transformer
 from model.reinforcement.advantages import FloatArray, group_advantages
 from model.reinforcement.config import RlSection
 from model.reinforcement.prompts import Prompt, Prompts
+from model.reinforcement.replay import ReplayedText, with_text_behind
 from model.reinforcement.reward_process import RewardProcess
 from model.reinforcement.rewards import Reply
 
@@ -70,13 +73,14 @@ class Rollouts:
         policy: Transformer,
         rewards: RewardProcess,
         reference: Transformer | None,
+        text: ReplayedText | None = None,
     ) -> None:
         """Draw from `policy`, whose weights the training changes in place.
 
-        `reference`: the model whose log-probabilities go with a batch; None leaves them out.
+        `reference`: the model whose log-probabilities go with a batch; None leaves them out. `text`: what is replayed.
         """
         self._config, self._prompts, self._chat, self._policy = config, prompts, chat, policy
-        self._rewards, self._reference = rewards, reference
+        self._rewards, self._reference, self._text = rewards, reference, text
         groups = config.loop.global_batch_size // config.group_size
         self._order = ShuffledOrder(len(prompts.trained), groups, config.loop.seed)
         self._first_fault, self._steps_in_vain = "", 0
@@ -106,7 +110,18 @@ class Rollouts:
         reply_tokens, has_reward = drawn.scores[:, _TOKENS], drawn.scores[:, _IS_SCORED] > 0
         tokens = sum(len(prompt.ids) for prompt in asked) + int(reply_tokens.sum())
         targets_in_step = int(reply_tokens[has_reward].sum())
-        return Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
+        batch = Batch(inputs, targets, None, targets_in_step, tokens, columns=tuple(columns), facts=facts)
+        return self._with_text(self._text, batch, step, drawn, asked) if self._text else batch
+
+    def _with_text(self, text: ReplayedText, batch: Batch, step: int, drawn: _Drawn, asked: Sequence[Prompt]) -> Batch:
+        counts, context = drawn.scores[:, _TOKENS], self._policy.shape.context
+        # Where no reply has a reward, the step has nothing to divide the text's nats by.
+        replayed = round(self._config.replay * float(counts.mean())) if batch.targets_in_step else 0
+        lengths = [len(prompt.ids) + int(count) - 1 for prompt, count in zip(asked, counts, strict=True)]
+        pieces = [text.piece(step, row, min(replayed, context - length)) for row, length in enumerate(lengths)]
+        tokens = batch.tokens_in_step + sum(len(piece) - 1 for piece in pieces)
+        joined = with_text_behind(batch, lengths[drawn.rows], pieces[drawn.rows], context)
+        return dataclasses.replace(joined, tokens_in_step=tokens)
 
     def evaluate(self, rank: int, world_size: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events for the log: the mean reward of one reply to each held-out prompt, and some of the replies."""

@@ -183,7 +183,7 @@ class _Trainer:
         )
         if checkpoint is not None:
             load_training_state(checkpoint, self._model, self._optimizers)
-        if run.loop.compile:
+        if run.loop.compiles(run.objective.flop_per_token(run.shape) * run.shape.context, accelerator.device.type):
             accelerator.unwrap_model(self._model).compile_for(accelerator.device)
         progress = checkpoint.progress if checkpoint else Progress(0, 0, run.shape, {})
         self._step, self._tokens = progress.step, progress.tokens

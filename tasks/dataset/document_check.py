@@ -5,15 +5,16 @@ checks after it see what it wrote.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
 import xxhash
 
-from tasks.dataset.rules import Bools, passing
+from tasks.dataset.rules import Bools, Rule, apply_rules, passing, reasons_column
 from tasks.dataset.schemas import DOCUMENTS
+from tasks.dataset.stage import Output
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,20 @@ def check_all(checks: Sequence[DocumentCheck], documents: pa.Table) -> CheckResu
     keeps = passing(failing.values(), documents.num_rows)
     counters.update(count_decisions(failing, keeps))
     return CheckResults(documents.filter(pa.array(keeps)), keeps, failing, pa.table(signals), counters)
+
+
+def decide_by_rules(stage: str, documents: pa.Table, signals: pa.Table, rules: Iterable[Rule]) -> Output:
+    """Return the documents that fail no rule over their signals, and a decision for each document."""
+    failing = apply_rules(rules, signals)
+    keeps = passing(failing.values(), documents.num_rows)
+    head = {
+        "id": documents["id"],
+        "stage": pa.array([stage] * documents.num_rows, pa.string()),
+        "kept": pa.array(keeps),
+        "reasons": reasons_column(failing, documents.num_rows),
+    }
+    measured = {name: signals[name] for name in signals.column_names}
+    return Output(documents.filter(pa.array(keeps)), pa.table(head | measured), count_decisions(failing, keeps))
 
 
 def count_decisions(failing: Mapping[str, Bools], keeps: Bools) -> Counter[str]:

@@ -44,6 +44,7 @@ def _job(stage: Stage, context: DatasetContext, index: int, part: PartInput) -> 
         part_fingerprint=context.part_fingerprint,
         read_from=part.read_from,
         limit=part.limit,
+        stand_ins=dict(context.stand_ins),
     )
 
 

@@ -5,7 +5,7 @@ Notable: a stage's function never opens its own output and never knows whether i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import pyarrow as pa
@@ -74,6 +74,8 @@ class PartJob:
     """Where the stage finds what `inputs` covers, as its own `parts` wrote it."""
     limit: int | None = None
     """Most documents to read of the file; None: all. `inputs` covers it."""
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    """The stages of the user's own that it reads, by the stage in whose place it reads them."""
 
     @property
     def path(self) -> str:
@@ -95,25 +97,33 @@ class PartContext:
 
     def input(self, stage: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of the upstream part with this part's index, a row group at a time."""
-        return read_part(self.store, part_path(stage, self.job.upstream[stage], self.job.index), columns)
+        return read_part(self.store, part_path(*self._upstream(stage), self.job.index), columns)
 
     def manifest(self, stage: str) -> Manifest:
         """Return the manifest of an upstream dataset; `PermanentError` where that is not finished."""
-        manifest = read_manifest(self.store, stage, self.job.upstream[stage])
+        name, fingerprint = self._upstream(stage)
+        manifest = read_manifest(self.store, name, fingerprint)
         if manifest is None:
-            dataset = self.store.location(dataset_folder(stage, self.job.upstream[stage]))
-            raise PermanentError(f"The dataset {dataset} is not finished: run the stage {stage!r} first.")
+            dataset = self.store.location(dataset_folder(name, fingerprint))
+            raise PermanentError(f"The dataset {dataset} is not finished: run the stage {name!r} first.")
         return manifest
 
-    def all_inputs(self, stage: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-        """Yield the rows of every part of an upstream dataset, in order, as (part index, row group)."""
-        indices = range(len(self.manifest(stage).parts))
-        paths = [part_path(stage, self.job.upstream[stage], index) for index in indices]
+    def all_inputs(
+        self, stage: str, columns: list[str] | None = None, parts: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the rows of these parts of an upstream dataset, by default all, as (place among them, row group)."""
+        indices = range(len(self.manifest(stage).parts)) if parts is None else parts
+        paths = [part_path(*self._upstream(stage), index) for index in indices]
         return read_parts(self.store, paths, columns)
 
     def reader(self, stage: str) -> Callable[[list[str]], Iterator[pa.Table]]:
         """Return a function that yields some columns of a whole upstream dataset, each time that it is called."""
         return lambda columns: (table for _, table in self.all_inputs(stage, columns))
+
+    def _upstream(self, stage: str) -> tuple[str, str]:
+        """Return the name and the fingerprint of the dataset that is read as that of `stage`."""
+        name = self.job.stand_ins.get(stage, stage)
+        return name, self.job.upstream[name]
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,8 @@ class DatasetContext:
     """What a part of the stage means, whichever dataset it is in."""
     log: Callable[[str], None] = lambda message: None
     """Takes a line for whoever watches the run."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """The stages of the user's own that it reads, by the stage in whose place it reads them."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +245,8 @@ class Stage:
     """The rules by which it decides on signals, given each planned stage's configuration by name; None: by none."""
     rule_fields: tuple[str, ...] = ()
     """Fields of the configuration, dotted, that change what rules decide and nothing that is measured."""
+    in_place_of: str | None = None
+    """Of a stage of the user's own: the stage upstream whose documents all later stages then read from this one."""
 
     def schema(self, columns: Schema, context: PartContext) -> pa.Schema:
         """Return `rows` or `decisions` as it is for one part."""
@@ -242,6 +256,13 @@ class Stage:
     def mapped(self) -> str | None:
         """The stage upstream whose parts correspond to its own; None: there is none."""
         return next((upstream.stage for upstream in self.upstream if not upstream.all_parts), None)
+
+    def reading(self, stand_ins: Mapping[str, str]) -> "Stage":
+        """Return the stage with other stages upstream in place of some."""
+        if not stand_ins:
+            return self
+        upstream = (replace(one, stage=stand_ins.get(one.stage, one.stage)) for one in self.upstream)
+        return replace(self, upstream=tuple(upstream))
 
     def meaning(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a configuration that decide what comes out."""

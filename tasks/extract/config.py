@@ -29,8 +29,8 @@ class ExtractionConfig(Config):
     """Drop pages that ask for one of these by an HTTP header or a meta tag, such as noai or tdm-reservation."""
     extractor: Extractor | OwnCode = "precision"
     """What finds the main text. Trafilatura: `precision` prefers less text that is surely the main text, as FineWeb
-    does, `balanced` weighs both alike. `resiliparse`, as in DCLM. `auto`: a learned choice of runs of text, better on
-    forums, products and lists, a third slower, still being worked on."""
+    does, `balanced` weighs both alike. `resiliparse`, as in DCLM. `auto`: a learned choice of runs of text, as
+    good on articles, better on all other kinds, and faster."""
     format: Literal["text", "markdown"] = "text"
     """How the text is written: as plain lines, or as Markdown with headings, lists, quotations, code and tables. Both
     keep the lines of code and the rows of tables, and write formulas as TeX."""

@@ -201,7 +201,7 @@ def _config(recipe: _Recipe) -> ExtractStageConfig:
 
 STAGE = Stage(
     name="extract",
-    version=9,
+    version=10,
     upstream=(
         Upstream("fetch"),
         # What fetch left is the input; `wanted` only says where in the crawl's file those records are.

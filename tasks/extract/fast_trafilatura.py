@@ -20,17 +20,15 @@ from dataclasses import dataclass
 from functools import cache
 
 from lxml import etree
-from trafilatura import core, xpaths
+from trafilatura import xpaths
 
-__all__ = ["fast_searches", "translate", "without_second_tries"]
+__all__ = ["fast_searches", "translate"]
 
 Search = Callable[[etree._Element], list[etree._Element]]
 
 # Answers kept for an attribute of an expression, and the longest value, in characters, that is worth keeping.
 _MAX_MATCHES = 4096
 _MAX_VALUE_CHARS = 300
-_SECOND_TRY = "ESCALATION_MAX_LENGTH"
-"""Trafilatura's name for the longest text, in characters, after which it tries again."""
 
 _TOKEN = re.compile(
     r"""\s*(?: (?P<literal>'[^']*'|"[^"]*") | (?P<attribute>@[a-zA-Z][\w-]*) | (?P<itself>self::[a-zA-Z][\w]*)
@@ -50,17 +48,6 @@ def fast_searches() -> Iterator[None]:
     finally:
         for expressions, original, _ in searches:
             expressions[:] = original
-
-
-@contextmanager
-def without_second_tries() -> Iterator[None]:
-    """Keep trafilatura, while the block runs, from a second try where its text is a small part of the page."""
-    limit = getattr(core, _SECOND_TRY, None)
-    try:
-        setattr(core, _SECOND_TRY, 0)
-        yield
-    finally:
-        setattr(core, _SECOND_TRY, limit)
 
 
 @cache

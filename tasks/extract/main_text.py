@@ -1,8 +1,8 @@
 """The main text of a page's HTML: by our own choice of its runs, by trafilatura or by resiliparse.
 
 Notable:
-- `auto` takes trafilatura's quick text for a draft and decides run by run (`tasks.extract.content`). An article of
-  which that has a low score is tried a second time, by trafilatura's balanced way, which weighs several extractors.
+- `auto` decides run by run (`tasks.extract.content`). An article of which that has a low score is tried a second time,
+  by trafilatura with its precision setting.
 - Never trafilatura's `deduplicate`: it remembers segments for the whole process, so that a page's text would depend
   on the pages before it (trafilatura issue 778). What FineWeb lost to it cannot be reproduced.
 - The page is parsed here, so that the tree can be measured before the extractor walks it. The parser finds its element
@@ -28,7 +28,7 @@ from tasks.base.normalization import normalize
 from tasks.extract.config import EXTRACTORS, ExtractionConfig
 from tasks.extract.content.page_content import page_content, page_facts
 from tasks.extract.content.text_runs import read_runs
-from tasks.extract.fast_trafilatura import fast_searches, without_second_tries
+from tasks.extract.fast_trafilatura import fast_searches
 from tasks.extract.html.deep_nesting import flatten
 from tasks.extract.html.limits import HtmlTooLargeError, check_markup
 from tasks.extract.html.noscript import show_noscript
@@ -49,7 +49,7 @@ _LONG_ATTRIBUTES = etree.XPath("//*[@*[string-length() > $limit]]")
 _COUNT_ELEMENTS = etree.XPath("count(//*)")
 _SELF_CLOSED_HTML = re.compile(r"(<html\b[^>]{0,1000}?)\s*/>", re.IGNORECASE)
 _HEAD_CHARACTERS = 4096
-_UNSURE = 0.7
+_UNSURE = 0.8
 """Score of an article below which a second way is tried."""
 
 
@@ -89,27 +89,22 @@ def prepare_for_runs(tree: lxml_html.HtmlElement, html: str) -> Prepared:
     return prepare(tree, html, layout_tables=False)
 
 
-def draft_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig) -> str:
-    """Return the text from which runs are chosen: trafilatura's, without its second extractor."""
-    with without_second_tries():
-        return _by_trafilatura(tree, url, config, "balanced", fast=True)
-
-
 def _by_runs(
     tree: lxml_html.HtmlElement, html: str, url: str, config: ExtractionConfig, title: str, declared: str
 ) -> MainText:
     prepared = prepare_for_runs(tree, html)
     runs = read_runs(tree)
-    draft = draft_text(tree, url, config)
     for table in filter(lays_out, list(tree.iter("table"))):
         make_boxes(table)
     marks = Marks(tree, html)
     if not runs.texts or not marks.places:
-        return MainText(plain_text(_paragraphs(draft), config.blank_lines), "balanced")
-    content = page_content(runs, draft, url, title, declared)
+        return MainText(
+            _written(tree, marks, set(), prepared, _marked_text(tree, url, config, "balanced"), config), "balanced"
+        )
+    content = page_content(runs, url, title, declared)
     kind, score = content.kind, content.choice.score
     if score < _UNSURE and kind == "article":
-        method, text = "balanced", _marked_text(tree, url, config, "balanced")
+        method, text = "precision", _marked_text(tree, url, config, "precision")
         chosen = marks.chosen_in(text)
     else:
         method, text = "runs", ""

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tasks.dataset.data_files import read_data_file
-from tasks.dataset.document_check import count_decisions, with_texts
-from tasks.dataset.rules import apply_rules, passing, reasons_column
+from tasks.dataset.document_check import decide_by_rules, with_texts
 from tasks.dataset.schemas import DOCUMENTS, decisions_schema
 from tasks.dataset.stage import Output, PartContext, Stage, Upstream
 from tasks.filter.config import RULE_FIELDS, FilterConfig, filter_rules
@@ -43,19 +42,12 @@ def filter_documents(documents: pa.Table, config: FilterConfig, stop_words: Stop
     columns |= measure_own(config, documents)
     columns |= {name: pa.array([m.signals[name] for m in measured], kind, safe=False) for name, kind in SIGNALS.items()}
     schema = _decisions(config)
-    failing = apply_rules(filter_rules(config), pa.table(columns))
-    kept = passing(failing.values(), documents.num_rows)
-    head = {
-        "stage": pa.array(["filter"] * documents.num_rows, pa.string()),
-        "kept": pa.array(kept),
-        "reasons": reasons_column(failing, documents.num_rows),
-    }
+    output = decide_by_rules("filter", documents, pa.table(columns), filter_rules(config))
+    assert output.rows is not None and output.decisions is not None
+    kept = output.decisions["kept"].to_pylist()
     texts_after = [one.text_after for one, stays in zip(measured, kept, strict=True) if stays]
-    return Output(
-        with_texts(documents.filter(pa.array(kept)), texts_after),
-        pa.table(columns | head).select(schema.names).cast(schema),
-        count_decisions(failing, kept),
-    )
+    decisions = output.decisions.select(schema.names).cast(schema)
+    return Output(with_texts(output.rows, texts_after), decisions, output.counters)
 
 
 def _decisions(config: FilterConfig) -> pa.Schema:

@@ -130,7 +130,7 @@ class SynthesisConfig(Config):
     generator: GeneratorConfig = GeneratorConfig()
     """Who writes."""
     optional: bool = False
-    """Whether a run without a generator goes on without these sets, and trains on the others that it names."""
+    """Whether a run goes on without these sets where no generator is named, and without one that keeps nothing."""
     requests: RequestsConfig = RequestsConfig()
     """How it is asked, and what may be spent."""
     output: OutputConfig = OutputConfig()

@@ -1,8 +1,8 @@
 """tokenizer: one vocabulary from a sample of the whole corpus, written to tokenizers/<fingerprint>/tokenizer.json.
 
-Notable: a tokenizer that the recipe names is written as it is, and no corpus is read. Otherwise the corpus is read
-twice and never held: once for the place of each document in the sample's order, once for the texts of those that are in
-it. Beside the file lies the number of bytes that each id stands for.
+Notable: a tokenizer that the recipe names is written as it is, and no corpus is read. Otherwise the corpus, or some
+thousand parts of a large one, is read twice and never held: once for the place of each document in the sample's order,
+once for the texts of those that are in it. Beside the file lies the number of bytes that each id stands for.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,7 @@ from tasks.tokenize.tokenizer_training import (
     sample_documents,
     sample_keys,
     sample_limit,
+    sampled_parts,
     train_tokenizer,
 )
 
@@ -89,10 +90,11 @@ def _written(context: PartContext, tokenizer: Tokenizer) -> Output:
 
 def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[pa.Table]:
     """Yield the documents that may be in the sample."""
+    parts = sampled_parts([part.bytes for part in context.manifest("corpus").parts], config)
     if config.held_out is None:
-        yield from (documents for _, documents in context.all_inputs("corpus", ["id", "text"]))
+        yield from (documents for _, documents in context.all_inputs("corpus", ["id", "text"], parts))
         return
-    for _, documents in context.all_inputs("corpus", ["id", "text", "text_hash"]):
+    for _, documents in context.all_inputs("corpus", ["id", "text", "text_hash"], parts):
         yield documents.filter(pc.equal(split_of(documents["text_hash"], config.held_out), TRAIN))
 
 

@@ -6,7 +6,7 @@ Qwen2 published with its tokenizer, which transformers and llama.cpp ("qwen2") b
 decoding gives back what was encoded. Text never encodes to a special token; `encoder` sees to that, the file does not.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Self
@@ -43,6 +43,9 @@ Tools you can call, one a line:
 """What conversations have around their words: roles, and definitions and calls of the tools that are built in."""
 _CHAT_COPIES = 1000
 """Times that these are added to a sample, so that their letters are merged before a small corpus's rare words."""
+
+_FEWEST_PARTS = 4096
+_PARTS_PER_SAMPLE = 4
 
 Int64s = npt.NDArray[np.int64]
 
@@ -99,6 +102,18 @@ class TokenizerConfig(Config):
 def clipped(texts: pa.ChunkedArray, config: TokenizerConfig) -> pa.ChunkedArray:
     """Return the texts, cut to the length that is trained on."""
     return pc.utf8_slice_codeunits(texts, 0, config.max_document_chars)
+
+
+def sampled_parts(sizes: Sequence[int], config: TokenizerConfig) -> list[int]:
+    """Return the parts of a corpus, by the bytes of their files, that are read for the sample, in order.
+
+    All of up to 4,096; of a larger corpus that many by a hash of their index, and more until their files have four
+    times `sample_bytes`, so that a whole crawl is not read for a sample of it.
+    """
+    order = np.argsort(mix64(np.arange(len(sizes)), config.seed))
+    bytes_read = np.cumsum(np.array(sizes)[order])
+    enough = int(np.searchsorted(bytes_read, _PARTS_PER_SAMPLE * config.sample_bytes)) + 1
+    return np.sort(order[: max(_FEWEST_PARTS, enough)]).tolist()
 
 
 def sample_keys(ids: pa.ChunkedArray, config: TokenizerConfig) -> UInt64s:

@@ -1,10 +1,13 @@
 """Fixtures of the benchmarks."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.bench.packed_corpus import write_packed_corpus
+from tests.bench.packed_corpus import TWO_MILLION, write_packed_corpus
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +16,25 @@ def packed_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packed")
     write_packed_corpus(folder, documents=3000)
     return folder
+
+
+@pytest.fixture(scope="session")
+def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the packed tokens of all that Gopher's rules keep of a crawl, in any language: 1.6M tokens."""
+    store = tmp_path_factory.mktemp("store")
+    settings = {
+        "source.base": common_crawl,
+        "source.crawl": "CC-MAIN-2026-46",
+        "source.warcs": "all",
+        "filter.profiles": "[gopher]",
+        "filter.languages": "[]",
+        "tokenizer.vocab_size": TWO_MILLION.shape.vocab_size,
+    }
+    command = [str(Path(sys.executable).with_name("sluice")), "corpus", "first-crawl", "--store", str(store)]
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+    return store
 
 
 @pytest.fixture(autouse=True)

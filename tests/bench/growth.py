@@ -28,7 +28,7 @@ from tasks.base.hashing import mix64
 from tasks.dataset.jobs import fed
 from tasks.dataset.manifest import part_path, write_manifest
 from tasks.dataset.parts import PartFooter, PartWriter
-from tasks.dataset.schemas import DOCUMENTS, SIGNATURES, tokens_schema
+from tasks.dataset.schemas import DOCUMENTS, DUPLICATES, SIGNATURES, tokens_schema
 from tasks.dataset.stage import PartJob
 from tasks.dedup.minhash import MinHashConfig
 from tasks.part_runner import run_part
@@ -44,6 +44,7 @@ BUILT = (
     *("corpus", "tokenizer", "tokens", "packing"),
 )
 """Stages, each of which is built on made-up datasets or on those before it."""
+_READING_DOCUMENTS = {"filter", "signatures", "corpus", "tokenizer", "tokens"}
 Table = Callable[[int], pa.Table]
 """Makes the rows of a part."""
 
@@ -78,6 +79,14 @@ def signatures(draws: np.random.Generator, part: int, count: int, texts: int) ->
     )
 
 
+def duplicates(page: pa.Table) -> pa.Table:
+    """Return a part of duplicates that has every fourth document of an extracted part, all of one cluster."""
+    ids = page["id"].to_pylist()[::4]
+    columns = {"id": ids, "kept": [False] * len(ids), "cluster": [ids[0]] * len(ids)}
+    rest = {"reason": ["near_duplicate"] * len(ids), "size": pa.nulls(len(ids), pa.int64())}
+    return pa.table({**columns, **rest}, schema=DUPLICATES)
+
+
 def tokens(draws: np.random.Generator, part: int, count: int) -> pa.Table:
     """Return a part of documents of log-normal length, without the tokens, which packing does not read."""
     lengths = np.clip(draws.lognormal(np.log(400), 1.0, count), 16, 20_000).astype(np.int32)
@@ -101,7 +110,8 @@ def planned(folder: Path, parts: int, partitions: int) -> PlannedRun:
 
 def write_made_up(run: PlannedRun, stage: str, parts: int, table: Table) -> None:
     """Write a dataset whose part `index` holds `table(index)`; where they are one table, it is written once."""
-    plan, jobs = run.plans[stage], run.jobs(STAGES[stage]) if stage != "extract" else []
+    # A resume looks for the parts of signatures by what they were made from.
+    plan, jobs = run.plans[stage], run.jobs(STAGES[stage]) if stage == "signatures" else []
     is_one = table(0) is table(1)
     footers: dict[int, PartFooter] = {}
     for index in range(1 if is_one else parts):
@@ -175,17 +185,21 @@ def measure(run: PlannedRun, parts: int, count: int, names: Sequence[str] = BUIL
     """Print a line for each of these stages over a crawl of so many parts of `count` documents; return the seconds."""
     costs: dict[str, float] = {}
     draws = np.random.default_rng(1)
-    page, texts = documents(draws, count), parts * count * 10 // 13
+    page = documents(draws, count if _READING_DOCUMENTS & set(names) else 1)
+    texts = parts * count * 10 // 13
     made: dict[str, Table] = {
         **dict.fromkeys(("extract", "filter", "corpus"), lambda _: page),
         "signatures": lambda part: signatures(draws, part, count, texts),
         "tokens": lambda part: tokens(draws, part, count),
     }
+    if "duplicates" not in names:
+        found = duplicates(page)
+        made["duplicates"] = lambda _: found
     if "extract" in names:
         tell(parts, "fetch and extract", build_pair, run.pairs(STAGES["fetch"], STAGES["extract"]), costs)
     for name in BUILT:
-        jobs = run.jobs(STAGES[name]) if name != "extract" else []
-        footers = tell(parts, name, run_part, jobs, costs) if name in names and jobs else {}
+        jobs = run.jobs(STAGES[name]) if name in names and name != "extract" else []
+        footers = tell(parts, name, run_part, jobs, costs) if jobs else {}
         if name in made:
             write_made_up(run, name, parts, made[name])
         elif footers:

@@ -3,9 +3,6 @@
 Notable: every AdamW has the rate that was best for it of those tried (docs/log.md).
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,25 +16,6 @@ from tests.bench.side_by_side import show
 
 ADAMW_STEPS, MUON_STEPS = 383, 268
 """One epoch of the crawl's 6,132 sequences, and 70% of it."""
-
-
-@pytest.fixture(scope="module")
-def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the packed tokens of all that Gopher's rules keep of a crawl, in any language: 1.6M tokens."""
-    store = tmp_path_factory.mktemp("store")
-    settings = {
-        "source.base": common_crawl,
-        "source.crawl": "CC-MAIN-2026-46",
-        "source.warcs": "all",
-        "filter.profiles": "[gopher]",
-        "filter.languages": "[]",
-        "tokenizer.vocab_size": TWO_MILLION.shape.vocab_size,
-    }
-    command = [str(Path(sys.executable).with_name("sluice")), "corpus", "first-crawl", "--store", str(store)]
-    for name, value in settings.items():
-        command += ["--set", f"{name}={value}"]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ)
-    return store
 
 
 @pytest.mark.bench

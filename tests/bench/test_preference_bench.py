@@ -30,7 +30,7 @@ from tests.model.tiny_corpus import SHAPE, make_tiny_corpus, read_metrics, write
 
 STEPS, BATCH, BETA, LR, CONTEXT = 12, 8, 0.1, 1e-3, 64
 SIZES = {"layers": 4, "hidden_size": 192, "intermediate_size": 512, "context": CONTEXT}
-WARMUP, ROUNDS = 2, 3
+WARMUP, ROUNDS = 2, 2
 
 
 @dataclass(frozen=True)

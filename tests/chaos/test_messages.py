@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.storm.machine import Machine
-from tests.conftest import Sluice, sluice_command, sluice_environment
+from tests.conftest import Sluice, run_sluice, sluice_command, sluice_environment
+from tests.flows.running_programs import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +26,13 @@ def test_a_full_disk(sluice: Sluice, tiny_recipe: Path, tmp_path: Path) -> None:
         machine.fill_disk()
         said = sluice("corpus", str(tiny_recipe), "--store", str(machine.disk / "store"), expect=1).stderr
     assert "The disk is full: could not write" in said and "make room" in said
+    assert "Traceback" not in said and len(said.splitlines()) < 8
+
+
+def test_a_configured_server_that_does_not_answer(tiny_recipe: Path, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    said = run_sluice(url, "corpus", str(tiny_recipe), "--store", str(tmp_path / "store"), expect=1).stderr
+    assert f"The Prefect server {url} does not answer: " in said
     assert "Traceback" not in said and len(said.splitlines()) < 8
 
 

@@ -16,7 +16,7 @@ from tests.conftest import ROOT, sluice_command, sluice_environment
 
 VERBS = {
     *("run", "corpus", "pretrain", "finetune", "ladder", "plan", "what-if", "status", "why", "evaluate", "report"),
-    *("ablate", "results"),
+    *("ablate", "results", "tune"),
     *("chat", "generate", "export", "recipes"),
 }
 HEAVY = ("pyarrow", "pydantic", "prefect", "torch", "numpy", "trafilatura")
@@ -94,3 +94,16 @@ def test_the_fields_of_a_recipe() -> None:
 
 def test_a_wrong_name_exits_with_two() -> None:
     assert "did you mean 'demo'" in sluice("recipes", "show", "dmeo", expect=2)
+
+
+def test_a_source_that_cannot_be_read_is_told_before_a_server_starts(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hi")
+    words = ["corpus", "first-crawl", "--store", str(tmp_path / "store"), "--set", f"source.base={tmp_path}"]
+    said = sluice(*words, expect=2)
+    assert "has 1 .txt. What works: a crawl" in said and "Prefect" not in said
+
+
+def test_a_tuned_recipe_replaces_no_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("# mine")
+    refused = sluice("tune", "demo", "--store", str(tmp_path), "--out", str(tmp_path / "mine.yaml"), expect=2)
+    assert "mine.yaml exists" in refused.replace("\n", "")

@@ -19,6 +19,7 @@ DEPLOYMENTS = {
     "pretrain/pretrain",
     "finetune/finetune",
     "ladder/ladder",
+    "tune/tune",
     "crawl-to-chat/crawl-to-chat",
     "crawl-to-chat/demo",
     "crawl-to-chat/default",
@@ -87,6 +88,7 @@ def test_each_flow_has_a_deployment_whose_parameters_are_a_schema(deployed: str)
         "pretrain",
         "finetune",
         "ladder",
+        "tune",
         "crawl_to_chat",
         "watch_crawls",
     }

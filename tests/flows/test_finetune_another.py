@@ -30,6 +30,7 @@ def test_an_export_is_finetuned_and_exported_again(finished_store: Path, sluice:
     report = json.loads(next(store.glob("models/*/export/export_report.json")).read_text())
     assert report["own_max_difference"] == 0
     page = next(store.glob("reports/*.html")).read_text()
+    assert "no crawl" in page and "No part of the extraction" not in page
     assert "Began as" in page and "conversations alone" in page
     sluice("export", str(tmp_path / "out"), "--store", str(store))
     assert "| base model | theirs |" in (tmp_path / "out" / "README.md").read_text()

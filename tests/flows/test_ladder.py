@@ -10,9 +10,9 @@ import pytest
 
 from flows.planning.ladder_models import ladder_models
 from flows.planning.ladder_result import LadderResult
-from flows.recipe.ladder_config import LadderConfig
 from flows.recipe.loading import load_recipe
 from flows.recipe.recipe_file import RecipeError
+from flows.recipe.trial_config import LadderConfig
 from flows.stages.ladder import STAGE
 from model.base.config import PretrainSection
 from tests.chaos.test_kills import kill_when, start

@@ -52,6 +52,7 @@ def test_every_stage_of_the_recipe_is_done(stages: dict[str, dict[str, Any]]) ->
         "responses",
         "preference_pairs",
         "ladder",
+        "tune",
         "preference",
         "rl",
     }

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 
 from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.stage_plan import StagePlan
+from flows.stages.program import ProgramStage
+from flows.stages.registry import stage_of_plan
 from tasks.dataset.jobs import fed, following_jobs, part_jobs
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.parts import read_footer
-from tasks.dataset.stage import OWN_CODE, PartJob
+from tasks.dataset.stage import PartJob
 from tasks.dataset.store import Store
 from tasks.fetch.crawl_listing import SourceConfig
-from tasks.own_code.named_code import load
 from tasks.part_runner import run_part
-from tasks.registry import STAGES
 
 
 def built_datasets(
@@ -21,9 +21,10 @@ def built_datasets(
     """Build the planned stages up to `last` (all unless given) and give each one's manifest as it is finished."""
     manifests: dict[str, Manifest] = {}
     jobs: dict[str, list[PartJob]] = {}
-    own = [load(plan.config[OWN_CODE]) for plan in plans.values() if OWN_CODE in plan.config]
-    for stage in (stage for stage in (*STAGES.values(), *own) if stage.name in plans):
-        plan = plans[stage.name]
+    for plan in plans.values():
+        stage = stage_of_plan(plan)
+        if isinstance(stage, ProgramStage):
+            continue
         context = plan.context(store, manifests, source.model_dump(mode="json"))
         if stage.runs_with:
             following = following_jobs(stage, context, jobs[stage.runs_with])

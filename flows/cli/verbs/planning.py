@@ -29,7 +29,7 @@ def plan(
     flops: Annotated[float | None, typer.Option(help="A budget: FLOP of training, such as 1e20.")] = None,
     tokens_per_parameter: Annotated[float | None, typer.Option(help="In place of the law's best.")] = None,
     law: Annotated[str | None, typer.Option(help="chinchilla-replicated, chinchilla, or this store's ladder.")] = None,
-    mfu: Annotated[float | None, typer.Option(help="Share of the peak that training reaches; default: 0.4.")] = None,
+    mfu: Annotated[float | None, typer.Option(help="Share of the peak reached; default: as measured, or 0.4.")] = None,
     price: Annotated[float | None, typer.Option(help="US dollars for a GPU-hour.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Times that each token is seen; default: 1.")] = None,
     as_json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""The verbs that run a flow: run, corpus, ablate, pretrain, finetune, ladder."""
+"""The verbs that run a flow: run, corpus, ablate, pretrain, finetune, ladder, tune."""
 
 import logging
 import os
@@ -156,6 +156,35 @@ _training_verb("finetune", "flows.training:finetune", "Finetune the pretrained m
 _training_verb("ladder", "flows.ladder:ladder", "Fit a scaling law to small models trained on a corpus in the store.")
 
 
+@verbs.command()
+def tune(
+    recipe: RecipeArgument,
+    store: StoreOption = "./store",
+    out: Annotated[Path | None, typer.Option(help="The new recipe's file; default: NAME-tuned.yaml, here.")] = None,
+    overrides: SetOption = None,
+    processes: ProcessesOption = 1,
+    accelerate: AccelerateOption = None,
+    no_wait: NoWaitOption = False,
+    metrics: MetricsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for learning rates by short trainings on a corpus in the store, and write a recipe with them."""
+    from flows.recipe.loading import load_recipe
+    from flows.tuning.result import newest_tuning
+    from flows.tuning.tuned_recipe import require_free, tuned_recipe
+
+    name = load_recipe(recipe, overrides or ()).name
+    file = out or Path(f"{name}-tuned.yaml")
+    require_free(file)
+    settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
+    settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
+    _run_flow("tune", "flows.tune:tune", recipe, overrides, settings, as_json)
+    result = newest_tuning(open_store(store), name)
+    assert result
+    file.write_text(tuned_recipe(recipe, overrides or (), result), encoding="utf-8")
+    messages.print(f"Recipe: {file}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _run_flow(
     name: str, function: str, recipe_name: str, overrides: list[str] | None, given: Mapping[str, object], as_json: bool
 ) -> None:
@@ -184,13 +213,18 @@ def _planned(
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
-    from flows.stages.registry import STAGES, stages_until
+    from flows.stages.registry import stages_until, with_own
+    from tasks.fetch.source_listing import kind_of
+    from tasks.own_code.named_code import load
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
     require_named_files(recipe, settings)
+    if recipe.needs_corpus and not recipe.synthetic_web:
+        kind_of(recipe.source)  # raises, before a server is started for nothing
     trains = recipe.pretrain or recipe.sft
-    if trains and "pretrain" in stages_until(STAGES, settings.until) and flow != "corpus":
+    stages = [stage.name for stage in with_own(map(load, recipe.stages))]
+    if "pretrain" in stages_until(stages, settings.until) and trains and flow != "corpus":
         require_packages("torch", "accelerate")
     open_store(settings.store)
     return recipe, settings
@@ -211,9 +245,9 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             # A database that a newer Prefect has migrated is of no use to an older one.
             folder = Path.home() / ".sluice" / "prefect" / metadata.version("prefect")
             server = stack.enter_context(prefect_api(folder))
-            password = f" (password: {server.password})" if server.is_ours else ""
-            messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
             flow = pkgutil.resolve_name(function)
+        password = f" (password: {server.password})" if server.is_ours else ""
+        messages.print(f"Prefect UI: {server.ui_url}{password}", highlight=False, soft_wrap=True)
         try:
             with showing_progress(messages):
                 flow(recipe, settings)
@@ -222,9 +256,13 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
-        except TransportError as error:
+        except (TransportError, RuntimeError) as error:
+            # Prefect raises a RuntimeError where its first request was not answered.
+            reason = error.__cause__ if isinstance(error, RuntimeError) else error
+            if not isinstance(reason, TransportError):
+                raise
             raise TemporaryError(
-                f"The Prefect server {server.api_url} does not answer any more: {error}. What was finished is kept; "
+                f"The Prefect server {server.api_url} does not answer: {reason}. What was finished is kept; "
                 "the same command goes on from there."
             ) from error
 
@@ -262,13 +300,16 @@ def _show_outcome(location: str, as_json: bool) -> None:
     from flows.planning.ladder_table import print_ladder
     from flows.report.terminal import print_outcome
     from flows.store.run_record import latest_run
+    from flows.tuning.result import newest_tuning, print_tuning
 
     store = open_store(location)
     record = latest_run(store)
     if as_json:
         print_json(record.model_dump(mode="json"))
         return
-    if "ladder" in record.stages and (result := newest_ladder(store, record.recipe["name"])):
+    if "tune" in record.stages and (tuning := newest_tuning(store, record.recipe["name"])):
+        print_tuning(output, tuning)
+    elif "ladder" in record.stages and (result := newest_ladder(store, record.recipe["name"])):
         print_ladder(output, result)
     else:
         print_outcome(output, store, record)

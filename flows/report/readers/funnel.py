@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flows.stages.registry import STAGES
 from flows.store.datasets import REMOVED, DatasetCount, count_dataset, count_decisions, removal_reasons
-from flows.store.deciding_stages import DECIDING_STAGES
+from flows.store.deciding_stages import decides_on, deciding_stages, plans_of
 from flows.store.failed_warcs import FailedWarc, failed_warcs
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
@@ -18,6 +19,8 @@ from tasks.tokenize.mixture import OWN
 
 _FAILED_WARCS = 50
 _TOKENS = ("documents", "tokens", "train_tokens", "bytes")
+_FILE_KINDS = {"wet": "WET file", "documents": "file"}
+"""By `source.kind`; the others are of WARC files."""
 _PACKING = ("sequences", "tokens", "padding")
 
 
@@ -105,6 +108,13 @@ class Funnel:
     packing: PackingCount | None
     compression: tuple[Compression, ...] = ()
     """Of the run's tokenizer and those it is compared with; none where the recipe asks for no comparison."""
+    file_kind: str = "WARC file"
+    """What the source's files are."""
+
+    @property
+    def files(self) -> str:
+        """Return how many files were read, in words."""
+        return f"{self.warcs:,} {self.file_kind}{'' if self.warcs == 1 else 's'}"
 
     def stage(self, name: str) -> FunnelStage | None:
         """Return one stage of the funnel."""
@@ -119,8 +129,9 @@ class Funnel:
 def read_funnel(store: Store, record: RunRecord) -> Funnel:
     """Read the funnel of a run, as far as it came."""
     fetched = count_dataset(store, record, "fetch")
-    counted = {name: count_dataset(store, record, name) for name in (*DECIDING_STAGES, "tokens", "packing")}
-    stages = [_funnel_stage(name, dataset) for name in DECIDING_STAGES if (dataset := counted[name])]
+    deciding = deciding_stages(plans_of(record))
+    counted = {name: count_dataset(store, record, name) for name in (*deciding, "tokens", "packing")}
+    stages = [_funnel_stage(name, dataset) for name in deciding if (dataset := counted[name])]
     tokens, packing = counted["tokens"], counted["packing"]
     of_warcs = fetched.counters if fetched else Counter()
     return Funnel(
@@ -132,7 +143,13 @@ def read_funnel(store: Store, record: RunRecord) -> Funnel:
         tokens=TokenCount(*map(tokens.counters.__getitem__, _TOKENS)) if tokens else None,
         packing=PackingCount(*map(packing.counters.__getitem__, _PACKING)) if packing else None,
         compression=_compression(count_dataset(store, record, "compression")),
+        file_kind=_file_kind(record),
     )
+
+
+def _file_kind(record: RunRecord) -> str:
+    kind = record.stages["fetch"].plan.config.get("kind", "") if "fetch" in record.stages else ""
+    return _FILE_KINDS.get(kind, "WARC file")
 
 
 def read_failed_warcs(store: Store, record: RunRecord) -> tuple[FailedWarc, ...]:
@@ -171,14 +188,15 @@ def funnel_discrepancies(store: Store, record: RunRecord) -> list[str]:
 
     Only finished datasets count: in one that is half there, counts need not agree yet.
     """
+    deciding = deciding_stages(plans_of(record))
     counted = {
         name: dataset
-        for name in ("fetch", *DECIDING_STAGES, "signatures", "duplicates", "tokens", "packing")
+        for name in ("fetch", *deciding, "signatures", "duplicates", "tokens", "packing")
         if (dataset := count_dataset(store, record, name))
     }
     damage = [dataset.damage for dataset in counted.values() if dataset.damage]
     datasets = {name: dataset for name, dataset in counted.items() if dataset.finished}
-    decisions = {name: count_decisions(store, record, name) for name in DECIDING_STAGES if name in datasets}
+    decisions = {name: count_decisions(store, record, name) for name in deciding if name in datasets}
     between = *_between_stages(record, datasets), *_between_joins(datasets)
     return [*damage, *_within_stages(datasets, decisions), *between, *_in_tokens(record, datasets)]
 
@@ -207,12 +225,16 @@ def _within_stages(datasets: dict[str, DatasetCount], decisions: dict[str, Datas
 
 def _between_stages(record: RunRecord, datasets: dict[str, DatasetCount]) -> Iterator[str]:
     """Check that what one stage keeps is what the next one reads, part by part."""
+    plans = plans_of(record)
+    own = [(before, name, "read") for name in datasets if name not in STAGES and (before := decides_on(name, plans))]
     for before, after, counter in (
         ("extract", "filter", "read"),
         ("filter", "signatures", "documents"),
         ("filter", "corpus", "read"),
         ("corpus", "tokens", "documents"),
+        *own,
     ):
+        before = plans[after].stand_ins.get(before, before) if after in plans else before
         if before not in datasets or after not in datasets:
             continue
         given = {part.name: part.rows for part in datasets[before].parts}

@@ -19,7 +19,7 @@ from flows.store.datasets import (
     stage_folder,
     value_counts,
 )
-from flows.store.deciding_stages import DECIDING_STAGES
+from flows.store.deciding_stages import deciding_stages, plans_of
 from flows.store.run_record import RunRecord
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN
@@ -102,7 +102,7 @@ def read_counted(store: Store, record: RunRecord) -> tuple[Counted, ...]:
     """Return what the deciding stages counted beside read, kept and removed, such as charsets that were guessed."""
     return tuple(
         Counted(stage, what.replace("_", " ").replace(".", ": "), count)
-        for stage in DECIDING_STAGES
+        for stage in deciding_stages(plans_of(record))
         if (dataset := count_dataset(store, record, stage))
         for what, count in sorted(dataset.counters.items())
         if count and what not in _FUNNEL_COUNTERS and not what.startswith(_SHOWN_ELSEWHERE)

@@ -13,7 +13,7 @@ import xxhash
 
 from flows.report.readers.text_difference import Piece, mark_differences
 from flows.store.datasets import most_frequent, rows_by_id, sampled_rows, stage_decisions, stage_folder
-from flows.store.deciding_stages import DECIDING_STAGES, decides_on, plans_of, rules_of
+from flows.store.deciding_stages import decides_on, deciding_stages, plans_of, rules_of
 from flows.store.run_record import RunRecord
 from tasks.dataset.rules import Rule
 from tasks.dataset.store import Store
@@ -89,8 +89,9 @@ def kept_samples(store: Store, record: RunRecord) -> tuple[TextSample, ...]:
 
 
 def removed_samples(store: Store, record: RunRecord) -> tuple[RemovedFor, ...]:
-    """Return some documents that the filter or the corpus stage removed, for each of their most frequent reasons."""
-    pairs = ((stage, decides_on(stage)) for stage in DECIDING_STAGES if stage in record.stages)
+    """Return some documents that each stage after the extraction removed, for each of its most frequent reasons."""
+    plans = plans_of(record)
+    pairs = ((stage, decides_on(stage, plans)) for stage in deciding_stages(plans))
     return tuple(found for stage, before in pairs if before for found in _removed_by(store, record, stage, before))
 
 

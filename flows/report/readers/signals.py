@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from flows.store.datasets import part_schema, sampled_tables, stage_decisions
-from flows.store.deciding_stages import DECIDING_STAGES, lowest_scores, plans_of, rules_of
+from flows.store.deciding_stages import DECIDING_STAGES, deciding_stages, lowest_scores, plans_of, rules_of
 from flows.store.run_record import RunRecord
 from tasks.classify.score_rules import KeepTop
 from tasks.dataset.rules import Threshold
@@ -69,7 +69,7 @@ def read_signals(store: Store, record: RunRecord) -> tuple[StageSignals, ...]:
 
     A stage whose thresholds no document fails is left out, unless it has signals without one.
     """
-    stages = (_stage_signals(store, record, name) for name in DECIDING_STAGES if name in record.stages)
+    stages = (_stage_signals(store, record, name) for name in deciding_stages(plans_of(record)))
     return tuple(stage for stage in stages if any(one.failing or not one.thresholds for one in stage.histograms))
 
 
@@ -77,9 +77,10 @@ def _stage_signals(store: Store, record: RunRecord, stage: str) -> StageSignals:
     folder = stage_decisions(record, stage)
     schema = part_schema(store, folder)
     rules = [rule for rule in _thresholds(store, record, stage) if rule.signal in schema.names]
-    # The recipe chooses the checks of the last stage, so whatever they measured is of interest.
+    # The recipe chooses the checks of the last stage, and those of the user's own, so all they measured is of interest.
     numbers = [field.name for field in schema if types.is_integer(field.type) or types.is_floating(field.type)]
-    signals = list(dict.fromkeys([*(rule.signal for rule in rules), *(numbers if stage == "corpus" else ())]))
+    is_chosen = stage == "corpus" or stage not in DECIDING_STAGES
+    signals = list(dict.fromkeys([*(rule.signal for rule in rules), *(numbers if is_chosen else ())]))
     if not signals:
         return StageSignals(stage, 0, ())
     columns = dict.fromkeys(["kept", *signals, *(column for rule in rules for column in rule.columns)])

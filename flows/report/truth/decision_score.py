@@ -103,16 +103,17 @@ class DecisionScore:
         return right / self.pages if self.pages else 0.0
 
 
-def score_decisions(truth: Sequence[PageTruth], found: Mapping[str, Outcome], stages: Iterable[str]) -> DecisionScore:
+def score_decisions(truth: Sequence[PageTruth], found: Mapping[str, Outcome], stages: Sequence[str]) -> DecisionScore:
     """Compare what became of each record with the truth; `stages` are those that ran, in order."""
     expected = _expectations(truth, found)
+    order = [*stages, *(name for name in DECIDING_STAGES if name not in stages), KEEP]
     outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for page in truth:
         outcomes[expected[page.id]][_outcome(found.get(page.id))] += 1
     return DecisionScore(
         pages=len(truth),
         outcomes={name: dict(outcomes[name]) for name in (KEEP, *DECIDING_STAGES) if name in outcomes},
-        stages=tuple(_stage_score(stage, expected, found) for stage in stages),
+        stages=tuple(_stage_score(order, stage, expected, found) for stage in stages),
         reasons=tuple(_reason_scores(truth, expected, found)),
         mistakes=tuple(_mistakes(truth, expected, found)),
     )
@@ -141,8 +142,10 @@ def _expectations(truth: Iterable[PageTruth], found: Mapping[str, Outcome]) -> d
     return expected
 
 
-def _stage_score(stage: str, expected: Mapping[str, str], found: Mapping[str, Outcome]) -> StageScore:
-    order = [*DECIDING_STAGES, KEEP].index
+def _stage_score(
+    stages: Sequence[str], stage: str, expected: Mapping[str, str], found: Mapping[str, Outcome]
+) -> StageScore:
+    order = stages.index
     counts: Counter[str] = Counter()
     for id, wanted in expected.items():
         outcome = _outcome(found.get(id))

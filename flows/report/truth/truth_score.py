@@ -11,7 +11,7 @@ from flows.report.truth.decision_score import DecisionScore, Outcome, score_deci
 from flows.report.truth.duplicate_score import DuplicateScore, score_duplicates
 from flows.report.truth.extraction_score import ExtractionScore, score_extraction
 from flows.store.datasets import rows_of_parts, stage_decisions
-from flows.store.deciding_stages import DECIDING_STAGES
+from flows.store.deciding_stages import deciding_stages, plans_of
 from flows.store.missing import Missing
 from flows.store.run_record import RunRecord
 from flows.store.working_folder import synthetic_web_folder
@@ -38,8 +38,8 @@ def read_truth_score(store: Store, record: RunRecord) -> TruthScore | Missing:
     folder = synthetic_web_folder(store, record.scratch)
     if read_summary(folder).config.model_dump(mode="json") != record.recipe["synthetic_web"]:
         return Missing(f"The synthetic web in {folder} is not the one that this run crawled.")
-    plans = {stage: record.stages[stage].plan for stage in DECIDING_STAGES}
-    finished = [stage for stage, plan in plans.items() if read_manifest(store, stage, plan.fingerprint)]
+    plans = plans_of(record)
+    finished = [one for one in deciding_stages(plans) if read_manifest(store, one, plans[one].fingerprint)]
     if "extract" not in finished:
         return Missing("The extraction is not finished, so there is nothing to compare with the truth yet.")
     outcomes = _outcomes(store, record, finished)

@@ -72,11 +72,11 @@ def page_features(url: str, declared: str, runs: dict[str, npt.NDArray[np.float3
     found["path_depth"] = float(address.rstrip("/").count("/"))
     for name in ("page_words", "page_runs", "page_boxes", "page_links", "page_closed", "page_long", "page_prices"):
         found[name] = float(runs[name][0])
-    for name in ("page_dates", "draft_share", "draft_words", "draft_found", "draft_core_share", "draft_core_dense"):
+    for name in ("page_dates", "prose_share", "prose_core_share", "prose_core_dense"):
         found[name] = float(runs[name][0])
-    drafted = words * runs["draft"]
-    for name in ("price", "date", "links", "digits", "is_closed"):
-        found[f"drafted {name}"] = float((drafted * runs[name]).sum() / max(float(drafted.sum()), 1.0))
+    prose = words * runs["prose"]
+    for name in ("price", "date", "links", "digits"):
+        found[f"prose {name}"] = float((prose * runs[name]).sum() / max(float(prose.sum()), 1.0))
     for tag in _SHARED_TAGS:
         found[f"share {tag}"] = float(words[runs["tag"] == TAGS[tag]].sum() / total)
     for name in (*(f"class {pattern}" for pattern in CLASS_PATTERNS), *(f"in {role}" for role in ROLES)):

@@ -4,10 +4,11 @@ Notable:
 - Numbers a decision tree can split: counts and shares, never logarithms, so that all of them are exactly rounded and a
   page's text is the same on every machine.
 - No word of the text is a feature, only words of the markup: the model is the same in all languages.
-- The draft is trafilatura's text: a run that it has is likely content, and so are runs beside and like it.
+- Prose is what most likely is content: closed runs of some words, few of them in links; so are runs beside and like it.
 """
 
 import re
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,11 +33,24 @@ _NEAR = 3
 """Boxes around a run whose classes count."""
 _LONG = 25
 """Words of a long run."""
+_PROSE_WORDS, _PROSE_LINKS = 8, 0.5
+"""Words of prose at least, and the share of their characters in links that it stays below."""
+_AROUND_CLASSES: Final = sum(
+    1 << CLASS_PATTERNS.index(pattern)
+    for pattern in (
+        *("nav", "menu", "breadcrumb", "foot", "side", "comment", "repl", "relat", "recommend", "share", "social"),
+        *("cookie|consent|gdpr", "modal|popup|dialog|overlay", "ads|advert|sponsor|banner|promo", "pagin|pager"),
+        *("newsletter|subscri|signup", "login|signin|register|account", "copyright|legal|disclaimer", "signature"),
+        *("cross|upsell|similar|also|more", "widget"),
+    )
+)
+"""Mask of the class patterns of what stands around a page's content."""
+_AROUND_ROLES: Final = sum(1 << ROLES.index(role) for role in ("nav", "footer", "aside", "form", "button", "dialog"))
 _CORE = 0.8
-"""Share of the draft, or of the long runs, that the page's core box holds."""
+"""Share of the prose, or of the long runs, that the page's core box holds."""
 
 
-def run_features(runs: TextRuns, words: RunWords, draft: str, title: str) -> dict[str, npt.NDArray[np.float32]]:
+def run_features(runs: TextRuns, words: RunWords, title: str) -> dict[str, npt.NDArray[np.float32]]:
     """Return the features of a page's runs by name, each [runs], in a fixed order; at least one run is needed."""
     page = _Page(runs, words)
     features: dict[str, npt.ArrayLike] = {}
@@ -45,7 +59,7 @@ def run_features(runs: TextRuns, words: RunWords, draft: str, title: str) -> dic
     features |= page.like_features()
     features |= page.neighbour_features(title)
     features |= page.page_features()
-    features |= page.draft_features(draft)
+    features |= page.prose_features()
     features |= page.mark_features()
     return {name: np.asarray(values, np.float32) for name, values in features.items()}
 
@@ -191,34 +205,40 @@ class _Page:
             **{name: np.full(self.n, value) for name, value in page.items()},
         }
 
-    def draft_features(self, draft: str) -> dict[str, npt.ArrayLike]:
-        """Return how far the draft has each run, its neighbours, its boxes and its like."""
-        draft_words = words_of(draft)
-        kept = self.words.found_in(draft_words)
-        words = kept * self.n_words
-        n_words = len(draft_words)
-        found: dict[str, npt.ArrayLike] = {"draft": kept}
-        for step in (-2, -1, 1, 2):
-            found[f"draft{step:+}"] = _shifted(kept, step, 0)
-        found["draft_within4"] = _within(words, 4) / np.maximum(_within(self.n_words, 4), 1)
-        found["draft_like"] = np.bincount(self.like, words)[self.like] / np.maximum(self.like_words[self.like], 1)
+    def prose_features(self) -> dict[str, npt.ArrayLike]:
+        """Return how much of each run, its neighbours, its boxes and its like is prose."""
+        is_prose = (self.n_words >= _PROSE_WORDS) & (self.is_closed > 0) & (self.links < _PROSE_LINKS)
+        words = np.where(is_prose, self.n_words, 0)
+        is_around = np.array(self._around_content())[self.boxes]
+        found: dict[str, npt.ArrayLike] = {"prose": is_prose, "around": is_around}
+        inner = np.where(is_prose & ~is_around, self.n_words, 0)
+        found |= self._core_features("inner", inner)
+        found["inner_share"] = np.full(self.n, inner.sum() / self.total)
+        found["inner_like"] = np.bincount(self.like, inner)[self.like] / np.maximum(self.like_words[self.like], 1)
+        found["prose_within4"] = _within(words, 4) / np.maximum(_within(self.n_words, 4), 1)
+        found["prose_like"] = np.bincount(self.like, words)[self.like] / np.maximum(self.like_words[self.like], 1)
         for number, level in enumerate(self.above[1 : _LEVELS + 1], 1):
-            n_words_there = np.maximum(self._in_boxes(self.n_words, level), 1)
-            found[f"draft_box{number}"] = self._in_boxes(words, level) / n_words_there
-        is_kept = kept > 0.5
-        places = np.flatnonzero(is_kept)
+            found[f"prose_box{number}"] = self._in_boxes(words, level) / np.maximum(
+                self._in_boxes(self.n_words, level), 1
+            )
+        places = np.flatnonzero(is_prose)
         first, last = (places[0], places[-1]) if len(places) else (self.n, -1)
-        before = np.concatenate([np.zeros(1), np.cumsum(np.where(is_kept, 0, self.n_words))])
-        found["from_draft_start"] = np.arange(self.n) - first
-        found["from_draft_end"] = np.arange(self.n) - last
-        since = np.maximum.accumulate(np.where(is_kept, before[:-1], 0))
-        until = np.minimum.accumulate(np.where(is_kept, before[:-1], before[-1])[::-1])[::-1]
-        found["words_from_draft"] = before[:-1] - since
-        found["words_to_draft"] = until - before[:-1]
-        found["draft_words"] = np.full(self.n, n_words)
-        found["draft_share"] = np.full(self.n, n_words / self.total)
-        found["draft_found"] = np.full(self.n, words.sum() / max(n_words, 1))
-        return found | self._core_features("draft", words)
+        before = np.concatenate([np.zeros(1), np.cumsum(np.where(is_prose, 0, self.n_words))])
+        found["from_prose_start"] = np.arange(self.n) - first
+        found["from_prose_end"] = np.arange(self.n) - last
+        since = np.maximum.accumulate(np.where(is_prose, before[:-1], 0))
+        until = np.minimum.accumulate(np.where(is_prose, before[:-1], before[-1])[::-1])[::-1]
+        found["words_from_prose"] = before[:-1] - since
+        found["words_to_prose"] = until - before[:-1]
+        found["prose_share"] = np.full(self.n, words.sum() / self.total)
+        return found | self._core_features("prose", words)
+
+    def _around_content(self) -> list[bool]:
+        """Return for each box whether it, or one around it, is named as what stands around a page's content."""
+        found: list[bool] = []
+        for parent, mask, roles in zip(self.runs.parents, self.runs.masks, self.runs.roles, strict=True):
+            found.append(bool(mask & _AROUND_CLASSES or roles & _AROUND_ROLES) or (parent >= 0 and found[parent]))
+        return found
 
     def _core_features(self, name: str, words: Floats | Ints) -> dict[str, npt.ArrayLike]:
         """Return where runs stand beside the innermost box that holds most of these words."""

@@ -1,4 +1,4 @@
-"""The words of a page's runs, in one row, and which of them another extractor's text has."""
+"""The words of a page's runs, in one row, and which of their n-grams another text has."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,6 @@ Ints = npt.NDArray[np.int64]
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 _ASCII_WORD = re.compile(r"\w+")
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-_N = 3
 
 
 def words_of(text: str) -> list[str]:
@@ -50,16 +49,3 @@ class RunWords:
         ours = zip(*(self.words[skipped:] for skipped in range(n)), strict=False)
         found = np.fromiter(map(wanted.__contains__, ours), np.float64, max(len(self.words) - n + 1, 0))
         return np.concatenate([np.zeros(1), np.cumsum(found)])
-
-    def found_in(self, text: list[str]) -> Floats:
-        """Return the share of each run's word-3-grams that the words of a text have, [runs].
-
-        Of a run with fewer words, those count that reach into its neighbours.
-        """
-        sums = self.ngrams_found_in(text, _N)
-        n_grams = len(sums) - 1
-        is_short = self.counts < _N
-        first = np.minimum(np.where(is_short, np.maximum(self.starts - _N + 1, 0), self.starts), n_grams)
-        last = np.minimum(np.where(is_short, self.ends, self.ends - _N + 1), n_grams)
-        last = np.maximum(last, first)
-        return (sums[last] - sums[first]) / np.maximum(last - first, 1)

@@ -13,10 +13,11 @@ from lxml import etree
 from tasks.extract.html.formulas import Formula, replace_by_text, write_formulas
 from tasks.extract.html.indexes import write_indexes
 from tasks.extract.html.quotation_marks import write_quotation_marks
+from tasks.extract.html.streamed import place_streamed
 from tasks.extract.html.tables import N_CHARS, lays_out, make_boxes
 
 _TEXT = etree.XPath("string()", smart_strings=False)
-_CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table", "ul", "ol", "dl")
+_CHANGED_TAGS = ("template", "script", "math", "img", "sup", "sub", "q", "table", "ul", "ol", "dl", "button")
 _RAISED = etree.XPath("//span[contains(@style, 'vertical-align')]")
 _SUPER_OR_SUB = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
 _HIDDEN = etree.XPath("descendant::body/descendant::*[@hidden]")
@@ -25,6 +26,7 @@ _STYLED_WORDS = etree.XPath(
     "[self::span or self::a or self::b or self::i or self::em or self::strong or self::small or self::sup or self::sub]"
 )
 _NOT_DISPLAYED = re.compile(r"(?<![\w-])display\s*:\s*none\b")
+_MOST_BUTTON_CHARS = 1000
 _MIN_ANNOUNCEMENT_CHARS = 20
 _MIN_LOOSE_WORDS = 3
 _HEADINGS_AND_TEXT = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"))
@@ -49,6 +51,8 @@ def prepare(tree: etree._Element, html: str, layout_tables: bool = True) -> Prep
     found: dict[str, list[etree._Element]] = {tag: [] for tag in _CHANGED_TAGS}
     for element in tree.iter(*_CHANGED_TAGS):
         found[element.tag].append(element)
+    _open_buttons(found["button"])
+    place_streamed(tree, found["template"], html)
     _drop_unseen(tree, found["template"], html)
     prepared = Prepared(write_formulas(tree, html, found))
     write_indexes([*found["sup"], *found["sub"], *_raised_by_style(tree, html)])
@@ -71,18 +75,30 @@ def _raised_by_style(tree: etree._Element, html: str) -> list[etree._Element]:
     return raised
 
 
+def _open_buttons(buttons: list[etree._Element]) -> None:
+    """Make boxes of buttons that hold a page's text, as the parser reads one that is not closed where it should be."""
+    for button in buttons:
+        if N_CHARS(button) > _MOST_BUTTON_CHARS:
+            button.tag = "div"
+
+
 def _drop_unseen(tree: etree._Element, templates: list[etree._Element], html: str) -> None:
     hidden = []
     if "none" in html:
         # Boxes of that style are often shown by a script later, words within a line hardly ever.
         hidden = [element for element in _STYLED_WORDS(tree) if _NOT_DISPLAYED.search(element.get("style"))]
     if "hidden" in html:
-        hidden += [element for element in _HIDDEN(tree) if element.get("hidden") != "until-found"]
+        hidden += [element for element in _HIDDEN(tree) if not _is_opened(element)]
     # A page of which most is hidden is one that a script shows.
     if hidden and 2 * sum(map(N_CHARS, hidden)) >= N_CHARS(tree):
         hidden = []
     for element in (*templates, *hidden):
         replace_by_text(element, "")
+
+
+def _is_opened(element: etree._Element) -> bool:
+    """Return whether a reader can open a hidden element: one for searches, or a panel with a tab."""
+    return element.get("hidden") == "until-found" or element.get("role") == "tabpanel"
 
 
 def _lists_in_cells_become_paragraphs(tables: list[etree._Element]) -> None:

@@ -1,7 +1,6 @@
 """Train the models of `content`: `python -m tasks.extract.training.train GOLD.jsonl.gz... [--write]`.
 
-Each line of a gold file is a page: {"url", "domain", "html", "gold"} and, where its kind is known, "kind" and "source":
-"wcxb"; `weight` counts its runs so many times.
+`gold_pages` says what a gold file holds.
 
 Notable:
 - Pages are divided into folds by registered domain; what is printed was found by models that saw no page of the
@@ -9,17 +8,15 @@ Notable:
 - A run is content if the gold has much of it (`gold_labels`). Each page weighs the same, a run by its words.
 - Needs the extra `extraction-training`, lightgbm, which nothing else here does. Its trees are written as text, the
   same bytes each time on one machine.
-- The shipped models come from the functions of this file, not from this command: from 1,255 pages of the structure gold
-  (1,134 of WCXB, by Murrough Foley, CC-BY-4.0) and 336 of the shared crawl's gold at weight 2, whose domains were cut
-  to two labels. They cannot be made again from the repository alone.
+- The shipped models are what this command writes from the structure gold (1,255 pages, 1,134 of them WCXB by Murrough
+  Foley, CC-BY-4.0) and the gold of the shared crawl (336 pages), in this order, with lightgbm 4.7.0.
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +43,9 @@ from tasks.extract.content.page_features import page_features
 from tasks.extract.content.run_features import run_features
 from tasks.extract.content.text_runs import read_runs
 from tasks.extract.content.words import Floats, Ints, RunWords, words_of
-from tasks.extract.main_text import draft_text, parse_page, prepare_for_runs
+from tasks.extract.main_text import parse_page, prepare_for_runs
 from tasks.extract.training.gold_labels import shares_in_gold
+from tasks.extract.training.gold_pages import GoldText, read_gold
 
 FOLDS = 5
 MOST_RUNS = 100
@@ -57,6 +55,8 @@ MOST_WORDS = 200
 CONTENT = 0.4
 """Share of a run in the gold from which on it is content."""
 RUN_ROUNDS, KIND_ROUNDS = 140, 60
+BAGS = 2
+"""Models of runs, each of draws and a seed of its own, whose mean is taken."""
 _SHARED: Final = {
     **{"lambda_l2": 5, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.4, "max_bin": 63},
     **{"num_threads": 1, "verbose": -1, "seed": 1, "deterministic": True, "force_col_wise": True},
@@ -86,33 +86,32 @@ class GoldPage:
     gold: str
 
 
-def measure(line: dict[str, Any]) -> GoldPage | None:
+def measure(gold: GoldText) -> GoldPage | None:
     """Return what is trained on of a page of a gold file, None where it has no text."""
-    config = ExtractionConfig()
     try:
-        tree = parse_page(line["html"], config)
+        tree = parse_page(gold.html, ExtractionConfig())
     except (ValueError, ParserError):
         return None
     if tree is None:
         return None
     title, declared = page_facts(tree)
-    prepare_for_runs(tree, line["html"])
+    prepare_for_runs(tree, gold.html)
     runs = read_runs(tree)
     if not runs.texts:
         return None
     words = RunWords.of(runs.texts)
-    columns = run_features(runs, words, draft_text(tree, line["url"], config), title)
+    columns = run_features(runs, words, title)
     return GoldPage(
-        line["domain"],
-        line["kind"] if line.get("source") == "wcxb" else None,
-        float(line.get("weight", 1)),
+        gold.domain,
+        gold.kind,
+        gold.weight,
         runs.texts,
         words.counts,
         np.stack(list(columns.values()), axis=1),
         tuple(columns),
-        page_features(line["url"], declared, columns),
-        shares_in_gold(words, line["gold"]),
-        line["gold"],
+        page_features(gold.url, declared, columns),
+        shares_in_gold(words, gold.text),
+        gold.text,
     )
 
 
@@ -132,22 +131,29 @@ def train(pages: Sequence[GoldPage]) -> tuple[BoostedTrees, BoostedTrees]:
 
 def train_runs(pages: Sequence[GoldPage], kinds: Sequence[npt.NDArray[np.float32]]) -> BoostedTrees:
     """Return a model that tells content runs from others, on pages whose `kind_sums` are given."""
-    draws = np.random.default_rng(0)
-    rows, labels, weights = [], [], []
-    for page, kind in zip(pages, kinds, strict=True):
-        weight = np.minimum(page.n_words, MOST_WORDS) + 1.0
-        weight /= weight.sum()
-        taken = np.arange(len(weight))
-        if len(weight) > MOST_RUNS:
-            chance = 0.5 * weight + 0.5 / len(weight)
-            taken = np.sort(draws.choice(len(weight), MOST_RUNS, replace=False, p=chance))
-            weight = weight[taken] / chance[taken]
-        rows.append(np.hstack([page.runs[taken], np.tile(kind, (len(taken), 1))]))
-        labels.append(page.shares[taken] >= CONTENT)
-        weights.append(weight / weight.sum() * 100 * page.weight)
-    data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(labels), weight=np.concatenate(weights))
-    booster = lightgbm.train(dict(RUN_PARAMETERS), data, RUN_ROUNDS)
-    return as_trees(booster, ("content",), (*pages[0].run_names, *KIND_FEATURES))
+    boosters = []
+    for seed in range(BAGS):
+        draws = np.random.default_rng(seed)
+        rows, labels, weights = [], [], []
+        for page, kind in zip(pages, kinds, strict=True):
+            taken, weight = _drawn(page, draws)
+            rows.append(np.hstack([page.runs[taken], np.tile(kind, (len(taken), 1))]))
+            labels.append(page.shares[taken] >= CONTENT)
+            weights.append(weight / weight.sum() * 100 * page.weight)
+        data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(labels), weight=np.concatenate(weights))
+        boosters.append(lightgbm.train(RUN_PARAMETERS | {"seed": seed + 1}, data, RUN_ROUNDS))
+    return as_trees(boosters, ("content",), (*pages[0].run_names, *KIND_FEATURES))
+
+
+def _drawn(page: GoldPage, draws: np.random.Generator) -> tuple[Ints, Floats]:
+    """Return which runs of a page are trained on, and their weights."""
+    weight = np.minimum(page.n_words, MOST_WORDS) + 1.0
+    weight /= weight.sum()
+    if len(weight) <= MOST_RUNS:
+        return np.arange(len(weight)), weight
+    chance = 0.5 * weight + 0.5 / len(weight)
+    taken = np.sort(draws.choice(len(weight), MOST_RUNS, replace=False, p=chance))
+    return taken, weight[taken] / chance[taken]
 
 
 def train_kinds(pages: Sequence[GoldPage]) -> BoostedTrees:
@@ -156,17 +162,17 @@ def train_kinds(pages: Sequence[GoldPage]) -> BoostedTrees:
     rows = np.array([list(page.page.values()) for page in known], np.float32)
     kinds = np.array([PAGE_KINDS.index(str(page.kind)) for page in known])
     booster = lightgbm.train(dict(KIND_PARAMETERS), lightgbm.Dataset(rows, kinds), KIND_ROUNDS)
-    return as_trees(booster, PAGE_KINDS, tuple(known[0].page))
+    return as_trees([booster], PAGE_KINDS, tuple(known[0].page))
 
 
-def as_trees(booster: Any, outputs: tuple[str, ...], features: tuple[str, ...]) -> BoostedTrees:
-    """Return LightGBM's trees in our form: thresholds in 32 bits as the features are, leaves as whole numbers."""
+def as_trees(boosters: Sequence[Any], outputs: tuple[str, ...], features: tuple[str, ...]) -> BoostedTrees:
+    """Return the mean of models of LightGBM in our form: thresholds in 32 bits, as features are, leaves as integers."""
     lines = [json.dumps({"outputs": outputs, "features": features})]
-    for tree in booster.dump_model()["tree_info"]:
+    for tree in (tree for booster in boosters for tree in booster.dump_model()["tree_info"]):
         nodes: list[Any] = [tree["tree_structure"]]
         for place, node in enumerate(nodes):  # grows on the way: the children of a node stand side by side behind it
             if "leaf_value" in node:
-                nodes[place] = round(node["leaf_value"] * ONE)
+                nodes[place] = round(node["leaf_value"] * ONE / len(boosters))
             else:
                 limit = np.float32(node["threshold"])
                 if float(limit) > node["threshold"]:
@@ -191,13 +197,6 @@ def four_gram_f1(text: str, gold: str) -> float:
     )
     common = (found & wanted).total()
     return 2 * common / (found.total() + wanted.total()) if common else float(found == wanted)
-
-
-def read_pages(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of gold files."""
-    for path in paths:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
 
 
 def fold_of(domain: str) -> int:
@@ -228,7 +227,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="train on all pages and write the models")
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as workers:
-        pages = [page for page in workers.map(measure, read_pages(arguments.gold), chunksize=8) if page]
+        texts = (gold for path in arguments.gold for gold in read_gold(path))
+        pages = [page for page in workers.map(measure, texts, chunksize=8) if page]
     show_folds(pages)
     if arguments.write:
         folder = Path(__file__).parents[1] / "content"

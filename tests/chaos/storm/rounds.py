@@ -74,7 +74,7 @@ class Round:
 
     def is_late(self) -> bool:
         """Whether it has gone on for so long that it will not end; kills what is left of it."""
-        limit = max(600.0, _PATIENCE * self.longest_pause)
+        limit = max(1200.0, _PATIENCE * self.longest_pause)
         if time.monotonic() - self.began < limit:
             return False
         self.faults.append(f"not done after {limit:.0f} s")

@@ -22,7 +22,7 @@ def test_prefects_own_messages_are_not_shown() -> None:
             for name in LOGGERS:
                 logger = logging.getLogger(name)
                 logger.handle(logger.makeRecord(name, logging.ERROR, path, 1, words, (), None))
-    assert set(console.export_text().split("\n")) - {""} == {"filter: done in 0.8 s"}
+    assert set(console.export_text().split("\n")) - {""} == {"Starting the run", "filter: done in 0.8 s"}
 
 
 def tell(stage: str, done: int, total: int) -> None:
@@ -51,4 +51,15 @@ def test_without_a_terminal_a_stage_has_a_line_now_and_then() -> None:
         for done in range(100):
             tell("extract", done, 100)
         tell("filter", 3, 4)
-    assert [line.partition(" of ")[0] for line in said.getvalue().splitlines()] == ["extract: 0", "filter: 3"]
+    lines = [line.partition(" of ")[0] for line in said.getvalue().splitlines()]
+    assert lines == ["Starting the run", "extract: 0", "filter: 3"]
+
+
+def test_without_a_terminal_dots_say_that_the_run_is_starting() -> None:
+    said = StringIO()
+    with showing_progress(Console(file=said, width=80)):
+        time.sleep(1.3)
+        tell("extract", 1, 2)
+        time.sleep(1.3)
+    first, *rest = said.getvalue().splitlines()
+    assert re.fullmatch(r"Starting the run\.{1,3}", first) and len(rest) == 1

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -137,6 +138,20 @@ def test_an_interrupted_program_may_save_and_is_heard_to_its_end(tmp_path: Path)
     lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         run_program(command(tmp_path, "sleep"), interrupt_when_ready(lines), grace_seconds=20)
+    assert lines == ["rank 0 ready", "rank 0 saving", "rank 0 saved"]
+    assert not any(map(is_alive, pids(tmp_path)))
+
+
+@linux_only
+def test_another_thread_may_end_a_program(tmp_path: Path) -> None:
+    lines: list[str] = []
+    stopping = Event()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        Thread(target=stopping.set).start()
+
+    run_program(command(tmp_path, "sleep"), on_line, grace_seconds=20, stopping=stopping)
     assert lines == ["rank 0 ready", "rank 0 saving", "rank 0 saved"]
     assert not any(map(is_alive, pids(tmp_path)))
 

@@ -1,5 +1,7 @@
 """A corpus that comes out empty: the error says which stage removed how many, and for what."""
 
+import dataclasses
+
 import pytest
 
 from flows.engine.nothing_kept import require_documents
@@ -59,8 +61,21 @@ def test_synthetic_data_that_comes_out_empty_is_no_empty_corpus() -> None:
     said = "The synthetic data is empty: no reply was kept. responses removed all 60 for the same reason: cut. Look at"
     with pytest.raises(PermanentError, match=said):
         require_documents(STAGES["responses"], manifests)
+    told: list[str] = []
+    require_documents(STAGES["responses"], manifests, told.append)
+    assert len(told) == 1 and told[0].startswith("The synthetic data is empty")
+    with pytest.raises(PermanentError, match="The corpus is empty"):
+        require_documents(STAGES["filter"], {"filter": manifest(0, read=1, kept=0, removed_language=1)}, told.append)
 
 
 def test_what_keeps_a_document_or_decides_on_none_goes_on() -> None:
     require_documents(STAGES["filter"], {"filter": manifest(1, read=9, kept=1, removed_language=8)})
     require_documents(STAGES["duplicates"], {"duplicates": manifest(0)})
+
+
+def test_a_stage_of_the_users_own_ends_the_run_where_others_read_its_documents() -> None:
+    own = dataclasses.replace(STAGES["filter"], name="calm")
+    manifests = {"filter": manifest(4, read=4, kept=4), "calm": manifest(0, read=4, kept=0, removed_loud=4)}
+    require_documents(own, manifests)
+    with pytest.raises(PermanentError, match="calm removed all 4 for the same reason: loud"):
+        require_documents(dataclasses.replace(own, in_place_of="filter"), manifests)

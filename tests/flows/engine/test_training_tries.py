@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.engine.programs import require_programs, run_to_its_end
+from flows.engine.programs import TrainingDiverged, require_programs, run_to_its_end
 from flows.launch import packages
 from flows.stages.registry import STAGES
 from tasks.base.errors import PermanentError, TemporaryError
@@ -25,8 +25,9 @@ if ending != "stuck":
     (checkpoints / f"step-{step + 1:08d}").mkdir(parents=True)
 if ending == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
-code = 2 if ending == "wrong" else 3
-config.with_suffix(".outcome.json").write_text(json.dumps({"exit_code": code, "message": "the cause"}))
+code = 2 if ending in ("wrong", "diverged") else 3
+outcome = {"exit_code": code, "message": "the cause"} | ({"diverged": True} if ending == "diverged" else {})
+config.with_suffix(".outcome.json").write_text(json.dumps(outcome))
 sys.exit(1)
 """
 """Saves one checkpoint and ends as it is told: asked to stop, killed, with a wrong config, or without a checkpoint."""
@@ -67,6 +68,11 @@ def test_a_program_that_cannot_be_started_is_not_tried_again(tmp_path: Path, com
     (tmp_path / "config.json").write_text("{}")
     with disable_run_logger(), pytest.raises(PermanentError, match="pretrain cannot be started"):
         run_to_its_end(command, tmp_path / "config.json", None, "pretrain", 3, "tiny")
+
+
+def test_a_training_that_diverged_is_told_from_a_wrong_config(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="pretrain: the cause"):
+        train(tmp_path, "diverged", 3)
 
 
 def test_a_wrong_config_ends_it_whatever_was_saved(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -230,6 +231,28 @@ def test_a_loss_that_is_no_better_than_guessing_is_no_forecast(empty_store: Stor
     assert "no forecast" in shown and "fewer tokens" in " ".join(shown.split())
     assert "…" not in shown, "nothing is cut off in a terminal of 80 columns"
     assert all(one.loss for one in planned(load_recipe("fineweb"), empty_store, flops=1e20).outcomes)
+
+
+def test_a_law_gives_no_forecast_outside_its_range(empty_store: Store) -> None:
+    """At 3e17 FLOP a published law expects a loss below guessing, of models far smaller than it was fitted to."""
+    plan = planned(load_recipe("fineweb"), empty_store, flops=3e17)
+    law = plan.outcomes[0].law
+    assert law.loss(plan.parameters, plan.tokens) < math.log(plan.shape.vocab_size)
+    assert [one.loss for one in plan.outcomes] == [None, None]
+    assert "fewer parameters than it was ever fitted to" in plan.basis["loss"]
+
+
+def test_what_a_gpu_reached_replaces_what_is_assumed(empty_store: Store) -> None:
+    recipe, peak = load_recipe("fineweb"), known_gpus()["h200"].flop_per_second
+    large = planned(recipe, empty_store, gpu="h200", gpus=8, hours=24, tokens_per_parameter=20)
+    assert 4e8 < large.parameters < 3e9
+    assert large.seconds and large.flop / large.seconds == pytest.approx(8 * peak * 0.55)
+    assert 0.85 * 24 * 3600 < large.seconds <= 24 * 3600 and "docs/gpu.md" in large.basis["seconds"]
+    small = planned(recipe, empty_store, gpu="h200", flops=1e18, tokens_per_parameter=20)
+    assert small.seconds and small.flop / small.seconds == pytest.approx(peak * 0.476)
+    for budget in ({"gpu": "h100"}, {"gpu": "h200", "mfu": 0.4}):
+        plan = planned(recipe, empty_store, flops=1e18, **budget)
+        assert plan.seconds and plan.flop / plan.seconds == pytest.approx(peak * 0.4)
 
 
 def test_a_loss_far_outside_its_law_says_so(empty_store: Store) -> None:

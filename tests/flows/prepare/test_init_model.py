@@ -119,6 +119,8 @@ def test_finetuning_anothers_model_crawls_nothing_unless_a_corpus_is_needed(thei
     rl = {"prompts": "p.jsonl", "rewards": {"exact": 1.0}, "loop": {"steps": 1, "global_batch_size": 8}}
     further = validated(finetuning(str(theirs)).model_dump() | {"rl": rl}, "here")
     assert list(plan_stages(pin_init(further, store), "latest", {})) == ["tokenizer", "sft", "rl", "evaluate", "export"]
+    recalling = validated(finetuning(str(theirs)).model_dump() | {"rl": rl | {"replay": 1.0}}, "here")
+    assert "tokens" in plan_stages(pin_init(recalling, store), "latest", {})["rl"].upstream
     replaying = plan_stages(pin_init(finetuning(str(theirs), replay=1.0), store), "latest", {})
     assert {"corpus", "tokens"} <= replaying.keys() and "tokens" in replaying["sft"].upstream
     moved = theirs.rename(tmp_path / "moved")

@@ -1,5 +1,6 @@
 """The funnel of a run, and the check that nothing disappears: it holds for the real stages and finds tampering."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -34,6 +35,8 @@ def test_counts_of_the_real_stages_follow_the_documents(crawled: tuple[Path, Run
     funnel = read_funnel(store, record)
     truth = list(read_truth(crawled[0] / "synthetic_web"))
     assert [stage.stage for stage in funnel.stages] == list(DECIDING_STAGES)
+    assert funnel.files == f"{funnel.warcs} WARC files"
+    assert dataclasses.replace(funnel, warcs=1, file_kind="file").files == "1 file"
     assert funnel.records == len(truth)
     assert funnel.warcs == 2
     assert funnel.warc_bytes == sum(path.stat().st_size for path in (crawled[0] / "synthetic_web").rglob("*.warc.gz"))

@@ -15,6 +15,7 @@ from flows.report.sections import Report
 from flows.store.run_record import Recorder, RunRecord
 from tasks.dataset.parts import PartWriter, read_footer, read_part
 from tasks.dataset.store import Store
+from tasks.registry import STAGES
 from tests.flows.report_stores import add_training, synthetic_web_run, whole_run
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -180,6 +181,13 @@ def test_a_corpus_only_run_says_that_there_is_no_model(tmp_path: Path) -> None:
     assert "The recipe has no stage 'pretrain'." in page.text
     assert "No model has been trained to its end." in page.text
     assert "nothing disappeared" in page.text
+
+
+def test_a_run_without_a_crawl_has_no_funnel(tmp_path: Path, finished: tuple[Store, RunRecord]) -> None:
+    store, record = finished
+    programs = {name: stage for name, stage in record.stages.items() if name not in STAGES}
+    page = page_of(store, record.model_copy(update={"stages": programs, "crawl": "no crawl"})).text
+    assert "no crawl" in page and "Funnel" not in page and "No part of the extraction" not in page
 
 
 def test_a_run_that_failed_in_training_shows_the_losses_so_far(tmp_path: Path) -> None:

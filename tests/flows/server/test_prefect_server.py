@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import ROOT
@@ -120,6 +121,19 @@ def test_a_killed_run_and_an_interrupted_one_leave_no_server_and_are_marked(data
     assert run.wait(60) != 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run").items() >= {"killed CRASHED": 1, "interrupted CRASHED": 1}.items()
+
+
+@pytest.mark.slow
+def test_a_killed_server_is_started_again_and_the_run_goes_on(data_dir: Path, started: Any) -> None:
+    run = started("survivor", 1)
+    api_url = says(run, "server")
+    says(run, "total")
+    for process in psutil.Process(run.pid).children(recursive=True):
+        if "uvicorn" in process.cmdline():
+            process.kill()
+    assert run.wait(120) == 0
+    assert not answers(api_url)
+    assert states(data_dir, "flow_run")["survivor COMPLETED"] == 1
 
 
 def test_the_server_answers_this_run_only(data_dir: Path, started: Any) -> None:

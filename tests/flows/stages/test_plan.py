@@ -3,7 +3,7 @@
 import pytest
 
 from flows.recipe.loading import load_recipe
-from flows.stages.plan import plan_stages
+from flows.stages.plan import left_out, plan_stages
 from flows.stages.registry import STAGES
 
 CHAT = {"conversations": "c", "questions": "q", "pairs": "p"}
@@ -63,6 +63,16 @@ def test_meaning_changes_its_stage_and_what_builds_on_it(override: str, first: s
     assert changed[0] == first
     assert "export" in changed or first == "evaluate"
     assert all(list(STAGES).index(name) >= list(STAGES).index(first) for name in changed)
+
+
+def test_what_is_left_out_is_named_by_what_it_would_be_made_from() -> None:
+    def named(*overrides: str) -> dict[str, list[str]]:
+        recipe = load_recipe("first-crawl", overrides)
+        return left_out(recipe, plan_stages(recipe, "CC-MAIN-2026-46", CHAT))
+
+    without_model = ["pretrain=null", "sft=null", "evaluate.questions=null"]
+    assert named() == named(*without_model) == {}
+    assert named("tokenizer=null", *without_model) == {"tokenizer": ["tokens", "packing"]}
 
 
 def test_a_model_is_made_from_the_newest_one_before_it() -> None:

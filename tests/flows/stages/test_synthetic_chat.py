@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from pydantic import ValidationError
 from flows.prepare.planned_run import PlannedRun, plan_run
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
+from flows.stages.program import ProgramContext
+from flows.stages.registry import PROGRAMS
 from flows.stages.synthetic_chat import write_synthetic_chat
 from model.data.conversations import read_conversations
-from tasks.dataset.manifest import write_manifest
+from tasks.dataset.manifest import part_path, write_manifest
+from tasks.dataset.parts import PartWriter
+from tasks.synthesis.rows import CONVERSATIONS
 from tests.conftest import TINY_RECIPE
 from tests.tasks.synthesis.endpoint_server import endpoint
 from tests.tasks.synthesis.synthesis_jobs import built, job, write_corpus
@@ -80,6 +85,37 @@ def test_a_dataset_becomes_the_file_that_finetuning_reads(tmp_path: Path, monkey
     path = write_synthetic_chat(store, "backtranslated", part.fingerprint, tmp_path)
     assert len(read_conversations(path)) == len(rows) == 12
     assert json.loads(path.read_text().splitlines()[0])["id"] == rows[0]["id"]
+
+
+def test_of_equal_instructions_in_several_parts_the_first_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_corpus(tmp_path)
+    with endpoint() as server:
+        monkeypatch.setenv("SLUICE_GENERATOR_URL", server.url)
+        server.script = lambda number, body: "same"
+        parts = [job(store, "backtranslated", {"backtranslate": {"min_score": 1}}, index) for index in range(2)]
+        made = [built(store, part) for part in parts]
+    assert [len(rows) for rows, _, _ in made] == [1, 1]
+    fingerprint = parts[0].fingerprint
+    write_manifest(store, "backtranslated", fingerprint, 1, {}, {}, [footer for _, _, footer in made])
+    path = write_synthetic_chat(store, "backtranslated", fingerprint, tmp_path)
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [made[0][0][0]["id"]]
+
+
+def test_a_set_of_which_nothing_is_kept_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_GENERATOR_URL", "http://127.0.0.1:9/v1")
+    run = planned(tmp_path, sft=MIXED, synthesis={"optional": True, "backtranslate": {}})
+    plan, fingerprint = run.plans["sft"], run.plans["backtranslated"].fingerprint
+    context = ProgramContext(plan, run.plans, "tiny", run.store, tmp_path, run.chat)
+    mixed = {}
+    for rows in (0, 3):
+        with PartWriter(run.store, part_path("backtranslated", fingerprint, 0), CONVERSATIONS, "b", "f", "i") as writer:
+            writer.write(CONVERSATIONS.empty_table())
+            footer = replace(writer.commit({}), rows=rows)
+        write_manifest(run.store, "backtranslated", fingerprint, 1, {}, {}, [footer])
+        mixed[rows] = len(PROGRAMS["sft"].program_config(context)["mixture"])
+    assert mixed == {0: 0, 3: 1}
 
 
 def test_optional_sets_are_made_where_a_generator_is_named(

@@ -135,6 +135,18 @@ def test_long_conversations_are_cut_or_dropped_and_counted(tmp_path: Path, chat:
         assert batch.inputs.shape[1] <= 32
 
 
+def test_odd_conversations_do_no_harm(tmp_path: Path, chat: ChatFormat) -> None:
+    asked, masked = {"role": "user", "content": "a"}, {"role": "assistant", "content": "no", "weight": 0}
+    empty, long = masked | {"content": "", "weight": 1}, masked | {"content": "b" * 100_000, "weight": 1}
+    path = tmp_path / "chat.jsonl"
+    lines = [[asked, masked], [asked, empty], [asked, empty], [asked, long], []]
+    path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in lines))
+    data = open_chat_data(section(path), chat, context=32)
+    assert data.facts["dropped"] == 3, "one whose reply is masked, one without a reply that fits, one without messages"
+    (learnt,) = {tuple(row[row != IGNORED].tolist()) for row in data.sequences.batch(0, 0, 1).targets}
+    assert set(learnt) == {END}, "an empty reply is its end alone, in each copy"
+
+
 def test_nothing_to_learn_is_refused(tmp_path: Path, chat: ChatFormat) -> None:
     path = write_chat(tmp_path / "chat.jsonl", [[("user", "hello?")]])
     with pytest.raises(BadInput, match="no conversation in which an assistant says anything"):
@@ -215,8 +227,9 @@ def learnt_texts(data: ChatData, chat: ChatFormat, steps: int = 1) -> Counter[st
 
 
 def test_a_conversation_ends_after_the_last_reply_that_fits(tmp_path: Path, chat: ChatFormat) -> None:
-    turns = [turn for number in range(2000) for turn in (("user", f"{number}?"), ("assistant", f"It is {number}."))]
+    turns = [turn for number in range(3100) for turn in (("user", f"{number}?"), ("assistant", f"It is {number}."))]
     path = write_chat(tmp_path / "chat.jsonl", [turns])
+    assert len(chat.conversation([Message(role, text) for role, text in turns])[0]) > 100_000  # type: ignore[arg-type]
     data = open_chat_data(section(path), chat, context=120)
     batch = data.sequences.batch(0, 0, 1)
     replies = list(learnt_texts(data, chat))

@@ -51,9 +51,10 @@ def test_every_form_of_a_pair_is_the_same_pair(tmp_path: Path, chat: ChatFormat)
         pair("Who?", "Me.", "You."),
         {"prompt": [question], **{name: [reply] for name, reply in replies.items()}},
         {name: [question, reply] for name, reply in replies.items()},
+        {name: [question, reply | {"weight": 0}] for name, reply in replies.items()},
     ]
     found = [open_pairs(write_pairs(tmp_path / "pairs.jsonl", form), chat, CONTEXT, 0.0).trained for form in forms]
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1] == found[2] == found[3]
 
 
 def test_what_cannot_be_learnt_from_is_dropped_and_counted(tmp_path: Path, chat: ChatFormat) -> None:

@@ -11,8 +11,10 @@ from model.base.errors import BadInput
 from model.base.json_lines import json_lines
 from model.inference.loading import load_trained
 from model.network.transformer import Transformer, initialise
+from model.pretrain import pretrain
 from model.rl import reinforce
 from tests.model.parrot import SHAPE, write_export
+from tests.model.tiny_corpus import SHAPE as TINY
 from tests.model.tiny_corpus import TinyCorpus, kill_group, read_metrics, run_program, start_program, write_json
 from tests.model.training.test_training_loop import ONE_PROCESS, TWO_PROCESSES, wait_for_step
 
@@ -100,19 +102,40 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_two_processes_draw_and_learn_what_one_does(places: dict[str, str], tmp_path: Path) -> None:
+def test_two_processes_draw_and_learn_what_one_does(places: dict[str, str], corpus: TinyCorpus, tmp_path: Path) -> None:
     together, alone = tmp_path / "together", tmp_path / "alone"
     # Three groups of five replies: a group lies across the processes, whose shares are of different sizes.
     loop = {"global_batch_size": 15, "micro_batch": 4, "checkpoint_every": 3}
-    code, output = run_program("model.rl", config_of(places, together, 3, loop, group_size=5, kl=0.1), TWO_PROCESSES)
+    text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": 2}
+    config = config_of(places, together, 3, loop, group_size=5, kl=0.1, **text)
+    code, output = run_program("model.rl", config, TWO_PROCESSES)
     assert code == 0, output
     assert len(list((together / "checkpoints" / "step-00000003").glob("*.distcp"))) == 2
-    assert reinforce(config_of(places, alone, 3, loop, group_size=5, kl=0.1)) == 0
+    assert reinforce(config_of(places, alone, 3, loop, group_size=5, kl=0.1, **text)) == 0
     for name in ("reward", "reply_tokens", "tokens"):
         assert told(together, "step", name) == told(alone, "step", name)
     for name in ("loss", "grad_norm", "entropy", "kl"):
         assert told(together, "step", name) == pytest.approx(told(alone, "step", name), abs=1e-4)
     assert told(together, "eval", "reward") == told(alone, "eval", "reward")
+
+
+@pytest.mark.slow
+def test_replayed_text_keeps_most_of_what_the_model_knew(
+    places: dict[str, str], corpus: TinyCorpus, tmp_path: Path
+) -> None:
+    base = corpus.pretrain_config(tmp_path / "base", 60, evaluate_every=60)
+    assert pretrain(write_json(base, json.loads(base.read_text()) | {"shape": TINY | {"context": 64}})) == 0
+    (before,) = told(tmp_path / "base", "eval", "bits_per_byte")
+    found = {}
+    for replay in (0, 4):
+        text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": replay}
+        learning: dict[str, Any] = {"optimizer": {"lr_scale": 0.3}, "base": str(tmp_path / "base")}
+        folder = tmp_path / f"rl-{replay}"
+        assert reinforce(config_of(places, folder, STEPS, **text, **learning)) == 0
+        scored = [event for event in read_metrics(folder / "metrics.jsonl") if event["event"] == "eval"]
+        found[replay] = scored[-1]["bits_per_byte"] - before
+        assert scored[-1]["reward"] > scored[0]["reward"] + 0.2
+    assert found[4] < 0.6 * found[0]
 
 
 def test_groups_of_equal_rewards_move_nothing(places: dict[str, str], tmp_path: Path) -> None:
@@ -125,7 +148,9 @@ def test_groups_of_equal_rewards_move_nothing(places: dict[str, str], tmp_path: 
     assert all((before[name] == after[name]).all() for name in before)
 
 
-def test_rewards_that_fail_are_told_and_the_rest_is_learnt_from(places: dict[str, str], tmp_path: Path) -> None:
+def test_rewards_that_fail_are_told_and_the_rest_is_learnt_from(
+    places: dict[str, str], corpus: TinyCorpus, tmp_path: Path
+) -> None:
     folder = tmp_path / "rl"
     source = """
 def moody(reply, prompt):
@@ -139,9 +164,9 @@ def moody(reply, prompt):
     assert reinforce(config) == 0
     failed, faults = told(folder, "step", "failed"), told(folder, "step", "fault")
     assert all(0 < share < 1 for share in failed) and all(fault.startswith("moody: ") for fault in faults)
-    everything = config_of(
-        places, tmp_path / "none", 4, loop, rewards={"exact": 1}, prompts=str(_without_answers(places, tmp_path))
-    )
+    text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": 2}
+    bare = str(_without_answers(places, tmp_path))
+    everything = config_of(places, tmp_path / "none", 4, loop, rewards={"exact": 1}, prompts=bare, **text)
     with pytest.raises(
         BadInput, match="no reply of the last 3 steps, up to step 3, has a reward: exact: KeyError: 'answer'"
     ):

@@ -29,6 +29,7 @@ from tasks.tokenize.tokenizer_training import (
     sample_documents,
     sample_keys,
     sample_limit,
+    sampled_parts,
     train_tokenizer,
     untrained_tokenizer,
 )
@@ -52,6 +53,19 @@ def tokenizer() -> Tokenizer:
 def test_special_tokens_come_first_and_the_vocabulary_is_full(tokenizer: Tokenizer) -> None:
     assert [tokenizer.id_to_token(place) for place in range(3)] == list(SPECIAL_TOKENS)
     assert tokenizer.get_vocab_size() == 600
+
+
+def test_a_part_of_a_large_corpus_is_enough_for_the_sample() -> None:
+    """Of 90,000 files of 8 MB, 4,096 are read, from all over; a small corpus or one of small files is read whole."""
+    config = TokenizerConfig(sample_bytes=2_000_000_000)
+    read = sampled_parts([8_000_000] * 90_000, config)
+    assert len(read) == 4096 and read == sorted(set(read))
+    per_tenth = np.histogram(read, 10, (0, 90_000))[0]
+    assert per_tenth.min() > 350 and per_tenth.max() < 470
+    assert len(sampled_parts([1_000_000] * 90_000, config)) == 8000
+    assert sampled_parts([8_000_000] * 4096, config) == list(range(4096))
+    assert sampled_parts([100] * 10_000, config) == list(range(10_000))
+    assert sampled_parts([], config) == []
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])

@@ -64,6 +64,8 @@ _POSTS = (
     ("quayside", "Thanks both. I put two heaters in the shed, and the coat from Sunday is already hard this morning."),
 )
 _GOODS = ("Storm lantern", "Brass compass", "Oilskin coat", "Tarred rope", "Deck brush", "Signal flag", "Cork float")
+_STOCK = tuple(f"{name}, {size}" for size in ("small", "large", "spare") for name in _GOODS)
+"""As many goods as a shop has on a page."""
 _ENTRIES = (
     ("Ferry timetable for the winter", "All crossings between Tolvane and Marrow Head from November to March."),
     ("Register of moorings", "Who holds which mooring in the inner harbour, with the fees that are due each quarter."),
@@ -152,7 +154,7 @@ COLLECTION = PageOfKind(
         + "".join(
             f'<div class="product-card"><h3><a href="/products/{n}">{name}</a></h3>'
             f'<span class="price">Sale price ${20 + 3 * n}.00</span><button>Add to cart</button></div>'
-            for n, name in enumerate(_GOODS)
+            for n, name in enumerate(_STOCK)
         )
         + "</div></main>",
         '<meta name="generator" content="Shopify">' + _declares("CollectionPage"),

@@ -127,6 +127,35 @@ def test_what_is_never_shown_is_no_text() -> None:
     assert shown.startswith("Words that a search")
 
 
+def test_a_hidden_panel_with_a_tab_is_read() -> None:
+    assert "on the other tab" in text_with(
+        '<div role="tabpanel" hidden><p>Words on the other tab, one click away.</p></div>'
+    )
+
+
+def test_a_page_within_a_button_is_read() -> None:
+    html = f"<html><body><header><button><div>Menu</div><article>{''.join(PARAGRAPHS)}</article></button></body></html>"
+    assert text_of(html, URL, ExtractionConfig(extractor="auto")).endswith(LINES[-1])
+    assert text_with("<button>Subscribe to the letter of the harbour office</button>") == "\n".join(LINES)
+
+
+def test_what_a_page_streams_late_stands_in_its_place() -> None:
+    html = page(f"{PARAGRAPHS[0]}<template id='B:0'></template>{PARAGRAPHS[3]}").replace(
+        "</body>",
+        f'<div hidden id="S:0">{PARAGRAPHS[1]}<template id="P:1"></template></div>'
+        f'<div hidden id="S:1">{PARAGRAPHS[2]}</div></body>',
+    )
+    assert text_of(html, URL) == "\n".join(LINES[:4])
+
+
+@pytest.mark.parametrize(
+    "part",
+    ['<div hidden id="S:0"><template id="B:0"></template></div>', '<div hidden id="S:0"><b>unplaced</b></div>'],
+)
+def test_a_late_part_without_a_place_outside_stays_hidden(part: str) -> None:
+    assert text_with(part) == "\n".join(LINES)
+
+
 def test_a_page_that_a_script_shows_is_read_though_it_is_hidden() -> None:
     html = page(f"<div hidden>{''.join(PARAGRAPHS)}</div>")
     assert text_of(html, URL) == "\n".join(LINES)

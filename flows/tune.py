@@ -1,0 +1,139 @@
+"""tune: searches for the learning rates of a recipe's model by short trainings on the store's corpus.
+
+Notable:
+- Each training is a retried task with a dataset of one row, as in a ladder: a search that was killed, or that gets
+  more rounds, trains only what is new.
+- The trainings of a round run side by side, `tune.parallel` at a time, each under a supervisor of its own.
+"""
+
+import contextvars
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from statistics import fmean
+from typing import Any
+
+from prefect import flow
+
+from flows.engine.build import take_finished
+from flows.engine.open_run import open_run
+from flows.engine.programs import TrainingDiverged, read_summary, require_programs, run_planned_program
+from flows.engine.run import Run
+from flows.engine.settings_parameter import SettingsParameter
+from flows.ladder import require_held_out
+from flows.launch.training_command import require_launch
+from flows.planning.ladder_models import cut_to
+from flows.prepare.finished_dataset import finished_manifest
+from flows.recipe.parameter import RecipeParameter
+from flows.recipe.stage_plan import StagePlan
+from flows.stages.plan import stage_plan
+from flows.stages.tune import STAGE
+from flows.training import require_pretraining
+from flows.tuning.rate_search import Rates, search_rates
+from flows.tuning.result import Trial, TuneResult, tuning_path
+from model.base.config import PretrainSection
+from model.base.config_loading import config_as_json
+from tasks.registry import STAGES as DATA_STAGES
+
+
+@flow(name="tune", flow_run_name="{recipe.name}: {recipe.source.crawl} tune", persist_result=False)
+def tune(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, float]:
+    """Search for learning rates on the corpus that is in the store; return those that were found."""
+    require_pretraining(recipe)
+    with open_run(recipe, settings, goes_on=True) as run:
+        require_programs([STAGE])
+        require_launch(recipe.launch, run.store)
+        take_finished(run, DATA_STAGES)
+        require_held_out(run)
+        return _Search(run).result()
+
+
+class _Search:
+    """The search of one flow run, and every training that it has seen the end of."""
+
+    def __init__(self, run: Run) -> None:
+        assert run.recipe.pretrain
+        self._run, self._config = run, run.recipe.tune
+        self._section = cut_to(run.recipe.pretrain, self._config.steps)
+        self._losses: dict[str, float] = {}
+        self._tokens = 0
+        self._trials: list[Trial] = []
+
+    def result(self) -> dict[str, float]:
+        """Search, and write what was found to the store."""
+        run, config = self._run, self._config
+        start: dict[str, float] = {name: getattr(self._section.optimizer, name) for name in config.rates}
+        whole = self._plan(self._section, tune=config.model_dump(mode="json", exclude={"parallel"}))
+        run.plans[STAGE.name] = whole
+        run.recorder.add_stage(whole)
+        with run.stage(STAGE.name):
+            found = dict(search_rates(start, config, self._losses_of))
+            result = TuneResult(
+                recipe=run.recipe.name,
+                crawl=run.crawl,
+                steps=config.steps,
+                tokens=self._tokens,
+                seeds=config.seeds,
+                trials=tuple(self._trials),
+                found=found,
+            )
+            path = tuning_path(run.recipe.name, whole.fingerprint)
+            run.store.write_bytes(path, result.model_dump_json(indent=1).encode())
+            run.recorder.stage(STAGE.name, parts_built=len(self._losses), summary={"result": path, "found": found})
+            run.logger.info("%s", result.in_words())
+        return found
+
+    def _losses_of(self, choices: Sequence[Rates]) -> list[float]:
+        """Return the mean held-out loss of each choice; train what was not trained before."""
+        plans = [[self._trial(rates, seed) for seed in range(self._config.seeds)] for rates in choices]
+        missing = {plan.fingerprint: plan for of_choice in plans for plan in of_choice}
+        missing = {name: plan for name, plan in missing.items() if name not in self._losses}
+        self._train(list(missing.values()))
+        losses = [fmean(self._losses[plan.fingerprint] for plan in of_choice) for of_choice in plans]
+        for rates, loss in zip(choices, losses, strict=True):
+            trial = Trial(rates=dict(rates), loss=loss if math.isfinite(loss) else None)
+            self._trials += [] if trial in self._trials else [trial]
+        return losses
+
+    def _trial(self, rates: Mapping[str, Any], seed: int) -> StagePlan:
+        section = self._section
+        loop = dataclasses.replace(section.loop, seed=section.loop.seed + seed)
+        if self._config.parallel > 1 and not loop.threads:
+            loop = dataclasses.replace(loop, threads=max(1, self._run.settings.workers // self._config.parallel))
+        optimizer = dataclasses.replace(section.optimizer, **rates)
+        return self._plan(dataclasses.replace(section, loop=loop, optimizer=optimizer))
+
+    def _plan(self, section: PretrainSection, **more: Any) -> StagePlan:
+        upstream = {each.stage: self._run.plans[each.stage].fingerprint for each in STAGE.upstream}
+        return stage_plan(STAGE, config_as_json(section) | more, upstream)
+
+    def _train(self, plans: Sequence[StagePlan]) -> None:
+        run, done = self._run, len(self._losses)
+        run.progress(STAGE.name, done, done + len(plans))
+        with ThreadPoolExecutor(self._config.parallel) as pool:
+            # Each in the context of this flow, so that Prefect knows whose tasks they are.
+            running = [pool.submit(contextvars.copy_context().run, self._loss, plan) for plan in plans]
+            try:
+                for number, (plan, future) in enumerate(zip(plans, running, strict=True), start=1):
+                    self._losses[plan.fingerprint] = future.result()
+                    run.progress(STAGE.name, done + number, done + len(plans))
+            except BaseException:
+                run.stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _loss(self, plan: StagePlan) -> float:
+        optimizer, seed = plan.config["optimizer"], plan.config["loop"]["seed"]
+        label = ", ".join(f"{name} {optimizer[name]:.3g}" for name in self._config.rates)
+        try:
+            footer, _ = run_planned_program(
+                self._run, STAGE, plan, f"tune {self._run.recipe.name}: {label}, seed {seed}"
+            )
+        except TrainingDiverged as error:
+            self._run.logger.warning("%s: %s", label, error)
+            return math.inf
+        finished_manifest(self._run.store, plan, [footer])
+        summary = read_summary(self._run, plan)
+        self._tokens = summary["tokens"]
+        return float(summary["held_out_loss"])

@@ -100,7 +100,7 @@ def _documents(context: PartContext, config: TokenizerStageConfig) -> Iterator[p
 
 STAGE = Stage(
     name="tokenizer",
-    version=3,
+    version=4,
     upstream=(Upstream("corpus", all_parts=True, when=lambda recipe: recipe.tokenizer.path is None),),
     config_of=lambda recipe: (
         recipe.tokenizer

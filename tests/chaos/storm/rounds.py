@@ -88,7 +88,7 @@ class Round:
             self.faults.append(f"{run.log.name} ended with {code}: {run.last_words()}")
         is_ours = any(f'File "{ROOT}/{top}/' in said for top in ("flows", "tasks", "model"))
         if "Traceback (most recent call last)" in said and is_ours:
-            self.faults.append(f"{run.log.name} has a traceback: {said[said.index('Traceback') :][-1500:]}")
+            self.faults.append(f"{run.log.name} has a traceback: {said[said.index('Traceback') :][:3000]}")
 
 
 def from_a_terminal(round_: Round, arguments: list[str]) -> None:

@@ -25,11 +25,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from model.base.config import ExportConfig, ModelShape
+from model.base.config import ExportConfig
 from model.base.config_loading import load_config
 from model.base.errors import BadInput
 from model.base.full_disk import system_error_in, writing
 from model.base.program import EXIT_DONE, run_program
+from model.base.sizes import ModelShape
 from model.data.chat_format import END_OF_TEXT, END_OF_TURN, START_OF_TURN, ChatFormat, load_chat_format
 from model.inference.loading import exported_weights, load_export, load_trained
 from model.inference.transformers_config import transformers_config

@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.base.config import GgufPrecision, ModelShape
+from model.base.config import GgufPrecision
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
 from model.base.full_disk import writing
 from model.base.program import run_command
+from model.base.sizes import ModelShape
 from model.data.chat_format import END_OF_TEXT, END_OF_TURN, load_chat_format
 from model.inference.loading import load_export
 from model.inference.transformers_config import model_type

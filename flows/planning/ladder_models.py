@@ -12,8 +12,9 @@ from flows.display.numbers import short
 from flows.planning.learning_rules import carried_over
 from flows.planning.scaled_shape import scaled_shape
 from flows.recipe.trial_config import LadderConfig
-from model.base.config import ModelShape, PretrainSection
+from model.base.config import PretrainSection
 from model.base.config_loading import config_as_json
+from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters, flop_per_token
 
 

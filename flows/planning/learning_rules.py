@@ -7,8 +7,8 @@ of a plan, and carry a recipe's values over to the sizes of a ladder.
 import dataclasses
 import math
 
-from model.base.config import ModelShape
 from model.base.learning_config import OptimizerConfig
+from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters
 from tasks.base.config import Config
 

@@ -13,9 +13,8 @@ Notable:
 from collections import Counter
 from typing import Literal
 
-from model.base.config import ModelShape
 from model.base.learning_config import OptimizerName
-from model.base.sizes import LEAST_ROWS_PER_CHUNK, LOGITS_PER_GPU_CHUNK
+from model.base.sizes import LEAST_ROWS_PER_CHUNK, LOGITS_PER_GPU_CHUNK, ModelShape
 from model.metrics.flops import count_parameters
 from tasks.base.config import Config
 

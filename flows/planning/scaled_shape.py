@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 
 
 def scaled_shape(shape: ModelShape, fraction: float) -> ModelShape:

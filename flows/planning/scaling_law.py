@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.planning.scaled_shape import scaled_shape
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters, flop_per_token
 from tasks.base.config import Config
 from tasks.base.errors import UsageError

@@ -16,8 +16,8 @@ from flows.planning.token_yield import WarcsNeeded, token_yield, warcs_needed
 from flows.planning.training_budget import TrainingBudget
 from flows.planning.training_speed import measured_speed
 from flows.recipe.recipe import Recipe
-from model.base.config import ModelShape, PretrainSection
-from model.base.sizes import sizes_of_depth
+from model.base.config import PretrainSection
+from model.base.sizes import ModelShape, sizes_of_depth
 from model.metrics.flops import attention_flop_per_token, count_parameters, flop_per_token
 from tasks.base.config import Config
 from tasks.base.errors import PermanentError

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 from flows.store.missing import Missing, attempt
 from flows.store.run_record import newest_runs
 from flows.store.training_log import read_training
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.metrics.flops import flop_per_token
 from tasks.dataset.store import Store
 

@@ -10,10 +10,9 @@ import xxhash
 
 from flows.recipe.named_files import is_model_of_store
 from flows.recipe.recipe import Recipe
-from model.base.config import ModelShape
 from model.base.config_loading import json_value, parse_config
 from model.base.errors import BadInput
-from model.base.sizes import differing_sizes
+from model.base.sizes import ModelShape, differing_sizes
 from model.checkpoints.folders import DIGESTS, PROGRESS, checkpoint_folders_of
 from model.checkpoints.progress import Progress
 from model.inference.transformers_config import shape_of

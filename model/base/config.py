@@ -16,7 +16,7 @@ from typing import Literal
 
 from model.base.field_checks import require, require_finite
 from model.base.learning_config import ConversationSet, ConversationShare, LoraConfig, OptimizerConfig, ScheduleConfig
-from model.base.sizes import ModelShape as ModelShape
+from model.base.sizes import ModelShape
 
 ObjectiveName = Literal["causal", "masked", "span_corruption"]
 """What a model is trained to do (model/objectives/objectives.py)."""

@@ -34,9 +34,9 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
-from model.base.config import ModelShape
 from model.base.config_loading import config_as_json, load_config
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.checkpoints.folders import (
     DIGESTS,
     METADATA,

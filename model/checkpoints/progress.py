@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 
 
 @dataclass(frozen=True)

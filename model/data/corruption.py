@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.packed_sequences import IGNORED, IntArray
 
 _HIDDEN_PERCENT = 15

@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
-from model.base.sizes import reserved_ids
+from model.base.sizes import ModelShape, reserved_ids
 from model.data.corrupted_sequences import CorruptedSequences
 from model.data.corruption import corruption_of
 from model.data.dataset_parts import check_part, dataset_parts, read_row_groups

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.checkpoints.checkpointing import load_model, newest_valid_checkpoint
 from model.inference.decoders.decoder import DecoderWeights, decoder_weights
 from model.inference.transformers_config import shape_of

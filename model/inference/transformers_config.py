@@ -8,9 +8,9 @@ them too; what it writes itself (`rope_parameters`) can be read here.
 from pathlib import Path
 from typing import Any
 
-from model.base.config import ModelShape
 from model.base.config_loading import parse_config
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 
 _RENAMED = {
     "layers": "num_hidden_layers",

@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from model.base.config import ModelShape
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"

@@ -7,7 +7,7 @@ layer with a window, T is the window.
 
 from dataclasses import dataclass
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.metrics.device_peak import peak_flop_per_second
 from model.metrics.flops import flop_per_token
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.attention_mask import AttentionMask
 from model.network.layers import Linear, RMSNorm
 from model.network.operations import attention, normed_rotation, rotation

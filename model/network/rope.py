@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 
 _FAST_TURNS, _SLOW_TURNS = 32, 1
 """YaRN keeps a frequency that turns more than the first number of times within the original context, and stretches one

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.attention import Attention, Rotary
 from model.network.attention_mask import AttentionMask, self_attention_mask
 from model.network.cross_entropy import linear_cross_entropy, nats_of_each

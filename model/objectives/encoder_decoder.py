@@ -9,7 +9,7 @@ Notable:
 import torch
 from torch import Tensor, nn
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.attention import Attention, AttentionWeights, Rotary
 from model.network.attention_mask import AttentionMask, added_to_scores, self_attention_mask
 from model.network.layers import RMSNorm

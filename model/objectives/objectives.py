@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.corrupted_sequences import corrupted_rows
 from model.data.corruption import Corrupted, Corruption, corruption_of
 from model.metrics.flops import encoder_decoder_flop_per_token, flop_per_token

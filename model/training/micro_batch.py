@@ -14,8 +14,9 @@ from accelerate import Accelerator
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
-from model.base.config import LoopConfig, ModelShape
+from model.base.config import LoopConfig
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.data.packed_sequences import IGNORED, Batch
 from model.objectives.loss import Loss
 

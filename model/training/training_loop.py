@@ -27,7 +27,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
 
-from model.base.config import LoopConfig, ModelShape
+from model.base.config import LoopConfig
 from model.base.config_loading import config_as_json
 from model.base.deciding_fields import PACE_FIELDS, RESUME_FIELDS
 from model.base.device import activation_dtype, keep_freed_memory, use_threads
@@ -35,6 +35,7 @@ from model.base.errors import BadInput, Diverged
 from model.base.folder_lock import locked_folder
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.base.program import EXIT_DONE, EXIT_STOPPED
+from model.base.sizes import ModelShape
 from model.checkpoints.checkpointing import (
     Checkpoint,
     load_training_state,

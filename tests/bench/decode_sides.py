@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.inference.decoders.decoder import WeightPrecision
 from model.inference.engine import Engine, EngineLimits, load_engine
 from model.network.transformer import Transformer

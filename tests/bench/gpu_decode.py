@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.inference.engine import Engine, EngineLimits, engine_of
 from model.inference.loading import cast_matrices
 from tests.bench.gpu_ways import GPU, fill, on_the_gpu

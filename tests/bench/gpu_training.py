@@ -26,7 +26,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from tests.bench.packed_corpus import Sizes
 
 SIZES = {

@@ -14,8 +14,9 @@ from accelerate import Accelerator
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from model.base.config import LoopConfig, ModelShape
+from model.base.config import LoopConfig
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
+from model.base.sizes import ModelShape
 from model.checkpoints.writer import CheckpointWriter
 from model.metrics.device_peak import peak_flop_per_second
 from model.metrics.flops import flop_per_token

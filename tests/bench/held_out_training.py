@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.base.config import LoopConfig, ModelShape
+from model.base.config import LoopConfig
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
+from model.base.sizes import ModelShape
 from model.data.packed_sequences import IGNORED
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data

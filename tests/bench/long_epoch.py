@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data
 

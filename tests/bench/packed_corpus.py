@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.packed_sequences import PackedSequences
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.base.config import ModelShape
 from model.base.device import activation_dtype
+from model.base.sizes import ModelShape
 from tests.bench.packed_corpus import Sizes
 from tests.bench.side_by_side import median_rate
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.transformer import Transformer, initialise
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 from tests.conftest import ROOT

@@ -11,8 +11,9 @@ from statistics import fmean
 
 import pytest
 
-from model.base.config import LoopConfig, ModelShape
+from model.base.config import LoopConfig
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
+from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters
 from tests.bench.held_out_training import held_out_loss
 from tests.bench.nanochat_training import nanochat_held_out_loss, nanochat_model

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.byte_letters import LETTERS
 from model.data.chat_format import load_chat_format
 from model.inference.loading import exported_weights

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.rope import rotary_tables
 
 WeightPrecision = Literal["float32", "bfloat16", "int8"]

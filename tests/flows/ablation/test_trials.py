@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flows.ablation.trials import AblationSettings, Corpus, ablate
-from model.base.config import LoopConfig, ModelShape, PretrainSection
+from model.base.config import LoopConfig, PretrainSection
+from model.base.sizes import ModelShape
 from tasks.base.errors import UsageError
 from tests.model.evaluation.asked_models import towns, write_task
 from tests.model.tiny_corpus import SHAPE, TinyCorpus, make_tiny_corpus, write_plan, write_tokens

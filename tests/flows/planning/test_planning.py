@@ -23,8 +23,8 @@ from flows.planning.training_plan import TrainingPlan, plan_training
 from flows.planning.training_table import training_tables
 from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
-from model.base.config import ModelShape
 from model.base.learning_config import OptimizerConfig
+from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters, flop_per_token
 from model.metrics.gpus import known_gpus
 from tasks.base.errors import PermanentError, UsageError

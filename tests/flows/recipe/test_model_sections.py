@@ -6,7 +6,7 @@ from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError
 from flows.stages.plan import plan_stages
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 
 GAPS = ["sft=null", "preference=null", "evaluate.questions=null"]
 

@@ -11,17 +11,11 @@ from typing import Any
 
 import pytest
 
-from model.base.config import (
-    MAX_SEED,
-    LoopConfig,
-    ModelShape,
-    PretrainConfig,
-    PretrainSection,
-    SftSection,
-)
+from model.base.config import MAX_SEED, LoopConfig, PretrainConfig, PretrainSection, SftSection
 from model.base.config_loading import config_as_json, load_config, parse_config
 from model.base.deciding_fields import PACE_FIELDS, deciding_fields
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from tests.conftest import ROOT
 from tests.model.tiny_corpus import SHAPE, write_json
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.base.config import ModelShape
-from model.base.sizes import reserved_ids, sizes_of_depth
+from model.base.sizes import ModelShape, reserved_ids, sizes_of_depth
 from tests.conftest import ROOT
 
 GIVEN: dict[str, Any] = {"vocab_size": 512, "context": 64}

@@ -15,9 +15,9 @@ import xxhash
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.optim import Optimizer
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.base.learning_config import OptimizerConfig
+from model.base.sizes import ModelShape
 from model.checkpoints.checkpointing import (
     Checkpoint,
     load_model,

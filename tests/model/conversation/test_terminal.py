@@ -11,7 +11,7 @@ import pexpect
 import pyte
 import pytest
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.transformer import Transformer, initialise
 from tests.conftest import ROOT
 from tests.model.parrot import parrot_export, write_export

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.base.config import ModelShape
-from model.base.sizes import reserved_ids
+from model.base.sizes import ModelShape, reserved_ids
 from model.data.corrupted_sequences import CorruptedSequences
 from model.data.corruption import Corrupted, Corruption, MaskedSpans, MaskedTokens, corruption_of
 from model.data.packed_sequences import IGNORED, PADDING_SEGMENT, Batch, IntArray, Packing

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.data.dataset_parts import manifest_beside
 from model.data.packed_sequences import IGNORED
 from model.data.token_cache import open_token_cache

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flows.planning.memory import activation_bytes, state_bytes
 from flows.planning.scaled_shape import scaled_shape
-from model.base.config import ModelShape
 from model.base.learning_config import OptimizerConfig, OptimizerName
+from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters, flop_per_token
 from model.metrics.gpus import known_gpus, named_peak
 from model.network.transformer import Transformer, initialise

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.token_cache import open_token_cache
 from model.data.token_data import training_bytes_per_token
 from model.metrics.device_peak import peak_flop_per_second

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import flex_attention as flex_module
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network import attention_mask, operations
 from model.network.attention_mask import block_mask, self_attention_mask
 from model.network.transformer import Transformer

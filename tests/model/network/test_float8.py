@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
 from model.base.learning_config import OptimizerConfig
+from model.base.sizes import ModelShape
 from model.network.float8 import float8_linear, use_float8
 from model.network.layers import Linear
 from model.network.transformer import Transformer, initialise

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network import cross_entropy, operations
 from model.network.cross_entropy import linear_cross_entropy
 from model.network.transformer import Transformer, initialise

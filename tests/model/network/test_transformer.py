@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.inference.loading import cast_matrices, exported_weights
 from model.inference.transformers_config import shape_of, transformers_config
 from model.network.transformer import Transformer, initialise

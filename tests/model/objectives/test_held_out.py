@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.token_cache import open_token_cache
 from model.network.transformer import Transformer, initialise
 from model.objectives.held_out import HeldOut, document_windows, held_out_documents, score_documents, unigram_score

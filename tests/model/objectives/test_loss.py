@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.network.transformer import Transformer, initialise
 from tests.model.tiny_corpus import SHAPE
 

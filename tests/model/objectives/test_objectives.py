@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.base.config import ModelShape
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.checkpoints.checkpointing import newest_valid_checkpoint
 from model.data.corruption import corruption_of
 from model.data.packed_sequences import IGNORED

@@ -9,7 +9,7 @@ import torch
 from openai import OpenAI
 from tokenizers import AddedToken
 
-from model.base.config import ModelShape
+from model.base.sizes import ModelShape
 from model.data.chat_format import load_chat_format
 from model.network.transformer import Transformer, initialise
 from model.serving.settings import ServerSettings

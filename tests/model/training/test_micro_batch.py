@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.base.config import LoopConfig, ModelShape
+from model.base.config import LoopConfig
 from model.base.errors import BadInput
+from model.base.sizes import ModelShape
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data
 from model.network.transformer import Transformer, initialise

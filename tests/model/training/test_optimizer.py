@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.base.config import ModelShape
 from model.base.learning_config import OptimizerConfig, OptimizerName
+from model.base.sizes import ModelShape
 from model.network.transformer import Transformer
 from model.training.muon import Muon, orthogonalise
 from model.training.optimizer import build_optimizers, set_learning_rates

@@ -62,8 +62,7 @@ from model.training.schedule import learning_rate_factor
 from model.training.stop_signal import StopSignal
 
 _LONGEST_WAIT = timedelta(hours=2)
-"""How long processes wait for each other: the main one may be copying a large dataset or reading a large checkpoint. If
-one has died, the launcher ends the others sooner."""
+"""How long processes wait for each other: one may copy a dataset. If one has died, the launcher ends the others."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Notable: a batch's time is that of a long reply less that of one token, so readi
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from statistics import median
 from typing import Any
 
 import torch
@@ -30,7 +29,7 @@ def decode_rates(shape: ModelShape, whose: str, rounds: int, turn: AbstractConte
     Args:
         shape: of the model; an eighth of its context is prompt, and a 32nd is reply.
         whose: `ours` or `transformers`.
-        rounds: times that each batch is measured, 3 at the most; the median counts.
+        rounds: times that each batch is measured, 3 at the most; the least counts.
         turn: entered before the GPU is used.
     """
     with turn:
@@ -45,8 +44,8 @@ def _rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
         prompts = torch.randint(3, shape.vocab_size, (batch, read), generator=torch.Generator().manual_seed(1))
         prompts = prompts.to(GPU)
         run(prompts, 4)
-        seconds = [_seconds(run, prompts, 1 + made) - _seconds(run, prompts, 1) for _ in range(rounds)]
-        found[f"batch_{batch}"] = round(batch * made / median(seconds))
+        long, short = ([_seconds(run, prompts, tokens) for _ in range(rounds)] for tokens in (1 + made, 1))
+        found[f"batch_{batch}"] = round(batch * made / (min(long) - min(short)))
     if GPU.type == "cuda":
         found["memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
     return found

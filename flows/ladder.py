@@ -8,41 +8,31 @@ Notable:
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow
 
-from flows.engine.build import take_finished
-from flows.engine.open_run import open_run
-from flows.engine.programs import read_summary, require_programs, run_planned_program
 from flows.engine.run import Run
 from flows.engine.settings_parameter import SettingsParameter
-from flows.launch.training_command import require_launch
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, ladder_path
 from flows.planning.law_fit import fit_law
-from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.parameter import RecipeParameter
 from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.ladder import STAGE
-from flows.stages.plan import stage_plan
+from flows.trials import trial_plan, trial_run, trial_summary
 from model.base.config import PretrainSection
 from tasks.base.errors import PermanentError, UsageError
-from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(name="ladder", flow_run_name="{recipe.name}: {recipe.source.crawl} ladder", persist_result=False)
 def ladder(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Train the ladder's models on the corpus that is in the store and fit a scaling law; return the law."""
     require_decoder(recipe)
-    with open_run(recipe, settings, goes_on=True) as run:
-        require_programs([STAGE])
-        require_launch(recipe.launch, run.store)
-        take_finished(run, DATA_STAGES)
-        result = climb(run)
-        return result.fit.law.model_dump(mode="json")
+    with trial_run(recipe, settings, STAGE) as run:
+        return climb(run).fit.law.model_dump(mode="json")
 
 
 def require_decoder(recipe: Recipe) -> PretrainSection:
@@ -59,8 +49,8 @@ def require_decoder(recipe: Recipe) -> PretrainSection:
 def climb(run: Run) -> LadderResult:
     """Train every model that is not there yet, inside a flow run; fit, and write the result to the store."""
     planned, left_out = _planned(run)
-    plans = [_stage_plan(run, planned_model.config) for planned_model in planned]
-    whole = _stage_plan(run, {"models": [plan.fingerprint for plan in plans]})
+    plans = [trial_plan(run, STAGE, planned_model.config) for planned_model in planned]
+    whole = trial_plan(run, STAGE, {"models": [plan.fingerprint for plan in plans]})
     run.plans[STAGE.name] = whole
     run.recorder.add_stage(whole)
     with run.stage(STAGE.name):
@@ -96,7 +86,6 @@ def fitted(recipe: str, crawl: str, models: Sequence[LadderModel], left_out: Seq
 def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     recipe = run.recipe
     pretrain = require_decoder(recipe)
-    require_held_out(run)
     packed = run.manifests["packing"].counters
     planned, left_out = ladder_models(pretrain, recipe.ladder, packed["targets"], packed["sequences"])
     for words in left_out:
@@ -109,27 +98,11 @@ def _planned(run: Run) -> tuple[list[PlannedLadderModel], list[str]]:
     return planned, left_out
 
 
-def require_held_out(run: Run) -> None:
-    """Raise `PermanentError` where the run's finished corpus has no held-out documents."""
-    counted = run.manifests["tokens"].counters
-    if counted["tokens"] == counted["train_tokens"]:
-        raise PermanentError(
-            "Losses are compared on held-out documents, and this corpus has none: raise tokens.validation_fraction and"
-            " run `sluice corpus` again."
-        )
-
-
-def _stage_plan(run: Run, config: Mapping[str, Any]) -> StagePlan:
-    return stage_plan(STAGE, config, {each.stage: run.plans[each.stage].fingerprint for each in STAGE.upstream})
-
-
 def _model(run: Run, planned_model: PlannedLadderModel, plan: StagePlan) -> LadderModel:
     """Return what one model came to; train it unless that is done."""
     run.logger.info("ladder: %s", planned_model.name)
     label = f"{STAGE.name} {run.recipe.name}: {planned_model.name}"
-    footer, _ = run_planned_program(run, STAGE, plan, label)
-    finished_manifest(run.store, plan, [footer])
-    summary = read_summary(run, plan)
+    summary = trial_summary(run, STAGE, plan, label)
     return LadderModel(
         parameters=planned_model.parameters,
         tokens=summary["tokens"],

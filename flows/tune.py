@@ -1,8 +1,7 @@
 """tune: searches for the learning rates of a recipe's model by short trainings on the store's corpus.
 
 Notable:
-- Each training is a retried task with a dataset of one row, as in a ladder: a search that was killed, or that gets
-  more rounds, trains only what is new.
+- A search that was killed, or that gets more rounds, trains only what is new (flows/trials.py).
 - The trainings of a round run side by side, `tune.parallel` at a time, each under a supervisor of its own.
 """
 
@@ -16,36 +15,26 @@ from typing import Any
 
 from prefect import flow
 
-from flows.engine.build import take_finished
-from flows.engine.open_run import open_run
-from flows.engine.programs import TrainingDiverged, read_summary, require_programs, run_planned_program
+from flows.engine.programs import TrainingDiverged
 from flows.engine.run import Run
 from flows.engine.settings_parameter import SettingsParameter
-from flows.ladder import require_held_out
-from flows.launch.training_command import require_launch
 from flows.planning.ladder_models import cut_to
-from flows.prepare.finished_dataset import finished_manifest
 from flows.recipe.parameter import RecipeParameter
 from flows.recipe.stage_plan import StagePlan
-from flows.stages.plan import stage_plan
 from flows.stages.tune import STAGE
 from flows.training import require_pretraining
+from flows.trials import trial_plan, trial_run, trial_summary
 from flows.tuning.rate_search import Rates, search_rates
 from flows.tuning.result import Trial, TuneResult, tuning_path
 from model.base.config import PretrainSection
 from model.base.config_loading import config_as_json
-from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(name="tune", flow_run_name="{recipe.name}: {recipe.source.crawl} tune", persist_result=False)
 def tune(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, float]:
     """Search for learning rates on the corpus that is in the store; return those that were found."""
     require_pretraining(recipe)
-    with open_run(recipe, settings, goes_on=True) as run:
-        require_programs([STAGE])
-        require_launch(recipe.launch, run.store)
-        take_finished(run, DATA_STAGES)
-        require_held_out(run)
+    with trial_run(recipe, settings, STAGE) as run:
         return _Search(run).result()
 
 
@@ -105,8 +94,7 @@ class _Search:
         return self._plan(dataclasses.replace(section, loop=loop, optimizer=optimizer))
 
     def _plan(self, section: PretrainSection, **more: Any) -> StagePlan:
-        upstream = {each.stage: self._run.plans[each.stage].fingerprint for each in STAGE.upstream}
-        return stage_plan(STAGE, config_as_json(section) | more, upstream)
+        return trial_plan(self._run, STAGE, config_as_json(section) | more)
 
     def _train(self, plans: Sequence[StagePlan]) -> None:
         run, done = self._run, len(self._losses)
@@ -127,13 +115,9 @@ class _Search:
         optimizer, seed = plan.config["optimizer"], plan.config["loop"]["seed"]
         label = ", ".join(f"{name} {optimizer[name]:.3g}" for name in self._config.rates)
         try:
-            footer, _ = run_planned_program(
-                self._run, STAGE, plan, f"tune {self._run.recipe.name}: {label}, seed {seed}"
-            )
+            summary = trial_summary(self._run, STAGE, plan, f"tune {self._run.recipe.name}: {label}, seed {seed}")
         except TrainingDiverged as error:
             self._run.logger.warning("%s: %s", label, error)
             return math.inf
-        finished_manifest(self._run.store, plan, [footer])
-        summary = read_summary(self._run, plan)
         self._tokens = summary["tokens"]
         return float(summary["held_out_loss"])

@@ -91,6 +91,14 @@ def corpus(
     _run_flow("corpus", "flows.corpus:crawl_to_corpus", recipe, overrides, settings, as_json)
 
 
+def _training_settings(
+    store: str, processes: int, accelerate: str | None, no_wait: bool, metrics: str | None
+) -> dict[str, object]:
+    """Return what a verb that trains on what is in the store gives its flow."""
+    settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
+    return settings | {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
+
+
 def _training_verb(name: str, flow: str, words: str) -> None:
     """Add a verb that trains on what is in the store."""
 
@@ -105,8 +113,7 @@ def _training_verb(name: str, flow: str, words: str) -> None:
         metrics: MetricsOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
-        settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
+        settings = _training_settings(store, processes, accelerate, no_wait, metrics)
         _run_flow(name, flow, recipe, overrides, settings, as_json)
 
 
@@ -176,8 +183,7 @@ def tune(
     name = load_recipe(recipe, overrides or ()).name
     file = out or Path(f"{name}-tuned.yaml")
     require_free(file)
-    settings: dict[str, object] = {"store": store, "processes": processes, "accelerate_config": accelerate}
-    settings |= {"when_busy": "refuse" if no_wait else None, "metrics_folder": metrics}
+    settings = _training_settings(store, processes, accelerate, no_wait, metrics)
     _run_flow("tune", "flows.tune:tune", recipe, overrides, settings, as_json)
     result = newest_tuning(open_store(store), name)
     assert result

@@ -222,7 +222,22 @@ class SftSection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SftConfig(SftSection):
+class ScoredTokens:
+    """Where a program finds the documents that it scores a model on."""
+
+    tokens: str | None = None
+    """The tokens dataset, a folder or a URL: its held-out documents are scored, and its others replayed where that is
+    asked for; without it none are."""
+    cache: Path | None = None
+    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
+
+    def require_cache(self) -> None:
+        """Raise BadInput where there is no place for the tokens that are named."""
+        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftConfig(SftSection, ScoredTokens):
     """`python -m model.sft CONFIG`: from a base model and conversations to a chat model."""
 
     folder: Path
@@ -232,14 +247,10 @@ class SftConfig(SftSection):
     vocabulary may grow: a new token begins as the mean of all others."""
     tokenizer: Path
     """The base model's tokenizer.json."""
-    tokens: str | None = None
-    """The tokens dataset, a folder or a URL, whose held-out documents are scored and whose others are replayed."""
-    cache: Path | None = None
-    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        self.require_cache()
         require(not self.replay or self.tokens is not None, "tokens are needed with replay")
 
 
@@ -290,17 +301,13 @@ class EarlierModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(EvaluateSection):
+class EvaluateConfig(EvaluateSection, ScoredTokens):
     """`python -m model.evaluate CONFIG`: bits per byte on held-out documents, and answers to questions."""
 
     model: Path
     """The model to evaluate: a model folder (its newest valid checkpoint) or an export folder."""
     result: Path
     """The JSON file to write."""
-    tokens: str | None = None
-    """The tokens dataset, a folder or a URL, whose validation documents are scored; without it none are."""
-    cache: Path | None = None
-    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     groups: Path | None = None
     """Parquet file with `domain` and `language` of the held-out documents, in their order: each is then scored too."""
     tokenizer: Path | None = None
@@ -328,7 +335,7 @@ class EvaluateConfig(EvaluateSection):
         super().__post_init__()
         require(self.batch >= 1, "batch must be at least 1")
         require(self.average_checkpoints >= 1, "average_checkpoints must be at least 1")
-        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        self.require_cache()
         for name in ("tokenizer", "replies"):
             require(self.questions is None or getattr(self, name) is not None, f"{name} is needed with questions")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model.base.config import LoopConfig
+from model.base.config import LoopConfig, ScoredTokens
 from model.base.field_checks import require, require_finite
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
 
@@ -44,7 +44,7 @@ class PreferenceSection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreferenceConfig(PreferenceSection):
+class PreferenceConfig(PreferenceSection, ScoredTokens):
     """`python -m model.preference CONFIG`: from a chat model and pairs of replies to one that prefers the better."""
 
     folder: Path
@@ -53,11 +53,7 @@ class PreferenceConfig(PreferenceSection):
     """The model to start from, which is the reference too: a model folder or an export folder."""
     tokenizer: Path
     """The base model's tokenizer.json."""
-    tokens: str | None = None
-    """The tokens dataset, a folder or a URL, whose held-out documents are scored; without it none are."""
-    cache: Path | None = None
-    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        self.require_cache()

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.base.config import LoopConfig
+from model.base.config import LoopConfig, ScoredTokens
 from model.base.field_checks import require, require_finite
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
 
@@ -71,7 +71,7 @@ class RlSection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RlConfig(RlSection):
+class RlConfig(RlSection, ScoredTokens):
     """`python -m model.rl CONFIG`: from a chat model and prompts to one whose replies are rewarded more."""
 
     folder: Path
@@ -80,14 +80,10 @@ class RlConfig(RlSection):
     """The model to start from: a model folder (its newest valid checkpoint) or an export folder."""
     tokenizer: Path
     """The base model's tokenizer.json."""
-    tokens: str | None = None
-    """The tokens dataset, a folder or a URL, whose held-out documents are scored and whose others are replayed."""
-    cache: Path | None = None
-    """Folder for the memory-mapped copy of the tokens; needed with `tokens`."""
     own_rewards: tuple[str, ...] = ()
     """Reward functions of the user's own: each `FILE.py:NAME`, a line feed, and the file's source, which is run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.tokens is None or self.cache is not None, "cache is needed with tokens")
+        self.require_cache()
         require(not self.replay or self.tokens is not None, "tokens are needed with replay")

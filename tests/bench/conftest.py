@@ -19,13 +19,14 @@ def packed_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the packed tokens of all that Gopher's rules keep of a crawl, in any language: 1.6M tokens."""
+def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tokens and the packing of all that Gopher's rules keep of a crawl, in any language: 1.6M tokens."""
     store = tmp_path_factory.mktemp("store")
     settings = {
         "source.base": common_crawl,
         "source.crawl": "CC-MAIN-2026-46",
         "source.warcs": "all",
+        "extract.extractor": "precision",
         "filter.profiles": "[gopher]",
         "filter.languages": "[]",
         "tokenizer.vocab_size": TWO_MILLION.shape.vocab_size,
@@ -34,7 +35,8 @@ def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
     subprocess.run(command, check=True, capture_output=True, env=os.environ)
-    return store
+    tokens, packing = (store / "datasets" / stage for stage in ("tokens", "packing"))
+    return next(filter(Path.is_dir, tokens.iterdir())), next(filter(Path.is_dir, packing.iterdir()))
 
 
 @pytest.fixture(autouse=True)

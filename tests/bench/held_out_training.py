@@ -12,7 +12,7 @@ from model.base.config import LoopConfig
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.base.sizes import ModelShape
 from model.data.packed_sequences import IGNORED
-from model.data.token_cache import open_token_cache
+from model.data.token_cache import TokenCache, open_token_cache
 from model.data.token_data import open_training_data
 from model.network.transformer import initialise
 from model.objectives.held_out import HeldOut, held_out_documents, score_documents
@@ -22,7 +22,7 @@ from tests.bench.our_training import trained
 from tests.bench.packed_corpus import Sizes
 from tests.bench.rival_training import Rival, rival_steps
 
-SCORED_TOGETHER = 16
+_SCORED_TOGETHER = 16
 """Windows of held-out text in one forward pass."""
 
 
@@ -70,9 +70,14 @@ def rival_held_out_loss(
         ):
             pass
         rival.model.eval()
-        context, documents = sizes.shape.context, held_out_documents(cache, 0)
-        held_out = HeldOut(cache, documents, context, SCORED_TOGETHER, torch.device("cpu"))
-        return score_documents(_SummedLoss(rival), held_out).loss
+        return summed_loss_on_held_out(_SummedLoss(rival), cache, sizes)
+
+
+def summed_loss_on_held_out(loss: nn.Module, cache: TokenCache, sizes: Sizes) -> float:
+    """Nats a token on all held-out documents; `loss` sums them over the targets that are not ignored."""
+    documents = held_out_documents(cache, 0)
+    held_out = HeldOut(cache, documents, sizes.shape.context, _SCORED_TOGETHER, torch.device("cpu"))
+    return score_documents(loss, held_out).loss
 
 
 class _SummedLoss(nn.Module):

@@ -17,8 +17,7 @@ from model.base.device import activation_dtype
 from model.data.packed_sequences import IGNORED
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data
-from model.objectives.held_out import HeldOut, held_out_documents, score_documents
-from tests.bench.held_out_training import SCORED_TOGETHER
+from tests.bench.held_out_training import summed_loss_on_held_out
 from tests.bench.packed_corpus import Sizes
 
 _WARMUP, _WARMDOWN, _FINAL = 10, 0.65, 0.05
@@ -68,9 +67,7 @@ def nanochat_held_out_loss(checkout: Path, tokens: Path, packing: Path, sizes: S
             optimizer.step()
             model.zero_grad(set_to_none=True)
         model.eval()
-        documents = held_out_documents(cache, 0)
-        held_out = HeldOut(cache, documents, sizes.shape.context, SCORED_TOGETHER, torch.device("cpu"))
-        return score_documents(loss, held_out).loss
+        return summed_loss_on_held_out(loss, cache, sizes)
 
 
 def _rate_factor(step: int, steps: int) -> float:

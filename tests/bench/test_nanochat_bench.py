@@ -29,11 +29,13 @@ EPOCH = 383
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("epochs", [0.5, 1.0])
 @pytest.mark.parametrize("named", ["2M", "12M"])
-def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(crawl_tokens: Path, named: str, epochs: float) -> None:
+def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
+    crawl_tokens: tuple[Path, Path], named: str, epochs: float
+) -> None:
     if "NANOCHAT" not in os.environ:
         pytest.skip("NANOCHAT names no checkout of nanochat")
     checkout = Path(os.environ["NANOCHAT"])
-    tokens, packing = (next((crawl_tokens / "datasets" / stage).iterdir()) for stage in ("tokens", "packing"))
+    tokens, packing = crawl_tokens
     given = {"2M": TWO_MILLION, "12M": TWELVE_MILLION}[named]
     # One vocabulary for both sizes, that of the corpus; and a head of its own, as both have.
     shape = dataclasses.replace(given.shape, vocab_size=TWO_MILLION.shape.vocab_size, tied_embeddings=False)

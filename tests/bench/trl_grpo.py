@@ -1,6 +1,6 @@
 """TRL's GRPO on the prompts of each step in their order: a script for TRL's environment.
 
-Reads {"model": export folder, "prompts": [text, ...], "group", "batch", "steps", "limit", "lr", "seed", "replies"} from
+Reads {"model": export folder, "prompts": [text, ...], "group", "limit", "settings", "seed", "replies"} from
 standard input; `replies`, [[prompt, reply], ...] as tokens, are learnt from in place of ones that TRL draws, or null.
 Prints {"losses", "norms", "rewards": of each step, "seconds": of all steps}.
 """
@@ -35,12 +35,9 @@ def main() -> None:
         }
 
     config = GRPOConfig(
+        **said["settings"],
         output_dir=tempfile.mkdtemp(),
-        use_cpu=True,
-        bf16=False,
         seed=said["seed"],
-        max_steps=said["steps"],
-        per_device_train_batch_size=said["batch"],
         num_generations=said["group"],
         max_completion_length=said["limit"],
         shuffle_dataset=False,
@@ -50,19 +47,6 @@ def main() -> None:
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        learning_rate=said["lr"],
-        lr_scheduler_type="constant",
-        adam_beta1=0.9,
-        adam_beta2=0.95,
-        adam_epsilon=1e-10,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        gradient_checkpointing=False,
-        disable_dropout=True,
-        logging_steps=1,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
     )
     trainer = GRPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(said["model"], dtype=torch.float32),

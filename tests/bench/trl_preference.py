@@ -1,7 +1,7 @@
 """TRL's DPO and KTO on texts that are tokens already, in their order: a script for TRL's environment.
 
-Reads {"model": export folder, "rows": the columns of each example, "batch", "steps", "lr", "method": "dpo" or "kto",
-"config": further fields of TRL's config} from standard input; prints {"losses": [...], "logged": {name: [...]},
+Reads {"model": export folder, "rows": the columns of each example, "settings", "method": "dpo" or "kto", "config":
+further fields of TRL's config} from standard input; prints {"losses": [...], "logged": {name: [...]},
 "seconds": processor time of each step}.
 """
 
@@ -59,27 +59,11 @@ def main() -> None:
     config_class, trainer_class = METHODS[said["method"]]
     model = AutoModelForCausalLM.from_pretrained(said["model"], dtype=torch.float32)
     config = config_class(
+        **said["settings"],
         output_dir=tempfile.mkdtemp(),
-        use_cpu=True,
-        bf16=False,
-        max_steps=said["steps"],
-        per_device_train_batch_size=said["batch"],
         train_sampling_strategy="sequential",
-        learning_rate=said["lr"],
-        lr_scheduler_type="constant",
-        adam_beta1=0.9,
-        adam_beta2=0.95,
-        adam_epsilon=1e-10,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
         **said["config"],
         precompute_ref_log_probs=True,
-        gradient_checkpointing=False,
-        disable_dropout=True,
-        logging_steps=1,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
     )
     clock = Clock()
     trainer = trainer_class(

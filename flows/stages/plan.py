@@ -41,7 +41,7 @@ def plan_stages(recipe: Recipe, crawl: str, chat_digests: Mapping[str, str]) -> 
             values = to_jsonable_python(config)
             code = own.get(stage.name)
             values = {**values, OWN_CODE: pinned(code)} if code else values
-            used = [one.stage for one in stage.upstream if not one.when or one.when(recipe)]
+            used = _read_by(stage, recipe)
             built_on = [stand_ins.get(name, name) for name in used]
             if missing := [name for name in built_on if name not in plans]:
                 if code:
@@ -63,11 +63,15 @@ def left_out(recipe: Recipe, plans: Mapping[str, StagePlan]) -> dict[str, list[s
     roots: dict[str, str] = {}
     asked = [stage for stage in STAGES.values() if stage.config_of(recipe) is not None] if recipe.needs_corpus else []
     for stage in asked:
-        used = (one.stage for one in stage.upstream if not one.when or one.when(recipe))
-        if missing := next((name for name in used if name not in plans), None):
+        if missing := next((name for name in _read_by(stage, recipe) if name not in plans), None):
             roots[stage.name] = roots.get(missing, missing)
             found.setdefault(roots[stage.name], []).append(stage.name)
     return found
+
+
+def _read_by(stage: Stage, recipe: Recipe) -> list[str]:
+    """Return the stages whose datasets this one reads under the recipe."""
+    return [one.stage for one in stage.upstream if not one.when or one.when(recipe)]
 
 
 def stage_plan(

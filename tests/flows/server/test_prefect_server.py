@@ -131,7 +131,7 @@ def test_a_killed_server_is_started_again_and_the_run_goes_on(data_dir: Path, st
     for process in psutil.Process(run.pid).children(recursive=True):
         if "uvicorn" in process.cmdline():
             process.kill()
-    assert run.wait(120) == 0
+    assert run.wait(300) == 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run")["survivor COMPLETED"] == 1
 

@@ -136,7 +136,7 @@ def test_a_killed_server_is_started_again_and_the_run_goes_on(data_dir: Path, st
     api_url = says(run, "server")
     says(run, "total")
     kill_server(run)
-    assert run.wait(120) == 0
+    assert run.wait(300) == 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run")["survivor COMPLETED"] == 1
 

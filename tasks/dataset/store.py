@@ -73,7 +73,7 @@ class Store:
     def require_reachable(self) -> None:
         """Raise PermanentError where this is a file, a bucket of S3 that is not there, or cannot be reached."""
         if self.is_local:
-            if os.path.exists(self.root) and not os.path.isdir(self.root):
+            if Path(self.root).exists() and not Path(self.root).is_dir():
                 raise PermanentError(f"The store {self.url} is not a folder: give one, or a new name.")
             return
         is_s3, bucket = hasattr(self.fs, "call_s3"), self.root.partition("/")[0]

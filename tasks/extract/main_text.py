@@ -124,21 +124,16 @@ def _written(
 
 
 def _marked_text(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str) -> str:
-    """Return what an extractor chooses of a marked page."""
+    """Return what an extractor chooses of a marked page. Trafilatura takes a copy of its tree."""
     if method == "resiliparse":
         html = etree.tostring(tree, encoding="unicode", method="html")
         return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
-    return _by_trafilatura(tree, url, config, method, config.fast)
-
-
-def _by_trafilatura(tree: lxml_html.HtmlElement, url: str, config: ExtractionConfig, method: str, fast: bool) -> str:
-    """Return what trafilatura chooses of a tree, of which it takes a copy of its own."""
     options = {
         "url": url,
         "favor_precision": method == "precision",
         "include_comments": False,
         "include_tables": config.tables,
-        "fast": fast,
+        "fast": config.fast,
         "deduplicate": False,
         "output_format": "txt",
     }

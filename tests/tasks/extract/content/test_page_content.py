@@ -6,7 +6,10 @@ import pytest
 
 from tasks.extract.config import ExtractionConfig
 from tasks.extract.main_text import MainText, main_text, parse_page
+from tests.tasks.extract.content.more_pages_of_kinds import MORE_PAGES_OF_KINDS
 from tests.tasks.extract.content.pages_of_kinds import ARTICLE, BOILERPLATE, FORUM, PAGES_OF_KINDS, PageOfKind
+
+PAGES = (*PAGES_OF_KINDS, *MORE_PAGES_OF_KINDS)
 
 
 def found_in(html: str, url: str, config: ExtractionConfig | None = None) -> MainText:
@@ -16,7 +19,7 @@ def found_in(html: str, url: str, config: ExtractionConfig | None = None) -> Mai
     return main_text(tree, html, url, config)
 
 
-@pytest.mark.parametrize("page", PAGES_OF_KINDS, ids=[page.kind for page in PAGES_OF_KINDS])
+@pytest.mark.parametrize("page", PAGES, ids=[page.kind for page in PAGES])
 def test_a_page_of_each_kind_is_told_and_keeps_its_main_text(page: PageOfKind) -> None:
     found = found_in(page.html, page.url)
     flat = " ".join(found.text.split())

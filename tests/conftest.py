@@ -121,9 +121,10 @@ def sluice(prefect_server: str) -> Sluice:
 
 
 def api_client(prefect_server: str) -> httpx.Client:
-    """A client of the session's Prefect server, whose password this process's environment holds."""
-    user, _, password = os.environ["PREFECT_API_AUTH_STRING"].partition(":")
-    return httpx.Client(base_url=prefect_server, auth=(user, password), timeout=30)
+    """A client of a Prefect server, whose password, if it has one, this process's environment holds."""
+    from flows.server.loopback_server import ServerAddress
+
+    return ServerAddress(prefect_server, prefect_server, os.environ.get("PREFECT_API_AUTH_STRING")).client()
 
 
 def sluice_command(*arguments: str) -> list[str]:

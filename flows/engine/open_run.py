@@ -30,7 +30,7 @@ from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
 from flows.report.page import write_report
 from flows.report.sections import Report
-from flows.store.run_record import Recorder, RunRecord, mark_interrupted, newest_run_of
+from flows.store.run_record import Recorder, RunRecord, is_called_running, mark_interrupted, newest_run_of
 from flows.store.why import what_changed
 from tasks.dataset.leases import Holder, Leases
 from tasks.dataset.store import Store
@@ -127,17 +127,21 @@ def _name_flow_run(asked: str, crawl: str) -> None:
 
 
 def _mark_killed(store: Store, logger: Logger, holder: Holder) -> None:
-    """Say of a run whose process is gone, in its record and to Prefect, that it runs no more."""
-    if not mark_interrupted(store, holder.run):
+    """Say of a run whose process is gone, to Prefect and in its record, that it runs no more."""
+    if not is_called_running(store, holder.run):
         return
     logger.warning("%s ended without a word; going on from what it finished", holder.in_words)
-    if not holder.flow_run:
-        return
+    if holder.flow_run:
+        _mark_crashed(UUID(holder.flow_run), holder.in_words)
+    # Last: where Prefect does not answer, the next run tells it, or the dead one would keep its deployment's place.
+    mark_interrupted(store, holder.run)
+
+
+def _mark_crashed(identity: UUID, words: str) -> None:
     with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # it ran under another server
-        identity = UUID(holder.flow_run)
         state = client.read_flow_run(identity).state
         if state and not state.is_final():
-            message = f"{holder.in_words} ended without a word; another run has taken over its work."
+            message = f"{words} ended without a word; another run has taken over its work."
             crashed: State[Any] = Crashed(message=message)
             client.set_flow_run_state(identity, crashed, force=True)
 

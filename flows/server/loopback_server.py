@@ -52,9 +52,15 @@ class ServerAddress:
         return {"PREFECT_API_URL": self.api_url, **password}
 
     def client(self) -> httpx.Client:
-        """Return a client of its API, for a block."""
+        """Return a client of its API, for a block.
+
+        It asks again what the server is too busy to answer: SQLite's lock is a 503. It raises HTTPStatusError for any
+        other answer that is an error.
+        """
+        from prefect.client.base import PrefectHttpxSyncClient
+
         user, _, password = (self.password or "").partition(":")
-        return httpx.Client(base_url=self.api_url, auth=(user, password), trust_env=False, timeout=30)
+        return PrefectHttpxSyncClient(base_url=self.api_url, auth=(user, password), trust_env=False, timeout=30)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ import httpx
 
 from flows.server.loopback_server import ServerAddress
 
-_NOT_ENDED = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+_NOT_ENDED = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}, "sort": "ID_DESC"}
 _CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "The process that ran it was killed."}
+_PAGE = 200
 
 
 def mark_lost_runs(address: ServerAddress, worker: str | None = None) -> None:
@@ -22,11 +23,20 @@ def mark_lost_runs(address: ServerAddress, worker: str | None = None) -> None:
     Those that the worker had not started yet are scheduled again: it may be a month until the next of their schedule.
     """
     with address.client() as client, contextlib.suppress(httpx.HTTPError):
-        for run in client.post("/flow_runs/filter", json=_NOT_ENDED).raise_for_status().json():
+        for run in _not_ended(client):
             if worker and run["labels"].get("prefect.worker.name") != worker:
                 continue
             state: dict[str, Any] = _CRASHED
             if worker and run["state"]["type"] == "PENDING":
                 now = datetime.now(UTC).isoformat()
                 state = {"type": "SCHEDULED", "name": "Scheduled", "state_details": {"scheduled_time": now}}
-            client.post(f"/flow_runs/{run['id']}/set_state", json={"state": state, "force": True})
+            with contextlib.suppress(httpx.HTTPStatusError):  # one of them may be deleted meanwhile
+                client.post(f"/flow_runs/{run['id']}/set_state", json={"state": state, "force": True})
+
+
+def _not_ended(client: httpx.Client) -> list[dict[str, Any]]:
+    """All runs that the server says are under way, however many pages of its answer they fill."""
+    runs: list[dict[str, Any]] = []
+    while page := client.post("/flow_runs/filter", json={**_NOT_ENDED, "offset": len(runs), "limit": _PAGE}).json():
+        runs += page
+    return runs

@@ -7,6 +7,7 @@ Notable:
 - The services that matter only to a permanent server (schedules, late runs, triggers) are off, which halves the first
   start. Its password is new for each run.
 - Where it is killed it is started again on its port, and the run goes on: Prefect's clients try again for a minute.
+  Where it does not start any more, the run goes on without it.
 - Two runs at the same time have a server and a database each. The process that holds a database's lock is its only
   user, so runs that it still calls running were killed, and are marked as crashed.
 """
@@ -14,6 +15,7 @@ Notable:
 import contextlib
 import fcntl
 import itertools
+import logging
 import os
 import secrets
 import socket
@@ -27,7 +29,9 @@ from typing import Any
 
 import httpx
 
+from flows.display.console import TERMINAL_LOGGER
 from flows.engine.launcher import SupervisedProgram
+from flows.server.absent_server import absent_server
 from flows.server.loopback_server import HOST, ServerAddress, loopback_server
 from flows.server.lost_runs import mark_lost_runs
 from tasks.base.errors import PermanentError
@@ -37,6 +41,8 @@ _SETTLE_SECONDS = 60.0
 _QUIET_SECONDS = 1.3
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.5
+_COMES_BACK_SECONDS = 60.0
+"""For so long a server that has ended is started again, should it not start; about as long as a client tries."""
 _PORT_TRIES = 3
 _IDLE_SERVICES = (
     "CANCELLATION_CLEANUP",
@@ -96,7 +102,8 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
             address = ServerAddress.on_loopback(port, f"sluice:{secrets.token_urlsafe(24)}")
             database = f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db"
             try:
-                stack.enter_context(_started_again(partial(loopback_server, folder, address, database, _settings())))
+                start = partial(loopback_server, folder, address, database, _settings())
+                stack.enter_context(_started_again(start, partial(absent_server, port)))
             except PermanentError as error:
                 # Between the search for a free port and its use, another program may have taken it.
                 if not tries_left or "address already in use" not in str(error):
@@ -107,17 +114,28 @@ def _server(folder: Path) -> Iterator[ServerAddress]:
 
 
 @contextlib.contextmanager
-def _started_again(start: Callable[[], AbstractContextManager[SupervisedProgram]]) -> Iterator[None]:
-    """Have a program run during the block, started again where it ends before."""
+def _started_again(
+    start: Callable[[], AbstractContextManager[SupervisedProgram]], instead: Callable[[], AbstractContextManager[None]]
+) -> Iterator[None]:
+    """Have a program run during the block, started again where it ends; `instead` of it where it does not start."""
     over = threading.Event()
 
     def watch(running: SupervisedProgram) -> None:
         with contextlib.ExitStack() as later:
+            ended: float | None = None
             while not over.wait(_WATCH_SECONDS):
-                if not running.is_running():
-                    later.close()
-                    with contextlib.suppress(PermanentError):  # the next try may find room on the disk
-                        running = later.enter_context(start())
+                if running.is_running():
+                    ended = None
+                    continue
+                ended = ended or time.monotonic()
+                later.close()
+                try:
+                    running = later.enter_context(start())
+                except PermanentError as error:  # the next try may find room on the disk
+                    if time.monotonic() - ended > _COMES_BACK_SECONDS:
+                        logging.getLogger(TERMINAL_LOGGER).warning("%s\nThe run goes on without it.", error)
+                        later.enter_context(instead())
+                        over.wait()
 
     with start() as first:
         watcher = threading.Thread(target=watch, args=[first], name="prefect-server")
@@ -179,7 +197,7 @@ def _wait_until_recorded(address: ServerAddress) -> None:
     since = time.monotonic()
     with address.client() as client, contextlib.suppress(httpx.HTTPError):
         while (now := time.monotonic()) < deadline and now - since < _QUIET_SECONDS:
-            counts = [client.post("/task_runs/count", json=body).raise_for_status().json() for body in ({}, ended)]
+            counts = [client.post("/task_runs/count", json=body).json() for body in ({}, ended)]
             if counts != known:
                 known, since = counts, time.monotonic()
             time.sleep(_POLL_SECONDS * 2)

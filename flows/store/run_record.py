@@ -222,14 +222,17 @@ def _read_run(store: Store, path: str) -> RunRecord:
         raise PermanentError(f"The run record {store.url}/{path} is damaged: {error}") from error
 
 
-def mark_interrupted(store: Store, run: str) -> bool:
-    """Write into a run's record that its process ended without a word; False where it says already how it ended."""
+def is_called_running(store: Store, run: str) -> bool:
+    """Return whether a run's record does not say yet how it ended."""
     path = f"runs/{run}.json"
-    if not store.exists(path) or (record := _read_run(store, path)).state != "running":
-        return False
-    ended = record.model_copy(update={"state": INTERRUPTED})
+    return store.exists(path) and _read_run(store, path).state == "running"
+
+
+def mark_interrupted(store: Store, run: str) -> None:
+    """Write into a run's record that its process ended without a word."""
+    path = f"runs/{run}.json"
+    ended = _read_run(store, path).model_copy(update={"state": INTERRUPTED})
     store.write_bytes(path, ended.model_dump_json(indent=1).encode())
-    return True
 
 
 def latest_run(store: Store) -> RunRecord:

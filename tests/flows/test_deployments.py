@@ -1,18 +1,16 @@
 """prefect.yaml: deployed as it stands, carried out by a process worker, its recipe checked by the server."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
-from tests.conftest import ROOT, sluice_environment, stage_statuses
+from tests.conftest import ROOT, api_client, sluice_environment, stage_statuses
 
 DEPLOYMENTS = {
     "corpus/corpus",
@@ -58,9 +56,8 @@ def parameters(recipe: Any, store: Path | None) -> list[str]:
 
 
 def found(server: str, what: str, **query: Any) -> list[Any]:
-    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    answer = httpx.post(f"{server}/{what}/filter", json=query, auth=(user, password)).raise_for_status()
-    entries: list[Any] = answer.json()
+    with api_client(server) as client:
+        entries: list[Any] = client.post(f"/{what}/filter", json=query).json()
     return entries
 
 

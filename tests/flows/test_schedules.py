@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from flows.server.loopback_server import ServerAddress
 from flows.store.run_record import newest_runs
 from tasks.dataset.store import Store
 from tests.conftest import sluice_environment
@@ -43,10 +44,10 @@ def test_a_schedule_fires_and_each_new_crawl_is_carried_out(tmp_path: Path) -> N
 
     publish(tmp_path / "mirror", "CC-MAIN-2026-46")
     with (
-        httpx.Client(base_url=api, trust_env=False, timeout=10) as client,
+        ServerAddress(api, api).client() as client,
         running(server, environment, tmp_path / "server.log"),
     ):
-        wait_until(lambda: client.get("/health").status_code == 200, tmp_path)
+        wait_until(lambda: httpx.get(f"{api}/health", trust_env=False).is_success, tmp_path)
         with running(serve, environment, tmp_path / "serve.log"):
             wait_until(lambda: crawled() == ["CC-MAIN-2026-46"], tmp_path)
             publish(tmp_path / "mirror", "CC-MAIN-2026-51")

@@ -242,10 +242,11 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
     with ExitStack() as stack:
         with working_on("Starting a Prefect server"):
             # Prefect takes seconds to import.
-            from httpx import TransportError
+            from httpx import HTTPStatusError, TransportError
             from prefect.exceptions import Abort
 
             from flows.display.console import showing_progress
+            from flows.server.absent_server import is_refusal
             from flows.server.prefect_server import prefect_api
 
             # A database that a newer Prefect has migrated is of no use to an older one.
@@ -262,13 +263,14 @@ def _call_flow(function: str, recipe: "Recipe", settings: "RunSettings") -> None
             how = "Interrupted" if is_ctrl_c else "Cancelled"
             messages.print(f"{how}. What was finished is kept; the same command goes on from there.")
             raise typer.Exit(128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)) from None
-        except (TransportError, RuntimeError) as error:
+        except (TransportError, HTTPStatusError, RuntimeError) as error:
             # Prefect raises a RuntimeError where its first request was not answered.
             reason = error.__cause__ if isinstance(error, RuntimeError) else error
-            if not isinstance(reason, TransportError):
+            if not isinstance(reason, TransportError) and not is_refusal(reason):
                 raise
+            what = "has ended" if is_refusal(reason) else f"does not answer: {reason}"
             raise TemporaryError(
-                f"The Prefect server {server.api_url} does not answer: {reason}. What was finished is kept; "
+                f"The Prefect server {server.api_url} {what}. What was finished is kept; "
                 "the same command goes on from there."
             ) from error
 

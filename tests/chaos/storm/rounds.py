@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from flows.server.loopback_server import ServerAddress
 from tests.chaos.storm.faults import Kind, Scene, Strike, kinds
 from tests.chaos.storm.machine import Machine, Running
 from tests.chaos.storm.outcome import newest_run, stage_of
@@ -170,8 +171,8 @@ def _deploy(round_: Round, folder: Path, port: int, parameters: dict[str, Any]) 
     command = [sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"]
     done = machine.start(f"{round_.name}-deploy", command, words)
     assert done.process.wait(timeout=240) == 0, done.said()
-    user, _, password = words["PREFECT_API_AUTH_STRING"].partition(":")
-    with httpx.Client(base_url=words["PREFECT_API_URL"], auth=(user, password), trust_env=False, timeout=60) as client:
+    address = ServerAddress(words["PREFECT_API_URL"], "", words["PREFECT_API_AUTH_STRING"])
+    with address.client() as client:
         deployment = client.get("/deployments/name/crawl-to-chat/default").raise_for_status().json()["id"]
         schedule = {"active": True, "schedule": {"interval": _INTERVAL_SECONDS}, "parameters": parameters}
         client.post(f"/deployments/{deployment}/schedules", json=[schedule]).raise_for_status()

@@ -17,7 +17,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, sluice_command, stage_statuses
+from tests.flows.running_programs import wait_until
 
 pytest.importorskip("prefect")
 
@@ -83,6 +84,12 @@ def answers(api_url: str) -> bool:
         return False
 
 
+def kill_server(run: subprocess.Popen[str]) -> None:
+    for process in psutil.Process(run.pid).children(recursive=True):
+        if "uvicorn" in process.cmdline():
+            process.kill()
+
+
 def states(data_dir: Path, table: str) -> Counter[str]:
     with closing(sqlite3.connect(data_dir / "0" / "prefect.db")) as database:
         rows = database.execute(f"select name, state_type from {table}")
@@ -128,12 +135,31 @@ def test_a_killed_server_is_started_again_and_the_run_goes_on(data_dir: Path, st
     run = started("survivor", 1)
     api_url = says(run, "server")
     says(run, "total")
-    for process in psutil.Process(run.pid).children(recursive=True):
-        if "uvicorn" in process.cmdline():
-            process.kill()
-    assert run.wait(120) == 0
+    kill_server(run)
+    assert run.wait(300) == 0
     assert not answers(api_url)
     assert states(data_dir, "flow_run")["survivor COMPLETED"] == 1
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_without_a_server_that_does_not_start_again(tiny_recipe: Path, tmp_path: Path) -> None:
+    """It is told so, does its work without waiting for each of its requests, and ends with a sentence."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    command = sluice_command("corpus", str(tiny_recipe), "--store", str(tmp_path / "store"), "--workers", "1")
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        wait_until(lambda: list((tmp_path / "store" / "leases").rglob("*.json")), tmp_path)
+        for database in (tmp_path / ".sluice").rglob("prefect.db*"):
+            database.write_bytes(b"no database" * 1000)
+        kill_server(run)
+        killed = time.monotonic()
+        _, said = run.communicate(timeout=300)
+    assert time.monotonic() - killed < 150
+    assert run.returncode == 1
+    assert "did not start" in said and "The run goes on without it." in said
+    assert "has ended. What was finished is kept; the same command goes on from there." in said
+    assert 'File "' not in said  # what its last words are of, is told without the code
+    assert stage_statuses("", tmp_path / "store")["packing"]["state"] == "done"
 
 
 def test_the_server_answers_this_run_only(data_dir: Path, started: Any) -> None:

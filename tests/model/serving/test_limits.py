@@ -37,7 +37,7 @@ def narrow(babbling: Path) -> Iterator[Running]:
         max_open=4,
         max_open_per_client=2,
         max_choices=4,
-        queue_seconds=0.6,
+        queue_seconds=60,
         answer_seconds=60,
     )
     with running(babbling, settings, slots=1) as one:

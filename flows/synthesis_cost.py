@@ -14,6 +14,7 @@ from flows.prepare.optional_synthesis import NO_GENERATOR, without_generator
 from flows.recipe.recipe import Recipe
 from flows.store.run_record import newest_run_of
 from tasks.base.config import Config
+from tasks.base.plain_data import lines_of
 from tasks.dataset.data_files import read_data_file
 from tasks.dataset.manifest import Manifest, part_path, read_manifest
 from tasks.dataset.parts import read_part
@@ -69,7 +70,7 @@ def _costs(synthesis: SynthesisConfig, corpus: Manifest | None, store: Store) ->
             both = chars + most * _CHARS_A_TOKEN
             yield _cost(synthesis, "backtranslated, scores", documents, both, _SCORE_TOKENS)
     if synthesis.responses:
-        lines = [line for line in read_data_file(store, synthesis.responses.prompts).splitlines() if line.strip()]
+        lines = [line for _, line in lines_of(read_data_file(store, synthesis.responses.prompts))]
         chars = sum(map(len, lines)) // max(1, len(lines))
         requests = len(lines) * synthesis.responses.samples
         yield _cost(synthesis, "responses", requests, chars, most)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 from rich.markup import escape
 
 from flows.display.dots import Dots
-from model.base.safe_text import harmless
+from model.base.safe_text import harmless, harmless_json
 
 if TYPE_CHECKING:
     from tasks.dataset.store import Store
@@ -43,7 +45,8 @@ def working_on(words: str) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print plain values as JSON on standard output."""
-    output.print_json(data=value)
+    text = JSONHighlighter()(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    output.print(text, soft_wrap=True)
 
 
 def print_text(text: str, style: str | None = None) -> None:

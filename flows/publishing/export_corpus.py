@@ -5,10 +5,6 @@ Notable: rows and columns are those of the store, in their order; only the store
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +12,7 @@ import pyarrow.parquet as pq
 from flows.publishing.corpus_facts import CorpusFacts, facts_of, finished_corpus
 from flows.publishing.croissant import ExportedFile, croissant
 from flows.publishing.dataset_card import dataset_card
-from tasks.base.errors import UsageError
+from flows.store.new_folder import new_folder
 from tasks.dataset.manifest import Manifest, dataset_folder
 from tasks.dataset.parquet_opening import read_rows
 from tasks.dataset.parts import open_part
@@ -30,7 +26,7 @@ def export_corpus(store: Store, destination: Path) -> CorpusFacts:
     """
     record, manifest = finished_corpus(store)
     facts = CorpusFacts()
-    with _new_folder(destination) as folder:
+    with new_folder(destination) as folder:
         files = [_copy(store, manifest, place, folder, facts) for place in range(len(manifest.parts))]
         card = dataset_card(record, manifest, facts)
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -56,20 +52,3 @@ def _copy(store: Store, manifest: Manifest, place: int, folder: Path, facts: Cor
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return ExportedFile(name, target.stat().st_size, digest)
-
-
-@contextmanager
-def _new_folder(destination: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `destination` once the block has ended without error."""
-    if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
-        raise UsageError(f"{destination} is not an empty folder; name a new one.")
-    whole = destination.absolute()
-    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if whole.exists():
-            whole.rmdir()
-        temporary.rename(whole)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

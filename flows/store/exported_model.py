@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from flows.launch.packages import require_packages
+from flows.store.new_folder import new_folder
 from flows.store.run_record import RunRecord, newest_runs
-from tasks.base.errors import PermanentError, UsageError
+from tasks.base.errors import PermanentError
 from tasks.base.safe_path import safe_path
 from tasks.dataset.store import Store
+from tasks.workers.scratch_folder import scratch_folder
 
 
 def exported_model(store: Store) -> str:
@@ -45,9 +46,9 @@ def local_model(store: Store, folder: str) -> Iterator[Path]:
     if store.is_local:
         yield store.local(folder)
         return
-    with TemporaryDirectory(prefix="sluice-model-") as copy:
-        store.download_folder(folder, Path(copy))
-        yield Path(copy)
+    with scratch_folder("models") as copy:
+        store.download_folder(folder, copy)
+        yield copy
 
 
 def run_model_program(module: str, store: Store, arguments: Sequence[str]) -> int:
@@ -88,21 +89,14 @@ def copying_model(store: Store, folder_in_store: str, destination: Path) -> Iter
     The files get the modes of any new file, not those that they have in the store. Raises `UsageError` where
     `destination` is not empty, `PermanentError` where something in the store leads out of it.
     """
-    if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
-        raise UsageError(f"{destination} is not an empty folder; name a new one.")
-    whole = destination.absolute()
-    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
-    try:
+    with new_folder(destination) as temporary:
         with local_model(store, folder_in_store) as folder:
             if store.is_local:
                 _refuse_links(store, folder)
-            shutil.copytree(folder, temporary, copy_function=shutil.copyfile)
+            for path in sorted(folder.rglob("*")):  # folders before what is in them
+                target = temporary / path.relative_to(folder)
+                target.mkdir() if path.is_dir() else shutil.copyfile(path, target)
         yield temporary
-        whole.mkdir(parents=True, exist_ok=True)
-        for item in sorted(temporary.iterdir()):
-            item.rename(whole / item.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refuse_links(store: Store, folder: Path) -> None:

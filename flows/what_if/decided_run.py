@@ -1,6 +1,5 @@
 """Which run is decided on again, by which rules, and which fields of the recipe need a new run."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from tasks.dataset.store import Store
 from tasks.fetch.source_listing import resolve_source
 from tasks.filter.own_rules import RecordedRule
 from tasks.own_code.named_code import without_source
+from tasks.workers.scratch_folder import scratch_folder
 
 Sides = tuple[tuple[Rule, ...], tuple[Rule, ...]]
 """A stage's rules in the run and in the recipe."""
@@ -89,8 +89,8 @@ def _newest_filtered(store: Store) -> tuple[RunRecord, DatasetCount]:
 def _plans(recipe: Recipe, record: RunRecord) -> dict[str, StagePlan]:
     """Plan the recipe on the run's crawl, without writing to the run's store."""
     crawl = record.crawl if recipe.synthetic_web or recipe.source.crawl == "latest" else recipe.source.crawl
-    with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
-        pinned = pin_own_code(pin_data_files(recipe, Store(folder)))
+    with scratch_folder("what-if") as folder:
+        pinned = pin_own_code(pin_data_files(recipe, Store(str(folder))))
     if not recipe.synthetic_web:
         source = resolve_source(pinned.source.model_copy(update={"crawl": crawl}))
         pinned = pinned.model_copy(update={"source": source})

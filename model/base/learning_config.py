@@ -43,6 +43,9 @@ class OptimizerConfig:
     weight_decay: float = 0.5
     """Decoupled decay of the blocks' matrices per step, as a fraction of their learning rate; with Muon it is cautious
     (arXiv:2510.12402): it takes from the weights alone that the update makes smaller too."""
+    table_decay: float = 0.0
+    """Share of themselves that embedding and head lose in a step at the peak learning rate, whatever that is: for
+    corpora that are read many times, where rare tokens are learnt by heart."""
     gradient_clip: float = 1.0
     """Largest norm of the whole gradient; 0 does not clip."""
 
@@ -54,6 +57,7 @@ class OptimizerConfig:
             require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("weight_decay", "gradient_clip"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(0 <= self.table_decay < 1, "table_decay must be at least 0 and below 1")
 
     @property
     def matrix_lr(self) -> float:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from tokenizers import AddedToken, Tokenizer
 
 from model.base.errors import BadInput
-from model.base.json_lines import without_surrogates
+from model.base.json_lines import json_value, without_surrogates
 from model.data.byte_letters import bytes_of
 
 END_OF_TEXT = "<|endoftext|>"
@@ -61,7 +61,7 @@ class ToolCall:
     def parse(cls, text: str) -> "ToolCall | None":
         """Return the call in what a model wrote between the markers; None if it is not what a call must be."""
         try:
-            value = json.loads(text)
+            value = json_value(text)
             name, arguments = value["name"], value.get("arguments", {})
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return None

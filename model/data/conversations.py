@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.base.errors import BadInput
-from model.base.json_lines import read_json_lines
+from model.base.json_lines import json_value, read_json_lines
 from model.data.chat_format import Message, Role, ToolCall, with_tools
 
 _EXPECTED = 'a conversation looks like {"messages": [{"role": "user", "content": "..."}]}'
@@ -65,7 +65,7 @@ def conversation_of(values: Any, where: str) -> list[Message]:
         tools = values.get("tools") or []
         if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
             raise TypeError("tools must be a list of objects")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{where}: {_EXPECTED}; got {error!r}") from error
     for message in found:
         if message.role not in get_args(Role) or not isinstance(message.content, str):
@@ -92,7 +92,7 @@ def _messages(values: Any) -> list[dict[str, Any]]:
 def _sharegpt(turn: dict[str, Any]) -> dict[str, Any]:
     sender, text = turn["from"], turn["value"]
     if sender == "function_call":
-        return {"role": "assistant", "content": "", "tool_calls": [json.loads(text)]}
+        return {"role": "assistant", "content": "", "tool_calls": [json_value(text)]}
     return {"role": _SENDERS.get(sender, sender), "content": text}
 
 

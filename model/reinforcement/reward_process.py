@@ -78,8 +78,10 @@ class RewardProcess:
             process.stdin.write(json.dumps(question).encode() + b"\n")
             process.stdin.flush()
         deadline, line = time.monotonic() + seconds, b""
+        output = select.poll()  # select.select takes no file above number 1023
+        output.register(process.stdout, select.POLLIN)
         while not line.endswith(b"\n"):
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            ready = output.poll(max(0.0, deadline - time.monotonic()) * 1000)
             read = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
             if not read:
                 self.close()

@@ -22,7 +22,7 @@ class Weights:
     """A model's parameters by what they are: each kind learns at a rate of its own."""
 
     matrices: list[nn.Parameter] = field(default_factory=list)
-    """Inside the blocks; the only ones that decay."""
+    """Inside the blocks; the only ones that decay by default."""
     scales: list[nn.Parameter] = field(default_factory=list)
     """Of the norms."""
     embedding: list[nn.Parameter] = field(default_factory=list)
@@ -66,8 +66,11 @@ def _adamw(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> lis
     groups = (
         {"params": weights.matrices, "lr": config.lr, "betas": betas, "weight_decay": config.weight_decay},
         {"params": weights.scales, "lr": config.norm_lr, "betas": betas},
-        {"params": weights.embedding, "lr": config.embedding_lr, "betas": table_betas},
-        {"params": weights.head, "lr": config.head_lr, "betas": table_betas},
+        # torch's decay is a factor of the rate.
+        *(
+            {"params": table, "lr": lr, "betas": table_betas, "weight_decay": config.table_decay / lr}
+            for table, lr in ((weights.embedding, config.embedding_lr), (weights.head, config.head_lr))
+        ),
     )
     return [AdamW([group for group in groups if group["params"]], eps=config.epsilon, weight_decay=0.0, fused=True)]
 

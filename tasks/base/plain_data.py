@@ -5,10 +5,13 @@ are on no calendar; and a few YAML aliases stand for more values than there is m
 """
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_YAML_LENGTH = 1 << 19
 _MAX_YAML_VALUES = 1 << 20
 
@@ -20,6 +23,18 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def lines_of(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, numbered from 1. Only a line feed ends one: JSON may hold the other marks."""
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def parse_yaml(text: str | bytes) -> Any:

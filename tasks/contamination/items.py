@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.base.errors import UsageError
-from tasks.base.plain_data import parse_json
+from tasks.base.plain_data import lines_of, parse_json
 from tasks.contamination.words import UInt32s, hashed_words
 
 N_GRAM = 3
@@ -116,10 +116,9 @@ def words_of(text: str) -> UInt32s:
 def read_items(content: bytes, where: str) -> list[EvaluationItem]:
     """Return the items of a JSONL file, {"task", "item", "question", "answer", "passage"} a line; `UsageError`."""
     items = []
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if line.strip():
-            try:
-                items.append(EvaluationItem(**parse_json(line)))
-            except (ValueError, TypeError) as error:
-                raise UsageError(f"{where}, line {number}: an evaluation item is expected: {error}") from error
+    for number, line in lines_of(content):
+        try:
+            items.append(EvaluationItem(**parse_json(line)))
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{where}, line {number}: an evaluation item is expected: {error}") from error
     return items

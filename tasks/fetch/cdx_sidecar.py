@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from tasks.base.errors import PermanentError, TemporaryError
-from tasks.base.plain_data import parse_json
+from tasks.base.hosts import ascii_host
+from tasks.base.plain_data import parse_json, without_surrogates
 from tasks.fetch.page_selection import SORT_COLUMN, SelectConfig, row_filter, without_scheme
 from tasks.sources.byte_source import byte_source
 from tasks.sources.downloading import read_small
@@ -131,19 +132,33 @@ def _fields(line: str, letters: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _row(key: str, fields: dict[str, Any]) -> dict[str, Any]:
-    url, status = str(fields["url"]), str(fields.get("status", "-"))
-    host = urlsplit(url).hostname or ""
+    url, status = without_surrogates(str(fields["url"])), str(fields.get("status", "-"))
+    host = _host(url)
     return {
-        SORT_COLUMN: key,
+        SORT_COLUMN: without_surrogates(key),
         "url": url,
         "url_host_name": host,
         "url_host_tld": host.rpartition(".")[2],
         "fetch_status": int(status) if len(status) == 3 and status.isdecimal() else None,
-        "content_mime_detected": fields.get("mime-detected", fields.get("mime")),
-        "content_languages": fields.get("languages"),
+        "content_mime_detected": _text(fields.get("mime-detected", fields.get("mime"))),
+        "content_languages": _text(fields.get("languages")),
         "warc_record_offset": _bytes(fields["offset"]),
         "warc_record_length": _bytes(fields["length"]),
     }
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise ValueError(f"{str(value)[:40]!r} is no text")
+    return None if value is None else without_surrogates(value)
+
+
+def _host(url: str) -> str:
+    """Return the host of an address, as the index writes it; "" where it has none: crawls meet any address."""
+    try:
+        return ascii_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return ""
 
 
 def _bytes(value: Any) -> int:

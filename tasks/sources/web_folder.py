@@ -46,7 +46,10 @@ def _links(body: bytes, base: str, folder: str) -> list[str]:
     root = urlsplit(f"{base.rstrip('/')}/")
     here, found = f"{root.geturl()}{folder}", []
     for link in page.links:
-        target = urlsplit(urljoin(here, link))
+        try:
+            target = urlsplit(urljoin(here, link))
+        except ValueError:  # no address, such as http://[
+            continue
         path = unquote(target.path).removeprefix(unquote(root.path))
         is_here = target[:2] == root[:2] and target.path.startswith(root.path) and not target.query
         if is_here and path.startswith(folder) and path != folder and _is_below(path.rstrip("/")):

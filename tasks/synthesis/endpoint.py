@@ -55,9 +55,15 @@ class Address:
     key: str = ""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-            raise UsageError(f"{URL_VARIABLE} is no address such as https://api.example.com/v1.")
+        wrong = UsageError(f"{URL_VARIABLE} is no address such as https://api.example.com/v1.")
+        try:
+            parts = urlsplit(self.url)
+            is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise wrong from error
+        # What would stand there besides: names and passwords, and keys in a query, which errors would show.
+        if not is_whole or parts.username or parts.password or parts.query or parts.fragment:
+            raise wrong
         if self.key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise UsageError(f"{URL_VARIABLE} is not https: the key in {KEY_VARIABLE} would be readable on the way.")
 

@@ -1,9 +1,9 @@
 """What of a generator's replies is kept: each check has a reason, and all that a reply fails are named."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from tasks.base.plain_data import parse_json
+from tasks.base.plain_data import lines_of, parse_json
 from tasks.dataset.data_files import read_data_file
 from tasks.dataset.store import Store
 from tasks.extract.language import UNKNOWN, identify
@@ -70,18 +70,18 @@ def _words(text: str) -> list[str]:
 
 def _ngrams_of_set(store: Store, path: str) -> Iterator[tuple[str, ...]]:
     """Yield the n-grams that give away a question of an evaluation set; one of one or two words gives away none."""
-    for question in _questions(read_data_file(store, path).decode(errors="replace").splitlines()):
+    for question in _questions(read_data_file(store, path)):
         words = _words(question)
         size = min(_LEAK_WORDS, len(words))
         if size >= 3:
             yield from (tuple(words[at : at + size]) for at in range(len(words) - size + 1))
 
 
-def _questions(lines: Iterable[str]) -> Iterator[str]:
-    for line in filter(str.strip, lines):
+def _questions(content: bytes) -> Iterator[str]:
+    for _, line in lines_of(content):
         try:
             value = parse_json(line)
         except ValueError:
-            value = line  # a list of plain texts
+            value = line.decode(errors="replace")  # a list of plain texts
         texts = [value[name] for name in _QUESTION_FIELDS if name in value] if isinstance(value, dict) else [value]
         yield from (text for text in texts[:1] if isinstance(text, str))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import xxhash
 
 from tasks.base.errors import PermanentError
-from tasks.base.plain_data import parse_json
+from tasks.base.plain_data import lines_of, parse_json, without_surrogates
 from tasks.dataset.data_files import pin_content, read_data_file
 from tasks.dataset.stage import DatasetContext, Output, PartContext, PartInput, Stage
 from tasks.dataset.store import Store
@@ -55,17 +55,17 @@ def _prompts(store: Store, path: str) -> list[Prompt]:
     Raises PermanentError at a line that is none.
     """
     found: dict[str, tuple[dict[str, str], ...]] = {}
-    for number, line in enumerate(read_data_file(store, path).decode(errors="replace").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in lines_of(read_data_file(store, path)):
         try:
             value = parse_json(line)
             messages = value.get("messages") or [
                 {"role": "user", "content": value.get("prompt", value.get("question"))}
             ]
-            turns = tuple({"role": message["role"], "content": message["content"]} for message in messages)
-            if not all(turn["role"] in _ROLES and isinstance(turn["content"], str) for turn in turns):
+            if not all(turn["role"] in _ROLES and isinstance(turn["content"], str) for turn in messages):
                 raise ValueError("a role or a content is wrong")
+            turns = tuple(
+                {"role": message["role"], "content": without_surrogates(message["content"])} for message in messages
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PermanentError(f"synthesis.responses.prompts, line {number}: {_EXPECTED}; got {error!r}.") from error
         found.setdefault(xxhash.xxh3_64_hexdigest(json.dumps(turns)), turns)

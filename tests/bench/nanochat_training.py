@@ -7,6 +7,9 @@ rule for weight decay, made for other sizes, is left out. Attention is causal ac
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from model.base.device import activation_dtype
-from model.data.packed_sequences import IGNORED
+from model.data.packed_sequences import IGNORED, Batches
 from model.data.token_cache import open_token_cache
 from model.data.token_data import open_training_data
 from tests.bench.held_out_training import summed_loss_on_held_out
-from tests.bench.packed_corpus import Sizes
+from tests.bench.packed_corpus import Sizes, open_packed_corpus
+from tests.bench.side_by_side import median_rate
 
 _WARMUP, _WARMDOWN, _FINAL = 10, 0.65, 0.05
 _RATE = 1.4
@@ -48,26 +52,54 @@ def nanochat_model(checkout: Path, sizes: Sizes) -> Any:
 
 def nanochat_held_out_loss(checkout: Path, tokens: Path, packing: Path, sizes: Sizes, steps: int, seed: int) -> float:
     """Nats a token on all held-out documents, after `steps` steps."""
-    torch.manual_seed(seed)
-    model = nanochat_model(checkout, sizes)
-    model.init_weights()
-    rates = {"unembedding_lr": 0.008, "embedding_lr": 0.3, "matrix_lr": 0.02, "scalar_lr": 0.5}
-    optimizer = model.setup_optimizer(**{name: _RATE * rate for name, rate in rates.items()})
-    loss = _SummedLoss(model)
+    model = _drawn(checkout, sizes, seed)
     with tempfile.TemporaryDirectory(prefix="held-out-") as folder, torch.compiler.set_stance("force_eager"):
         cache = open_token_cache(tokens, Path(folder))
         data, _ = open_training_data(cache, packing, sizes.shape, sizes.sequences, seed)
-        for step in range(steps):
-            batch = data.batch(step, 0, 1)
-            (loss(torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)) / batch.targets_in_step).backward()
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * _rate_factor(step, steps)
-                if group["kind"] == "muon":
-                    group["momentum"] = _momentum(step, steps)
-            optimizer.step()
-            model.zero_grad(set_to_none=True)
+        for _ in islice(_training(model, data, steps), steps):
+            pass
         model.eval()
-        return summed_loss_on_held_out(loss, cache, sizes)
+        return summed_loss_on_held_out(_SummedLoss(model), cache, sizes)
+
+
+def nanochat_speed(checkout: Path, corpus: Path, warmup: int, steps: int, sizes: Sizes) -> Callable[[], float]:
+    """A worker that goes on training nanochat's model, eager, and returns the tokens/s of the median of its steps."""
+    data, _, _ = open_packed_corpus(corpus, sizes)
+    trained = _training(_drawn(checkout, sizes, seed=1), data, 1000)
+
+    def work() -> float:
+        with torch.compiler.set_stance("force_eager"):
+            for _ in islice(trained, warmup):
+                pass
+            times = [time.perf_counter()]
+            times += [time.perf_counter() for _ in islice(trained, steps)]
+        return median_rate(times, sizes.tokens_per_step)
+
+    return work
+
+
+def _drawn(checkout: Path, sizes: Sizes, seed: int) -> Any:
+    torch.manual_seed(seed)
+    model = nanochat_model(checkout, sizes)
+    model.init_weights()
+    return model
+
+
+def _training(model: Any, data: Batches, steps: int) -> Iterator[None]:
+    """Makes a step of a run of `steps` each time it is asked."""
+    rates = {"unembedding_lr": 0.008, "embedding_lr": 0.3, "matrix_lr": 0.02, "scalar_lr": 0.5}
+    optimizer = model.setup_optimizer(**{name: _RATE * rate for name, rate in rates.items()})
+    loss = _SummedLoss(model)
+    for step in range(steps):
+        batch = data.batch(step, 0, 1)
+        (loss(torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)) / batch.targets_in_step).backward()
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * _rate_factor(step, steps)
+            if group["kind"] == "muon":
+                group["momentum"] = _momentum(step, steps)
+        optimizer.step()
+        model.zero_grad(set_to_none=True)
+        yield
 
 
 def _rate_factor(step: int, steps: int) -> float:

@@ -1,4 +1,4 @@
-"""Our pretraining beside nanochat's on the same batches: held-out loss at equal tokens and parameters.
+"""Our pretraining beside nanochat's on the same batches: held-out loss at equal tokens and parameters, and tokens/s.
 
 Notable: nanochat is fetched by whoever measures (`git clone https://github.com/karpathy/nanochat`), and NANOCHAT names
 the checkout; 92d63d4 is the commit that this was written for.
@@ -10,37 +10,37 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+import torch
 
 from model.base.config import LoopConfig
+from model.base.device import available_cores
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters
 from tests.bench.held_out_training import held_out_loss
-from tests.bench.nanochat_training import nanochat_held_out_loss, nanochat_model
+from tests.bench.nanochat_training import nanochat_held_out_loss, nanochat_model, nanochat_speed
+from tests.bench.our_training import our_training
 from tests.bench.packed_corpus import TWELVE_MILLION, TWO_MILLION, Sizes
-from tests.bench.side_by_side import show
+from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 
 SEEDS = (1, 2, 3)
-EPOCH = 383
-"""Steps of 16 sequences over the crawl's 6,132."""
+EPOCH = 399
+"""Steps of 16 sequences over the crawl's 6,385."""
+SIZES = {"2M": TWO_MILLION, "12M": TWELVE_MILLION}
+WARMUP, STEPS, ROUNDS = 1, 3, 5
 
 
 @pytest.mark.bench
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("epochs", [0.5, 1.0])
-@pytest.mark.parametrize("named", ["2M", "12M"])
+@pytest.mark.parametrize("named", SIZES)
 def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
     crawl_tokens: tuple[Path, Path], named: str, epochs: float
 ) -> None:
-    if "NANOCHAT" not in os.environ:
-        pytest.skip("NANOCHAT names no checkout of nanochat")
-    checkout = Path(os.environ["NANOCHAT"])
+    checkout = nanochat_checkout()
     tokens, packing = crawl_tokens
-    given = {"2M": TWO_MILLION, "12M": TWELVE_MILLION}[named]
-    # One vocabulary for both sizes, that of the corpus; and a head of its own, as both have.
-    shape = dataclasses.replace(given.shape, vocab_size=TWO_MILLION.shape.vocab_size, tied_embeddings=False)
-    sizes = Sizes(shape, TWO_MILLION.sequences)
-    ours = as_large_as(shape, sum(weight.numel() for weight in nanochat_model(checkout, sizes).parameters()))
+    sizes = untied(SIZES[named])
+    ours = as_large_as_nanochat(checkout, sizes)
     steps = round(epochs * EPOCH)
 
     def loss(seed: int, steps: int) -> float:
@@ -54,6 +54,44 @@ def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
     }
     show(f"Held-out loss, nats a token: {named}, epochs: {epochs:g}", found)
     assert found["ours"] <= 1.03 * found["nanochat"]
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("named", SIZES)
+def test_tokens_per_second_beside_nanochat(packed_corpus: Path, named: str) -> None:
+    """Models of as many parameters; nanochat eager, since whole blocks compiled are slower on a CPU (docs/log.md)."""
+    checkout = nanochat_checkout()
+    sizes = untied(SIZES[named])
+    ours = Sizes(as_large_as_nanochat(checkout, sizes), sizes.sequences)
+    workers = {
+        "compiled": our_training(packed_corpus, "muon", WARMUP, STEPS, compile=True, sizes=ours),
+        "nanochat": nanochat_speed(checkout, packed_corpus, WARMUP, STEPS, sizes),
+        "eager": our_training(packed_corpus, "muon", WARMUP, STEPS, sizes=ours),
+    }
+    torch.set_num_threads(available_cores())
+    rates = rates_in_turn(workers, ROUNDS)
+    ratios = {f"ours, {way}": median_ratio(rates[way], rates["nanochat"]) for way in ("compiled", "eager")}
+    show(f"Training at {named}, tokens/s of ours over nanochat's, eager", ratios)
+    assert ratios["ours, eager"] >= 1.0
+
+
+def nanochat_checkout() -> Path:
+    """The folder that NANOCHAT names; the test is skipped where it names none."""
+    if "NANOCHAT" not in os.environ:
+        pytest.skip("NANOCHAT names no checkout of nanochat")
+    return Path(os.environ["NANOCHAT"])
+
+
+def untied(sizes: Sizes) -> Sizes:
+    """One vocabulary and batch for all sizes, those of the corpus; and a head of its own, as both sides have."""
+    shape = dataclasses.replace(sizes.shape, vocab_size=TWO_MILLION.shape.vocab_size, tied_embeddings=False)
+    return Sizes(shape, TWO_MILLION.sequences)
+
+
+def as_large_as_nanochat(checkout: Path, sizes: Sizes) -> ModelShape:
+    """Our shape with as many parameters as nanochat's model of the same depth and width."""
+    return as_large_as(sizes.shape, sum(weight.numel() for weight in nanochat_model(checkout, sizes).parameters()))
 
 
 def as_large_as(shape: ModelShape, parameters: int) -> ModelShape:

@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from flows.cli import main
+from flows.cli.terminal import print_json
 from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
 from flows.recipe.shipped import shipped_recipes
+from model.base.safe_text import harmless
 from tests.conftest import ROOT, sluice_command, sluice_environment
 
 VERBS = {
@@ -96,6 +98,18 @@ def test_a_shown_recipe_is_a_recipe(tmp_path: Path) -> None:
     assert Recipe.model_validate(json.loads(sluice("recipes", "show", "first-crawl", "--json"))) == load_recipe(
         "first-crawl"
     )
+
+
+def test_json_holds_the_same_values_and_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {
+        "text": "\x1b]0;title\x07\x9b31m\x7f \u202e\u2066 Straße 漢字 😀\n\ttab",
+        "cut": "\ud83d",
+        "n": [1.5, None],
+    }
+    print_json(value)
+    said = capsys.readouterr().out
+    assert json.loads(said) == value and "Straße 漢字 😀" in said
+    assert harmless(said) == said
 
 
 def test_the_fields_of_a_recipe() -> None:

@@ -34,6 +34,12 @@ def test_requests_and_tokens_follow_from_the_corpus(tmp_path: Path) -> None:
     assert "backtranslated, scores" in costs(tmp_path, backtranslate={})
 
 
+def test_a_prompt_is_a_line_whatever_marks_it_holds(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "one\u2028two\u0085three"}\n', encoding="utf-8")
+    assert costs(tmp_path, responses={"prompts": str(prompts)})["responses"].requests == 1
+
+
 def test_prices_make_a_cost(tmp_path: Path) -> None:
     synthetic_web_run(tmp_path, with_model=False)
     prompts = tmp_path / "prompts.jsonl"

@@ -4,7 +4,6 @@ import dataclasses
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -102,6 +101,7 @@ def evaluate(
     from flows.evaluation import evaluate_folder, print_results, run_harness
     from flows.store.exported_model import exported_model, local_model
     from model.evaluation.tasks.task import shipped_tasks
+    from tasks.workers.scratch_folder import scratch_folder
 
     if not all(number.strip().isdecimal() for number in shots.split(",")) and shots:
         raise typer.BadParameter(f"--shots {shots}: give numbers by commas, such as 0,1,5.")
@@ -114,7 +114,7 @@ def evaluate(
             folder = stack.enter_context(local_model(place, exported_model(place)))
         if harness:
             sys.exit(run_harness(folder, harness, data, numbers, items))
-        target = output or Path(stack.enter_context(TemporaryDirectory(prefix="sluice-evaluation-")))
+        target = output or stack.enter_context(scratch_folder("evaluations"))
         results = evaluate_folder(folder, names, numbers, items, target)
     if as_json:
         print_json([dataclasses.asdict(result) for result in results])

@@ -3,6 +3,9 @@
 import json
 import os
 import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,14 @@ import yaml
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from flows.store.exported_model import copying_model, exported_model
+from flows.store.exported_model import copying_model, exported_model, local_model
 from flows.store.run_record import latest_run
 from flows.store.training_log import read_training
 from flows.store.working_folder import working_folder
 from tasks.base.errors import PermanentError, UsageError
 from tasks.dataset.store import Store
+from tasks.workers.process_name import process_mark
+from tests.conftest import ROOT
 from tests.flows.report_stores import whole_run
 
 PROCESS = {"host": "elsewhere", "machine": "another", "pid": 1}
@@ -74,6 +79,39 @@ def test_a_copy_that_fails_leaves_nothing(store: Store, tmp_path: Path) -> None:
     with pytest.raises(SystemExit), copying_model(store, EXPORT, tmp_path / "new"):
         raise SystemExit(1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["private", "store"]
+
+
+def test_what_a_killed_copy_left_goes_with_the_next_one_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    machine, _, own = process_mark().partition("-")
+    here = tmp_path / "out"
+    left, others = [f".new.{machine}-{ended.pid}.tmp", f".new.{machine}-{own}.tmp"], [".new.tmp", ".newer.1-1.tmp"]
+    left_by_another_machine = f".new.0123456789abcdef-{ended.pid}.tmp"
+    for name in (*left, *others, left_by_another_machine):
+        (here / name).mkdir(parents=True)
+        (here / name / "model.safetensors").write_bytes(b"half")
+    with copying_model(store, EXPORT, here / "new"):
+        pass
+    assert sorted(path.name for path in here.iterdir()) == sorted([*others, left_by_another_machine, "new"])
+    assert (here / "new" / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_the_copy_of_a_remote_model_goes_even_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = Store(f"memory://{tmp_path.name}")
+    remote.write_bytes(f"{EXPORT}/config.json", b"{}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    program = (
+        "import os; from tasks.workers.scratch_folder import scratch_folder\n"
+        "with scratch_folder('models') as folder: (folder / 'weights').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
+    copies = next(tmp_path.glob("sluice-models-*"))
+    assert len(list(copies.iterdir())) == 1
+    with local_model(remote, EXPORT) as folder:
+        assert list(copies.iterdir()) == [folder]
+    assert list(copies.iterdir()) == []
 
 
 def test_a_precision_that_there_is_not_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:

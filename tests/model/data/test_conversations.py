@@ -102,6 +102,28 @@ def test_what_is_malformed_is_named(tmp_path: Path, record: dict[str, Any], mess
         read_conversations(written(tmp_path / "chat.parquet", [record]))
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": "[" * 100_000}]},
+        {"from": "function_call", "value": "[" * 100_000},
+    ],
+)
+def test_a_call_that_is_nested_too_deeply_is_named(tmp_path: Path, message: dict[str, Any]) -> None:
+    name = "messages" if "role" in message else "conversations"
+    with pytest.raises(BadInput, match=r"chat\.jsonl, line 1: .*RecursionError"):
+        read_conversations(written(tmp_path / "chat.jsonl", [{name: [message]}]))
+
+
+def test_half_a_character_within_a_call_becomes_the_replacement_character(tmp_path: Path) -> None:
+    text = '{"name": "f\\ud83d", "arguments": {"a": "x\\udc00"}}'
+    call = ToolCall("f\ufffd", '{"a": "x\ufffd"}')
+    turns = [{"from": "human", "value": "hi"}, {"from": "function_call", "value": text}]
+    (messages,) = read_conversations(written(tmp_path / "chat.jsonl", [{"conversations": turns}]))
+    assert messages[1].calls == (call,)
+    assert ToolCall.parse(text) == call, "and so where a model writes it"
+
+
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "chat.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(BadInput, match=r"cannot read the conversations .*chat\.parquet"):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -109,6 +110,20 @@ def test_a_reward_that_hangs_or_dies_costs_its_reply_alone() -> None:
     assert rewards.score(said("die"), {}) == "the rewards' process died"
     assert rewards.score(said("fine"), {}) == {"moody": 1.0}
     rewards.close()
+
+
+def test_rewards_come_however_many_files_are_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        rewards = RewardProcess(["polite"], [own("polite")], 5)
+        assert rewards.score(said("please"), {"answer": ""}) == {"polite": 0.5}
+        rewards.close()
+    finally:
+        for file in held:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_signal_that_stops_the_training_leaves_the_step_its_rewards() -> None:

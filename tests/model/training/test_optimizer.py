@@ -8,7 +8,7 @@ from torch import nn
 
 from model.base.learning_config import OptimizerConfig, OptimizerName
 from model.base.sizes import ModelShape
-from model.network.transformer import Transformer
+from model.network.transformer import Transformer, initialise
 from model.training.muon import Muon, orthogonalise
 from model.training.optimizer import build_optimizers, set_learning_rates
 from tests.model.tiny_corpus import SHAPE
@@ -89,3 +89,19 @@ def test_only_the_matrices_of_the_blocks_decay() -> None:
         optimizers = build_optimizers(model, OptimizerConfig(name=name, weight_decay=0.5), torch.float32)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups if group["weight_decay"]]
         assert {id(weight) for group in groups for weight in group["params"]} == matrices
+
+
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_embedding_and_head_lose_the_same_share_of_themselves_whatever_their_rates(name: OptimizerName) -> None:
+    model = Transformer(ModelShape(**SHAPE, tied_embeddings=False))
+    initialise(model, seed=1)
+    before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
+    config = OptimizerConfig(name=name, lr_scale=0.5, embedding_lr=0.4, head_lr=0.01, table_decay=0.02, weight_decay=0)
+    optimizers = build_optimizers(model, config, torch.float32)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    for optimizer in optimizers:
+        optimizer.step()
+    for key, weight in model.named_parameters():
+        kept = 0.99 if key in ("embed_tokens.weight", "lm_head.weight") else 1.0
+        torch.testing.assert_close(weight, kept * before[key])

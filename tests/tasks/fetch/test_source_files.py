@@ -156,6 +156,8 @@ def test_a_page_of_links_leads_nowhere_else() -> None:
         "%2e%2e/d.warc",
         "e.warc#x",
         "file:///f",
+        "http://[",
+        "//[::1",
     ]
     page = "".join(f"<a href='{link}'>" for link in links).encode()
     assert _links(page, "https://a.example/pages", "") == ["b.warc", "e.warc"]

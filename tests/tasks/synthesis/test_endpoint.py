@@ -75,8 +75,12 @@ def test_a_key_goes_to_https_or_this_machine_only(monkeypatch: pytest.MonkeyPatc
     assert server.keys == {"Bearer secret"}
     with pytest.raises(UsageError, match="not https"):
         Address("http://api.example.com/v1", "secret")
-    with pytest.raises(UsageError, match="no address"):
-        Address("file:///etc/passwd")
+    for wrong in (
+        *("file:///etc/passwd", "http://[::1", "https://api.example.com:99999", "https://name:word@api.example.com"),
+        *("https://api.example.com/v1?api_key=secret", "https://api.example.com/v1#secret", "https://"),
+    ):
+        with pytest.raises(UsageError, match=r"^SLUICE_GENERATOR_URL is no address such as \S+$"):
+            Address(wrong)
     monkeypatch.delenv("SLUICE_GENERATOR_URL", raising=False)
     with pytest.raises(UsageError, match="set SLUICE_GENERATOR_URL"):
         Address.of_environment()

@@ -1,5 +1,6 @@
 """What of a generator's replies is dropped, and why."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ def test_a_reply_that_gives_an_evaluation_question_away_is_dropped(text: str, le
         'who founded lumdova\n{"question": "Yes?"}\n'
     )
     assert reasons(text, tmp_path, evaluation_sets=(str(questions),)) == (["leaked"] if leaks else [])
+
+
+def test_a_question_may_hold_any_mark_but_a_line_feed(tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    question = {"question": "Which animal guards\u2028the gate of Narsten at night?"}
+    questions.write_text(json.dumps(question, ensure_ascii=False) + "\n", encoding="utf-8")
+    leak = "Somebody asked: which animal guards the gate of Narsten at night?"
+    assert reasons(leak, tmp_path, evaluation_sets=(str(questions),)) == ["leaked"]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_each_part_reads_its_own_prompts(server: Endpoint, tmp_path: Path) -> No
     assert asked == [["Question 0?", "Question 1?"], ["Question 2?", "Question 3?"], ["Question 4?"]]
 
 
+def test_a_prompt_ends_at_a_line_feed_and_may_hold_any_other_mark(server: Endpoint, tmp_path: Path) -> None:
+    prompts = [f"one{mark}two" for mark in ("\u2028", "\u2029", "\u0085", "\x0c", "\x1e")]
+    lines = [json.dumps({"prompt": prompt}, ensure_ascii=False) for prompt in prompts]
+    file = tmp_path / "prompts.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, '{"prompt": "half \\ud83d"}', "", ""]).encode())
+    store = Store(str(tmp_path))
+    rows, _, _ = built(store, job(store, "responses", {"responses": {"prompts": str(file)}}))
+    assert [row["messages"][0]["content"] for row in rows] == [*prompts, "half \ufffd"]
+    file.write_bytes(lines[0].encode() + b'\n{"prompt": "caf\xe9"}\n')
+    with pytest.raises(PermanentError, match="line 2: a prompt looks like"):
+        job(store, "responses", {"responses": {"prompts": str(file)}})
+
+
 def test_another_endpoint_answers_anew_and_the_same_one_does_not(tmp_path: Path, monkeypatch: Any) -> None:
     store = write_corpus(tmp_path, parts=1)
     part = job(store, "rephrased", {"rephrase": {}})

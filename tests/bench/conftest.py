@@ -1,12 +1,10 @@
 """Fixtures of the benchmarks."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.bench.crawl_corpus import dataset_folder, make_corpus
 from tests.bench.packed_corpus import TWO_MILLION, write_packed_corpus
 
 
@@ -23,20 +21,13 @@ def crawl_tokens(common_crawl: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The tokens and the packing of all that Gopher's rules keep of a crawl, in any language: 1.6M tokens."""
     store = tmp_path_factory.mktemp("store")
     settings = {
-        "source.base": common_crawl,
-        "source.crawl": "CC-MAIN-2026-46",
-        "source.warcs": "all",
         "extract.extractor": "precision",
         "filter.profiles": "[gopher]",
         "filter.languages": "[]",
         "tokenizer.vocab_size": TWO_MILLION.shape.vocab_size,
     }
-    command = [str(Path(sys.executable).with_name("sluice")), "corpus", "first-crawl", "--store", str(store)]
-    for name, value in settings.items():
-        command += ["--set", f"{name}={value}"]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ)
-    tokens, packing = (store / "datasets" / stage for stage in ("tokens", "packing"))
-    return next(filter(Path.is_dir, tokens.iterdir())), next(filter(Path.is_dir, packing.iterdir()))
+    make_corpus(common_crawl, store, settings)
+    return dataset_folder(store, "tokens"), dataset_folder(store, "packing")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
 """Training from scratch on a store's packed tokens, to the loss on its held-out documents."""
 
+import dataclasses
 import tempfile
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.base.config import LoopConfig
+from model.base.config import LoopConfig, PretrainSection
 from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.base.sizes import ModelShape
 from model.data.packed_sequences import IGNORED
@@ -35,22 +37,48 @@ def held_out_loss(
     schedule: ScheduleConfig,
 ) -> float:
     """Nats a token on all held-out documents, after a whole run of `loop.steps` steps."""
+    section = PretrainSection(shape=shape, loop=loop, optimizer=optimizer, schedule=schedule)
     with tempfile.TemporaryDirectory(prefix="held-out-") as name:
-        folder = Path(name)
-        cache = open_token_cache(tokens, folder / "cache")
-        data, digest = open_training_data(cache, packing, shape, loop.global_batch_size, loop.seed)
-        run = Run(
-            folder=folder / "model",
-            shape=shape,
-            loop=loop,
-            optimizer=optimizer,
-            schedule=schedule,
-            data=data,
-            data_digest=digest,
-            initialise=lambda model: initialise(model, loop.seed),
-            held_out=cache,
-        )
+        cache = open_token_cache(tokens, Path(name) / "cache")
+        run = dataclasses.replace(_run_on(cache, packing, section, Path(name) / "model"), held_out=cache)
         return float(trained(start_accelerator(loop), run, "eval")[-1]["loss"])
+
+
+def bits_by_group(
+    tokens: Path, packing: Path, section: PretrainSection, groups: Mapping[str, TokenCache]
+) -> dict[str, float]:
+    """Bits per byte on each group of other documents, after a whole run of the section."""
+    begun = False
+
+    def score(model: nn.Module, *_: int) -> Iterator[tuple[str, dict[str, float]]]:
+        nonlocal begun
+        if begun:  # not before the first step
+            for name, cache in groups.items():
+                documents = np.arange(len(cache.byte_counts))
+                held_out = HeldOut(cache, documents, section.shape.context, _SCORED_TOGETHER, torch.device("cpu"))
+                yield "eval", {name: score_documents(model, held_out).bits_per_byte}
+        begun = True
+
+    with tempfile.TemporaryDirectory(prefix="held-out-") as name:
+        cache = open_token_cache(tokens, Path(name) / "cache")
+        run = dataclasses.replace(_run_on(cache, packing, section, Path(name) / "model"), measure=score)
+        event = trained(start_accelerator(section.loop), run, "eval")[-1]
+        return {name: float(event[name]) for name in groups}
+
+
+def _run_on(cache: TokenCache, packing: Path, section: PretrainSection, folder: Path) -> Run:
+    loop = section.loop
+    data, digest = open_training_data(cache, packing, section.shape, loop.global_batch_size, loop.seed)
+    return Run(
+        folder=folder,
+        shape=section.shape,
+        loop=loop,
+        optimizer=section.optimizer,
+        schedule=section.schedule,
+        data=data,
+        data_digest=digest,
+        initialise=lambda model: initialise(model, loop.seed),
+    )
 
 
 def rival_held_out_loss(

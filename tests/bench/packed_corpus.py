@@ -75,8 +75,14 @@ def write_packed_corpus(folder: Path, documents: int, context: int = TWO_MILLION
         pa.array(lengths * 4),
         pa.array(["train"] * documents),
     ]
-    _write(folder / "tokens", pa.table(columns, schema=tokens_schema(TWO_MILLION.shape.vocab_size)))
-    parts, rows = np.zeros(documents, np.int32), np.arange(documents, dtype=np.int32)
+    write_packed(folder, pa.table(columns, schema=tokens_schema(TWO_MILLION.shape.vocab_size)), context)
+
+
+def write_packed(folder: Path, tokens: pa.Table, context: int) -> None:
+    """Writes rows of `tokens_schema` to folder/tokens and their plan to folder/packing."""
+    lengths = tokens["n_tokens"].to_numpy()
+    parts, rows = np.zeros(len(lengths), np.int32), np.arange(len(lengths), dtype=np.int32)
+    _write(folder / "tokens", tokens)
     _write(folder / "packing", plan_table(parts, rows, best_fit(lengths, context + 1)))
 
 

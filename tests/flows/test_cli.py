@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.cli import main
 from flows.cli.terminal import print_json
 from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
@@ -35,6 +36,18 @@ def sluice(*arguments: str, expect: int = 0) -> str:
 
 def test_the_version() -> None:
     assert sluice("--version").strip() == f"sluice {metadata.version('sluice')}"
+
+
+def test_an_interrupt_while_it_loads_is_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flows.cli.app.run", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.crawl_corpus import dataset_folder, make_corpus
-from tests.bench.packed_corpus import TWO_MILLION, write_packed_corpus
+from tests.bench.data.crawl_corpus import dataset_folder, make_corpus
+from tests.bench.training.packed_corpus import TWO_MILLION, write_packed_corpus
 
 
 @pytest.fixture(scope="session")

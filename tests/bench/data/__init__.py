@@ -1,0 +1,1 @@
+"""Data stages beside datatrove and trafilatura."""

@@ -1,0 +1,1 @@
+"""What orchestration costs, and how stages grow with the crawl."""

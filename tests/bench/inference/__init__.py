@@ -1,0 +1,1 @@
+"""Generation beside transformers and llama.cpp; serving; search."""

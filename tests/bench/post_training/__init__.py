@@ -1,0 +1,1 @@
+"""Finetuning and preferences beside TRL, adapters beside all weights."""

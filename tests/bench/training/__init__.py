@@ -1,0 +1,1 @@
+"""Pretraining beside nanoGPT-style, transformers and nanochat loops."""

@@ -1,0 +1,1 @@
+"""Deployments, schedules, cancelling: what a permanent server does."""

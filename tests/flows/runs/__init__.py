@@ -1,0 +1,1 @@
+"""Whole runs of the data half, and of the way to a model."""

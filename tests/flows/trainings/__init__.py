@@ -1,0 +1,1 @@
+"""Runs whose matter is the training."""

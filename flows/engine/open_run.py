@@ -23,6 +23,7 @@ from flows.monitoring.observer import Observer, Observers
 from flows.monitoring.outcome_artifacts import publish_outcome
 from flows.monitoring.progress_artifacts import ProgressArtifacts
 from flows.monitoring.prometheus import PrometheusFile
+from flows.monitoring.told_errors import tell_in_sentences
 from flows.prepare.planned_run import Logger, plan_run
 from flows.recipe.named_files import named_paths, require_named_files
 from flows.recipe.own_code import own_code
@@ -42,6 +43,7 @@ def open_run(recipe: Recipe, settings: RunSettings, goes_on: bool = False) -> It
 
     For a run that `goes_on` from a corpus in the store, `latest` is the crawl of the recipe's newest run there.
     """
+    tell_in_sentences()
     with CancellationWatch() as watch:
         require_named_files(recipe, settings)
         logger = get_run_logger()

@@ -8,6 +8,7 @@ two numbers stay in memory; the rest is brought together by cluster, and back in
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -48,7 +49,9 @@ class Components:
 
     def add(self, edges: Int64s) -> None:
         """Add edges, [m, 2] places."""
-        self._waiting.append(edges)
+        # Near-duplicates share many bands, so most partitions find what others have found; a merge costs as much as all
+        # documents, whatever it adds.
+        self._waiting.append(edges[~self._joins(edges)])
         if sum(map(len, self._waiting)) >= max(_EDGES_AT_LEAST, len(self._places) // 2):
             self._merge()
 
@@ -56,6 +59,15 @@ class Components:
         """Return the documents that have any edge and the cluster of each: (places [n] sorted, labels [n])."""
         self._merge()
         return self._places, self._labels
+
+    def _joins(self, edges: Int64s) -> npt.NDArray[np.bool_]:
+        """Return which edges have both ends in one component already, [m]."""
+        if not len(self._places):
+            return np.zeros(len(edges), dtype=bool)
+        ends = np.minimum(np.searchsorted(self._places, edges), len(self._places) - 1)
+        known = np.all(self._places[ends] == edges, axis=1)
+        labels = self._labels[ends]
+        return np.asarray(known & (labels[:, 0] == labels[:, 1]))
 
     def _merge(self) -> None:
         edges = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._waiting])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.cli import main
 from flows.cli.terminal import print_json
 from flows.recipe.loading import load_recipe
 from flows.recipe.recipe import Recipe
@@ -35,6 +36,18 @@ def sluice(*arguments: str, expect: int = 0) -> str:
 
 def test_the_version() -> None:
     assert sluice("--version").strip() == f"sluice {metadata.version('sluice')}"
+
+
+def test_an_interrupt_while_it_loads_is_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flows.cli.app.run", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
@@ -115,6 +128,13 @@ def test_a_source_that_cannot_be_read_is_told_before_a_server_starts(tmp_path: P
     words = ["corpus", "first-crawl", "--store", str(tmp_path / "store"), "--set", f"source.base={tmp_path}"]
     said = sluice(*words, expect=2)
     assert "has 1 .txt. What works: a crawl" in said and "Prefect" not in said
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "finetune", "tune", "ladder"])
+def test_a_section_that_is_missing_is_told_before_a_server_starts(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "data.yaml").write_text("name: data\nsynthetic_web: {}\n")
+    said = sluice(verb, str(tmp_path / "data.yaml"), "--store", str(tmp_path / "store"), expect=2)
+    assert "has no section 'pretrain'" in said and "Prefect" not in said
 
 
 def test_a_tuned_recipe_replaces_no_file(tmp_path: Path) -> None:

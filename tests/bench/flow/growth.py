@@ -2,8 +2,8 @@
 
 `python -m tests.bench.flow.growth FOLDER PARTS [PARTS ...]` builds on made-up inputs in FOLDER, in a process of its own
 for each stage. Of a stage that has as many parts as the crawl, `SAMPLED` are built among all: their cost is that of
-one, times all. One document in four or so has a duplicate. Processor seconds, because other work on the machine does not
-change them.
+one, times all. One document in four or so has a duplicate. Processor seconds, because other work on the machine does
+not change them.
 """
 
 import argparse

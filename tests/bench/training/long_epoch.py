@@ -1,8 +1,8 @@
 """A whole epoch of the loader in a process of its own, its memory sampled on the way.
 
 `python -m tests.bench.training.long_epoch DATASETS CACHE CONTEXT SEQUENCES` prints one JSON object: tokens of the
-epoch, seconds of this process's processor time, and MiB of memory, all of it and what is not a file's: once the cache is
-open, and at twenty points of the epoch.
+epoch, seconds of this process's processor time, and MiB of memory, all of it and what is not a file's: once the cache
+is open, and at twenty points of the epoch.
 """
 
 import json

@@ -18,13 +18,12 @@ from flows.engine.settings_parameter import SettingsParameter
 from flows.planning.ladder_models import PlannedLadderModel, ladder_models
 from flows.planning.ladder_result import LadderModel, LadderResult, LawCheck, ladder_path
 from flows.planning.law_fit import fit_law
+from flows.prepare.required_sections import require_decoder
 from flows.recipe.parameter import RecipeParameter
-from flows.recipe.recipe import Recipe
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.ladder import STAGE
 from flows.trials import trial_plan, trial_run, trial_summary
-from model.base.config import PretrainSection
-from tasks.base.errors import PermanentError, UsageError
+from tasks.base.errors import PermanentError
 
 
 @flow(name="ladder", flow_run_name="{recipe.name}: {recipe.source.crawl} ladder", persist_result=False)
@@ -33,17 +32,6 @@ def ladder(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, An
     require_decoder(recipe)
     with trial_run(recipe, settings, STAGE) as run:
         return climb(run).fit.law.model_dump(mode="json")
-
-
-def require_decoder(recipe: Recipe) -> PretrainSection:
-    """Return the pretraining whose decoder a ladder scales down; `UsageError` where there is none."""
-    if recipe.pretrain is None:
-        raise UsageError(f"The recipe {recipe.name!r} has no section 'pretrain', whose model a ladder scales down.")
-    if recipe.pretrain.objective != "causal":
-        raise UsageError("A ladder needs a decoder: set pretrain.objective to causal.")
-    if recipe.pretrain.init:
-        raise UsageError("A ladder's models begin at random, in sizes of their own: set pretrain.init to null.")
-    return recipe.pretrain
 
 
 def climb(run: Run) -> LadderResult:

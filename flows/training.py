@@ -7,17 +7,16 @@ from prefect import flow
 from flows.engine.build import build_stages, take_finished
 from flows.engine.open_run import open_run
 from flows.engine.settings_parameter import SettingsParameter
+from flows.prepare.required_sections import require_sections
 from flows.recipe.parameter import RecipeParameter
-from flows.recipe.recipe import Recipe
 from flows.stages.registry import PROGRAMS
-from tasks.base.errors import UsageError
 from tasks.registry import STAGES as DATA_STAGES
 
 
 @flow(name="pretrain", flow_run_name="{recipe.name}: {recipe.source.crawl} pretrain", persist_result=False)
 def pretrain(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Pretrain on the corpus that is in the store, or go on from the newest checkpoint; return the final losses."""
-    require_pretraining(recipe)
+    require_sections("pretrain", recipe)
     with open_run(recipe, settings, goes_on=True) as run:
         take_finished(run, DATA_STAGES)
         build_stages(run, ["pretrain"])
@@ -28,15 +27,9 @@ def pretrain(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, 
 def finetune(recipe: RecipeParameter, settings: SettingsParameter) -> dict[str, Any]:
     """Finetune the pretrained model or the recipe's `sft.base`, evaluate and export it; return the evaluation."""
     if not recipe.sft:
-        require_pretraining(recipe)
+        require_sections("pretrain", recipe)
     with open_run(recipe, settings, goes_on=True) as run:
         if recipe.needs_corpus:
             take_finished(run, [*DATA_STAGES, "pretrain"])
         build_stages(run, ["tokenizer", *PROGRAMS])
         return run.summary("evaluate")
-
-
-def require_pretraining(recipe: Recipe) -> None:
-    """Raise UsageError where the recipe trains no model."""
-    if recipe.pretrain is None:
-        raise UsageError(f"The recipe {recipe.name!r} has no section 'pretrain': add one or run `sluice corpus`.")

@@ -19,10 +19,10 @@ from flows.engine.programs import TrainingDiverged
 from flows.engine.run import Run
 from flows.engine.settings_parameter import SettingsParameter
 from flows.planning.ladder_models import cut_to
+from flows.prepare.required_sections import require_pretraining
 from flows.recipe.parameter import RecipeParameter
 from flows.recipe.stage_plan import StagePlan
 from flows.stages.tune import STAGE
-from flows.training import require_pretraining
 from flows.trials import trial_plan, trial_run, trial_summary
 from flows.tuning.rate_search import Rates, search_rates
 from flows.tuning.result import Trial, TuneResult, tuning_path

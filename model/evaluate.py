@@ -59,10 +59,17 @@ def evaluate(config_path: Path) -> int:
         for name, task in TASKS.items():
             found = task(subject)
             result[name] = dataclasses.asdict(found) if dataclasses.is_dataclass(found) else found  # type: ignore[arg-type]
-    config.result.parent.mkdir(parents=True, exist_ok=True)
-    with writing(config.result):
-        config.result.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    _write(config.result, result)
     return EXIT_DONE
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    # A result that a kill cut short would be taken for one.
+    temporary = path.with_name(f"{path.name}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
 
 
 if __name__ == "__main__":

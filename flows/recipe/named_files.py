@@ -5,6 +5,7 @@ from anywhere; one of `--set` is relative to the current folder, as in any comma
 when the run opens.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from flows.recipe.field_types import annotations, is_mapping, model_in
 from flows.recipe.recipe import Recipe
 from flows.recipe.settings import RunSettings
+from tasks.addresses.https_files import leads_inwards
 from tasks.base.errors import UsageError
 from tasks.dataset.data_files import NamesFile, is_local
 from tasks.dataset.marked_fields import Replace, marked_fields
@@ -80,6 +82,24 @@ def relative_path(values: dict[str, Any]) -> str | None:
         return path
 
     _replaced(values, Recipe, "", None, _of_this_machine(note))
+    return next(iter(found), None)
+
+
+def inward_address(values: dict[str, Any], origin: str) -> str | None:
+    """Return `field: address` for an address of this machine or its network in a recipe from a public host; or None.
+
+    A name that has no address here is left to whoever asks for it: a proxy may know it.
+    """
+    found: list[str] = []
+
+    def note(field: str, value: str) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            if value.lower().startswith(("http://", "https://")) and leads_inwards(origin, value):
+                found.append(f"{field}: {value}")
+        return value
+
+    if origin.startswith(("http://", "https://")):
+        _replaced(values, Recipe, "", None, _Ways(note, lambda _, value: value))
     return next(iter(found), None)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.recipe.named_files import anchored, relative_path
+from flows.recipe.named_files import anchored, inward_address, relative_path
 from flows.recipe.shipped import shipped_recipe, shipped_recipes
 from model.base.errors import did_you_mean
 from tasks.base.errors import PermanentError, UsageError
@@ -43,6 +43,11 @@ def read_recipe_values(name: str) -> tuple[str, dict[str, Any]]:
         raise RecipeError(f"The recipe {where} must be a mapping of fields, not {type(values).__name__}.")
     if folder is None and "://" in where and (relative := relative_path(values)):
         raise RecipeError(f"The recipe {where}: {relative} is relative to no folder: give a full path or a URL.")
+    if folder is None and (inward := inward_address(values, where)):
+        raise RecipeError(
+            f"The recipe {where}: {inward} is on this machine or in its own network, which a recipe of a public host"
+            " may not name: read it, then save it here."
+        )
     return where, anchored(values, folder) if folder else values
 
 

@@ -120,8 +120,12 @@ def _seconds_left(stage: StageRecord, done: int) -> float | None:
     built = done - stage.parts_found
     if stage.began is None or stage.parts_expected is None or built <= 0:
         return None
-    elapsed = (datetime.now(UTC) - datetime.fromisoformat(stage.began)).total_seconds()
-    return (stage.parts_expected - done) * elapsed / built
+    try:
+        elapsed = (datetime.now(UTC) - datetime.fromisoformat(stage.began)).total_seconds()
+    except (ValueError, TypeError):  # no time, or one without a zone: a record may be somebody else's
+        return None
+    # The clock may have been set back meanwhile.
+    return (stage.parts_expected - done) * elapsed / built if elapsed > 0 else None
 
 
 def _bytes(store: Store, record: RunRecord, stage: StageRecord, parts: Sequence[PartCount]) -> int:

@@ -1,5 +1,6 @@
 """The recipe that a rate search leaves: the one that was given, with the rates that were found."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def require_free(path: Path) -> None:
     """Raise `RecipeError` where no file can be made: one that is there may hold what only its author knows."""
     if not path.absolute().parent.is_dir():
         raise RecipeError(f"{path} cannot be written: there is no folder {path.parent}.")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise RecipeError(f"{path} cannot be written: the folder {path.absolute().parent} is read-only; see --out.")
     if path.exists():
         raise RecipeError(f"{path} exists: give another file with --out, or move it.")
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.base.errors import BadInput
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -40,3 +42,13 @@ class ServerSettings:
     """Longest time for a whole answer; then 504."""
     shutdown_seconds: float = 10.0
     """Time that open answers have to end by themselves when the server is stopped."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 1 << 16:
+            raise BadInput(f"a port is between 0 and 65535: got {self.port}")
+        for name in ("queue_seconds", "answer_seconds", "shutdown_seconds"):
+            if not 0 <= getattr(self, name) < 1 << 31:
+                raise BadInput(f"{name} must be a number of seconds, not negative: got {getattr(self, name)}")
+        for name in ("max_body_bytes", "max_open", "max_open_per_client", "max_choices", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} must be at least 1: got {getattr(self, name)}")

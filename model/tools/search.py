@@ -65,8 +65,10 @@ def write_search_index(folder: Path, found: Iterable[Passage]) -> None:
     index.save(folder)
     columns = zip(*map(astuple, rows), strict=True)
     table = pa.table(dict(zip(_COLUMNS, (pa.array(column, pa.large_string()) for column in columns), strict=True)))
-    # Last and uncompressed: it is what says that the index is whole, and it is mapped.
-    feather.write_feather(table, folder / _PASSAGES, compression="uncompressed")
+    # Last and at once: it is what says that the index is whole. Uncompressed, since it is mapped.
+    written = folder / f"{_PASSAGES}.tmp"
+    feather.write_feather(table, written, compression="uncompressed")
+    written.replace(folder / _PASSAGES)
 
 
 def has_search_index(folder: Path) -> bool:

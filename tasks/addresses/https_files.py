@@ -38,8 +38,19 @@ def check_redirect(url: str, target: str) -> None:
     """Raise OSError for a redirect that leaves https or, from a public host, leads to one that is not."""
     if httpx.URL(target).scheme != "https":
         raise OSError(f"it redirects to {target}, which is not https")
-    if _is_public(httpx.URL(url).host) and not _is_public(httpx.URL(target).host):
+    if leads_inwards(url, target):
         raise OSError(f"it redirects to {target}, a host of this machine or its own network")
+
+
+def leads_inwards(origin: str, target: str) -> bool:
+    """Return whether an address that came from a public host is one of this machine or its own network.
+
+    Raises OSError for a host without an address, ValueError for an address without a host.
+    """
+    try:
+        return _is_public(httpx.URL(origin).host) and not _is_public(httpx.URL(target).host)
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from error
 
 
 def _is_public(host: str) -> bool:

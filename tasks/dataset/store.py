@@ -61,7 +61,7 @@ class Store:
             raise UsageError(f"{error}.") from error
         try:
             self.fs, root = fsspec.core.url_to_fs(url)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, OSError) as error:
             raise PermanentError(
                 f"The store {url!r} cannot be opened: {error}. Give a folder, or a URL that fsspec knows "
                 "(for s3:// install the extra: pip install 'sluice[s3]')."
@@ -71,19 +71,24 @@ class Store:
         self.url = self.root if self.is_local else url.rstrip("/")
 
     def require_reachable(self) -> None:
-        """Raise PermanentError where this is in a bucket of S3 that is not there or cannot be reached."""
-        if not hasattr(self.fs, "call_s3"):
+        """Raise PermanentError where this is a file, a bucket of S3 that is not there, or cannot be reached."""
+        if self.is_local:
+            if Path(self.root).exists() and not Path(self.root).is_dir():
+                raise PermanentError(f"The store {self.url} is not a folder: give one, or a new name.")
             return
-        bucket = self.root.partition("/")[0]
+        is_s3, bucket = hasattr(self.fs, "call_s3"), self.root.partition("/")[0]
         try:
-            self.fs.call_s3("head_bucket", Bucket=bucket)
+            if is_s3:
+                self.fs.call_s3("head_bucket", Bucket=bucket)
+            else:
+                self.names("")
         except FileNotFoundError as error:
             message = f"The store {self.url}: there is no bucket {bucket!r}; make it, or check its name."
             raise PermanentError(message) from error
         except Exception as error:  # botocore's have no kind in common
+            s3 = " (AWS_ACCESS_KEY_ID and the like, or a profile) and AWS_ENDPOINT_URL" if is_s3 else ""
             raise PermanentError(
-                f"The store {self.url} cannot be reached: {error} Check the network, the credentials (AWS_ACCESS_KEY_ID"
-                " and the like, or a profile) and AWS_ENDPOINT_URL."
+                f"The store {self.url} cannot be reached: {error} Check the network and the credentials{s3}."
             ) from error
 
     def full(self, path: str) -> str:

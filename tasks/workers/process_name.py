@@ -27,7 +27,7 @@ class ProcessName(Config):
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
-        except PermissionError:  # another user's
+        except (PermissionError, OverflowError):  # another user's, or no process's
             return False
         return False
 

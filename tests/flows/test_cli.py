@@ -130,6 +130,13 @@ def test_a_source_that_cannot_be_read_is_told_before_a_server_starts(tmp_path: P
     assert "has 1 .txt. What works: a crawl" in said and "Prefect" not in said
 
 
+@pytest.mark.parametrize("verb", ["pretrain", "finetune", "tune", "ladder"])
+def test_a_section_that_is_missing_is_told_before_a_server_starts(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "data.yaml").write_text("name: data\nsynthetic_web: {}\n")
+    said = sluice(verb, str(tmp_path / "data.yaml"), "--store", str(tmp_path / "store"), expect=2)
+    assert "has no section 'pretrain'" in said and "Prefect" not in said
+
+
 def test_a_tuned_recipe_replaces_no_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("# mine")
     refused = sluice("tune", "demo", "--store", str(tmp_path), "--out", str(tmp_path / "mine.yaml"), expect=2)

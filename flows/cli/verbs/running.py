@@ -138,15 +138,13 @@ def ablate(
     from flows.ablation.table import print_verdict
     from flows.ablation.trials import AblationSettings
     from flows.ablation.trials import ablate as compare
+    from flows.prepare.required_sections import require_pretraining
     from flows.recipe.loading import load_recipe
     from flows.recipe.settings import RunSettings
     from flows.store.working_folder import working_folder
-    from flows.training import require_pretraining
 
     place, recipes = open_store(store), [load_recipe(name, overrides or ()) for name in (first, second)]
-    require_pretraining(recipes[0])
-    section = recipes[0].pretrain
-    assert section
+    section = require_pretraining(recipes[0])
     names = tasks.split(",") if tasks else recipes[0].evaluate.tasks or ("general_knowledge", "completion")
     folder = working_folder(place, RunSettings.model_validate({"store": store}).scratch) / "ablations"
     sides = [corpus_of(recipe, place) for recipe in recipes]
@@ -216,6 +214,7 @@ def _planned(
 ) -> tuple["Recipe", "RunSettings"]:
     """Return the recipe and the settings of a run, once it is known that they are right and what they need is there."""
     require_packages("prefect", "trafilatura")
+    from flows.prepare.required_sections import require_sections
     from flows.recipe.loading import load_recipe
     from flows.recipe.named_files import require_named_files
     from flows.recipe.settings import RunSettings
@@ -225,6 +224,7 @@ def _planned(
 
     recipe = load_recipe(recipe_name, overrides or ())
     settings = RunSettings.model_validate({field: value for field, value in given.items() if value is not None})
+    require_sections(flow, recipe)
     require_named_files(recipe, settings)
     if recipe.needs_corpus and not recipe.synthetic_web:
         kind_of(recipe.source)  # raises, before a server is started for nothing

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.ladder import require_decoder
 from flows.prepare.init_model import pin_init
+from flows.prepare.required_sections import require_decoder
 from flows.recipe.loading import load_recipe, validated
 from flows.recipe.recipe import Recipe
 from flows.recipe.recipe_file import RecipeError

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.recipe.loading import load_recipe
-from flows.recipe.named_files import anchored, named_paths, require_named_files
+from flows.recipe.named_files import anchored, inward_address, named_paths, require_named_files
 from flows.recipe.recipe_file import RecipeError
 from flows.recipe.settings import RunSettings
 from tasks.base.errors import UsageError
@@ -110,6 +110,33 @@ def test_a_password_is_refused_and_not_repeated(recipe: Path, override: str) -> 
 def test_an_address_is_of_one_place(recipe: Path, field: str) -> None:
     with pytest.raises(RecipeError, match=rf"{field} chains addresses"):
         load_recipe(str(recipe), [f"{field}=zip://inner::file:///home/somebody/x.zip"])
+
+
+def test_a_host_in_ipv6_is_no_chain(recipe: Path) -> None:
+    assert load_recipe(str(recipe), ["source.base=http://[::1]:8080/cc"]).source.base == "http://[::1]:8080/cc"
+    for chain in ("http://[::1]/a::file:///b", "simplecache::http://[::1]/a", "s3://[::1]/a", "http://[x::1]/a"):
+        with pytest.raises(RecipeError, match="chains addresses"):
+            load_recipe(str(recipe), [f"source.base={chain}"])
+
+
+@pytest.mark.parametrize("origin", ["https://1.1.1.1/recipe.yaml", "http://[2606:4700:4700::1111]/recipe.yaml"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:8080/cc", "http://LOCALHOST/cc", "http://169.254.169.254/latest", "https://[::1]/x"]
+)
+def test_a_recipe_of_a_public_host_names_no_address_of_this_network(origin: str, address: str) -> None:
+    for values, field in (
+        ({"source": {"base": address}}, "source.base"),
+        ({"filter": {"stop_words": address}}, "filter.stop_words"),
+        ({"extract": {"urls": {"blocked_domains": ["https://8.8.8.8/x", address]}}}, "extract.urls.blocked_domains.1"),
+    ):
+        assert inward_address(values, origin) == f"{field}: {address}"
+        for own in ("https://127.0.0.1/recipe.yaml", "s3://bucket/recipe.yaml", "mine.yaml"):
+            assert inward_address(values, own) is None, "what is here may name what is here"
+
+
+@pytest.mark.parametrize("base", ["https://8.8.8.8/cc", "s3://bucket/cc", "http://no-such-host.invalid/", "http://["])
+def test_other_addresses_are_left_to_whoever_asks_for_them(base: str) -> None:
+    assert inward_address({"source": {"base": base}}, "https://1.1.1.1/recipe.yaml") is None
 
 
 def test_code_is_relative_to_the_recipes_file() -> None:

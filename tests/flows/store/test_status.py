@@ -71,6 +71,14 @@ def test_a_stage_that_is_not_done_says_how_far_it_is(recorder: Recorder, ended: 
     assert running_lines(status)[0] == f"filter: {stage}, 1 of 2{left}"
 
 
+@pytest.mark.parametrize("began", ["2999-01-01T00:00:00+00:00", "2026-01-01T00:00:00", "today", "9" * 5000])
+def test_a_clock_set_back_or_no_time_at_all_leaves_the_time_left_unsaid(recorder: Recorder, began: str) -> None:
+    store = Store(recorder.record.settings["store"])
+    store.remove(f"{recorder.record.stages['filter'].plan.folder}/part-00001.parquet")
+    recorder.stage("filter", state="running", began=began, parts_found=0, parts_expected=2)
+    assert running_lines(store_status(store))[0] == "filter: running, 1 of 2"
+
+
 def test_a_training_that_runs_says_its_step_its_bytes_and_the_time_left(recorder: Recorder) -> None:
     store, plan = Store(recorder.record.settings["store"]), recorder.record.stages["pretrain"].plan
     event = {"event": "step", "step": 16, "tokens": 16_000, "loss": 2.9, "tokens_per_second": 1000.0}

@@ -1,5 +1,6 @@
 """The recipe that a search leaves: the given one with overrides and found rates, and nothing else."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,12 @@ def test_a_crawls_name_adds_no_fields() -> None:
     assert "source" not in values
 
 
-def test_a_file_that_cannot_be_made_is_refused_before_the_search(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_made_is_refused_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(RecipeError, match="there is no folder"):
         require_free(tmp_path / "nowhere" / "tuned.yaml")
     require_free(tmp_path / "tuned.yaml")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(RecipeError, match="is read-only"):
+        require_free(tmp_path / "tuned.yaml")

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from model.base.errors import BadInput
 from model.serving.settings import ServerSettings
 from tests.model.serving.running_server import Running, running, slowed
 
@@ -36,7 +37,7 @@ def narrow(babbling: Path) -> Iterator[Running]:
         max_open=4,
         max_open_per_client=2,
         max_choices=4,
-        queue_seconds=0.6,
+        queue_seconds=60,
         answer_seconds=60,
     )
     with running(babbling, settings, slots=1) as one:
@@ -133,6 +134,15 @@ def test_a_client_with_too_many_requests_gets_429(narrow: Running) -> None:
     with slowed(narrow):
         found = asyncio.run(statuses(narrow.address, [asked(max_tokens=40)] * 5))
     assert sorted(found) == [(200, None)] * 2 + [(429, "2")] * 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("port", 65536), ("port", -1), ("max_open", 0), ("answer_seconds", float("nan")), ("queue_seconds", -1.0)],
+)
+def test_a_setting_that_makes_no_sense_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(BadInput, match=f"{field}|a port"):
+        ServerSettings(**{field: value})
 
 
 def test_a_full_server_gives_503(babbling: Path) -> None:

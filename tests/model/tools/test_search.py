@@ -34,6 +34,21 @@ def test_a_passage_leads_to_its_document(folder: Path) -> None:
     assert SearchIndex(folder).search("salt", 1) == [Passage("w:2", "https://w:2", TEXTS["w:2"])]
 
 
+def test_an_index_that_was_cut_short_is_none(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(table: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"ARROW1")
+        raise KeyboardInterrupt
+
+    found = [one for id, text in TEXTS.items() for one in passages(id, f"https://{id}", text)]
+    with monkeypatch.context() as patched:
+        patched.setattr("model.tools.search.feather.write_feather", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_search_index(tmp_path / "index", found)
+    assert not has_search_index(tmp_path / "index")
+    write_search_index(tmp_path / "index", found)
+    assert {path.name for path in (tmp_path / "index").iterdir()} == {path.name for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("query", ["quantum", "", "?!", "\ud800"])
 def test_what_is_not_there_is_not_found(folder: Path, query: str) -> None:
     with pytest.raises(ToolError, match="nothing was found"):

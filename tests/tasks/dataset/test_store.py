@@ -34,6 +34,20 @@ def test_a_server_that_does_not_answer_is_one_sentence(s3_bucket: str, monkeypat
         S3FileSystem.clear_instance_cache()
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/store", "ftp://127.0.0.1:9/store"])
+def test_another_server_that_does_not_answer_is_one_sentence_too(address: str) -> None:
+    with pytest.raises(PermanentError, match=r"^The store .* cannot be (reached|opened): [^\n]*$"):
+        Store(address).require_reachable()
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PermanentError, match="is not a folder"):
+        Store(str(tmp_path / "file")).require_reachable()
+    Store(str(tmp_path / "new")).require_reachable()
+    Store(f"memory://{tmp_path.name}").require_reachable()
+
+
 def test_what_is_written_is_read_back(store: Store) -> None:
     store.write_bytes("a/b/file.json", b"{}")
     assert store.read_bytes("a/b/file.json") == b"{}"

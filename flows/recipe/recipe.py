@@ -19,7 +19,7 @@ from model.base.config import EvaluateSection, ExportSection, ObjectiveName, Pre
 from model.base.sizes import reserved_ids, sizes_of_depth
 from model.preferences.config import PreferenceSection
 from model.reinforcement.config import RlSection
-from tasks.addresses.secrets_in_addresses import refuse_secret
+from tasks.addresses.secrets_in_addresses import is_chain, refuse_secret
 from tasks.base.config import Config
 from tasks.classify.training import ClassifierConfig
 from tasks.contamination.check import ContaminationConfig
@@ -176,7 +176,7 @@ class Recipe(Config):
     def _addresses_are_plain(self) -> Self:
         for field, value in _texts("", self.model_dump(mode="json")):
             refuse_secret(value, field)
-            if "://" in value and "::" in value:
+            if is_chain(value):
                 raise ValueError(f"{field} chains addresses with `::`: give the address of one place")
         return self
 

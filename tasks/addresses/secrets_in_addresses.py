@@ -12,6 +12,7 @@ _USER = re.compile(
     r"(?<![a-z0-9+.-])(?:((?:https?|ftps?)://)[^/\s]*@|([a-z0-9+.-]+://)[^/?#\s:@]*:(?!\d{1,5}[/?#])[^\s@]*@)",
     re.IGNORECASE,
 )
+_HOST_IN_IPV6 = re.compile(r"\Ahttps?://\[[0-9a-f:.]+\]", re.IGNORECASE)
 _QUERY = re.compile(
     r"([?&](?:x-(?:amz|goog)-(?:signature|credential|security-token)|sig|signature|"
     r"(?:[a-z]+[_-])?(?:token|key|secret|password))=)[^&#\s'\"]+",
@@ -40,3 +41,8 @@ def refuse_secret(address: str, what: str) -> None:
 def redacted(text: str) -> str:
     """Return a text with `***` for what is secret in the URLs that it quotes."""
     return _QUERY.sub(r"\1***", _USER.sub(lambda found: f"{found[1] or found[2]}***@", text))
+
+
+def is_chain(address: str) -> bool:
+    """Return whether an address leads on to another one by `::`, as fsspec has it; that of a host in IPv6 does not."""
+    return "://" in address and "::" in _HOST_IN_IPV6.sub("", address, count=1)

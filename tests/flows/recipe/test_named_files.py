@@ -112,6 +112,13 @@ def test_an_address_is_of_one_place(recipe: Path, field: str) -> None:
         load_recipe(str(recipe), [f"{field}=zip://inner::file:///home/somebody/x.zip"])
 
 
+def test_a_host_in_ipv6_is_no_chain(recipe: Path) -> None:
+    assert load_recipe(str(recipe), ["source.base=http://[::1]:8080/cc"]).source.base == "http://[::1]:8080/cc"
+    for chain in ("http://[::1]/a::file:///b", "simplecache::http://[::1]/a", "s3://[::1]/a", "http://[x::1]/a"):
+        with pytest.raises(RecipeError, match="chains addresses"):
+            load_recipe(str(recipe), [f"source.base={chain}"])
+
+
 @pytest.mark.parametrize("origin", ["https://1.1.1.1/recipe.yaml", "http://[2606:4700:4700::1111]/recipe.yaml"])
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:8080/cc", "http://LOCALHOST/cc", "http://169.254.169.254/latest", "https://[::1]/x"]

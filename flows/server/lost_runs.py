@@ -5,11 +5,14 @@ marked by whoever knows that its process is gone: the one who holds the lock of 
 """
 
 import contextlib
+import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from flows.display.console import TERMINAL_LOGGER
 from flows.server.loopback_server import ServerAddress
 
 _NOT_ENDED = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}, "sort": "ID_DESC"}
@@ -22,16 +25,26 @@ def mark_lost_runs(address: ServerAddress, worker: str | None = None) -> None:
 
     Those that the worker had not started yet are scheduled again: it may be a month until the next of their schedule.
     """
-    with address.client() as client, contextlib.suppress(httpx.HTTPError):
-        for run in _not_ended(client):
-            if worker and run["labels"].get("prefect.worker.name") != worker:
-                continue
-            state: dict[str, Any] = _CRASHED
-            if worker and run["state"]["type"] == "PENDING":
-                now = datetime.now(UTC).isoformat()
-                state = {"type": "SCHEDULED", "name": "Scheduled", "state_details": {"scheduled_time": now}}
-            with contextlib.suppress(httpx.HTTPStatusError):  # one of them may be deleted meanwhile
-                client.post(f"/flow_runs/{run['id']}/set_state", json={"state": state, "force": True})
+    try:
+        with address.client() as client:
+            for run in _not_ended(client):
+                if worker is None or run["labels"].get("prefect.worker.name") == worker:
+                    _mark(client, run, is_scheduled_again=worker is not None and run["state"]["type"] == "PENDING")
+    except httpx.HTTPError as error:
+        logging.getLogger(TERMINAL_LOGGER).warning(
+            "The Prefect server did not say which runs were killed (%s); one that it still calls running keeps its"
+            " deployment's place until it is cancelled in the UI.",
+            error,
+        )
+
+
+def _mark(client: httpx.Client, run: Mapping[str, Any], is_scheduled_again: bool) -> None:
+    state: dict[str, Any] = _CRASHED
+    if is_scheduled_again:
+        now = datetime.now(UTC).isoformat()
+        state = {"type": "SCHEDULED", "name": "Scheduled", "state_details": {"scheduled_time": now}}
+    with contextlib.suppress(httpx.HTTPStatusError):  # it may have been deleted meanwhile
+        client.post(f"/flow_runs/{run['id']}/set_state", json={"state": state, "force": True})
 
 
 def _not_ended(client: httpx.Client) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pytest
 from flows.server import lost_runs
 from flows.server.loopback_server import ServerAddress
 from flows.server.lost_runs import mark_lost_runs
+from tests.flows.running_programs import free_port
 
 WORKER = "of-the-stack"
 
@@ -115,3 +116,8 @@ def test_a_busy_server_is_asked_again(busy_server: tuple[ServerAddress, list[int
     with address.client() as client:
         assert post(client, "/flow_runs/filter") == {}
     assert sent == [503, 200]
+
+
+def test_a_server_that_does_not_say_is_no_silence(caplog: pytest.LogCaptureFixture) -> None:
+    mark_lost_runs(ServerAddress.on_loopback(free_port(), "user:password"), WORKER)
+    assert "did not say which runs were killed" in caplog.text

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tasks.base.hashing import text_hash_words
 from tasks.dataset.schemas import CLUSTERS, DUPLICATES
-from tasks.dedup.edges import Int64s, distinct
+from tasks.dedup.edges import Int64s, distinct, positions_in
 from tasks.dedup.spilled_rows import SpilledRows
 
 EXACT = "exact_duplicate"
@@ -64,7 +64,7 @@ class Components:
         """Return which edges have both ends in one component already, [m]."""
         if not len(self._places):
             return np.zeros(len(edges), dtype=bool)
-        ends = np.minimum(np.searchsorted(self._places, edges), len(self._places) - 1)
+        ends = np.minimum(positions_in(self._places, edges), len(self._places) - 1)
         known = np.all(self._places[ends] == edges, axis=1)
         labels = self._labels[ends]
         return np.asarray(known & (labels[:, 0] == labels[:, 1]))
@@ -82,7 +82,7 @@ class Components:
         firsts = np.unique(self._labels, return_index=True)[1]
         old = np.searchsorted(places, self._places)
         nodes[old] = old[firsts][self._labels]
-        ends = nodes[np.searchsorted(places, edges)]
+        ends = nodes[positions_in(places, edges)]
         graph = coo_array((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(len(places),) * 2)
         labels = csgraph.connected_components(graph, directed=False)[1][nodes]
         self._labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)

@@ -97,6 +97,18 @@ def _distinct_edges(edges: Int64s) -> Int64s:
     return ordered[new]
 
 
+def positions_in(ordered: Int64s, wanted: Int64s) -> Int64s:
+    """Return what `np.searchsorted` does, in the shape of `wanted`.
+
+    Looked for in their order, since at random each misses the caches: a seventh of the time among ten million.
+    """
+    flat = wanted.ravel()
+    by_value = np.argsort(flat)
+    found = np.empty(len(flat), dtype=np.int64)
+    found[by_value] = np.searchsorted(ordered, flat[by_value])
+    return found.reshape(wanted.shape)
+
+
 def partition_of(keys: UInt64s, partitions: int) -> Int64s:
     """Return the partition of the join that band keys and high halves of text hashes belong to, [n]."""
     return (keys % np.uint64(partitions)).astype(np.int64)
@@ -145,7 +157,7 @@ def similar_edges(
     edges: Int64s, places: Int64s, sketches: npt.NDArray[np.uint8], minimum: float, batch: int = 65536
 ) -> Int64s:
     """Return the `edges` whose ends are similar enough; `places[i]` (sorted) has the sketch `sketches[i]`."""
-    ends = np.searchsorted(places, edges)
+    ends = positions_in(places, edges)
     similar = np.empty(len(edges), dtype=bool)
     for start in range(0, len(edges), batch):
         left, right = ends[start : start + batch].T

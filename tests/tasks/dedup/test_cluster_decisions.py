@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.dedup.cluster_decisions import EXACT, MEMBERS, NEAR, Components, cluster_decisions, decide, duplicates_table
-from tasks.dedup.edges import DuplicatesConfig, Int64s, Reader, distinct, partition_edges, place_of
+from tasks.dedup.edges import DuplicatesConfig, Int64s, Reader, distinct, partition_edges, place_of, positions_in
 from tasks.dedup.minhash import MinHashConfig, estimated_similarity, signatures, signatures_table, sketches
 
 CONFIG = MinHashConfig()
@@ -246,3 +246,9 @@ def test_places_that_occur_often_are_taken_once() -> None:
     places = place_of(3, np.array([7, 1, 7, 0]))
     assert distinct(np.stack([places, places])).tolist() == [3 << 32, (3 << 32) + 1, (3 << 32) + 7]
     assert distinct(np.empty((0, 2), dtype=np.int64)).tolist() == []
+
+
+@given(st.lists(st.integers(-50, 50)), st.lists(st.tuples(st.integers(-60, 60), st.integers(-60, 60))))
+def test_positions_are_those_of_a_search_one_by_one(values: list[int], wanted: list[tuple[int, int]]) -> None:
+    ordered, pairs = np.sort(np.array(values, dtype=np.int64)), np.array(wanted, dtype=np.int64).reshape(-1, 2)
+    assert np.array_equal(positions_in(ordered, pairs), np.searchsorted(ordered, pairs))

@@ -163,7 +163,7 @@ def test_without_held_out_documents_only_questions_are_evaluated(
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
 def test_a_full_disk_is_named_with_the_file(corpus: TinyCorpus, trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "full.json").symlink_to("/dev/full")
+    (tmp_path / "full.json.tmp").symlink_to("/dev/full")  # what the result is until it is whole
     config = evaluate_config(corpus, trained / "chat", tmp_path, result=str(tmp_path / "full.json"), questions=None)
     done = run_module("model.evaluate", str(config))
     assert done.returncode == 2, done

@@ -109,7 +109,8 @@ class PoisonedCorpus:
     def config(self, folder: Path, steps: int, **loop: Any) -> Path:
         """A config at a constant rate, so that a run may be cut anywhere."""
         options = {"global_batch_size": BATCH, "checkpoint_every": 20, "seed": SEED, "precision": "float32"}
-        options |= {"spike_sigma": 6.0, **loop}
+        # Garbage lies 58 deviations above the rest, whose batches reach 6 on some processors.
+        options |= {"spike_sigma": 20.0, **loop}
         config = self._corpus.pretrain_config(folder, steps, keep_checkpoints=3, micro_batch=3, **options)
         changed: dict[str, Any] = {name: str(self._root / name) for name in ("tokens", "packing", "cache")}
         changed |= {"optimizer": {"name": "adamw", "lr": 2e-3}, "schedule": {"decay_fraction": 0.0}}

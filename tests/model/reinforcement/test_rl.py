@@ -105,7 +105,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 def test_two_processes_draw_and_learn_what_one_does(places: dict[str, str], corpus: TinyCorpus, tmp_path: Path) -> None:
     together, alone = tmp_path / "together", tmp_path / "alone"
     # Three groups of five replies: a group lies across the processes, whose shares are of different sizes.
-    loop = {"global_batch_size": 15, "micro_batch": 4, "checkpoint_every": 3}
+    loop = {"global_batch_size": 15, "micro_batch": 4, "checkpoint_every": 3, "precision": "float32"}
     text: dict[str, Any] = {"tokens": str(corpus.tokens), "cache": str(tmp_path / "cache"), "replay": 2}
     config = config_of(places, together, 3, loop, group_size=5, kl=0.1, **text)
     code, output = run_program("model.rl", config, TWO_PROCESSES)

@@ -20,7 +20,7 @@ from typing import Any
 from model.base.config import EvaluateConfig
 from model.base.config_loading import load_config
 from model.base.device import activation_dtype, best_device, use_threads
-from model.base.full_disk import writing
+from model.base.full_disk import written_whole
 from model.base.program import EXIT_DONE, run_program
 from model.evaluation.earlier_models import ask_earlier_models
 from model.evaluation.questions import ask_questions
@@ -59,17 +59,9 @@ def evaluate(config_path: Path) -> int:
         for name, task in TASKS.items():
             found = task(subject)
             result[name] = dataclasses.asdict(found) if dataclasses.is_dataclass(found) else found  # type: ignore[arg-type]
-    _write(config.result, result)
+    with written_whole(config.result) as file:  # one that a kill cut short would be taken for a result
+        file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return EXIT_DONE
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    # A result that a kill cut short would be taken for one.
-    temporary = path.with_name(f"{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path):
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from torch import Tensor
 from model.base.config import GgufPrecision
 from model.base.config_loading import json_object
 from model.base.errors import BadInput
-from model.base.full_disk import writing
+from model.base.full_disk import written_whole
 from model.base.program import run_command
 from model.base.sizes import ModelShape
 from model.data.chat_format import END_OF_TEXT, END_OF_TURN, load_chat_format
@@ -78,23 +78,18 @@ def write_gguf(folder: Path, output: Path, precision: str = "float16") -> None:
     _refuse_what_llama_cpp_leaves_out(model.shape, folder)
     tokenizer = _tokenizer(folder)
     template = load_chat_format(folder / "tokenizer.json").template
-    temporary = output.with_name(f"{output.name}.tmp")
-    writer = gguf.GGUFWriter(temporary, model_type(model.shape))
-    try:
+    with written_whole(output) as file:
+        writer = gguf.GGUFWriter(file, model_type(model.shape))
         _add_sizes(writer, model.shape, gguf.LlamaFileType[_FILE_TYPES[precision][1]], gguf.RopeScalingType)
         _add_tokenizer(writer, gguf.TokenType, tokenizer, template, model.shape.vocab_size)
         for name, weight in _tensors(model):
             stored = gguf.GGMLQuantizationType[_stored_as(name, weight, precision)]
             values = weight.numpy().astype(np.float32)
             writer.add_tensor(name, gguf.quants.quantize(values, stored), raw_dtype=stored)
-        with writing(output):
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-            writer.close()
-            temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
 
 
 def _refuse_what_llama_cpp_leaves_out(shape: ModelShape, folder: Path) -> None:

@@ -1,14 +1,14 @@
-"""Full disks: how to recognise one, and what to tell its owner.
+"""Full disks: how to recognise one, what to tell its owner, and how to write a file that is never half there.
 
 Notable: the error of a write to an open file does not name the file, and machines often keep cache and models on
-different disks. So every write happens inside `writing`, which names the file.
+different disks. So every write happens inside `writing`, or `written_whole`, which name the file.
 """
 
 import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -21,6 +21,23 @@ def writing(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a file beside `path` to write, which takes its place once the block has ended without error.
+
+    Makes the folder. A kill or a full disk leaves what was at `path` before.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):  # not there any more, or as impossible to remove as to write
+            temporary.unlink()
 
 
 def is_full_disk(error: OSError) -> bool:

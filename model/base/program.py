@@ -9,7 +9,6 @@ Notable:
 - Where one process of several ends, the others notice it in their next exchange. That is no error of theirs.
 """
 
-import contextlib
 import json
 import os
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from model.base.errors import BadInput, Diverged
-from model.base.full_disk import full_disk_message, is_full_disk
+from model.base.full_disk import full_disk_message, is_full_disk, written_whole
 from model.base.launch_variables import drop_leftover_ranks, end_with_launcher
 from model.base.safe_text import harmless
 
@@ -116,11 +115,8 @@ def outcome_path(config_path: Path) -> Path:
 
 def _write_outcome(outcome: Path, said: dict[str, Any]) -> None:
     # A file that a kill or a full disk cut short would hide the exit code.
-    temporary = outcome.with_name(f"{outcome.name}.tmp")
     try:
-        temporary.write_text(json.dumps(said) + "\n", encoding="utf-8")
-        temporary.replace(outcome)
+        with written_whole(outcome) as file:
+            file.write_text(json.dumps(said) + "\n", encoding="utf-8")
     except OSError as error:
         print(f"warning: cannot write {outcome}: {error.strerror}", file=sys.stderr)
-        with contextlib.suppress(OSError):
-            temporary.unlink()

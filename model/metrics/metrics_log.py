@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model.base.full_disk import writing
+from model.base.full_disk import writing, written_whole
 from model.base.json_lines import json_lines, logged_objects
 
 
@@ -39,11 +39,8 @@ class MetricsLog:
         """Open the log and cut off what came after `resumed_step`; 0 starts a new log."""
         self._path = path
         kept = json_lines(_events_up_to(resumed_step, path) if resumed_step else ())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.tmp")
-        with writing(path):
-            temporary.write_text(kept, encoding="utf-8")
-        temporary.replace(path)
+        with written_whole(path) as log:
+            log.write_text(kept, encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: str, step: int, **values: Any) -> None:

@@ -16,7 +16,7 @@ import xxhash
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
-from model.base.full_disk import writing
+from model.base.full_disk import written_whole
 from model.data.packed_sequences import share
 from model.network.transformer import Transformer
 from model.preferences.pairs import TwoReplies, pair_rows
@@ -74,8 +74,5 @@ def _read(path: Path, digest: str) -> npt.NDArray[np.float32] | None:
 
 def _write(path: Path, digest: str, found: npt.NDArray[np.float32]) -> None:
     table = pa.table({"first": found[:, 0], "second": found[:, 1]}).replace_schema_metadata({_DIGEST: digest})
-    temporary = path.with_name(f"{path.name}.tmp")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, temporary)
-        temporary.replace(path)
+    with written_whole(path) as file:
+        pq.write_table(table, file)

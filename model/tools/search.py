@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from model.base.errors import BadInput
+from model.base.full_disk import written_whole
 from model.tools.tool import Tool, ToolError
 
 _PASSAGE_WORDS = 60
@@ -66,9 +67,8 @@ def write_search_index(folder: Path, found: Iterable[Passage]) -> None:
     columns = zip(*map(astuple, rows), strict=True)
     table = pa.table(dict(zip(_COLUMNS, (pa.array(column, pa.large_string()) for column in columns), strict=True)))
     # Last and at once: it is what says that the index is whole. Uncompressed, since it is mapped.
-    written = folder / f"{_PASSAGES}.tmp"
-    feather.write_feather(table, written, compression="uncompressed")
-    written.replace(folder / _PASSAGES)
+    with written_whole(folder / _PASSAGES) as file:
+        feather.write_feather(table, file, compression="uncompressed")
 
 
 def has_search_index(folder: Path) -> bool:

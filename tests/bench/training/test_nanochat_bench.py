@@ -1,7 +1,7 @@
 """Our pretraining beside nanochat's on the same batches: held-out loss at equal tokens and parameters, and tokens/s.
 
 Notable: nanochat is fetched by whoever measures (`git clone https://github.com/karpathy/nanochat`), and NANOCHAT names
-the checkout; 92d63d4 is the commit that this was written for.
+the checkout; 92d63d4 is the commit that this was written for. Ours learns as the recipe `first-crawl` has it.
 """
 
 import dataclasses
@@ -12,9 +12,9 @@ from statistics import fmean
 import pytest
 import torch
 
+from flows.recipe.loading import load_recipe
 from model.base.config import LoopConfig
 from model.base.device import available_cores
-from model.base.learning_config import OptimizerConfig, ScheduleConfig
 from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
@@ -42,10 +42,12 @@ def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
     sizes = untied(SIZES[named])
     ours = as_large_as_nanochat(checkout, sizes)
     steps = round(epochs * EPOCH)
+    recipe = load_recipe("first-crawl").pretrain
+    assert recipe is not None
 
     def loss(seed: int, steps: int) -> float:
         loop = LoopConfig(steps=steps, global_batch_size=sizes.sequences, seed=seed, evaluation_documents=0)
-        return held_out_loss(tokens, packing, ours, loop, OptimizerConfig(), ScheduleConfig(warmup_steps=10))
+        return held_out_loss(tokens, packing, ours, loop, recipe.optimizer, recipe.schedule)
 
     found = {
         "nanochat": fmean(nanochat_held_out_loss(checkout, tokens, packing, sizes, steps, seed) for seed in SEEDS),
@@ -53,7 +55,7 @@ def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
         "ours, 90% of the tokens": fmean(loss(seed, round(0.9 * steps)) for seed in SEEDS),
     }
     show(f"Held-out loss, nats a token: {named}, epochs: {epochs:g}", found)
-    assert found["ours"] <= 1.03 * found["nanochat"]
+    assert found["ours, 90% of the tokens"] <= found["nanochat"]
 
 
 @pytest.mark.bench

@@ -23,12 +23,17 @@ WARMUP, ROUNDS = 1, 9
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("name", "sizes", "steps", "least_of_muon"),
-    [("2.2M", TWO_MILLION, 5, 0.85), ("12.2M", TWELVE_MILLION, 3, 0.65)],
+    ("name", "sizes", "steps", "muon_over_nanogpt", "muon_over_transformers"),
+    [("2.2M", TWO_MILLION, 5, 0.85, 1.2), ("12.2M", TWELVE_MILLION, 3, 0.65, 0.85)],
     ids=["2.2M", "12.2M"],
 )
 def test_tokens_per_second_beside_other_loops(
-    packed_corpus: Path, name: str, sizes: Sizes, steps: int, least_of_muon: float
+    packed_corpus: Path,
+    name: str,
+    sizes: Sizes,
+    steps: int,
+    muon_over_nanogpt: float,
+    muon_over_transformers: float,
 ) -> None:
     """Ours trains on packed documents, each hidden from its neighbours, which the others cannot; so once without.
 
@@ -56,5 +61,5 @@ def test_tokens_per_second_beside_other_loops(
     show(f"Training at {name} parameters, tokens/s of ours over theirs", ratios)
     assert ratios["adamw over nanogpt"] >= 1.0
     assert ratios["adamw over transformers"] >= 1.4
-    assert ratios["muon over nanogpt"] >= least_of_muon
-    assert ratios["muon over transformers"] >= 1.2 * least_of_muon
+    assert ratios["muon over nanogpt"] >= muon_over_nanogpt
+    assert ratios["muon over transformers"] >= muon_over_transformers

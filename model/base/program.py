@@ -6,7 +6,8 @@ Notable:
   true where training did. The file is removed at the start; if it is missing at the end, the program was killed, or the
   disk had no room for it.
 - A full disk counts as bad input: until someone makes room, every retry would end the same way.
-- Where one process of several ends, the others notice it in their next exchange. That is no error of theirs.
+- Where one process of several ends, the others notice it in their next exchange. That is no error of theirs. They then
+  end without Python's cleaning up: gloo's thread, which still waits for the lost one, would abort them one time in ten.
 """
 
 import json
@@ -31,7 +32,7 @@ EXIT_STOPPED = 3
 def run_program(program: Callable[[Path], int], arguments: list[str], usage: str) -> int:
     """Run `program` on the config file named by the first argument and return the process's exit code.
 
-    `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is printed when the arguments are not understood. With
+    Where another process was lost, this one ends here. `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is printed when the arguments are not understood. With
     `--processes N` after the path it is bad input if a launcher started another number: accelerate, for one, may start
     a single process where it was asked for several.
     """
@@ -52,7 +53,7 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     main_process = _rank() == "0"
     if main_process:
         outcome.unlink(missing_ok=True)
-    message, diverged = "", False
+    message, diverged, lost = "", False, False
     try:
         _require_processes(asked)
         code = program(config_path)
@@ -65,12 +66,17 @@ def run_program(program: Callable[[Path], int], arguments: list[str], usage: str
     except RuntimeError as error:
         if not _lost_another_process(error):
             raise
+        lost = True
         code, message = EXIT_FAILED, f"process {_rank()} lost another one, which has ended: {error}"
     if message:
         print_error(message)
     if main_process and outcome.parent.is_dir():
         said = {"exit_code": code, "message": message}
         _write_outcome(outcome, said | ({"diverged": True} if diverged else {}))
+    if lost:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -19,6 +19,8 @@ from tests.bench.training.rival_training import transformers_style
 from tests.model.continuations import continued
 
 BATCHES = (1, 256)
+REPLY = 64
+"""Tokens, so many that what they take stands out from what else the machine does, for the smallest shape too."""
 Generate = Callable[[Tensor, int], object]
 """Goes on from (B, T) prompts for so many tokens."""
 
@@ -27,7 +29,7 @@ def decode_rates(shape: ModelShape, whose: str, rounds: int, turn: AbstractConte
     """Tokens/s of each batch.
 
     Args:
-        shape: of the model; an eighth of its context is prompt, and a 32nd is reply.
+        shape: of the model; an eighth of its context is prompt, and `REPLY` tokens, or half of it, are reply.
         whose: `ours` or `transformers`.
         rounds: times that each batch is measured, 3 at the most; the least counts.
         turn: entered before the GPU is used.
@@ -37,7 +39,7 @@ def decode_rates(shape: ModelShape, whose: str, rounds: int, turn: AbstractConte
 
 
 def _rates(shape: ModelShape, whose: str, rounds: int) -> dict[str, Any]:
-    read, made = shape.context // 8, shape.context // 32
+    read, made = shape.context // 8, min(REPLY, shape.context // 2)
     run = our_generate(shape) if whose == "ours" else transformers_generate(shape)
     found: dict[str, Any] = {"card": torch.cuda.get_device_name(GPU) if GPU.type == "cuda" else "CPU"}
     for batch in BATCHES:

@@ -20,6 +20,9 @@ class OptimizerConfig:
     """Factor of all the peak learning rates below: one number for a gentler run, such as finetuning."""
     muon_lr: float = 0.03
     """Muon's, for the blocks' matrices: the size of its update, relative to a matrix of orthonormal rows."""
+    muon_unit: Literal["head", "matrix"] = "head"
+    """What Muon makes orthonormal by itself: each head of attention, and about as many hidden units of the MLP; or each
+    matrix whole, as it was first published, which takes several times the arithmetic."""
     lr: float = 4e-3
     """AdamW's, for the blocks' matrices with `adamw`: about the step of each weight."""
     norm_lr: float = 0.03

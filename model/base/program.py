@@ -32,9 +32,9 @@ EXIT_STOPPED = 3
 def run_program(program: Callable[[Path], int], arguments: list[str], usage: str) -> int:
     """Run `program` on the config file named by the first argument and return the process's exit code.
 
-    Where another process was lost, this one ends here. `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is printed when the arguments are not understood. With
-    `--processes N` after the path it is bad input if a launcher started another number: accelerate, for one, may start
-    a single process where it was asked for several.
+    Where another process was lost, this one ends here. `program` returns `EXIT_DONE` or `EXIT_STOPPED`; `usage` is
+    printed when the arguments are not understood. With `--processes N` after the path it is bad input if a launcher
+    started another number: accelerate, for one, may start a single process where it was asked for several.
     """
     match arguments:
         case [path]:

@@ -4,13 +4,14 @@ orthonormal rows or columns.
 Notable:
 - The orthogonal factor comes from five Polar Express steps (arXiv:2505.16932, section 4), which are matrix products
   only; matrices of one shape go through them as a single batch.
+- A matrix may be divided, each slice replaced by itself (model/training/muon_slices.py); the update is as large.
 - Decay is cautious (arXiv:2510.12402): it takes from the weights alone that the update makes smaller too.
 - Under DDP every process holds the same averaged gradient and makes the same update, so nothing is exchanged. Under
   FSDP2 momentum and weights stay sharded, and only the updates are gathered (model/training/muon_shards.py).
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from model.training.muon_shards import on_whole_matrices
+from model.training.muon_slices import Slices, divided, joined
 
 _POLAR_EXPRESS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
@@ -37,28 +39,41 @@ class Muon(Optimizer):
     """Nesterov momentum, orthogonalised; for parameters that are matrices."""
 
     def __init__(
-        self, params: Any, lr: float, momentum: float, weight_decay: float, dtype: torch.dtype = torch.float32
+        self,
+        params: Any,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        dtype: torch.dtype = torch.float32,
+        slices: Mapping[nn.Parameter, Slices] | None = None,
     ) -> None:
-        """Take matrices, or groups of them; an update has a spectral norm of about lr * sqrt(max(1, rows / columns)).
+        """Take matrices, or groups of them; the root mean square of an update is about lr / sqrt(columns).
 
-        `dtype` is of the products that orthogonalise: bfloat16 is several times faster, and as exact as training
-        needs; in float32 the losses do not depend on how a step was divided, within 1e-4.
+        Args:
+            params: as of any optimizer of torch.
+            lr: of a whole matrix, an update's spectral norm is this times sqrt(max(1, rows / columns)).
+            momentum: share of it that stays at a step.
+            weight_decay: share of the weights per step, times `lr`.
+            dtype: of the products that orthogonalise: bfloat16 is several times faster, and as exact as training
+                needs; in float32 the losses do not depend on how a step was divided, within 1e-4.
+            slices: how matrices are divided; those that are not named stay whole.
         """
         self._dtype = dtype
+        self._slices = slices or {}
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[tuple[torch.Size, Slices], list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    by_shape[parameter.shape].append(parameter)
-            for parameters in by_shape.values():
-                self._update(parameters, group)
+                    alike[parameter.shape, self._slices.get(parameter, Slices())].append(parameter)
+            for (_, slices), parameters in alike.items():
+                self._update(parameters, slices, group)
 
-    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _update(self, parameters: list[nn.Parameter], slices: Slices, group: dict[str, Any]) -> None:
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -69,12 +84,17 @@ class Muon(Optimizer):
         matrices = [_held_here(parameter) for parameter in parameters]
         like = parameters[0]
         rows, columns = like.shape
-        scale = group["lr"] * max(1.0, rows / columns) ** 0.5
-        whole = partial(orthogonalise, dtype=self._dtype)
+        whole = partial(_orthogonalise_slices, slices=slices, dtype=self._dtype)
         if isinstance(like, DTensor):
             factors = on_whole_matrices(updates, rows, like.device_mesh.get_group(), whole)
         else:
             factors = whole(updates)
+        slice_rows, slice_columns = (
+            (rows // slices.parts, columns) if slices.side == "rows" else (rows, columns // slices.parts)
+        )
+        # A slice's orthonormal rows or columns make its mean square 1 / its longer side; a whole matrix's comes to
+        # 1 / columns.
+        scale = group["lr"] * (max(slice_rows, slice_columns) / columns) ** 0.5
         factors_held = list(factors.to(like.dtype).unbind(0))
         if group["weight_decay"]:
             for matrix, factor in zip(matrices, factors_held, strict=True):
@@ -85,6 +105,10 @@ class Muon(Optimizer):
 def _held_here(tensor: Tensor) -> Tensor:
     """Return the tensor, or this process's rows of it if it is sharded; memory is shared."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _orthogonalise_slices(matrices: Tensor, slices: Slices, dtype: torch.dtype) -> Tensor:
+    return joined(orthogonalise(divided(matrices, slices), dtype), slices)
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype) -> Tensor:

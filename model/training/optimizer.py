@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 from model.base.learning_config import OptimizerConfig, OptimizerName
 from model.objectives.objectives import LanguageModel
 from model.training.muon import Muon
+from model.training.muon_slices import Slices, slices_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Weights:
     embedding: list[nn.Parameter] = field(default_factory=list)
     """Empty where it is the head too."""
     head: list[nn.Parameter] = field(default_factory=list)
+    slices: dict[nn.Parameter, Slices] = field(default_factory=dict)
+    """How Muon divides matrices; those that it takes whole are not in it."""
 
 
 def build_optimizers(model: LanguageModel, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
@@ -41,7 +44,7 @@ def build_optimizers(model: LanguageModel, config: OptimizerConfig, dtype: torch
 
 
 def _by_kind(model: LanguageModel) -> Weights:
-    weights = Weights()
+    weights = Weights(slices=slices_of(model))
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue  # frozen under adapters
@@ -76,9 +79,11 @@ def _adamw(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> lis
 
 
 def _muon(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
-    muon = Muon(weights.matrices, config.muon_lr, config.momentum, config.weight_decay, dtype)
+    slices = weights.slices if config.muon_unit == "head" else None
+    muon = Muon(weights.matrices, config.muon_lr, config.momentum, config.weight_decay, dtype, slices)
     rest = dataclasses.replace(weights, matrices=[])
-    return [*(_adamw(rest, config, dtype) if rest != Weights() else ()), muon]
+    others = rest.scales or rest.embedding or rest.head
+    return [*(_adamw(rest, config, dtype) if others else ()), muon]
 
 
 BUILDERS: dict[OptimizerName, Callable[[Weights, OptimizerConfig, torch.dtype], list[Optimizer]]] = {

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -25,7 +25,7 @@ def trained(accelerator: Accelerator, run: Run, event: str) -> list[dict[str, An
 
 def our_training(
     corpus: Path,
-    optimizer: Literal["muon", "adamw"],
+    optimizer: OptimizerConfig,
     warmup: int,
     steps: int,
     document_mask: bool = True,
@@ -49,7 +49,7 @@ def our_training(
             folder=folder,
             shape=sizes.shape,
             loop=loop,
-            optimizer=OptimizerConfig(name=optimizer, lr=1e-3),
+            optimizer=optimizer,
             schedule=ScheduleConfig(),
             data=data,
             data_digest=digest,

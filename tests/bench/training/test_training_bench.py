@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from model.base.device import available_cores
+from model.base.learning_config import OptimizerConfig
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 from tests.bench.training.our_training import our_training
 from tests.bench.training.packed_corpus import TWELVE_MILLION, TWO_MILLION, Sizes, open_packed_corpus
@@ -41,21 +42,23 @@ def test_tokens_per_second_beside_other_loops(
     """
     pytest.importorskip("transformers")
     tokens = open_packed_corpus(packed_corpus, sizes)[2]
+    adamw, by_heads = OptimizerConfig(name="adamw", lr=1e-3), OptimizerConfig(muon_unit="head")
     workers = {
         "adamw, no document mask": our_training(
-            packed_corpus, "adamw", WARMUP, steps, document_mask=False, compile=True, sizes=sizes
+            packed_corpus, adamw, WARMUP, steps, document_mask=False, compile=True, sizes=sizes
         ),
-        "muon": our_training(packed_corpus, "muon", WARMUP, steps, compile=True, sizes=sizes),
+        "muon": our_training(packed_corpus, OptimizerConfig(), WARMUP, steps, compile=True, sizes=sizes),
+        "muon by heads": our_training(packed_corpus, by_heads, WARMUP, steps, compile=True, sizes=sizes),
         "nanogpt": rival_speed(nanogpt_style(sizes.shape), tokens, WARMUP, steps, sizes),
-        "adamw": our_training(packed_corpus, "adamw", WARMUP, steps, compile=True, sizes=sizes),
+        "adamw": our_training(packed_corpus, adamw, WARMUP, steps, compile=True, sizes=sizes),
         "transformers": rival_speed(transformers_style(sizes.shape), tokens, WARMUP, steps, sizes),
-        "adamw, eager": our_training(packed_corpus, "adamw", WARMUP, steps, sizes=sizes),
+        "adamw, eager": our_training(packed_corpus, adamw, WARMUP, steps, sizes=sizes),
     }
     torch.set_num_threads(available_cores())
     rates = rates_in_turn(workers, ROUNDS)
     ratios = {
         f"{ours} over {rival}": median_ratio(rates[ours], rates[rival])
-        for ours in ("adamw", "adamw, no document mask", "adamw, eager", "muon")
+        for ours in ("adamw", "adamw, no document mask", "adamw, eager", "muon", "muon by heads")
         for rival in ("nanogpt", "transformers")
     }
     show(f"Training at {name} parameters, tokens/s of ours over theirs", ratios)

@@ -44,12 +44,10 @@ def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
     sizes = untied(SIZES[named])
     ours = as_large_as_nanochat(checkout, sizes)
     steps = round(epochs * EPOCH)
-    recipe = _first_crawl()
 
     def loss(seed: int, steps: int) -> float:
         loop = LoopConfig(steps=steps, global_batch_size=sizes.sequences, seed=seed, evaluation_documents=0)
-        optimizer = recipe.optimizer if named == "2M" else OptimizerConfig()
-        return held_out_loss(tokens, packing, ours, loop, optimizer, recipe.schedule)
+        return held_out_loss(tokens, packing, ours, loop, _optimizer(named), _first_crawl().schedule)
 
     found = {
         "nanochat": fmean(nanochat_held_out_loss(checkout, tokens, packing, sizes, steps, seed) for seed in SEEDS),
@@ -68,7 +66,7 @@ def test_tokens_per_second_beside_nanochat(packed_corpus: Path, named: str) -> N
     checkout = nanochat_checkout()
     sizes = untied(SIZES[named])
     ours = Sizes(as_large_as_nanochat(checkout, sizes), sizes.sequences)
-    optimizer = _first_crawl().optimizer
+    optimizer = _optimizer(named)
     workers = {
         "compiled": our_training(packed_corpus, optimizer, WARMUP, STEPS, compile=True, sizes=ours),
         "nanochat": nanochat_speed(checkout, packed_corpus, WARMUP, STEPS, sizes),
@@ -79,6 +77,10 @@ def test_tokens_per_second_beside_nanochat(packed_corpus: Path, named: str) -> N
     ratios = {f"ours, {way}": median_ratio(rates[way], rates["nanochat"]) for way in ("compiled", "eager")}
     show(f"Training at {named}, tokens/s of ours over nanochat's, eager", ratios)
     assert ratios["ours, eager"] >= 1.0
+
+
+def _optimizer(named: str) -> OptimizerConfig:
+    return _first_crawl().optimizer if named == "2M" else OptimizerConfig()
 
 
 def _first_crawl() -> PretrainSection:

@@ -48,11 +48,12 @@ def held_out(folder: Path) -> list[float]:
 def uneven(config: Path, optimizer: str = "muon", tied: bool = True) -> Path:
     """Gives the model of a config matrices whose rows divide neither by two nor by three.
 
-    The learning rate does not depend on the number of steps.
+    `optimizer` is a name, or "muon by heads". The learning rate does not depend on the number of steps.
     """
     values = json.loads(config.read_text())
     values["shape"] |= {"intermediate_size": 71, "kv_heads": 1, "tied_embeddings": tied}
-    values["optimizer"] = {"name": optimizer, "weight_decay": 0.1, "lr": 1e-3, "muon_lr": 5e-3}
+    name, unit = ("muon", "head") if optimizer == "muon by heads" else (optimizer, "matrix")
+    values["optimizer"] = {"name": name, "muon_unit": unit, "weight_decay": 0.1, "lr": 1e-3, "muon_lr": 5e-3}
     values["schedule"] = {"decay_fraction": 0.0}
     return write_json(config, values)
 
@@ -61,7 +62,7 @@ def uneven(config: Path, optimizer: str = "muon", tied: bool = True) -> Path:
 def alone(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Runs of one process, by optimizer."""
     folders = {}
-    for optimizer in ("muon", "adamw"):
+    for optimizer in ("muon", "muon by heads", "adamw"):
         folders[optimizer] = tmp_path_factory.mktemp("alone") / "base"
         assert pretrain(uneven(corpus.pretrain_config(folders[optimizer], 16, **EXACT), optimizer)) == 0
     return folders
@@ -71,6 +72,7 @@ def alone(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> dict[
     ("parallelism", "optimizer", "launcher"),
     [
         ("fsdp", "muon", processes(2)),
+        pytest.param("fsdp", "muon by heads", processes(2), marks=pytest.mark.slow),
         pytest.param("fsdp", "adamw", FLAGS, marks=pytest.mark.slow),
         pytest.param("ddp", "muon", FLAGS, marks=pytest.mark.slow),
     ],

@@ -140,9 +140,25 @@ def test_rules_at_the_size_they_are_stated_for() -> None:
     assert count_parameters(shape).matrices == pytest.approx(108e6, rel=0.01)
     rules = learning_rules(shape, 1)
     assert rules.global_batch_size == 128
-    assert rules.matrix_lr == pytest.approx(0.02 * 2**-0.5)
-    assert rules.head_lr == pytest.approx(0.008 * 2**-0.5 * (768 / 864) ** 0.5)
+    assert rules.matrix_lr == pytest.approx(0.02 * (0.045 / 0.02) ** (1 / 7)), (
+        "2^18: a seventh of the way from 2^19 to 2^12"
+    )
+    assert rules.head_lr == pytest.approx(0.008 * (768 / 864) ** 0.5)
     assert learning_rules(shape, 8).global_batch_size % 8 == 0
+
+
+@pytest.mark.parametrize(
+    ("positions", "matrix_lr"),
+    [(1 << 10, 0.0225), (1 << 12, 0.045), (1 << 19, 0.02), (1 << 21, 0.04)],
+    ids=["sqrt below what was measured", "as measured", "nanochat's", "sqrt above it"],
+)
+def test_a_matrix_learns_at_the_rate_of_its_batch(positions: int, matrix_lr: float) -> None:
+    """The batch is that of the GPUs where they have one sequence each."""
+    shape = dataclasses.replace(GPT2, layers=1, hidden_size=64, heads=1, head_dim=64, kv_heads=1, intermediate_size=64)
+    short = dataclasses.replace(shape, context=256)
+    rules = learning_rules(short, positions // 256)
+    assert rules.batch_tokens == positions
+    assert rules.matrix_lr == pytest.approx(matrix_lr)
 
 
 def test_a_recipes_own_values_are_carried_over() -> None:

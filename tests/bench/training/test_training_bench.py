@@ -66,3 +66,5 @@ def test_tokens_per_second_beside_other_loops(
     assert ratios["adamw over transformers"] >= 1.4
     assert ratios["muon over nanogpt"] >= muon_over_nanogpt
     assert ratios["muon over transformers"] >= muon_over_transformers
+    assert ratios["muon by heads over nanogpt"] >= 1.0
+    assert ratios["muon by heads over transformers"] >= 1.1

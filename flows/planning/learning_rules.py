@@ -1,4 +1,4 @@
-"""Batch and learning rates for a model's size, by rules from the literature.
+"""Batch and learning rates for a model's size, by rules from the literature and what was measured.
 
 Notable: the rules count the parameters outside the embedding. They never change a recipe's own values: they set those
 of a plan, and carry a recipe's values over to the sizes of a ladder.

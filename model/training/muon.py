@@ -89,12 +89,9 @@ class Muon(Optimizer):
             factors = on_whole_matrices(updates, rows, like.device_mesh.get_group(), whole)
         else:
             factors = whole(updates)
-        slice_rows, slice_columns = (
-            (rows // slices.parts, columns) if slices.side == "rows" else (rows, columns // slices.parts)
-        )
         # A slice's orthonormal rows or columns make its mean square 1 / its longer side; a whole matrix's comes to
         # 1 / columns.
-        scale = group["lr"] * (max(slice_rows, slice_columns) / columns) ** 0.5
+        scale = group["lr"] * (max(slices.shape(rows, columns)) / columns) ** 0.5
         factors_held = list(factors.to(like.dtype).unbind(0))
         if group["weight_decay"]:
             for matrix, factor in zip(matrices, factors_held, strict=True):

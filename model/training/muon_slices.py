@@ -20,6 +20,10 @@ class Slices(NamedTuple):
     side: Literal["rows", "columns"] = "rows"
     """Which of the matrix's sides is divided: the one that is not the residual stream."""
 
+    def shape(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return the rows and columns of each slice of a matrix."""
+        return (rows // self.parts, columns) if self.side == "rows" else (rows, columns // self.parts)
+
 
 def slices_of(model: LanguageModel) -> dict[nn.Parameter, Slices]:
     """Return how each matrix of the blocks is divided: attention's by heads, the MLP's by as many units."""
@@ -41,10 +45,9 @@ def slices_of(model: LanguageModel) -> dict[nn.Parameter, Slices]:
 def divided(matrices: Tensor, slices: Slices) -> Tensor:
     """Turn N matrices, (N, rows, columns), into N * parts slices of them, those of a matrix one after the other."""
     number, rows, columns = matrices.shape
-    if slices.side == "rows":
-        return matrices.reshape(number * slices.parts, rows // slices.parts, columns)
-    slices_last = matrices.reshape(number, rows, slices.parts, columns // slices.parts)
-    return slices_last.transpose(1, 2).reshape(number * slices.parts, rows, columns // slices.parts)
+    if slices.side == "columns":
+        matrices = matrices.reshape(number, rows, slices.parts, columns // slices.parts).transpose(1, 2)
+    return matrices.reshape(number * slices.parts, *slices.shape(rows, columns))
 
 
 def joined(pieces: Tensor, slices: Slices) -> Tensor:

@@ -81,9 +81,8 @@ def _adamw(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> lis
 def _muon(weights: Weights, config: OptimizerConfig, dtype: torch.dtype) -> list[Optimizer]:
     slices = weights.slices if config.muon_unit == "head" else None
     muon = Muon(weights.matrices, config.muon_lr, config.momentum, config.weight_decay, dtype, slices)
-    rest = dataclasses.replace(weights, matrices=[])
-    others = rest.scales or rest.embedding or rest.head
-    return [*(_adamw(rest, config, dtype) if others else ()), muon]
+    rest = dataclasses.replace(weights, matrices=[], slices={})
+    return [*(_adamw(rest, config, dtype) if rest != Weights() else ()), muon]
 
 
 BUILDERS: dict[OptimizerName, Callable[[Weights, OptimizerConfig, torch.dtype], list[Optimizer]]] = {

@@ -3,6 +3,8 @@
 import json
 import socket
 from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +61,16 @@ def uneven(config: Path, optimizer: str = "muon", tied: bool = True) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of one process, by optimizer."""
-    folders = {}
-    for optimizer in ("muon", "muon by heads", "adamw"):
-        folders[optimizer] = tmp_path_factory.mktemp("alone") / "base"
-        assert pretrain(uneven(corpus.pretrain_config(folders[optimizer], 16, **EXACT), optimizer)) == 0
-    return folders
+def alone(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes the run of one process with an optimizer, once."""
+
+    @cache
+    def run(optimizer: str) -> Path:
+        folder = tmp_path_factory.mktemp("alone") / "base"
+        assert pretrain(uneven(corpus.pretrain_config(folder, 16, **EXACT), optimizer)) == 0
+        return folder
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def alone(corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> dict[
 )
 def test_two_processes_have_the_losses_of_one(
     corpus: TinyCorpus,
-    alone: dict[str, Path],
+    alone: Callable[[str], Path],
     tmp_path: Path,
     parallelism: str,
     optimizer: str,
@@ -91,12 +96,12 @@ def test_two_processes_have_the_losses_of_one(
         "model.pretrain", uneven(corpus.pretrain_config(folder, 16, **options), optimizer), launcher
     )
     assert code == 0, output
-    expected = curve(alone[optimizer])
+    expected = curve(alone(optimizer))
     assert curve(folder).keys() == expected.keys()
     for step, (loss, norm) in curve(folder).items():
         assert loss == pytest.approx(expected[step][0], abs=1e-4), step
         assert norm == pytest.approx(expected[step][1], rel=1e-2), step
-    assert held_out(folder) == pytest.approx(held_out(alone[optimizer]), abs=1e-4)
+    assert held_out(folder) == pytest.approx(held_out(alone(optimizer)), abs=1e-4)
     checkpoint = newest_valid_checkpoint(folder / "checkpoints")
     assert checkpoint is not None
     sizes = [file.stat().st_size for file in sorted(checkpoint.folder.glob("*.distcp"))]
@@ -106,7 +111,9 @@ def test_two_processes_have_the_losses_of_one(
 
 
 @pytest.mark.slow
-def test_two_machines_train_as_one_process_does(corpus: TinyCorpus, alone: dict[str, Path], tmp_path: Path) -> None:
+def test_two_machines_train_as_one_process_does(
+    corpus: TinyCorpus, alone: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Two launchers, each of which believes to be on a machine of its own."""
     folder = tmp_path / "base"
     config = uneven(corpus.pretrain_config(folder, 16, **EXACT | {"parallelism": "fsdp"}))
@@ -119,7 +126,7 @@ def test_two_machines_train_as_one_process_does(corpus: TinyCorpus, alone: dict[
     machines = [start_program("model.pretrain", config, (*launcher, "--machine_rank", rank)) for rank in "01"]
     outputs = [machine.communicate(timeout=300)[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], outputs
-    for step, (loss, _) in curve(alone["muon"]).items():
+    for step, (loss, _) in curve(alone("muon")).items():
         assert curve(folder)[step][0] == pytest.approx(loss, abs=1e-4), step
 
 
@@ -155,11 +162,13 @@ def seen(folder: Path) -> dict[int, list[str]]:
     return dict(found)
 
 
-def test_checkpointed_activations_change_nothing(corpus: TinyCorpus, alone: dict[str, Path], tmp_path: Path) -> None:
+def test_checkpointed_activations_change_nothing(
+    corpus: TinyCorpus, alone: Callable[[str], Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "base"
     config = uneven(corpus.pretrain_config(folder, 16, **EXACT | {"activation_checkpointing": True}))
     assert pretrain(config) == 0
-    assert curve(folder) == curve(alone["muon"]), "to the last bit"
+    assert curve(folder) == curve(alone("muon")), "to the last bit"
 
 
 def test_parallelism_is_no_part_of_a_runs_identity() -> None:

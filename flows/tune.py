@@ -25,7 +25,7 @@ from flows.recipe.stage_plan import StagePlan
 from flows.stages.tune import STAGE
 from flows.trials import trial_plan, trial_run, trial_summary
 from flows.tuning.rate_search import Rates, search_rates
-from flows.tuning.result import Trial, TuneResult, tuning_path
+from flows.tuning.result import FreshSeeds, Trial, TuneResult, tuning_path
 from model.base.config import PretrainSection
 from model.base.config_loading import config_as_json
 
@@ -57,7 +57,9 @@ class _Search:
         run.plans[STAGE.name] = whole
         run.recorder.add_stage(whole)
         with run.stage(STAGE.name):
-            found = dict(search_rates(start, config, self._losses_of))
+            best = dict(search_rates(start, config, self._losses_in_search))
+            fresh = self._on_fresh_seeds(start, best)
+            found = best if fresh is None or fresh.confirm else start
             result = TuneResult(
                 recipe=run.recipe.name,
                 crawl=run.crawl,
@@ -65,6 +67,7 @@ class _Search:
                 tokens=self._tokens,
                 seeds=config.seeds,
                 trials=tuple(self._trials),
+                fresh=fresh,
                 found=found,
             )
             path = tuning_path(run.recipe.name, whole.fingerprint)
@@ -73,17 +76,29 @@ class _Search:
             run.logger.info("%s", result.in_words())
         return found
 
-    def _losses_of(self, choices: Sequence[Rates]) -> list[float]:
+    def _losses_in_search(self, choices: Sequence[Rates]) -> list[float]:
+        losses = self._losses_of(choices, range(self._config.seeds))
+        for rates, loss in zip(choices, losses, strict=True):
+            trial = Trial(rates=dict(rates), loss=_if_finite(loss))
+            self._trials += [] if trial in self._trials else [trial]
+        return losses
+
+    def _on_fresh_seeds(self, own: Rates, best: Rates) -> FreshSeeds | None:
+        config = self._config
+        if best == own or not config.fresh_seeds:
+            return None
+        loss, own_loss = self._losses_of((best, own), range(config.seeds, config.seeds + config.fresh_seeds))
+        return FreshSeeds(
+            rates=dict(best), seeds=config.fresh_seeds, loss=_if_finite(loss), own_loss=_if_finite(own_loss)
+        )
+
+    def _losses_of(self, choices: Sequence[Rates], seeds: Sequence[int]) -> list[float]:
         """Return the mean held-out loss of each choice; train what was not trained before."""
-        plans = [[self._trial(rates, seed) for seed in range(self._config.seeds)] for rates in choices]
+        plans = [[self._trial(rates, seed) for seed in seeds] for rates in choices]
         missing = {plan.fingerprint: plan for of_choice in plans for plan in of_choice}
         missing = {name: plan for name, plan in missing.items() if name not in self._losses}
         self._train(list(missing.values()))
-        losses = [fmean(self._losses[plan.fingerprint] for plan in of_choice) for of_choice in plans]
-        for rates, loss in zip(choices, losses, strict=True):
-            trial = Trial(rates=dict(rates), loss=loss if math.isfinite(loss) else None)
-            self._trials += [] if trial in self._trials else [trial]
-        return losses
+        return [fmean(self._losses[plan.fingerprint] for plan in of_choice) for of_choice in plans]
 
     def _trial(self, rates: Mapping[str, Any], seed: int) -> StagePlan:
         section = self._section
@@ -121,3 +136,7 @@ class _Search:
             return math.inf
         self._tokens = summary["tokens"]
         return float(summary["held_out_loss"])
+
+
+def _if_finite(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None

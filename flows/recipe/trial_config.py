@@ -29,7 +29,8 @@ class LadderConfig(Config):
 
 class TuneConfig(Config):
     """The rate search of `sluice tune`: short trainings of the recipe's own model, which a run does not make. A round
-    has two for each rate, one up and one down, and one with all moves that paid; each as often as there are seeds."""
+    has two for each rate, one up and one down, and one with all moves that paid; each as often as there are seeds. The
+    best is then compared with the recipe's own rates on seeds that did not choose it."""
 
     rates: tuple[RateName, ...] = ("muon_lr", "embedding_lr", "head_lr", "norm_lr")
     """Fields of `pretrain.optimizer` that are searched; with `adamw`, `lr` in place of `muon_lr`."""
@@ -44,5 +45,9 @@ class TuneConfig(Config):
     least_gain: float = Field(default=0.03, ge=0)
     """A rate is moved where the held-out loss falls by this much, in nats a token; less is noise of one seed
     (measured at two million parameters after a hundred steps)."""
+    fresh_seeds: int = Field(default=2, ge=0)
+    """Trainings of the recipe's own rates, and of the best that were found, with other seeds than the search had: the
+    best of many choices is in part the luckiest one. The recipe's rates stay unless the others are better on these too;
+    with 0, what was found is believed."""
     parallel: int = Field(default=1, ge=1)
     """Trainings at once: on a CPU they share its cores, on one GPU as many as its memory holds."""

@@ -1,9 +1,9 @@
 """The parts of a block's matrices that Muon orthogonalises each by itself: heads, and groups of hidden units.
 
 Notable: a step of the iteration takes time with the square of a matrix's shorter side, so that slices as wide as a head
-take a fifth of the time of whole matrices at 12M parameters. Small models learn as well from them, at lower rates
-where they are wide (docs/log.md). arXiv:2605.08933 compares heads, groups of heads and whole matrices; arXiv:2510.16981
-takes whole ones every few steps.
+take a third of the time of whole matrices at 12M parameters. Values and the output projection stay whole: by heads, they
+bear no high rate in a model of many heads (docs/log.md). arXiv:2605.08933 compares heads, groups of heads and whole
+matrices; arXiv:2510.16981 takes whole ones every few steps.
 """
 
 from typing import Literal, NamedTuple
@@ -26,14 +26,12 @@ class Slices(NamedTuple):
 
 
 def slices_of(model: LanguageModel) -> dict[nn.Parameter, Slices]:
-    """Return how each matrix of the blocks is divided: attention's by heads, the MLP's by as many units."""
+    """Return how matrices of the blocks are divided: queries and keys by heads, the MLP's by as many units."""
     shape = model.shape
     units = _most_parts(shape.intermediate_size, shape.head_dim)
     by_name = {
         "q_proj": Slices(shape.heads),
         "k_proj": Slices(shape.kv_heads),
-        "v_proj": Slices(shape.kv_heads),
-        "o_proj": Slices(shape.heads, "columns"),
         "gate_proj": Slices(units),
         "up_proj": Slices(units),
         "down_proj": Slices(units, "columns"),

@@ -1,5 +1,6 @@
 """A tokens dataset and its packing plan for measuring: random tokens in documents as long as web pages are."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,14 @@ TWELVE_MILLION = Sizes(
     8,
 )
 """12.2M parameters."""
+
+
+def untied(sizes: Sizes) -> Sizes:
+    """A model with a head of its own, as models have by default; vocabulary and batch are those of `TWO_MILLION`."""
+    shape = dataclasses.replace(sizes.shape, vocab_size=TWO_MILLION.shape.vocab_size, tied_embeddings=False)
+    return Sizes(shape, TWO_MILLION.sequences)
+
+
 _MEDIAN_TOKENS, _SPREAD = 400, 1.0
 
 

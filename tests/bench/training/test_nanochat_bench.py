@@ -1,8 +1,7 @@
 """Our pretraining beside nanochat's on the same batches: held-out loss at equal tokens and parameters, and tokens/s.
 
 Notable: nanochat is fetched by whoever measures (`git clone https://github.com/karpathy/nanochat`), and NANOCHAT names
-the checkout; 92d63d4 is the commit that this was written for. Ours learns as the recipe `first-crawl` has it, at 12M by
-whole matrices and with the rates that were best there (docs/log.md).
+the checkout; 92d63d4 is the commit that this was written for. Ours learns as the recipe `first-crawl` has it.
 """
 
 import dataclasses
@@ -16,14 +15,13 @@ import torch
 from flows.recipe.loading import load_recipe
 from model.base.config import LoopConfig, PretrainSection
 from model.base.device import available_cores
-from model.base.learning_config import OptimizerConfig
 from model.base.sizes import ModelShape
 from model.metrics.flops import count_parameters
 from tests.bench.side_by_side import median_ratio, rates_in_turn, show
 from tests.bench.training.held_out_training import held_out_loss
 from tests.bench.training.nanochat_training import nanochat_held_out_loss, nanochat_model, nanochat_speed
 from tests.bench.training.our_training import our_training
-from tests.bench.training.packed_corpus import TWELVE_MILLION, TWO_MILLION, Sizes
+from tests.bench.training.packed_corpus import TWELVE_MILLION, TWO_MILLION, Sizes, untied
 
 SEEDS = (1, 2, 3)
 EPOCH = 399
@@ -43,11 +41,11 @@ def test_the_loss_of_nanochat_at_equal_tokens_and_parameters(
     tokens, packing = crawl_tokens
     sizes = untied(SIZES[named])
     ours = as_large_as_nanochat(checkout, sizes)
-    steps = round(epochs * EPOCH)
+    steps, first_crawl = round(epochs * EPOCH), _first_crawl()
 
     def loss(seed: int, steps: int) -> float:
         loop = LoopConfig(steps=steps, global_batch_size=sizes.sequences, seed=seed, evaluation_documents=0)
-        return held_out_loss(tokens, packing, ours, loop, _optimizer(named), _first_crawl().schedule)
+        return held_out_loss(tokens, packing, ours, loop, first_crawl.optimizer, first_crawl.schedule)
 
     found = {
         "nanochat": fmean(nanochat_held_out_loss(checkout, tokens, packing, sizes, steps, seed) for seed in SEEDS),
@@ -66,7 +64,7 @@ def test_tokens_per_second_beside_nanochat(packed_corpus: Path, named: str) -> N
     checkout = nanochat_checkout()
     sizes = untied(SIZES[named])
     ours = Sizes(as_large_as_nanochat(checkout, sizes), sizes.sequences)
-    optimizer = _optimizer(named)
+    optimizer = _first_crawl().optimizer
     workers = {
         "compiled": our_training(packed_corpus, optimizer, WARMUP, STEPS, compile=True, sizes=ours),
         "nanochat": nanochat_speed(checkout, packed_corpus, WARMUP, STEPS, sizes),
@@ -77,10 +75,6 @@ def test_tokens_per_second_beside_nanochat(packed_corpus: Path, named: str) -> N
     ratios = {f"ours, {way}": median_ratio(rates[way], rates["nanochat"]) for way in ("compiled", "eager")}
     show(f"Training at {named}, tokens/s of ours over nanochat's, eager", ratios)
     assert ratios["ours, eager"] >= 1.0
-
-
-def _optimizer(named: str) -> OptimizerConfig:
-    return _first_crawl().optimizer if named == "2M" else OptimizerConfig(muon_lr=0.06)
 
 
 def _first_crawl() -> PretrainSection:
@@ -94,12 +88,6 @@ def nanochat_checkout() -> Path:
     if "NANOCHAT" not in os.environ:
         pytest.skip("NANOCHAT names no checkout of nanochat")
     return Path(os.environ["NANOCHAT"])
-
-
-def untied(sizes: Sizes) -> Sizes:
-    """One vocabulary and batch for all sizes, those of the corpus; and a head of its own, as both sides have."""
-    shape = dataclasses.replace(sizes.shape, vocab_size=TWO_MILLION.shape.vocab_size, tied_embeddings=False)
-    return Sizes(shape, TWO_MILLION.sequences)
 
 
 def as_large_as_nanochat(checkout: Path, sizes: Sizes) -> ModelShape:

@@ -21,8 +21,8 @@ class OptimizerConfig:
     muon_lr: float = 0.03
     """Muon's, for the blocks' matrices: the size of its update, relative to a matrix of orthonormal rows."""
     muon_unit: Literal["matrix", "head"] = "matrix"
-    """What Muon makes orthonormal by itself: each matrix; or each head of queries and keys, and about as many hidden units
-    of the MLP, whose products take a third of the time. Losses are as good at 2M and 12M parameters (docs/log.md)."""
+    """What Muon makes orthonormal by itself: each matrix; or each head of queries and keys, and about as many hidden
+    units of the MLP, which takes a third of the time. Losses are as good at 2M and 12M parameters (docs/log.md)."""
     lr: float = 4e-3
     """AdamW's, for the blocks' matrices with `adamw`: about the step of each weight."""
     norm_lr: float = 0.03

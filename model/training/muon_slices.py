@@ -1,9 +1,9 @@
 """The parts of a block's matrices that Muon orthogonalises each by itself: heads, and groups of hidden units.
 
 Notable: a step of the iteration takes time with the square of a matrix's shorter side, so that slices as wide as a head
-take a third of the time of whole matrices at 12M parameters. Values and the output projection stay whole: by heads, they
-bear no high rate in a model of many heads (docs/log.md). arXiv:2605.08933 compares heads, groups of heads and whole
-matrices; arXiv:2510.16981 takes whole ones every few steps.
+take a third of the time of whole matrices at 12M parameters. Values and the output projection stay whole: divided by
+heads, they bear no high rate in a model of many heads (docs/log.md). arXiv:2605.08933 compares heads, groups of heads
+and whole matrices; arXiv:2510.16981 takes whole ones every few steps.
 """
 
 from typing import Literal, NamedTuple

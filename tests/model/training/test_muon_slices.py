@@ -1,5 +1,5 @@
-"""Muon updates heads of queries and keys, and groups of hidden units, each by itself; an update is as large as that of a
-whole matrix.
+"""Muon updates heads of queries and keys, and groups of hidden units, each by itself; an update is as large as that of
+a whole matrix.
 """
 
 from typing import Literal

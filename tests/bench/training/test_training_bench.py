@@ -19,23 +19,18 @@ from tests.bench.training.packed_corpus import TWELVE_MILLION, TWO_MILLION, Size
 from tests.bench.training.rival_training import nanogpt_style, rival_speed, transformers_style
 
 WARMUP, ROUNDS = 1, 9
+LEAST = {
+    "2.2M": {"adamw": (1.0, 1.3), "muon": (0.85, 1.2), "muon by heads": (1.0, 1.2)},
+    "12.2M": {"adamw": (1.0, 1.25), "muon": (0.6, 0.75), "muon by heads": (0.8, 0.95)},
+}
+"""What is asserted of ours over the nanoGPT-style loop and over transformers: a tenth under the lowest that was
+measured, since days differ (docs/log.md)."""
 
 
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    ("name", "sizes", "steps", "muon_over_nanogpt", "muon_over_transformers"),
-    [("2.2M", TWO_MILLION, 5, 0.85, 1.2), ("12.2M", TWELVE_MILLION, 3, 0.65, 0.85)],
-    ids=["2.2M", "12.2M"],
-)
-def test_tokens_per_second_beside_other_loops(
-    packed_corpus: Path,
-    name: str,
-    sizes: Sizes,
-    steps: int,
-    muon_over_nanogpt: float,
-    muon_over_transformers: float,
-) -> None:
+@pytest.mark.parametrize(("name", "sizes", "steps"), [("2.2M", TWO_MILLION, 5), ("12.2M", TWELVE_MILLION, 3)])
+def test_tokens_per_second_beside_other_loops(packed_corpus: Path, name: str, sizes: Sizes, steps: int) -> None:
     """Ours trains on packed documents, each hidden from its neighbours, which the others cannot; so once without.
 
     At 12.2M parameters a step has 2,048 positions only, and Muon's products take two fifths of its time.
@@ -62,9 +57,6 @@ def test_tokens_per_second_beside_other_loops(
         for rival in ("nanogpt", "transformers")
     }
     show(f"Training at {name} parameters, tokens/s of ours over theirs", ratios)
-    assert ratios["adamw over nanogpt"] >= 1.0
-    assert ratios["adamw over transformers"] >= 1.4
-    assert ratios["muon over nanogpt"] >= muon_over_nanogpt
-    assert ratios["muon over transformers"] >= muon_over_transformers
-    assert ratios["muon by heads over nanogpt"] >= 1.0
-    assert ratios["muon by heads over transformers"] >= 1.1
+    for ours, (over_nanogpt, over_transformers) in LEAST[name].items():
+        assert ratios[f"{ours} over nanogpt"] >= over_nanogpt
+        assert ratios[f"{ours} over transformers"] >= over_transformers

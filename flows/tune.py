@@ -79,28 +79,26 @@ class _Search:
     def _losses_in_search(self, choices: Sequence[Rates]) -> list[float]:
         losses = self._losses_of(choices, range(self._config.seeds))
         for rates, loss in zip(choices, losses, strict=True):
-            trial = Trial(rates=dict(rates), loss=_if_finite(loss))
+            trial = _trial(rates, loss)
             self._trials += [] if trial in self._trials else [trial]
         return losses
 
     def _on_fresh_seeds(self, own: Rates, best: Rates) -> FreshSeeds | None:
-        config = self._config
-        if best == own or not config.fresh_seeds:
+        first, count = self._config.seeds, self._config.fresh_seeds
+        if best == own or not count:
             return None
-        loss, own_loss = self._losses_of((best, own), range(config.seeds, config.seeds + config.fresh_seeds))
-        return FreshSeeds(
-            rates=dict(best), seeds=config.fresh_seeds, loss=_if_finite(loss), own_loss=_if_finite(own_loss)
-        )
+        own_loss, best_loss = self._losses_of((own, best), range(first, first + count))
+        return FreshSeeds(seeds=count, own=_trial(own, own_loss), best=_trial(best, best_loss))
 
     def _losses_of(self, choices: Sequence[Rates], seeds: Sequence[int]) -> list[float]:
         """Return the mean held-out loss of each choice; train what was not trained before."""
-        plans = [[self._trial(rates, seed) for seed in seeds] for rates in choices]
+        plans = [[self._training(rates, seed) for seed in seeds] for rates in choices]
         missing = {plan.fingerprint: plan for of_choice in plans for plan in of_choice}
         missing = {name: plan for name, plan in missing.items() if name not in self._losses}
         self._train(list(missing.values()))
         return [fmean(self._losses[plan.fingerprint] for plan in of_choice) for of_choice in plans]
 
-    def _trial(self, rates: Mapping[str, Any], seed: int) -> StagePlan:
+    def _training(self, rates: Mapping[str, Any], seed: int) -> StagePlan:
         section = self._section
         loop = dataclasses.replace(section.loop, seed=section.loop.seed + seed)
         if self._config.parallel > 1 and not loop.threads:
@@ -138,5 +136,5 @@ class _Search:
         return float(summary["held_out_loss"])
 
 
-def _if_finite(loss: float) -> float | None:
-    return loss if math.isfinite(loss) else None
+def _trial(rates: Rates, loss: float) -> Trial:
+    return Trial(rates=dict(rates), loss=loss if math.isfinite(loss) else None)

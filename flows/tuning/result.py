@@ -1,7 +1,5 @@
 """What a rate search found, as stored and as a table."""
 
-from collections.abc import Mapping
-
 from rich.console import Console
 from rich.table import Table
 
@@ -20,28 +18,21 @@ class Trial(Config):
     @property
     def in_words(self) -> str:
         """Its loss, as a table shows it."""
-        return _in_words(self.loss)
+        return "diverged" if self.loss is None else f"{self.loss:.4f}"
 
 
 class FreshSeeds(Config):
     """The recipe's own rates and the best that a search found, trained with seeds that did not choose them."""
 
-    rates: dict[str, float]
-    """The best that were found."""
     seeds: int
-    """Trainings of each; `loss` and `own_loss` are means over them, nats per token, None where one diverged."""
-    loss: float | None
-    own_loss: float | None
+    """Trainings of each."""
+    own: Trial
+    best: Trial
 
     @property
     def confirm(self) -> bool:
         """Whether the rates that were found are better here too."""
-        return self.loss is not None and (self.own_loss is None or self.loss < self.own_loss)
-
-    @property
-    def in_words(self) -> str:
-        """Both losses."""
-        return f"{_held_out(self.loss)}, against {_in_words(self.own_loss)} of the recipe's own rates"
+        return self.best.loss is not None and (self.own.loss is None or self.best.loss < self.own.loss)
 
 
 class TuneResult(Config):
@@ -64,30 +55,19 @@ class TuneResult(Config):
     def in_words(self) -> str:
         """Say what the search came to."""
         own = self.trials[0]
-        after = f"after {self.steps:,} steps ({self.tokens:,} tokens of {self.crawl}"
         if self.fresh:
-            said = (
-                f"{_rates_in_words(self.fresh.rates)}: {self.fresh.in_words}, {after}, other seeds than the search's:"
-            )
-            kept = "" if self.fresh.confirm else " The recipe's rates stay."
-            return f"{said} {self.fresh.seeds}).{kept}"
-        if self.found == own.rates:
-            return f"No other rates were better than the recipe's by enough to tell, {after}, seeds: {self.seeds})."
-        (found,) = (trial for trial in self.trials if trial.rates == self.found)
-        said = f"{_rates_in_words(self.found)}: {_held_out(found.loss)}, against {own.in_words}"
-        return f"{said}, {after}, seeds: {self.seeds})."
-
-
-def _in_words(loss: float | None) -> str:
-    return "diverged" if loss is None else f"{loss:.4f}"
-
-
-def _held_out(loss: float | None) -> str:
-    return _in_words(loss) + (" nats a token held out" if loss is not None else "")
-
-
-def _rates_in_words(rates: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in rates.items())
+            best, against = self.fresh.best, f"{self.fresh.own.in_words} of the recipe's own rates"
+            seeds = f"other seeds than the search's: {self.fresh.seeds}"
+        else:
+            (best,) = (trial for trial in self.trials if trial.rates == self.found)
+            against, seeds = own.in_words, f"seeds: {self.seeds}"
+        after = f"after {self.steps:,} steps ({self.tokens:,} tokens of {self.crawl}, {seeds})."
+        if best.rates == own.rates:
+            return f"No other rates were better than the recipe's by enough to tell, {after}"
+        rates = ", ".join(f"{name} {value:.3g}" for name, value in best.rates.items())
+        unit = "" if best.loss is None else " nats a token held out"
+        kept = " The recipe's rates stay." if self.found == own.rates else ""
+        return f"{rates}: {best.in_words}{unit}, against {against}, {after}{kept}"
 
 
 def tuning_path(recipe: str, fingerprint: str) -> str:

@@ -20,16 +20,18 @@ from tests.bench.training.rival_training import nanogpt_style, rival_speed, tran
 
 WARMUP, ROUNDS = 1, 9
 LEAST = {
-    "2.2M": {"adamw": (1.0, 1.3), "muon": (0.85, 1.2), "muon by heads": (1.0, 1.2)},
-    "12.2M": {"adamw": (1.0, 1.25), "muon": (0.6, 0.75), "muon by heads": (0.8, 0.95)},
+    "2.2M": {"adamw": (1.0, 1.4), "muon": (0.85, 1.2), "muon by heads": (1.0, 1.2)},
+    "12.2M": {"adamw": (1.0, 1.3), "muon": (0.65, 0.85), "muon by heads": (0.85, 1.0)},
 }
-"""What is asserted of ours over the nanoGPT-style loop and over transformers: a tenth under the lowest that was
-measured, since days differ (docs/log.md)."""
+"""What is asserted of ours over the nanoGPT-style loop and over transformers, and was
+measured on each of several days (docs/log.md)."""
 
 
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "sizes", "steps"), [("2.2M", TWO_MILLION, 5), ("12.2M", TWELVE_MILLION, 3)])
+@pytest.mark.parametrize(
+    ("name", "sizes", "steps"), [("2.2M", TWO_MILLION, 5), ("12.2M", TWELVE_MILLION, 3)], ids=LEAST
+)
 def test_tokens_per_second_beside_other_loops(packed_corpus: Path, name: str, sizes: Sizes, steps: int) -> None:
     """Ours trains on packed documents, each hidden from its neighbours, which the others cannot; so once without.
 

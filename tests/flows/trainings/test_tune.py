@@ -32,8 +32,9 @@ def test_a_search_improves_bad_rates_and_leaves_a_recipe_with_those_it_found(
     assert own.rates == {"muon_lr": 0.001, "head_lr": 0.0005} and len(others) >= 4
     assert own.loss and min(trial.loss for trial in others if trial.loss) < own.loss - 0.03
     assert own.in_words in shown
-    assert result.fresh and result.fresh.seeds == 2 and result.fresh.rates == result.found
-    assert result.fresh.loss and result.fresh.own_loss and result.fresh.loss < result.fresh.own_loss
+    assert result.fresh and result.fresh.seeds == 2 and result.fresh.best.rates == result.found
+    fresh, own_fresh = result.fresh.best.loss, result.fresh.own.loss
+    assert fresh and own_fresh and fresh < own_fresh
 
     optimizer = load_recipe(str(tmp_path / "first.yaml")).pretrain.optimizer  # type: ignore[union-attr]
     assert {name: getattr(optimizer, name) for name in own.rates} == result.found != own.rates

@@ -79,6 +79,7 @@ def test_queries_and_keys_are_divided_by_heads_and_the_mlp_by_as_many_units_and_
         "mlp.up_proj.weight": Slices(6),
         "mlp.down_proj.weight": Slices(6, "columns"),
     }
+    assert len(found) == len(block) * WIDE.layers, "nothing outside of the blocks"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.model.tiny_corpus import SHAPE
 @pytest.mark.parametrize(("rows", "columns"), [(32, 96), (96, 32), (64, 48)])
 def test_updates_are_nearly_orthogonal(rows: int, columns: int, dtype: torch.dtype) -> None:
     matrices = torch.randn(3, rows, columns, generator=torch.Generator().manual_seed(0))
-    result = orthogonalise(matrices, dtype).double()
+    result = orthogonalise(matrices.to(dtype)).double()
     assert result.shape == matrices.shape
     singular = torch.linalg.svdvals(result)
     assert singular.min() > 0.8 and singular.max() < 1.15
